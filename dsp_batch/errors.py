@@ -1,0 +1,82 @@
+"""The error tree: one class for each stage that can fail, one line for each message."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Reason = Literal[
+    "no-pixels",
+    "raw-data",
+    "not-found",
+    "access-denied",
+    "network",
+    "not-dicom",
+    "bad-header",
+    "unsupported-transfer-syntax",
+    "bad-pixels",
+    "too-large",
+    "timeout",
+    "out-of-memory",
+    "worker-died",
+    "write-failed",
+    "internal",
+]
+"""Why a series has no preview: the fixed vocabulary of result rows. The first two mean skipped, the others failed."""
+
+
+class DspBatchError(Exception):
+    """Something that a user can understand and act upon.
+
+    Args:
+        message: One line: what is wrong, where (series, object), what to do.
+        reason: The word for it in a result row.
+    """
+
+    default_reason: Reason = "internal"
+
+    def __init__(self, message: str, reason: Reason | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason: Reason = reason or self.default_reason
+
+    def __reduce__(self) -> tuple[type[DspBatchError], tuple[str, Reason]]:
+        """Pickle both arguments: an error crosses from a worker to the runner."""
+        return type(self), (self.message, self.reason)
+
+
+class OptionsError(DspBatchError):
+    """An option or an argument that the user must correct."""
+
+
+class ManifestError(DspBatchError):
+    """A manifest that cannot be read, or a line of it that names no series."""
+
+
+class StorageError(DspBatchError):
+    """An object that cannot be listed or read."""
+
+    default_reason: Reason = "network"
+
+
+class HeaderError(DspBatchError):
+    """Bytes that do not parse as a DICOM header."""
+
+    default_reason: Reason = "bad-header"
+
+
+class SeriesError(DspBatchError):
+    """A series that has nothing to index or to draw."""
+
+    default_reason: Reason = "not-dicom"
+
+
+class PixelError(DspBatchError):
+    """A frame that cannot be read or decoded."""
+
+    default_reason: Reason = "bad-pixels"
+
+
+class SinkError(DspBatchError):
+    """An output that cannot be written."""
+
+    default_reason: Reason = "write-failed"
