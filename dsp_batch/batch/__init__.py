@@ -1,0 +1,1 @@
+"""Many series: manifests, shards, the rolling window, results. The only home of Dask."""

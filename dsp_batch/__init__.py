@@ -1,0 +1,1 @@
+"""A preview and a header index for every DICOM series."""

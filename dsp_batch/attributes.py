@@ -1,0 +1,91 @@
+"""Decoded attributes of one instance or sequence item, by keyword."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+DicomJson = Mapping[str, Any]
+"""A dataset in the DICOM JSON model (PS3.18 F): tag as 8 hex digits → {"vr", "Value" or "InlineBinary"}."""
+
+Lookup = Callable[[str], Any]
+
+
+class Attributes:
+    """Read access to a header by keyword, whatever holds it: a cached index, DICOM JSON, a test's literals.
+
+    Args:
+        values: Keyword → value. A value is a scalar, a list of scalars, bytes, or for a sequence a list of
+            `Attributes`. None and empty lists count as absent. Private and repeating elements go by `gggg_eeee`.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __contains__(self, keyword: str) -> bool:
+        return self._first(keyword) is not None
+
+    def _all(self, keyword: str) -> list[Any]:
+        value = self._values.get(keyword)
+        if value is None:
+            return []
+        return list(value) if isinstance(value, list | tuple) else [value]
+
+    def _first(self, keyword: str) -> Any:
+        return next((value for value in self._all(keyword) if value is not None and value != ""), None)
+
+    def text(self, keyword: str) -> str | None:
+        """The first value as text, or None."""
+        value = self._first(keyword)
+        return None if value is None else str(value)
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """All values as text."""
+        return tuple("" if value is None else str(value) for value in self._all(keyword))
+
+    def number(self, keyword: str) -> float | None:
+        """The first value as a number; None where it is absent or no number."""
+        return _number(self._first(keyword))
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """All values as numbers; empty when any is not one."""
+        numbers = tuple(_number(value) for value in self._all(keyword))
+        return tuple(n for n in numbers if n is not None) if None not in numbers else ()
+
+    def integer(self, keyword: str) -> int | None:
+        """The first value as an integer; None where it is absent or not integral."""
+        number = _number(self._first(keyword))
+        return int(number) if number is not None and number == number // 1 else None
+
+    def binary(self, keyword: str) -> bytes | None:
+        """The value field of an OB, OW … element; None where it is absent or was not fetched."""
+        value = self._values.get(keyword)
+        return value if isinstance(value, bytes) else None
+
+    def items(self, keyword: str) -> tuple[Attributes, ...]:
+        """The items of a sequence."""
+        return tuple(item for item in self._all(keyword) if isinstance(item, Attributes))
+
+    def item(self, keyword: str) -> Attributes:
+        """The first item of a sequence; an empty one where there is none."""
+        return next(iter(self.items(keyword)), EMPTY)
+
+
+EMPTY = Attributes({})
+
+
+def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, bytes | Attributes):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def decode_binary(inline: str) -> bytes:
+    """Bytes of an `InlineBinary` of the DICOM JSON model."""
+    return base64.b64decode(inline)

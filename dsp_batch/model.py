@@ -1,0 +1,376 @@
+"""The nouns that cross a stage. Frozen values, small enough to travel between processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dsp_batch.errors import OptionsError, Reason
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.signedinteger[Any]]
+ByteArray = npt.NDArray[np.uint8]
+StoredArray = npt.NDArray[Any]
+"""Stored values of one frame, (rows, columns) or (rows, columns, 3)."""
+
+AxisName = Literal["X", "Y", "Z", "I"]
+"""Patient axis nearest to the slice normal: X sagittal, Y coronal, Z axial; I when there is no position."""
+
+Status = Literal["done", "kept", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRef:
+    """One series to work on: a folder of objects below a root."""
+
+    root: str
+    """URL or absolute path that holds the series folders, without trailing slash: `s3://idc-open-data`."""
+
+    series_uuid: str
+    """Name of the series folder: IDC's storage UUID (`crdc_series_uuid`), or a SeriesInstanceUID in a private root."""
+
+    endpoint_url: str | None = None
+    """S3-compatible server that a manifest names for this series; None for the default."""
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """Other columns of the manifest, carried into the result row."""
+
+    line: int | None = None
+    """Line of the manifest, counted from 1."""
+
+    @property
+    def url(self) -> str:
+        """Where the objects of the series are."""
+        return f"{self.root}/{self.series_uuid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """One object of a series as listed, before anything of it is read."""
+
+    name: str
+    """Object name below the series prefix."""
+
+    size: int | None
+    """Bytes; None where the listing does not tell (some HTTP servers)."""
+
+
+class RawElement(NamedTuple):
+    """One element of a header as it lies in the object (PS3.5 7.1)."""
+
+    vr: str
+    """Value representation, looked up where the transfer syntax leaves it implicit."""
+
+    value: bytes | None
+    """Value field; None where it was left in the object because it is a large binary value."""
+
+    length: int
+    """Bytes of the value field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceHeader:
+    """The header (dataset without Pixel Data) of one instance, undecoded."""
+
+    name: str
+    """Object name below the series prefix."""
+
+    size: int
+    """Bytes of the whole object."""
+
+    transfer_syntax_uid: str
+    """Transfer Syntax UID (0002,0010); assumed from the encoding where the file meta information is absent."""
+
+    elements: Mapping[int, RawElement]
+    """Tag → element, in the order of the object, file meta information included, group lengths left out."""
+
+    implicit_vr: bool
+    """Nested sequences are encoded with implicit VR."""
+
+    big_endian: bool
+    """Numbers in binary values are big endian."""
+
+    pixel_data_offset: int | None
+    """First byte of the value of native Pixel Data; None where there is none, or it is encapsulated or deflated."""
+
+    pixel_data_length: int | None
+    """Bytes of native Pixel Data."""
+
+    fragments_offset: int | None = None
+    """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesHeaders:
+    """All headers of a series: what the header stage hands to the index stage."""
+
+    ref: SeriesRef
+    headers: tuple[InstanceHeader, ...]
+    listed: int
+    """Objects found under the series prefix."""
+
+    rejected: Mapping[str, str]
+    """Object name → why it is no instance."""
+
+    partial: bool = False
+    """Only some of the objects were read (`--limit`)."""
+
+
+class FrameRef(NamedTuple):
+    """One frame of a series."""
+
+    instance: int
+    """Row of the series index."""
+
+    frame: int
+    """Frame of that instance, from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameTable:
+    """Where and when each frame of a series was taken: what its order is computed from. One entry a frame."""
+
+    instance: IntArray
+    """Row of the instance, shape (n,)."""
+
+    frame: IntArray
+    """Frame of that instance, from 0, shape (n,)."""
+
+    position: FloatArray
+    """ImagePositionPatient in mm, shape (n, 3), NaN where absent."""
+
+    orientation: FloatArray
+    """ImageOrientationPatient, row cosines then column cosines, shape (n, 6), NaN where absent."""
+
+    slice_location: FloatArray
+    """SliceLocation in mm, shape (n,), NaN where absent."""
+
+    instance_number: FloatArray
+    """InstanceNumber, shape (n,), NaN where absent."""
+
+    times: FloatArray
+    """Seconds or indices, shape (n, 6), NaN where absent: TemporalPositionIndex, TriggerTime, AcquisitionDateTime,
+    AcquisitionTime, ContentTime, InstanceCreationTime."""
+
+    sop_instance_uid: tuple[str, ...]
+    """SOPInstanceUID of each frame's instance."""
+
+    name: tuple[str, ...]
+    """Object name of each frame's instance: tells instances apart that share a SOPInstanceUID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameOrder:
+    """The display order of a frame table. Entry i of each array is about the i-th frame displayed."""
+
+    permutation: IntArray
+    """Entry of the frame table shown at each place, shape (n,)."""
+
+    stack: IntArray
+    """Stack of each frame, shape (n,): 0 is the main stack, and comes first."""
+
+    sort_key: FloatArray
+    """Rises along the display order within a stack: mm along the slice normal or axis; InstanceNumber on axis I."""
+
+    axis: tuple[AxisName, ...]
+    """Primary axis of each frame's stack."""
+
+    primary_position: FloatArray
+    """Coordinate on the primary axis in mm (LPS); the InstanceNumber on axis I; NaN where unknown."""
+
+    time: FloatArray
+    """The first of the table's times that every frame of the main stack has and that varies, else NaN, shape (n,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A linear or sigmoid mapping of modality values to display values (PS3.3 C.11.2)."""
+
+    center: float
+    """Window Center (0028,1050), in modality units (HU for CT)."""
+
+    width: float
+    """Window Width (0028,1051), in modality units, positive."""
+
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR_EXACT"
+    """VOI LUT Function (0028,1056). LINEAR_EXACT is what presets and hand-written windows mean."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.center) and math.isfinite(self.width) and self.width > 0):
+            raise OptionsError(f"a window needs a positive width and a finite center, not {self.width}/{self.center}")
+        if self.function == "LINEAR" and self.width < 1:
+            raise OptionsError(f"a LINEAR window needs a width of 1 or more, not {self.width} (PS3.3 C.11.2.1.2.1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LookupTable:
+    """A modality or VOI lookup table (PS3.3 C.11.1.1, C.11.2.1.1)."""
+
+    first_value: int
+    """The input that the first entry belongs to; smaller inputs take the first entry, larger than the last the last."""
+
+    values: FloatArray
+    """Outputs, shape (entries,)."""
+
+    bits: int
+    """Bits of an entry: the output range of a VOI LUT is 0 … 2**bits − 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PaletteTable:
+    """Palette color lookup tables (PS3.3 C.7.6.3.1.5), merged to 8 bit."""
+
+    first_value: int
+    """The stored value that the first entry belongs to."""
+
+    colors: ByteArray
+    """Red, green and blue of each entry, shape (entries, 3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFormat:
+    """How the stored values of an instance lie in its bytes (PS3.3 C.7.6.3)."""
+
+    transfer_syntax_uid: str
+    rows: int
+    columns: int
+    number_of_frames: int
+    samples_per_pixel: int
+    photometric: str
+    """PhotometricInterpretation as the header says it: `MONOCHROME2`, `RGB`, `YBR_FULL_422` …"""
+
+    bits_allocated: int
+    """1, or a multiple of 8 up to 64."""
+
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    """PixelRepresentation is 1: two's complement."""
+
+    planar_configuration: int = 0
+    value_type: Literal["integer", "float"] = "integer"
+    """float for Float Pixel Data and Double Float Pixel Data (7FE0,0008 and 7FE0,0009)."""
+
+    @property
+    def is_color(self) -> bool:
+        """Three samples a pixel, or a palette: never windowed."""
+        return self.samples_per_pixel >= 3 or self.photometric == "PALETTE COLOR"
+
+    @property
+    def native_frame_bits(self) -> int:
+        """Bits of one uncompressed frame; frames of 1-bit pixels need not start on a byte (PS3.5 8.1.1)."""
+        samples = 2 if self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") else self.samples_per_pixel
+        return self.rows * self.columns * samples * self.bits_allocated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GrayscaleTransform:
+    """What one frame asks for between its stored values and the display (PS3.3 C.11)."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    modality_lut: LookupTable | None = None
+    """Takes the place of slope and intercept."""
+
+    voi: Window | LookupTable | None = None
+    """The object's own window or VOI LUT, the first of several; None where it has none that is usable."""
+
+    padding: tuple[float, float] | None = None
+    """Closed range of stored values that are no image (PixelPaddingValue, PixelPaddingRangeLimit)."""
+
+    inverted: bool = False
+    """Low values are white: MONOCHROME1, or a presentation LUT shape INVERSE; applied once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredFrame:
+    """One decoded frame."""
+
+    values: StoredArray
+    """Monochrome: stored values, (rows, columns). Color: RGB of 8 bit, (rows, columns, 3)."""
+
+    transform: GrayscaleTransform
+    """How monochrome values are displayed; unused for color."""
+
+    aspect: float
+    """Row spacing over column spacing: the physical height of a pixel over its width."""
+
+    @property
+    def is_color(self) -> bool:
+        """Whether the values are RGB, which is never windowed."""
+        return self.values.ndim == 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedImage:
+    """A finished preview, and what it took to make it."""
+
+    data: bytes
+    """The WebP or JPEG file."""
+
+    width: int
+    height: int
+    n_tiles: int
+    """Frames drawn, failed tiles not counted."""
+
+    failures: tuple[str, ...] = ()
+    """One line for each tile that could not be decoded."""
+
+    window: Window | None = None
+    """The window of the first frame, where there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Something written once under its final key."""
+
+    url: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesResult:
+    """One row of a run's results; one series."""
+
+    series_uuid: str
+    root: str
+    status: Status
+    reason: Reason | None = None
+    error: str | None = None
+    """One line, without patient attributes."""
+
+    series_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    modality: str | None = None
+    sop_class: str | None = None
+    preview: str | None = None
+    """Key of the preview below the cache directory."""
+
+    n_instances: int | None = None
+    n_frames: int | None = None
+    n_tiles: int | None = None
+    transfer_syntax: str | None = None
+    window_center: float | None = None
+    window_width: float | None = None
+    width: int | None = None
+    height: int | None = None
+    preview_bytes: int | None = None
+    bytes_read: int = 0
+    requests: int = 0
+    seconds_headers: float = 0.0
+    seconds_index: float = 0.0
+    seconds_render: float = 0.0
+    worker: str | None = None
+    """Address of the Dask worker."""
+
+    attempt: int = 1
+    program: str | None = None
+    """Version that made it."""
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest's other columns."""

@@ -1,0 +1,201 @@
+"""What the user asked for, checked once, before anything is read."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dsp_batch.errors import OptionsError
+from dsp_batch.model import Window
+
+PRESETS: dict[str, Window] = {
+    "ct-lung": Window(width=1500, center=-500),
+    "ct-bone": Window(width=2000, center=300),
+    "ct-brain": Window(width=80, center=40),
+    "ct-abdomen": Window(width=350, center=50),
+    "ct-liver": Window(width=150, center=30),
+    "ct-mediastinum": Window(width=350, center=50),
+    "ct-soft-tissue": Window(width=400, center=50),
+}
+"""Windows in HU by name."""
+
+_ALIASES = {
+    "media": "ct-mediastinum",
+    "ct-media": "ct-mediastinum",
+    "soft": "ct-soft-tissue",
+    "ct-soft": "ct-soft-tissue",
+}
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_WINDOW = re.compile(rf"\s*({_NUMBER})\s*[/,]\s*({_NUMBER})\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """How stored values become gray: a fixed window, the object's own, or one computed from the frames drawn."""
+
+    kind: Literal["window", "embedded", "auto"]
+    window: Window | None = None
+    """Given when and only when kind is `window`."""
+
+    def __post_init__(self) -> None:
+        if (self.window is None) == (self.kind == "window"):
+            raise OptionsError(f"contrast {self.kind!r} and window {self.window} do not go together")
+
+
+EMBEDDED = Contrast(kind="embedded")
+AUTO = Contrast(kind="auto")
+
+
+def parse_contrast(text: str) -> Contrast:
+    """Read the name of a preset, `auto`, `embedded`, or a window written `W/C` or `W,C`.
+
+    Args:
+        text: For example `ct-lung`, `Lung`, `soft_tissue`, `1500/-500`.
+
+    Raises:
+        OptionsError: The name is unknown, or the width is not a positive number; the message lists the names.
+    """
+    name = text.strip().lower().replace("_", "-")
+    if name in ("auto", "embedded"):
+        return AUTO if name == "auto" else EMBEDDED
+    name = _ALIASES.get(name, name)
+    preset = PRESETS.get(name) or PRESETS.get(f"ct-{name}")
+    if preset is not None:
+        return Contrast(kind="window", window=preset)
+    if match := _WINDOW.fullmatch(text):
+        width, center = float(match[1]), float(match[2])
+        if width > 0 and math.isfinite(width) and math.isfinite(center):
+            return Contrast(kind="window", window=Window(width=width, center=center))
+    names = ", ".join(["auto", "embedded", *PRESETS])
+    raise OptionsError(
+        f"unknown contrast {text!r}: give one of {names}, or WIDTH/CENTER with a positive width (1500/-500)"
+    )
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise OptionsError(f"{name} must be 1 or more, not {value}")
+
+
+def _check_fraction(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise OptionsError(f"{name} must lie between 0.0 and 1.0, not {value}")
+
+
+def _check_range(start: float, end: float) -> None:
+    _check_fraction("--start", start)
+    _check_fraction("--end", end)
+    if start > end:
+        raise OptionsError(f"--start {start} lies behind --end {end}: exchange them")
+
+
+def _check_image(image_width: int, quality: int) -> None:
+    _check_positive("--image-width", image_width)
+    if image_width > 16383:
+        raise OptionsError(f"--image-width must be 16383 or less (WebP's limit), not {image_width}")
+    if not 0 <= quality <= 100:
+        raise OptionsError(f"--quality must lie between 0 and 100, not {quality}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MosaicOptions:
+    """A grid of frames spread evenly over a range of the series."""
+
+    image_width: int = 128
+    """Width of a tile in pixels; its height follows the physical aspect ratio."""
+
+    contrast: Contrast = field(default=EMBEDDED)
+    quality: int = 25
+    """WebP or JPEG quality, 0 to 100."""
+
+    tile_width: int = 6
+    """Tiles per row."""
+
+    tile_height: int | None = None
+    """Tiles per column; None for as many as per row."""
+
+    start: float = 0.0
+    end: float = 1.0
+    """The part of the main stack to show, as fractions of its length."""
+
+    def __post_init__(self) -> None:
+        _check_image(self.image_width, self.quality)
+        _check_positive("--tile-width", self.tile_width)
+        _check_positive("--tile-height", self.tile_height)
+        _check_range(self.start, self.end)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the mosaic, in tiles."""
+        return self.tile_height or self.tile_width, self.tile_width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """One frame."""
+
+    position: float
+    """Place along the main stack, 0.0 first (head), 1.0 last (feet)."""
+
+    slice_offset: int = 0
+    """Frames to walk from there in display order."""
+
+    image_width: int = 128
+    contrast: Contrast = field(default=EMBEDDED)
+    quality: int = 25
+
+    def __post_init__(self) -> None:
+        _check_image(self.image_width, self.quality)
+        _check_fraction("--position", self.position)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastMosaicOptions:
+    """The same frames under several contrasts: one column each."""
+
+    contrasts: tuple[Contrast, ...]
+    position: float | None = None
+    """One row: the frame here."""
+
+    slice_offset: int | None = None
+    start: float | None = None
+    """Several rows: frames spread over this range. Exactly one of position and start is given."""
+
+    end: float = 1.0
+    tile_height: int = 2
+    """Rows, when a range is given."""
+
+    image_width: int = 128
+    quality: int = 25
+
+    def __post_init__(self) -> None:
+        _check_image(self.image_width, self.quality)
+        _check_positive("--tile-height", self.tile_height)
+        if not self.contrasts:
+            raise OptionsError("give at least one --contrast")
+        if (self.position is None) == (self.start is None):
+            raise OptionsError("give either --position for one row, or --start (and --end) for several, not both")
+        if self.slice_offset is not None and self.position is None:
+            raise OptionsError("--slice-offset goes with --position")
+        _check_fraction("--position", self.position)
+        if self.start is not None:
+            _check_range(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexOptions:
+    """How much of a series goes into its index."""
+
+    limit: int | None = None
+    """Only the first N objects as listed: a partial index, never used as a complete one."""
+
+    full: bool = False
+    """Read binary values of more than 16 KiB too, for their hashes."""
+
+    def __post_init__(self) -> None:
+        _check_positive("--limit", self.limit)
+
+
+Options = MosaicOptions | ImageOptions | ContrastMosaicOptions | IndexOptions
