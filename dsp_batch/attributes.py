@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-DicomJson = Mapping[str, Any]
-"""A dataset in the DICOM JSON model (PS3.18 F): tag as 8 hex digits → {"vr", "Value" or "InlineBinary"}."""
-
-Lookup = Callable[[str], Any]
 
 
 class Attributes:
@@ -84,8 +78,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
-
-
-def decode_binary(inline: str) -> bytes:
-    """Bytes of an `InlineBinary` of the DICOM JSON model."""
-    return base64.b64decode(inline)

@@ -1,0 +1,43 @@
+"""How a parser asks for bytes without doing input or output itself."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class ByteRange(NamedTuple):
+    """Half-open range of an object. It may end beyond the object: the answer is shorter then."""
+
+    start: int
+    stop: int
+
+
+class Reply(NamedTuple):
+    """The answer to one step of a reader."""
+
+    parts: list[bytes]
+    """The bytes of each range asked for, in that order."""
+
+    size: int
+    """Bytes of the whole object."""
+
+
+Reader = Generator[Sequence[ByteRange], Reply, T]
+"""Yields the ranges of one object that it needs next, is sent a `Reply`, and returns what it made of them.
+
+Storage drives many readers at once; each step's ranges are fetched together. Errors of parsing are raised inside.
+"""
+
+
+def read_bytes(reader: Reader[T], data: bytes) -> T:
+    """Run a reader over an object that is in memory."""
+    try:
+        ranges = next(reader)
+        while True:
+            ranges = reader.send(Reply([data[max(r.start, 0) : r.stop] for r in ranges], len(data)))
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
