@@ -1,0 +1,194 @@
+"""Walking over encoded elements (PS3.5 7): where each one begins and ends, without decoding values."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dsp_batch.dicom.dictionary import is_private, vr_of
+from dsp_batch.errors import HeaderError
+from dsp_batch.model import RawElement
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+"""Float, Double Float and Pixel Data: the header ends here."""
+
+LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+"""VRs with a 32-bit length after two reserved bytes (PS3.5 7.1.2)."""
+
+BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+MAX_DEPTH = 32
+"""Nested sequences beyond this are damage, not content."""
+
+_VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How elements are encoded."""
+
+    implicit_vr: bool = False
+    big_endian: bool = False
+
+    @property
+    def order(self) -> str:
+        """Byte order as `struct` writes it."""
+        return ">" if self.big_endian else "<"
+
+
+class ElementHead(NamedTuple):
+    """Tag, VR and length of an element, as encoded."""
+
+    tag: int
+    vr: str
+    """As encoded or, where that is implicit, from the dictionary; `UN` for unknown ones."""
+
+    start: int
+    """First byte of the value."""
+
+    length: int
+    """Bytes of the value, or `UNDEFINED`."""
+
+
+class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
+    """The bytes end inside an element; `stop` is where they would have to reach at least."""
+
+    def __init__(self, stop: int) -> None:
+        super().__init__(stop)
+        self.stop = stop
+
+
+_HEADS = {
+    order: (struct.Struct(f"{order}HH2sH"), struct.Struct(f"{order}HHL"), struct.Struct(f"{order}L")) for order in "<>"
+}
+
+
+def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
+    """Parse the head of the element at `at`.
+
+    Raises:
+        NeedMore: The data end within the head.
+    """
+    if at + 8 > len(data):
+        raise NeedMore(at + 8)
+    explicit, implicit, long_length = _HEADS[encoding.order]
+    group, element, vr_bytes, short = explicit.unpack_from(data, at)
+    tag = group << 16 | element
+    vr = None if encoding.implicit_vr or group == 0xFFFE else _VR_NAMES.get(vr_bytes)
+    if vr is None:
+        # Delimiters carry no VR, and some writers leave one out or write zeros in an explicit dataset.
+        return ElementHead(tag, "", at + 8, implicit.unpack_from(data, at)[2])
+    if vr not in LONG_VRS:
+        return ElementHead(tag, vr, at + 8, short)
+    if at + 12 > len(data):
+        raise NeedMore(at + 12)
+    return ElementHead(tag, vr, at + 12, long_length.unpack_from(data, at + 8)[0])
+
+
+def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
+    """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
+
+    Returns:
+        The first byte behind the sequence delimitation item.
+
+    Raises:
+        NeedMore: The data end before it.
+        HeaderError: What stands there is no item, or sequences are nested too deeply.
+    """
+    if depth > MAX_DEPTH:
+        raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
+    while True:
+        tag, _, start, length = parse_head(data, at, encoding)
+        if tag == SEQUENCE_END:
+            return start
+        if tag != ITEM:
+            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
+        at = _find_item_end(data, start, encoding, depth) if length == UNDEFINED else start + length
+        if at > len(data):
+            raise NeedMore(at + 8)
+
+
+def _find_item_end(data: bytes, at: int, encoding: Encoding, depth: int) -> int:
+    while True:
+        tag, vr, start, length = parse_head(data, at, encoding)
+        if tag == ITEM_END:
+            return start
+        at = start + length
+        if length == UNDEFINED:
+            at = find_end(data, start, nested_encoding(encoding, vr), depth + 1)
+        if at > len(data):
+            raise NeedMore(at + 8)
+
+
+def nested_encoding(encoding: Encoding, vr: str) -> Encoding:
+    """Encoding inside a sequence: implicit little endian where its own VR is UN (PS3.5 6.2.2)."""
+    return Encoding(implicit_vr=True) if vr == "UN" else encoding
+
+
+def resolve_vr(head: ElementHead, elements: dict[int, RawElement]) -> str:
+    """The VR of an element whose encoding leaves it open, private creators of the same dataset considered."""
+    if head.vr not in ("", "UN"):
+        return head.vr
+    creator = None
+    if is_private(head.tag):
+        block = elements.get(head.tag & 0xFFFF0000 | head.tag >> 8 & 0xFF)
+        creator = block.value.decode("ascii", "replace").strip(" \0") if block and block.value else None
+    vr = vr_of(head.tag, creator)
+    return "SQ" if vr == "UN" and head.length == UNDEFINED else vr
+
+
+def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
+    """Parse a complete dataset that is in memory, for example the content of a sequence item.
+
+    Raises:
+        HeaderError: The data end within an element.
+    """
+    elements: dict[int, RawElement] = {}
+    at = 0
+    while at < len(data):
+        try:
+            head = parse_head(data, at, encoding)
+            at = head.start + head.length
+            if head.length == UNDEFINED:
+                at = find_end(data, head.start, nested_encoding(encoding, head.vr))
+        except NeedMore:
+            at = len(data) + 1
+        if at > len(data):
+            raise HeaderError(f"a nested dataset of {len(data)} bytes ends inside an element")
+        if head.tag in (ITEM_END, SEQUENCE_END):
+            break
+        if head.tag & 0xFFFF:
+            value = data[head.start : at]
+            elements[head.tag] = RawElement(resolve_vr(head, elements), value, len(value))
+    return elements
+
+
+def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
+    """Split the value of a sequence into the datasets of its items (PS3.5 7.5).
+
+    Raises:
+        HeaderError: The data end within an item, or something else than an item stands there.
+    """
+    items: list[bytes] = []
+    at = 0
+    while at + 8 <= len(data):
+        tag, _, start, length = parse_head(data, at, encoding)
+        if tag == SEQUENCE_END:
+            break
+        if tag != ITEM:
+            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
+        try:
+            at = _find_item_end(data, start, encoding, 0) if length == UNDEFINED else start + length
+        except NeedMore:
+            at = len(data) + 1
+        if at > len(data):
+            raise HeaderError(f"a sequence of {len(data)} bytes ends inside an item")
+        items.append(data[start:at])
+    return items
+
+
+def format_tag(tag: int) -> str:
+    """A tag as people write it: `(0028,0010)`."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
