@@ -1,0 +1,198 @@
+"""Raw elements to Python values and to the DICOM JSON model (PS3.5 6.2, PS3.18 F)."""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from dsp_batch.attributes import Attributes
+from dsp_batch.dicom.dictionary import is_ambiguous_sign, name_of
+from dsp_batch.dicom.walk import BINARY_VRS, Encoding, nested_encoding, parse_elements, split_items
+from dsp_batch.model import InstanceHeader, RawElement
+
+DicomJson = dict[str, Any]
+"""A dataset in the DICOM JSON model: tag as 8 hex digits → {"vr", and "Value" or "InlineBinary"}."""
+
+INTEGER_VRS = frozenset({"IS", "US", "SS", "UL", "SL", "UV", "SV"})
+FLOAT_VRS = frozenset({"DS", "FL", "FD"})
+_NUMBER_CODES = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+_WORD_SIZES = {"OW": 2, "OL": 4, "OF": 4, "OV": 8, "OD": 8}
+_SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
+_LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""VRs that Specific Character Set (0008,0005) governs."""
+
+_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
+
+Decoded = list[Any] | bytes | None
+"""Text and numbers: a list, empty where the value is; sequences: a list of `DicomJson`; binary: bytes, little endian.
+None where the value was left in the object."""
+
+
+def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Values of Specific Character Set (0008,0005), or those of the enclosing dataset."""
+    element = elements.get(_CHARACTER_SET)
+    if element is None or not element.value:
+        return inherited
+    return tuple(term.strip() for term in element.value.decode("ascii", "replace").strip(" \0").split("\\"))
+
+
+def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
+    """The VR to decode with: Pixel Representation decides `US or SS` where the encoding is implicit."""
+    if element.vr == "US" and header.implicit_vr and is_ambiguous_sign(tag):
+        representation = header.elements.get(_PIXEL_REPRESENTATION)
+        if representation is not None and representation.value and any(representation.value):
+            return "SS"
+    return element.vr
+
+
+def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = ()) -> Decoded:
+    """Decode the value field of one element.
+
+    Numbers that do not parse stay text, as written: a damaged value must not hide the rest of the header.
+    """
+    value, vr = element.value, element.vr
+    if value is None:
+        return None
+    if vr == "SQ":
+        return [_item_json(item, encoding, charsets) for item in split_items(value, encoding)]
+    if vr in BINARY_VRS:
+        return _little_endian(value, _WORD_SIZES.get(vr, 1)) if encoding.big_endian else value
+    if vr in _NUMBER_CODES:
+        return _unpack(value, _NUMBER_CODES[vr], encoding.order)
+    return _decode_tags(value, encoding) if vr == "AT" else _decode_texts(vr, value, charsets)
+
+
+def _decode_tags(value: bytes, encoding: Encoding) -> list[str]:
+    words = _unpack(value, "H", encoding.order)
+    return [f"{group:04X}{number:04X}" for group, number in zip(words[::2], words[1::2], strict=False)]
+
+
+def _decode_texts(vr: str, value: bytes, charsets: tuple[str, ...]) -> list[Any]:
+    text = _decode_text(value, charsets if vr in _LOCALIZED else ()).rstrip(" \0")
+    if vr in _SINGLE_VALUED or not text:
+        return [text] if text else []
+    parts = [part.strip(" \0") for part in text.split("\\")]
+    if vr == "IS":
+        return [_parse_integer(part) for part in parts]
+    return [_parse_float(part) for part in parts] if vr == "DS" else parts
+
+
+def _unpack(value: bytes, code: str, order: str) -> list[Any]:
+    count = len(value) // struct.calcsize(order + code)
+    return list(struct.unpack_from(f"{order}{count}{code}", value))
+
+
+def _little_endian(value: bytes, word: int) -> bytes:
+    whole = len(value) - len(value) % word
+    swapped = bytearray(value[:whole])
+    for offset in range(word):
+        swapped[offset::word] = value[word - 1 - offset : whole : word]
+    return bytes(swapped)
+
+
+def _parse_integer(text: str) -> int | str | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        number = _parse_float(text)
+        return int(number) if isinstance(number, float) and number.is_integer() else text
+
+
+def _parse_float(text: str) -> float | str | None:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _decode_text(value: bytes, charsets: tuple[str, ...]) -> str:
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    from pydicom.charset import decode_bytes  # noqa: PLC0415  # most headers are ASCII and never need it
+
+    decoded: str = decode_bytes(value, _encodings(charsets), set(b"\\^=\n\r\f"))
+    return decoded
+
+
+@cache
+def _encodings(charsets: tuple[str, ...]) -> list[str]:
+    import warnings  # noqa: PLC0415  # only with the import below
+
+    from pydicom.charset import convert_encodings  # noqa: PLC0415  # most headers are ASCII and never need it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an unknown character set is read as the default one
+        encodings: list[str] = convert_encodings(list(charsets) or "")
+    return encodings
+
+
+def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...]) -> DicomJson:
+    # UN hides implicit VR (PS3.5 6.2.2), and some writers nest it in explicit datasets: look at the first element.
+    explicit = data[4:6].isalpha() and data[4:6].isupper()
+    inner = Encoding(implicit_vr=not explicit, big_endian=encoding.big_endian)
+    elements = parse_elements(data, inner)
+    nested = character_sets(elements, charsets)
+    return {
+        f"{tag:08X}": value_json(element.vr, decode_value(element, nested_encoding(inner, element.vr), nested))
+        for tag, element in elements.items()
+    }
+
+
+def value_json(vr: str, decoded: Decoded) -> DicomJson:
+    """One element in the DICOM JSON model (PS3.18 F.2)."""
+    if isinstance(decoded, bytes):
+        return {"vr": vr, "InlineBinary": base64.b64encode(decoded).decode("ascii")} if decoded else {"vr": vr}
+    if not decoded:
+        return {"vr": vr}
+    if vr == "PN":
+        return {"vr": vr, "Value": [_person_name(text) for text in decoded]}
+    return {"vr": vr, "Value": [_finite(value) for value in decoded]}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they go as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _person_name(text: str) -> dict[str, str]:
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
+    return {name: group for name, group in groups if group}
+
+
+class JsonAttributes(Mapping[str, Any]):
+    """The elements of a DICOM JSON dataset by keyword, converted when asked for."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, dataset: Mapping[str, Any]) -> None:
+        self._values = dataset
+        self._names = {name_of(int(tag, 16)): tag for tag in dataset}
+
+    def __getitem__(self, name: str) -> Any:
+        return element_value(self._values[self._names[name]])
+
+    def __iter__(self) -> Any:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def element_value(element: Mapping[str, Any]) -> Any:
+    """The value of one element of the DICOM JSON model, as `Attributes` takes it."""
+    if "InlineBinary" in element:
+        return base64.b64decode(element["InlineBinary"])
+    values: Sequence[Any] = element.get("Value", ())
+    if element["vr"] == "SQ":
+        return [Attributes(JsonAttributes(item)) for item in values]
+    if element["vr"] == "PN":
+        return ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
+    return list(values)
