@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.errors import OptionsError, Reason
+from dsp_batch.errors import DspBatchError, OptionsError, Reason
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
@@ -114,7 +114,7 @@ class SeriesHeaders:
     listed: int
     """Objects found under the series prefix."""
 
-    rejected: Mapping[str, str]
+    rejected: Mapping[str, DspBatchError]
     """Object name → why it is no instance."""
 
     partial: bool = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from dsp_batch.attributes import Attributes
-from dsp_batch.dicom.dictionary import is_ambiguous_sign, name_of
+from dsp_batch.dicom.dictionary import is_ambiguous_sign, name_of, tag_of
 from dsp_batch.dicom.walk import BINARY_VRS, Encoding, nested_encoding, parse_elements, split_items
 from dsp_batch.model import InstanceHeader, RawElement
 
@@ -170,20 +170,22 @@ def _person_name(text: str) -> dict[str, str]:
 class JsonAttributes(Mapping[str, Any]):
     """The elements of a DICOM JSON dataset by keyword, converted when asked for."""
 
-    __slots__ = ("_names", "_values")
+    __slots__ = ("_values",)
 
     def __init__(self, dataset: Mapping[str, Any]) -> None:
         self._values = dataset
-        self._names = {name_of(int(tag, 16)): tag for tag in dataset}
 
     def __getitem__(self, name: str) -> Any:
-        return element_value(self._values[self._names[name]])
+        tag = tag_of(name)
+        if tag is None:
+            raise KeyError(name)
+        return element_value(self._values[f"{tag:08X}"])
 
-    def __iter__(self) -> Any:
-        return iter(self._names)
+    def __iter__(self) -> Iterator[str]:
+        return (name_of(int(tag, 16)) for tag in self._values)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._values)
 
 
 def element_value(element: Mapping[str, Any]) -> Any:

@@ -1,0 +1,401 @@
+"""The header index of a series: one row an instance, in display order, as a Parquet file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dsp_batch.attributes import Attributes
+from dsp_batch.columns import Column, build_columns
+from dsp_batch.core.geometry import order_frames
+from dsp_batch.dicom.dictionary import is_private
+from dsp_batch.dicom.values import (
+    DicomJson,
+    JsonAttributes,
+    character_sets,
+    decode_value,
+    effective_vr,
+    element_value,
+    value_json,
+)
+from dsp_batch.dicom.walk import Encoding, nested_encoding
+from dsp_batch.errors import SeriesError
+from dsp_batch.frame_table import list_frames
+from dsp_batch.model import FrameOrder, FrameTable, InstanceHeader, RawElement, SeriesHeaders
+
+FORMAT = 1
+"""Version of the file's layout; an index of another one is built anew."""
+
+METADATA_KEY = b"dsp_batch"
+_ROWS, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00020010
+_FIXED = {
+    0x00200013: ("InstanceNumber", pa.int32()),
+    0x00080018: ("SOPInstanceUID", pa.string()),
+    0x00201041: ("SliceLocation", pa.float32()),
+    0x00280008: ("NumberOfFrames", pa.int32()),
+    _TRANSFER_SYNTAX_UID: ("TransferSyntaxUID", pa.string()),
+}
+"""Elements that are columns even where they do not vary."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeriesIndex:
+    """All headers of a series as one table: what varies in columns, what does not once."""
+
+    series_uuid: str
+    root: str
+    table: pa.Table
+    """One row an instance, in display order; columns as docs/reference/index-schema.md says."""
+
+    constants: DicomJson
+    """Elements with one value in all instances, in the DICOM JSON model."""
+
+    objects: Mapping[str, Any]
+    """Counts: `listed`, `instances`, `rejected` (reason → number)."""
+
+    partial: bool = False
+    """Built from some of the objects only (`--limit`)."""
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def _constants(self) -> JsonAttributes:
+        return JsonAttributes(self.constants)
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        return {}
+
+    def has(self, name: str) -> bool:
+        """Whether any instance has the element."""
+        return name in self.table.column_names or name in self._constants
+
+    def values(self, name: str) -> list[Any]:
+        """The values of one element, row by row: scalars, lists where it has several values, None where absent.
+
+        Sequences and binary values are not given here: ask `attributes`.
+        """
+        if name in self.table.column_names:
+            if name not in self._columns:
+                self._columns[name] = self.table.column(name).to_pylist()
+            return self._columns[name]
+        constant = self._constants.get(name)
+        value = None if not constant else constant[0] if len(constant) == 1 else constant
+        return [value] * len(self)
+
+    def attributes(self, row: int) -> Attributes:
+        """The header of one instance."""
+        return Attributes(_RowAttributes(self.table, self._constants, row))
+
+    @cached_property
+    def frames(self) -> FrameTable:
+        """Every frame, in row order."""
+        return list_frames(self)
+
+    @cached_property
+    def order(self) -> FrameOrder:
+        """The display order of all frames."""
+        return order_frames(self.frames)
+
+
+class _RowAttributes(Mapping[str, Any]):
+    """One row and the constants, by keyword."""
+
+    def __init__(self, table: pa.Table, constants: JsonAttributes, row: int) -> None:
+        self._table, self._constants, self._row = table, constants, row
+
+    def __getitem__(self, name: str) -> Any:
+        position = self._table.schema.get_field_index(name)
+        if position < 0:
+            return self._constants[name]
+        value = self._table.column(position)[self._row].as_py()
+        if value is not None and (self._table.schema.field(position).metadata or {}).get(b"vr") == b"SQ":
+            return element_value({"vr": "SQ", "Value": json.loads(value)})
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._table.column_names
+        yield from self._constants
+
+    def __len__(self) -> int:
+        return int(self._table.num_columns) + len(self._constants)
+
+
+def build_index(series: SeriesHeaders) -> SeriesIndex:
+    """Build the index of a series from its headers.
+
+    Raises:
+        SeriesError: No object of the series is an instance.
+    """
+    headers = series.headers
+    if not headers:
+        raise _no_instances(series)
+    constants, columns = _split_elements(headers)
+    unordered = SeriesIndex(
+        series_uuid=series.ref.series_uuid,
+        root=series.ref.root,
+        table=_table([*_place_columns(series), *columns]),
+        constants=constants,
+        objects={
+            "listed": series.listed,
+            "instances": len(headers),
+            "rejected": dict(Counter(error.reason for error in series.rejected.values())),
+        },
+        partial=series.partial,
+    )
+    return _in_display_order(unordered)
+
+
+def _no_instances(series: SeriesHeaders) -> SeriesError:
+    name, error = next(iter(series.rejected.items()), ("", None))
+    first = f"; the first, {name}: {error.message}" if error else ""
+    return SeriesError(
+        f"{series.ref.url} holds no DICOM instance among its {series.listed} objects{first}",
+        error.reason if error and error.reason in ("bad-header", "too-large") else "not-dicom",
+    )
+
+
+def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, list[Column]]:
+    """Tell the elements that are the same in all instances from those that vary."""
+    by_tag: dict[int, list[RawElement | None]] = {}
+    for row, header in enumerate(headers):
+        for tag, element in header.elements.items():
+            by_tag.setdefault(tag, [None] * len(headers))[row] = element
+    decoders = [_Decoder(header) for header in headers]
+    one_decoder = all(decoder.key == decoders[0].key for decoder in decoders)
+    constants: DicomJson = {}
+    columns: list[Column] = []
+    for tag in sorted(by_tag):
+        elements = by_tag[tag]
+        first = elements[0]
+        if tag in _FIXED:
+            columns.append(_fixed_column(tag, elements, decoders))
+        elif one_decoder and first is not None and first.value is not None and all(e == first for e in elements):
+            constants[f"{tag:08X}"] = decoders[0].json(tag, first)
+        else:
+            columns.extend(_varying_columns(tag, elements, decoders))
+    missing = [tag for tag in _FIXED if tag not in by_tag]
+    columns.extend(_fixed_column(tag, [None] * len(headers), decoders) for tag in missing)
+    return constants, columns
+
+
+class _Decoder:
+    """Decodes the elements of one instance; instances of the same key decode alike."""
+
+    def __init__(self, header: InstanceHeader) -> None:
+        self.header = header
+        self.encoding = Encoding(header.implicit_vr, header.big_endian)
+        self.charsets = character_sets(header.elements)
+        representation = header.elements.get(0x00280103)
+        self.key = (self.encoding, self.charsets, representation and representation.value)
+
+    def decode(self, tag: int, element: RawElement) -> Any:
+        encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self.encoding, element.vr)
+        vr = effective_vr(tag, element, self.header)
+        return decode_value(element._replace(vr=vr), encoding, self.charsets)
+
+    def json(self, tag: int, element: RawElement) -> DicomJson:
+        return value_json(effective_vr(tag, element, self.header), self.decode(tag, element))
+
+
+def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list[_Decoder]) -> list[Column]:
+    memo: dict[tuple[Any, ...], Any] = {}
+
+    def decode(row: int, element: RawElement) -> Any:
+        key = (element, decoders[row].key)
+        if key not in memo:
+            memo[key] = decoders[row].decode(tag, element)
+        return memo[key]
+
+    return build_columns(tag, elements, decode, _creator(tag, decoders))
+
+
+def _creator(tag: int, decoders: list[_Decoder]) -> str | None:
+    """The private creator of an element, of the first instance that names one (PS3.5 7.8.1)."""
+    if not is_private(tag) or tag & 0xFFFF < 0x1000:
+        return None
+    block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
+    creators = (decoder.header.elements.get(block) for decoder in decoders)
+    return next((c.value.decode("ascii", "replace").strip(" \0") for c in creators if c and c.value), None)
+
+
+def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[_Decoder]) -> Column:
+    name, kind = _FIXED[tag]
+    values: list[Any] = []
+    for element, decoder in zip(elements, decoders, strict=True):
+        decoded = decoder.decode(tag, element) if element is not None else None
+        values.append(decoded[0] if decoded else None)
+    if tag == _TRANSFER_SYNTAX_UID:
+        values = [decoder.header.transfer_syntax_uid for decoder in decoders]
+    elif name == "NumberOfFrames":
+        values = [_frame_count(value, decoder.header) for value, decoder in zip(values, decoders, strict=True)]
+    elif not pa.types.is_string(kind):
+        values = [None if isinstance(value, str) else value for value in values]
+    if pa.types.is_int32(kind) and any(value is not None and abs(value) > 0x7FFFFFFF for value in values):
+        kind = pa.int64()
+    vr = next((element.vr for element in elements if element is not None), "")
+    return pa.field(name, kind, metadata={"tag": f"{tag:08X}", "vr": vr}), pa.array(values, kind)
+
+
+def _frame_count(value: Any, header: InstanceHeader) -> int | None:
+    if isinstance(value, int) and value > 0:
+        return value
+    return 1 if _ROWS in header.elements else None
+
+
+def _place_columns(series: SeriesHeaders) -> list[Column]:
+    """What is known of each object besides its header."""
+    headers = series.headers
+    n = len(headers)
+    columns: list[tuple[str, pa.DataType, list[Any]]] = [
+        ("FileName", pa.string(), [header.name for header in headers]),
+        ("SeriesUID", pa.string(), [series.ref.series_uuid] * n),
+        ("StorageRoot", pa.string(), [series.ref.root] * n),
+        ("ObjectSize", pa.int64(), [header.size for header in headers]),
+        ("PixelDataOffset", pa.int64(), [header.pixel_data_offset for header in headers]),
+        ("PixelDataLength", pa.int64(), [header.pixel_data_length for header in headers]),
+        ("FragmentsOffset", pa.int64(), [header.fragments_offset for header in headers]),
+    ]
+    return [(pa.field(name, kind), pa.array(values, kind)) for name, kind, values in columns]
+
+
+def _table(columns: list[Column]) -> pa.Table:
+    return pa.Table.from_arrays([array for _, array in columns], schema=pa.schema([field for field, _ in columns]))
+
+
+_LEADING = (
+    "Index",
+    "FileName",
+    "SeriesUID",
+    "StorageRoot",
+    "PrimaryPosition",
+    "PrimaryAxis",
+    "InstanceNumber",
+    "SOPInstanceUID",
+    "SliceLocation",
+    "TransferSyntaxUID",
+    "NumberOfFrames",
+    "ObjectSize",
+    "PixelDataOffset",
+    "PixelDataLength",
+    "FragmentsOffset",
+)
+
+
+def _in_display_order(index: SeriesIndex) -> SeriesIndex:
+    """Order the instances as their first frames are displayed, and say where each lies."""
+    frames, order = index.frames, index.order
+    instances = frames.instance[order.permutation]
+    rows, first = np.unique(instances, return_index=True)
+    ranking = np.argsort(first, kind="stable")
+    rows, first = rows[ranking], first[ranking]
+    position = order.primary_position[first].astype(np.float32)
+    table = index.table.take(pa.array(rows))
+    added: list[Column] = [
+        (pa.field("Index", pa.uint32()), pa.array(np.arange(len(rows), dtype=np.uint32))),
+        (pa.field("PrimaryPosition", pa.float32()), pa.array(position, from_pandas=True)),
+        (pa.field("PrimaryAxis", pa.string()), pa.array([order.axis[place] for place in first], pa.string())),
+        *_frame_columns(index, rows),
+    ]
+    for field, array in added:
+        table = table.append_column(field, array)
+    rest = [name for name in table.column_names if name not in _LEADING]
+    return SeriesIndex(
+        series_uuid=index.series_uuid,
+        root=index.root,
+        table=table.select([*_LEADING, *rest]),
+        constants=index.constants,
+        objects=index.objects,
+        partial=index.partial,
+    )
+
+
+def _frame_columns(index: SeriesIndex, rows: Any) -> list[Column]:
+    """List columns about the frames of multi-frame instances, where there are any."""
+    counts = [count or 1 for count in index.values("NumberOfFrames")]
+    if max(counts) == 1:
+        return []
+    frames, order = index.frames, index.order
+    primary = np.empty(len(frames.frame))
+    primary[order.permutation] = order.primary_position
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    positions: list[Any] = []
+    times: list[Any] = []
+    offsets: list[Any] = []
+    lengths: list[Any] = []
+    for row in rows:
+        part = slice(starts[row], starts[row + 1])
+        many = counts[row] > 1
+        positions.append(_known(primary[part]) if many and order.axis[0] != "I" else None)
+        times.append(_frame_times(index.attributes(int(row)), counts[row]) if many else None)
+        offset, length = index.values("PixelDataOffset")[row], index.values("PixelDataLength")[row]
+        step = length // counts[row] if many and offset is not None else 0
+        whole = step > 0 and length - step * counts[row] <= 1  # one byte may pad the last frame
+        offsets.append([offset + step * k for k in range(counts[row])] if whole else None)
+        lengths.append([step] * counts[row] if whole else None)
+    named = [("FramePosition", pa.float32(), positions), ("FrameTime", pa.float64(), times)]
+    named += [("FrameOffset", pa.int64(), offsets), ("FrameLength", pa.int64(), lengths)]
+    return [(pa.field(name, pa.list_(kind)), pa.array(lists, pa.list_(kind))) for name, kind, lists in named]
+
+
+def _known(values: Any) -> list[float] | None:
+    return None if np.isnan(values).any() else [float(value) for value in values]
+
+
+def _frame_times(attributes: Attributes, count: int) -> list[float] | None:
+    """Milliseconds from the first frame to each (PS3.3 C.7.6.5, Cine); None where the header does not tell."""
+    steps = attributes.numbers("FrameTimeVector")
+    if len(steps) == count:
+        return [float(time) for time in np.cumsum(steps) - steps[0]]
+    step = attributes.number("FrameTime")
+    return [step * frame for frame in range(count)] if step else None
+
+
+def serialize_index(index: SeriesIndex, program: str) -> bytes:
+    """The index as a Parquet file."""
+    description = {
+        "format": FORMAT,
+        "program": program,
+        "series_uuid": index.series_uuid,
+        "root": index.root,
+        "partial": index.partial,
+        "constants": index.constants,
+        "objects": dict(index.objects),
+    }
+    metadata = {METADATA_KEY: json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(index.table.replace_schema_metadata(metadata), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def parse_index(data: bytes) -> SeriesIndex:
+    """Read an index from its Parquet file.
+
+    Raises:
+        SeriesError: The file is no Parquet, or no index of this format.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        description = json.loads((table.schema.metadata or {})[METADATA_KEY])
+        found = description["format"]
+    except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
+        raise SeriesError(f"it is not readable as an index ({str(error).splitlines()[0]})") from error
+    if found != FORMAT:
+        raise SeriesError(f"it has format {found}, not {FORMAT}")
+    return SeriesIndex(
+        series_uuid=description["series_uuid"],
+        root=description["root"],
+        table=table,
+        constants=description["constants"],
+        objects=description["objects"],
+        partial=description["partial"],
+    )
