@@ -1,0 +1,78 @@
+"""What a run was asked to do: the noun that every task of it carries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from dsp_batch.cache import Cache
+from dsp_batch.errors import OptionsError
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
+
+Verb = Literal["mosaic", "get-image", "contrast-mosaic", "build-index"]
+
+_OPTIONS: dict[Verb, type[Any]] = {
+    "mosaic": MosaicOptions,
+    "get-image": ImageOptions,
+    "contrast-mosaic": ContrastMosaicOptions,
+    "build-index": IndexOptions,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One verb with its options, for every series of a manifest."""
+
+    verb: Verb
+    options: Options
+    cache: Cache
+
+    name: str
+    """Name of the previews: the folder that they are written to."""
+
+    endpoint_url: str | None = None
+    """S3-compatible server given by hand; wins over the environment and over a manifest's."""
+
+    anonymous: bool | None = None
+    """Whether series are read unsigned; None to decide by bucket and credentials."""
+
+    max_workers: int | None = None
+    """Concurrent requests of one series; None for the default."""
+
+    timeout: float = 600.0
+    """Seconds that one series may take."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, _OPTIONS[self.verb]):
+            raise OptionsError(f"{self.verb} does not take {type(self.options).__name__}")
+        if not self.name or self.name.startswith(".") or not all(c.isalnum() or c in "-_." for c in self.name):
+            raise OptionsError(f"--name {self.name!r} may hold letters, digits, '-', '_' and '.' only")
+
+    @property
+    def product(self) -> dict[str, Any]:
+        """What decides how the previews of this job look."""
+        return {"verb": self.verb, "options": asdict(self.options)}
+
+    @property
+    def digest(self) -> str:
+        """Short digest of the product."""
+        return hashlib.sha256(json.dumps(self.product, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def draws(self) -> bool:
+        """Whether the verb makes previews, not indices alone."""
+        return self.verb != "build-index"
+
+
+def run_name(job: Job, manifest_digest: str) -> str:
+    """The name of the run: the same job over the same series is the same run."""
+    digest = hashlib.sha256(f"{job.digest} {manifest_digest}".encode()).hexdigest()[:12]
+    return f"{job.verb}-{job.name}-{digest}"
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """The job for `job.json`: everything but what could hold a secret."""
+    settings = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("options", "cache")}
+    return {**settings, "options": asdict(job.options), "cache": job.cache.url}

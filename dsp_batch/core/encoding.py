@@ -1,0 +1,60 @@
+"""Scaling of display values, and image files from them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dsp_batch.errors import OptionsError
+from dsp_batch.model import ByteArray
+
+_FORMATS: dict[str, dict[str, Any]] = {
+    ".webp": {"format": "WEBP", "method": 2},
+    ".jpg": {"format": "JPEG", "subsampling": "4:2:0"},
+    ".jpeg": {"format": "JPEG", "subsampling": "4:2:0"},
+}
+"""What Pillow is told for each suffix. WebP's method 2 takes half the time of the usual 4 for a tenth more bytes."""
+
+
+def resize_image(pixels: ByteArray, shape: tuple[int, int]) -> ByteArray:
+    """Scale an image without regard to its aspect ratio.
+
+    Args:
+        pixels: Display values, (rows, columns) or (rows, columns, 3). Not modified.
+        shape: Height and width wanted.
+
+    Returns:
+        The image, (height, width) or (height, width, 3): the argument itself when it has that shape already.
+    """
+    height, width = shape
+    if pixels.shape[:2] == shape:
+        return pixels
+    # A gap of 1: boxes of whole pixels are averaged as long as that leaves what is wanted, and LANCZOS does the rest.
+    # A fifth of the time of LANCZOS alone, and no difference that an eye sees.
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.0)
+    return np.asarray(image)
+
+
+def encode_image(pixels: ByteArray, suffix: str, quality: int) -> bytes:
+    """Make an image file.
+
+    Args:
+        pixels: Display values, (height, width) or (height, width, 3).
+        suffix: `.webp`, `.jpg` or `.jpeg`, in any case.
+        quality: 0 (smallest) to 100 (best).
+
+    Returns:
+        The file: lossy, without metadata; the same bytes for the same pixels.
+
+    Raises:
+        OptionsError: The suffix is none of these.
+    """
+    settings = _FORMATS.get(suffix.lower())
+    if settings is None:
+        raise OptionsError(f"images cannot be written as {suffix!r}: end the name in {', '.join(_FORMATS)}")
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, quality=quality, **settings)
+    return file.getvalue()

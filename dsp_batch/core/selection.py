@@ -1,0 +1,167 @@
+"""Which frames of a series to show: one at a position, all of a range, a few spread evenly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from dsp_batch.errors import OptionsError, SeriesError
+from dsp_batch.model import FloatArray, FrameOrder, IntArray
+
+_ROUNDING_MM = 1e-4
+"""Positions kept as float32 are off by up to this much a meter from the origin: no more is no difference."""
+
+_ROUNDING_SHARE = 1e-6
+"""The same for times, InstanceNumbers and indices, as a share of their range."""
+
+
+def select_position(order: FrameOrder, position: float, slice_offset: int = 0) -> int:
+    """Find the frame nearest to a position along the main stack.
+
+    Nearest along the sort key where positions vary; in time where all frames share one position and have times; by
+    index otherwise. Of equally near frames the earlier one.
+
+    Args:
+        order: The display order of the series.
+        position: Place along the main stack, 0.0 first, 1.0 last.
+        slice_offset: Frames to walk from there in display order, through all stacks.
+
+    Returns:
+        Index in display order.
+
+    Raises:
+        OptionsError: The position is not within 0 and 1, or the walk leaves the series; the message gives the offsets
+            that do not.
+        SeriesError: There is no frame.
+    """
+    _check_fraction("--position", position)
+    ruler, rounding = _measure_position(order)
+    low, high = float(ruler.min()), float(ruler.max())
+    distance = np.abs(ruler - _interpolate(low, high, position))
+    nearest = int(np.argmax(distance <= distance.min() + rounding))
+    last = len(order.stack) - 1
+    if not 0 <= nearest + slice_offset <= last:
+        raise OptionsError(
+            f"--slice-offset {slice_offset} leaves the series: from --position {position} "
+            f"it must lie between {-nearest} and {last - nearest}"
+        )
+    return nearest + slice_offset
+
+
+def select_range(order: FrameOrder, start: float, end: float) -> IntArray:
+    """Find the frames of a closed range of the main stack.
+
+    The range is one of positions; of InstanceNumbers where there are no positions; of indices where InstanceNumbers do
+    not tell the frames apart, or where all frames share one position.
+
+    Args:
+        order: The display order of the series.
+        start: Beginning of the range, 0.0 the first frame.
+        end: End of the range, 1.0 the last frame.
+
+    Returns:
+        Indices in display order, rising, at least one.
+
+    Raises:
+        OptionsError: The range is not within 0 and 1, begins behind its end, or holds no frame; then the message tells
+            where the nearest ones are.
+        SeriesError: There is no frame.
+    """
+    _check_fraction("--start", start)
+    _check_fraction("--end", end)
+    if start > end:
+        raise OptionsError(f"--start {start} lies behind --end {end}: exchange them")
+    ruler, rounding = _measure_range(order)
+    first, last = float(ruler[0]), float(ruler[-1])
+    is_behind_start = ruler >= _interpolate(first, last, start) - rounding
+    is_before_end = ruler <= _interpolate(first, last, end) + rounding
+    selected = np.flatnonzero(is_behind_start & is_before_end)
+    if not len(selected):
+        below, above = ((ruler[~is_behind_start][-1], ruler[~is_before_end][0]) - ruler[0]) / (last - first)
+        raise OptionsError(
+            f"no frame lies between --start {start} and --end {end}: the nearest of the {len(ruler)} frames lie at "
+            f"{_round_outwards(below, math.floor)} and {_round_outwards(above, math.ceil)}"
+        )
+    return selected
+
+
+def distribute(count: int, tiles: int) -> IntArray:
+    """Spread tiles evenly over frames, always the first and the last frame among them.
+
+    Args:
+        count: Frames there are.
+        tiles: Tiles there is room for.
+
+    Returns:
+        Indices of min(count, tiles) distinct frames, rising; of one tile alone the frame in the middle.
+
+    Raises:
+        OptionsError: There is no room for a tile.
+        SeriesError: There is no frame.
+
+    Example:
+        >>> distribute(10, 4).tolist()
+        [0, 3, 6, 9]
+    """
+    if count < 1:
+        raise SeriesError("the series has no frame to show", reason="no-pixels")
+    if tiles < 1:
+        raise OptionsError(f"a mosaic needs 1 tile or more, not {tiles}")
+    if count <= tiles:
+        return np.arange(count)
+    if tiles == 1:
+        return np.array([count // 2])
+    intervals = tiles - 1
+    # i * (count - 1) / intervals rounded half up, in integers because a float may fall short of the half.
+    return (2 * np.arange(tiles) * (count - 1) + intervals) // (2 * intervals)
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:  # true for NaN
+        raise OptionsError(f"{name} must lie between 0.0 and 1.0, not {value}")
+
+
+def _interpolate(first: float, last: float, fraction: float) -> float:
+    return first + (last - first) * fraction
+
+
+def _round_outwards(fraction: float, rounding: Callable[[float], int]) -> float:
+    """Round to four digits so that a range that is widened as far as told reaches the frame."""
+    return rounding(round(fraction * 10_000, 6)) / 10_000
+
+
+def _measure_position(order: FrameOrder) -> tuple[FloatArray, float]:
+    """Measure each frame of the main stack by position, time or index; with what to take for a rounding error."""
+    count = _count_main(order)
+    sort_key, time = order.sort_key[:count], order.time[:count]
+    if order.axis[0] == "I":
+        return _measure_index(count)
+    if sort_key[0] < sort_key[-1]:
+        return sort_key, _ROUNDING_MM
+    if np.isfinite(time).all():
+        return time, _ROUNDING_SHARE * float(np.ptp(time))
+    return _measure_index(count)
+
+
+def _measure_range(order: FrameOrder) -> tuple[FloatArray, float]:
+    """Measure each frame of the main stack by position, InstanceNumber or index; never falls along the order."""
+    count = _count_main(order)
+    sort_key = order.sort_key[:count]
+    if order.axis[0] != "I":
+        return (sort_key, _ROUNDING_MM) if sort_key[0] < sort_key[-1] else _measure_index(count)
+    if np.isfinite(sort_key).all() and (np.diff(sort_key) > 0).all():
+        return sort_key, _ROUNDING_SHARE * float(np.ptp(sort_key))
+    return _measure_index(count)
+
+
+def _measure_index(count: int) -> tuple[FloatArray, float]:
+    return np.arange(count, dtype=np.float64), _ROUNDING_SHARE * count
+
+
+def _count_main(order: FrameOrder) -> int:
+    count = int(np.count_nonzero(order.stack == 0))
+    if not count:
+        raise SeriesError("the series has no frame to select", reason="no-pixels")
+    return count

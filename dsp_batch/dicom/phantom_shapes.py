@@ -1,0 +1,172 @@
+"""Shapes, patterns and noise that phantoms are painted with.
+
+Only the arithmetic that IEEE 754 defines exactly is used (no sine, no exponential), so that every machine computes the
+same values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.float32]
+Point = tuple[float, float, float]
+
+_SOFT_EDGE_MM = 1.5
+
+
+class Points(NamedTuple):
+    """Patient coordinates of the pixels of one plane, in mm; the three arrays broadcast to (rows, columns)."""
+
+    x: Image
+    """Toward the patient's left."""
+
+    y: Image
+    """Toward the back."""
+
+    z: Image
+    """Toward the head."""
+
+
+class Ellipsoid(NamedTuple):
+    """A solid ellipsoid along the patient axes."""
+
+    center: Point
+    radii: Point
+
+    def depth(self, points: Points) -> Image:
+        """About how far inside each point lies, in mm; negative outside."""
+        squares = [((p - c) / r) ** 2 for p, c, r in zip(points, self.center, self.radii, strict=True)]
+        return (1 - np.sqrt(squares[0] + squares[1] + squares[2])) * min(self.radii)
+
+    def box(self) -> tuple[Point, Point]:
+        """Lowest and highest coordinates."""
+        return _grown(self.center, self.center, self.radii)
+
+
+class Rod(NamedTuple):
+    """A straight rod with round ends."""
+
+    start: Point
+    end: Point
+    radius: float
+
+    def depth(self, points: Points) -> Image:
+        """How far inside each point lies, in mm; negative outside."""
+        offsets = [np.float32(p - s) for p, s in zip(points, self.start, strict=True)]
+        along = [np.float32(e - s) for e, s in zip(self.end, self.start, strict=True)]
+        length = sum(a * a for a in along)
+        fraction = sum((o * a for o, a in zip(offsets, along, strict=True)), start=np.float32(0)) / length
+        fraction = fraction.clip(0, 1)
+        squares = [(o - fraction * a) ** 2 for o, a in zip(offsets, along, strict=True)]
+        return np.float32(self.radius) - np.sqrt(squares[0] + squares[1] + squares[2])
+
+    def box(self) -> tuple[Point, Point]:
+        """Lowest and highest coordinates."""
+        return _grown(self.start, self.end, (self.radius, self.radius, self.radius))
+
+
+class Organ(NamedTuple):
+    """A shape and what scanners see of it."""
+
+    shape: Ellipsoid | Rod
+    value: float
+    """CT: HU. MR: signal at rest."""
+
+    uptake: float = 0.0
+    """PET: tracer, relative to the background. MR: signal gained at the peak of the bolus."""
+
+
+def _grown(first: Point, second: Point, margin: Point) -> tuple[Point, Point]:
+    low = tuple(min(a, b) - m for a, b, m in zip(first, second, margin, strict=True))
+    high = tuple(max(a, b) + m for a, b, m in zip(first, second, margin, strict=True))
+    return low, high  # type: ignore[return-value]  # zip forgets that there are three
+
+
+def paint(image: Image, value: Image | float, depth: Image, edge: float = _SOFT_EDGE_MM) -> None:
+    """Blend a value into an image where depth is positive, over a soft edge.
+
+    Args:
+        image: Shape (rows, columns); painted in place.
+        value: What to paint.
+        depth: How far inside each pixel lies, in mm.
+        edge: Width of the blend in mm.
+    """
+    coverage = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1)
+    image += (value - image) * coverage
+
+
+def crop(image: Image, points: Points, box: tuple[Point, Point]) -> tuple[Image, Points] | None:
+    """The part of an image that can show what lies in a box: painting only there saves most of the time.
+
+    Returns:
+        A view into the image and the coordinates of its pixels; None where the plane misses the box.
+    """
+    first, last = [0, 0], list(image.shape)
+    for values, low, high in zip(points, *box, strict=True):
+        inside = (values >= low - _SOFT_EDGE_MM) & (values <= high + _SOFT_EDGE_MM)
+        for axis in (0, 1):
+            hits = np.flatnonzero(inside.any(axis=1 - axis))
+            if hits.size == 0:
+                return None
+            if values.shape[axis] > 1:
+                first[axis] = max(first[axis], int(hits[0]))
+                last[axis] = min(last[axis], int(hits[-1]) + 1)
+    rows, columns = slice(first[0], last[0]), slice(first[1], last[1])
+    whole = slice(None)
+    cut = (p[rows if p.shape[0] > 1 else whole, columns if p.shape[1] > 1 else whole] for p in points)
+    return image[rows, columns], Points(*cut)
+
+
+def paint_organs(image: Image, values: tuple[float, ...], organs: tuple[Organ, ...], points: Points) -> None:
+    """Paint organs one over the other, in place."""
+    for organ, value in zip(organs, values, strict=True):
+        if part := crop(image, points, organ.shape.box()):
+            paint(part[0], value, organ.shape.depth(part[1]))
+
+
+def wave(phase: Image) -> Image:
+    """A sine made of parabolas, of period 1."""
+    part = phase - np.floor(phase) - np.float32(0.5)
+    return np.float32(16) * part * (np.abs(part) - np.float32(0.5))
+
+
+def weave(points: Points, period: float) -> Image:
+    """A smooth, organic pattern in space between about -1.5 and 1.5 (a gyroid).
+
+    Args:
+        points: Where.
+        period: Size of the pattern in mm.
+    """
+    x, y, z = (p / np.float32(period) for p in points)
+    quarter = np.float32(0.25)
+    return wave(x) * wave(y + quarter) + wave(y) * wave(z + quarter) + wave(z) * wave(x + quarter)
+
+
+def noise(seed: int, shape: tuple[int, ...], smooth: int = 0) -> Image:
+    """Noise of mean 0 and standard deviation about 1.
+
+    Args:
+        seed: The same seed gives the same noise, with every version of numpy: only raw bits of the generator are used.
+        shape: Shape of the result.
+        smooth: How often neighbors are averaged along the last two axes.
+    """
+    count = int(np.prod(shape))
+    words = np.asarray(np.random.PCG64(seed).random_raw((count + 1) // 2)).astype("<u8")
+    quarters = words.view("<u2").reshape(-1, 2)[:count].astype(np.int32)
+    image = (quarters[:, 0] - quarters[:, 1]).reshape(shape)
+    deviation = 26755.0
+    for _ in range(smooth):
+        for axis in (-1, -2):
+            image = np.roll(image, 1, axis) + 2 * image + np.roll(image, -1, axis)
+            deviation *= 4
+    # The binomial filters lower the deviation by a known factor: sqrt(4 pi n / 2) times, to a few percent.
+    gain = {0: 1.0, 1: 2.67, 2: 3.66, 3: 4.43, 4: 5.09}[smooth]
+    return (image * (gain / deviation)).astype(np.float32)
+
+
+def as_points(x: Any, y: Any, z: Any) -> Points:
+    """Coordinates as arrays of 32-bit floats."""
+    return Points(*(np.atleast_2d(np.asarray(value, np.float32)) for value in (x, y, z)))

@@ -1,0 +1,90 @@
+"""The stages, from a series to its preview. The single command runs them in order, the batch as Dask tasks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dsp_batch.cache import Cache, read_index, write_index
+from dsp_batch.dicom.headers import read_header
+from dsp_batch.dicom.objects import missing_pixels
+from dsp_batch.errors import DspBatchError, SeriesError
+from dsp_batch.index import SeriesIndex, build_index
+from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
+from dsp_batch.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+LOOK_FIRST = 50
+"""Objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
+
+ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
+
+
+def fetch_headers(
+    ref: SeriesRef, store: Store, options: IndexOptions, *, timeout: float | None = None, drawing: bool = False
+) -> SeriesHeaders:
+    """List a series and read the header of each of its objects, concurrently.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        options: How many objects, and whether large binary values are read.
+        timeout: Seconds for all of it; None for no limit.
+        drawing: Pixels are wanted: a large series is given up after its first header when that has none.
+
+    Raises:
+        StorageError: The series cannot be listed, or any of its objects cannot be read.
+        SeriesError: The series has no pixels, where that was asked.
+    """
+    objects = store.list_objects(ref.series_uuid)
+    chosen = objects[: options.limit]
+    headers: list[InstanceHeader] = []
+    rejected: dict[str, DspBatchError] = {}
+    look_first = drawing and len(chosen) > LOOK_FIRST
+    for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
+        _sort_headers(_read_headers(ref, store, part, options, timeout), headers, rejected)
+        if drawing and headers:
+            raise_if_without_pixels(ref, [header_sop_class(header) for header in headers])
+    _report_rejected(ref, rejected)
+    return SeriesHeaders(
+        ref=ref,
+        headers=tuple(headers),
+        listed=len(objects),
+        rejected=rejected,
+        partial=len(chosen) < len(objects),
+    )
+
+
+def _read_headers(
+    ref: SeriesRef, store: Store, objects: tuple[ObjectInfo, ...], options: IndexOptions, timeout: float | None
+) -> dict[str, InstanceHeader | DspBatchError]:
+    bulk = None if options.full else frozenset[int]()
+    readers = {info: read_header(info.name, info.size, bulk=bulk) for info in objects}
+    return store.read(ref.series_uuid, readers, timeout=timeout)
+
+
+def _sort_headers(
+    found: dict[str, InstanceHeader | DspBatchError], headers: list[InstanceHeader], rejected: dict[str, DspBatchError]
+) -> None:
+    """Tell instances from objects that are none; an object that could not be read fails the series."""
+    for name, value in found.items():
+        if isinstance(value, InstanceHeader):
+            headers.append(value)
+        elif value.reason in ("not-dicom", "bad-header", "too-large"):
+            rejected[name] = value
+        else:
+            raise value
+
+
+def _report_rejected(ref: SeriesRef, rejected: dict[str, DspBatchError]) -> None:
+    if not rejected:
+        return
+    name, error = next(iter(rejected.items()))
+    _log.warning("%s: %d objects are no instances; the first, %s: %s", ref.url, len(rejected), name, error.message)
+    for name, error in rejected.items():
+        _log.debug("%s/%s: %s", ref.url, name, error.message)
