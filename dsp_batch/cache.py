@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsp_batch.errors import SeriesError
 from dsp_batch.index import SeriesIndex, parse_index, serialize_index
 from dsp_batch.model import Receipt
-from dsp_batch.storage.sink import read_whole, write_once
+from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.keys import StoredKey
+from dsp_batch.storage.roots import normalise_root
+from dsp_batch.storage.sink import delete, list_keys, read_whole, write_once
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -27,14 +31,48 @@ class Cache:
     url: str
     """Absolute path or URL, without trailing slash."""
 
-    def index_url(self, series_uuid: str) -> str:
-        """Where the index of a series is kept."""
-        return f"{self.url}/indices/{series_uuid}_index.parquet"
+    endpoint_url: str | None = None
+    """S3-compatible server of the bucket; settled by the client, so that workers need not share its environment."""
 
-    @staticmethod
-    def preview_key(name: str, series_uuid: str) -> str:
-        """Key of a preview below the cache directory: spread over folders by the first two digits."""
-        return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
+    def url_of(self, key: str) -> str:
+        """The whole address of an object."""
+        return f"{self.url}/{key}"
+
+    def read(self, key: str) -> bytes | None:
+        """An object's bytes; None where there is none."""
+        return read_whole(self.url_of(key), endpoint_url=self.endpoint_url)
+
+    def write(self, key: str, data: bytes) -> Receipt:
+        """Write an object whole, replacing an older one."""
+        return write_once(self.url_of(key), data, make_parents=True, endpoint_url=self.endpoint_url)
+
+    def delete(self, key: str) -> None:
+        """Delete an object; nothing happens where there is none."""
+        delete(self.url_of(key), endpoint_url=self.endpoint_url)
+
+    def list(self, folder: str) -> Iterator[StoredKey]:
+        """The objects below a folder, keys counted from there."""
+        return list_keys(self.url_of(folder), endpoint_url=self.endpoint_url)
+
+
+def index_key(series_uuid: str) -> str:
+    """Key of the index of a series."""
+    return f"indices/{series_uuid}_index.parquet"
+
+
+def preview_key(name: str, series_uuid: str) -> str:
+    """Key of a preview: spread over folders by the first two digits."""
+    return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
+
+
+def open_cache(directory: str | None, endpoint_url: str | None = None) -> Cache:
+    """The cache in the directory that was named, else in the default one.
+
+    Raises:
+        OptionsError: The directory is malformed.
+    """
+    named = directory or default_cache_directory()
+    return Cache(url=normalise_root(named), endpoint_url=resolve_endpoint(endpoint_url))
 
 
 def default_cache_directory() -> str:
@@ -56,8 +94,8 @@ def read_index(cache: Cache, series_uuid: str, root: str) -> SeriesIndex | None:
         The index; None when there is none, or none that serves: unreadable, of another format or root, or partial.
         All but absence are logged as a warning.
     """
-    url = cache.index_url(series_uuid)
-    data = read_whole(url)
+    data = cache.read(index_key(series_uuid))
+    url = cache.url_of(index_key(series_uuid))
     if data is None:
         return None
     try:
@@ -74,6 +112,6 @@ def read_index(cache: Cache, series_uuid: str, root: str) -> SeriesIndex | None:
     return index
 
 
-def write_index(index: SeriesIndex, url: str) -> Receipt:
+def write_index(index: SeriesIndex, cache: Cache) -> Receipt:
     """Write an index whole, replacing an older one."""
-    return write_once(url, serialize_index(index, __version__), make_parents=True)
+    return cache.write(index_key(index.series_uuid), serialize_index(index, __version__))

@@ -420,5 +420,3 @@ def _selection_mask(batch: Any, selection: SeriesSelection) -> Any:
 
 def _fold(collection_id: str) -> str:
     return collection_id.strip().lower().replace("-", "_").replace(" ", "_")
-
-

@@ -19,14 +19,10 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.dictionary import is_private
 from dsp_batch.dicom.values import (
     DicomJson,
+    HeaderDecoder,
     JsonAttributes,
-    character_sets,
-    decode_value,
-    effective_vr,
     element_value,
-    value_json,
 )
-from dsp_batch.dicom.walk import Encoding, nested_encoding
 from dsp_batch.errors import SeriesError
 from dsp_batch.frame_table import list_frames
 from dsp_batch.model import FrameOrder, FrameTable, InstanceHeader, RawElement, SeriesHeaders
@@ -170,7 +166,7 @@ def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, lis
     for row, header in enumerate(headers):
         for tag, element in header.elements.items():
             by_tag.setdefault(tag, [None] * len(headers))[row] = element
-    decoders = [_Decoder(header) for header in headers]
+    decoders = [HeaderDecoder(header) for header in headers]
     one_decoder = all(decoder.key == decoders[0].key for decoder in decoders)
     constants: DicomJson = {}
     columns: list[Column] = []
@@ -188,26 +184,7 @@ def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, lis
     return constants, columns
 
 
-class _Decoder:
-    """Decodes the elements of one instance; instances of the same key decode alike."""
-
-    def __init__(self, header: InstanceHeader) -> None:
-        self.header = header
-        self.encoding = Encoding(header.implicit_vr, header.big_endian)
-        self.charsets = character_sets(header.elements)
-        representation = header.elements.get(0x00280103)
-        self.key = (self.encoding, self.charsets, representation and representation.value)
-
-    def decode(self, tag: int, element: RawElement) -> Any:
-        encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self.encoding, element.vr)
-        vr = effective_vr(tag, element, self.header)
-        return decode_value(element._replace(vr=vr), encoding, self.charsets)
-
-    def json(self, tag: int, element: RawElement) -> DicomJson:
-        return value_json(effective_vr(tag, element, self.header), self.decode(tag, element))
-
-
-def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list[_Decoder]) -> list[Column]:
+def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder]) -> list[Column]:
     memo: dict[tuple[Any, ...], Any] = {}
 
     def decode(row: int, element: RawElement) -> Any:
@@ -219,7 +196,7 @@ def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list
     return build_columns(tag, elements, decode, _creator(tag, decoders))
 
 
-def _creator(tag: int, decoders: list[_Decoder]) -> str | None:
+def _creator(tag: int, decoders: list[HeaderDecoder]) -> str | None:
     """The private creator of an element, of the first instance that names one (PS3.5 7.8.1)."""
     if not is_private(tag) or tag & 0xFFFF < 0x1000:
         return None
@@ -228,7 +205,7 @@ def _creator(tag: int, decoders: list[_Decoder]) -> str | None:
     return next((c.value.decode("ascii", "replace").strip(" \0") for c in creators if c and c.value), None)
 
 
-def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[_Decoder]) -> Column:
+def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder]) -> Column:
     name, kind = _FIXED[tag]
     values: list[Any] = []
     for element, decoder in zip(elements, decoders, strict=True):

@@ -14,21 +14,13 @@ from urllib.parse import unquote, urlsplit
 from dsp_batch import idc
 from dsp_batch.errors import OptionsError, StorageError
 from dsp_batch.model import SeriesRef
+from dsp_batch.storage.aws import PUBLIC_BUCKETS
+from dsp_batch.storage.roots import GOOGLE_TWINS
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_ROOT = "s3://idc-open-data"
 """Where a series is looked for that does not say it itself."""
-
-IDC_BUCKETS = frozenset({"idc-open-data", "idc-open-data-two", "idc-open-data-cr"})
-"""The public buckets of the Imaging Data Commons on AWS."""
-
-GOOGLE_TWINS = {
-    "public-datasets-idc": "idc-open-data",
-    "idc-open-idc1": "idc-open-data-two",
-    "idc-open-cr": "idc-open-data-cr",
-}
-"""IDC's buckets on Google → the AWS bucket with the same keys."""
 
 ACCEPTED_FORMS = (
     "a series UUID, 32 hex digits, a prefix (38902e14*), a URL or path of the series folder "
@@ -80,7 +72,7 @@ def is_series_instance_uid(text: str) -> bool:
 
 def is_idc_root(root: str) -> bool:
     """Whether a root is one of IDC's public buckets on AWS."""
-    return root.startswith("s3://") and root[5:] in IDC_BUCKETS
+    return root.startswith("s3://") and root[5:] in PUBLIC_BUCKETS
 
 
 def parse_series(text: str, root: str, endpoint_url: str | None = None) -> SeriesName:
@@ -88,7 +80,7 @@ def parse_series(text: str, root: str, endpoint_url: str | None = None) -> Serie
 
     Args:
         text: A UUID, 32 hex digits, a prefix with `*`, a URL or path, or a SeriesInstanceUID.
-        root: Where to look when the text does not say it: a URL or path, as `parse_root` gives it.
+        root: Where to look when the text does not say it: as `storage.roots.normalise_root` gives it.
         endpoint_url: S3-compatible server that will be read; decides whether names of Google's buckets stay.
 
     Raises:
@@ -112,22 +104,6 @@ def parse_series(text: str, root: str, endpoint_url: str | None = None) -> Serie
     raise OptionsError(f"{_shown(text)} names no series: give {ACCEPTED_FORMS}")
 
 
-def parse_root(text: str, endpoint_url: str | None = None) -> str:
-    """Normalise a root: a URL, or a local folder made absolute, without trailing slash.
-
-    Raises:
-        OptionsError: The text is empty, or a URL with empty parts, a query or credentials.
-    """
-    if not text or _CONTROL.search(text):
-        raise OptionsError(f"{_shown(text)} is no root: give a URL (s3://bucket) or a folder")
-    url = _URL.fullmatch(text)
-    if url is None or url[1].lower() == "file":
-        path = _local_path(_file_path(text) if url else text)
-        return path if _DRIVE.match(path) else (os.path.realpath(path) if ".." in text else path)
-    scheme, parts = _split_url(text.rstrip("/"))
-    return place_root(f"{scheme}://{'/'.join(parts)}", endpoint_url)
-
-
 @lru_cache(maxsize=256)
 def place_root(root: str, endpoint_url: str | None = None) -> str:
     """Map a bucket of IDC on Google to its AWS twin, unless Google's own endpoint is read.
@@ -138,7 +114,7 @@ def place_root(root: str, endpoint_url: str | None = None) -> str:
     """
     scheme, _, rest = root.partition("://")
     bucket, slash, path = rest.partition("/")
-    twin = GOOGLE_TWINS.get(bucket, bucket if bucket in IDC_BUCKETS else None)
+    twin = GOOGLE_TWINS.get(bucket, bucket if bucket in PUBLIC_BUCKETS else None)
     if twin is None or scheme not in ("gs", "s3"):
         return root
     host = urlsplit(endpoint_url).hostname if endpoint_url else None
@@ -192,7 +168,9 @@ def _find_in_index(name: SeriesName) -> SeriesRef:
         )
     place = idc.find_series_uids(index, [name.name]).get(name.name)
     if place is None:
-        raise StorageError(f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index", "not-found")
+        raise StorageError(
+            f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index", "not-found"
+        )
     if place.superseded:
         logger.warning("series %s is no longer in IDC's current version", place.series_uuid)
     return SeriesRef(root=place.root, series_uuid=place.series_uuid)
@@ -235,7 +213,9 @@ def _parse_place(text: str, endpoint_url: str | None) -> SeriesName:
     if not is_folder and _ends_at_instance(parts):
         parts.pop()
     if not parts:
-        raise OptionsError(f"{_shown(text)} names no series folder; URLs of instances directly below a bucket name none")
+        raise OptionsError(
+            f"{_shown(text)} names no series folder; URLs of instances directly below a bucket name none"
+        )
     root = "/".join([head, *parts[:-1]])
     if not root or root.endswith(":"):
         root += "/"  # the folder lies directly in the root of a file system or drive
@@ -250,7 +230,9 @@ def _name_folder(folder: str, root: str, text: str) -> SeriesName:
     if is_idc_root(root):
         uuid = normalise_uuid(folder)
         if uuid is None:
-            raise OptionsError(f"{_shown(text)} names no series: the folders of {root} are UUIDs, {_shown(folder)} is none")
+            raise OptionsError(
+                f"{_shown(text)} names no series: the folders of {root} are UUIDs, {_shown(folder)} is none"
+            )
         folder = uuid
     return SeriesName(root=root, name=folder, kind="folder", own_root=True)
 
@@ -286,7 +268,9 @@ def _split_url(text: str) -> tuple[str, list[str]]:
 def _refuse_parts(parts: list[str], text: str) -> None:
     """Refuse what would make storage look elsewhere than the text says."""
     if any(part in ("", ".", "..") for part in parts):
-        raise OptionsError(f"{_shown(text)} has empty parts, '.' or '..' in it: give the full path of the series folder")
+        raise OptionsError(
+            f"{_shown(text)} has empty parts, '.' or '..' in it: give the full path of the series folder"
+        )
     if any(_CONTROL.search(part) for part in parts):
         raise OptionsError(f"{_shown(text)} holds control characters: it names no series")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers import read_header
-from dsp_batch.dicom.objects import missing_pixels
-from dsp_batch.errors import DspBatchError, SeriesError
+from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex, build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.pictures import has_pixels, sop_class_of, without_pixels
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.store import Store
 
@@ -42,14 +40,16 @@ def fetch_headers(
         SeriesError: The series has no pixels, where that was asked.
     """
     objects = store.list_objects(ref.series_uuid)
+    if not objects:
+        raise StorageError(f"no series {ref.series_uuid} below {ref.root}: check the name and --root", "not-found")
     chosen = objects[: options.limit]
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
     look_first = drawing and len(chosen) > LOOK_FIRST
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
         _sort_headers(_read_headers(ref, store, part, options, timeout), headers, rejected)
-        if drawing and headers:
-            raise_if_without_pixels(ref, [header_sop_class(header) for header in headers])
+        if drawing and headers and not any(map(has_pixels, headers)):
+            raise without_pixels(ref.url, map(sop_class_of, headers))
     _report_rejected(ref, rejected)
     return SeriesHeaders(
         ref=ref,
@@ -88,3 +88,57 @@ def _report_rejected(ref: SeriesRef, rejected: dict[str, DspBatchError]) -> None
     _log.warning("%s: %d objects are no instances; the first, %s: %s", ref.url, len(rejected), name, error.message)
     for name, error in rejected.items():
         _log.debug("%s/%s: %s", ref.url, name, error.message)
+
+
+def load_index(
+    ref: SeriesRef, store: Store, cache: Cache | None, *, timeout: float | None = None, drawing: bool = False
+) -> SeriesIndex:
+    """The complete index of a series: the cached one, else a new one, written to the cache.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        cache: Where indices are kept; None to neither read nor write any.
+        timeout: Seconds for reading headers; None for no limit.
+        drawing: As in `fetch_headers`.
+    """
+    index = read_index(cache, ref.series_uuid, ref.root) if cache else None
+    if index is None:
+        index = build_index(fetch_headers(ref, store, IndexOptions(), timeout=timeout, drawing=drawing))
+        if cache:
+            write_index(index, cache)
+    return index
+
+
+def render_preview(
+    index: SeriesIndex, store: Store, options: ImageVerbOptions, suffix: str, timeout: float | None = None
+) -> EncodedImage:
+    """Draw what the options ask for; see `render_mosaic`, `render_image` and `render_contrast_mosaic`."""
+    if isinstance(options, MosaicOptions):
+        return render_mosaic(index, store, options, suffix, timeout)
+    if isinstance(options, ImageOptions):
+        return render_image(index, store, options, suffix, timeout)
+    return render_contrast_mosaic(index, store, options, suffix, timeout)
+
+
+def preview_series(
+    ref: SeriesRef, store: Store, cache: Cache | None, options: ImageVerbOptions, suffix: str
+) -> EncodedImage:
+    """The whole path for one series: its index, then its preview."""
+    index = load_index(ref, store, cache, drawing=True)
+    return render_preview(index, store, options, suffix)
+
+
+def describe_index(index: SeriesIndex) -> dict[str, Any]:
+    """What a result row tells of a series; attributes that could name a patient are not among it."""
+    first = index.attributes(0)
+    syntaxes = dict.fromkeys(syntax for syntax in index.values("TransferSyntaxUID") if syntax)
+    return {
+        "series_instance_uid": first.text("SeriesInstanceUID"),
+        "study_instance_uid": first.text("StudyInstanceUID"),
+        "modality": first.text("Modality"),
+        "sop_class": first.text("SOPClassUID"),
+        "n_instances": len(index),
+        "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),
+        "transfer_syntax": "|".join(syntaxes) or None,
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model import SeriesResult
-from dsp_batch.storage.sink import delete, list_keys, read_whole, write_once
 
 ROWS_PER_PART = 20_000
 _TYPES = {
@@ -63,8 +63,9 @@ def _text(value: Any) -> str | None:
 class ResultsWriter:
     """Gathers rows and writes them as parts of one attempt."""
 
+    cache: Cache
     folder: str
-    """URL of `runs/{RUN}/results`."""
+    """Key of `runs/{RUN}/results`."""
 
     attempt: int
     rows: list[SeriesResult] = field(default_factory=list)
@@ -84,43 +85,44 @@ class ResultsWriter:
             self.rows = []
 
     def _write(self, rows: list[SeriesResult]) -> None:
-        write_table(build_table(rows), f"{self.folder}/part-{self.attempt:04d}-{self.parts:06d}.parquet")
+        write_table(self.cache, build_table(rows), f"{self.folder}/part-{self.attempt:04d}-{self.parts:06d}.parquet")
         self.parts += 1
 
 
-def write_table(table: pa.Table, url: str) -> None:
+def write_table(cache: Cache, table: pa.Table, key: str) -> None:
     """Write a table whole under its final key."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_once(url, sink.getvalue().to_pybytes(), make_parents=True)
+    cache.write(key, sink.getvalue().to_pybytes())
 
 
-def list_parts(folder: str) -> list[str]:
-    """URLs of the parts of a run, oldest attempt first."""
-    keys = sorted(entry.key for entry in list_keys(folder))
-    return [f"{folder}/{key}" for key in keys if key.startswith("part-") and key.endswith(".parquet")]
+def list_parts(cache: Cache, folder: str) -> list[str]:
+    """Keys of the parts of a run, oldest attempt first."""
+    names = sorted(entry.key for entry in cache.list(folder))
+    return [f"{folder}/{name}" for name in names if name.startswith("part-") and name.endswith(".parquet")]
 
 
-def read_part(url: str, columns: list[str] | None = None) -> pa.Table:
+def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Table:
     """Read one part.
 
     Raises:
         SinkError: It is gone or no Parquet.
     """
-    data = read_whole(url)
+    data = cache.read(key)
     if data is None:
-        raise SinkError(f"{url} is gone: another run is compacting the same results; wait for it and run again")
+        raise SinkError(f"{cache.url_of(key)} is gone: is another run compacting the same results? run again after it")
     try:
         return pq.read_table(pa.BufferReader(data), columns=columns)
     except pa.ArrowInvalid as error:
-        raise SinkError(f"{url} is no readable Parquet file: delete it and run again") from error
+        raise SinkError(f"{cache.url_of(key)} is no readable Parquet file: delete it and run again") from error
 
 
-def latest_rows(folder: str, columns: list[str]) -> pa.Table:
+def latest_rows(cache: Cache, folder: str, columns: list[str]) -> pa.Table:
     """The row of each series that counts: that of the highest attempt.
 
     Args:
-        folder: URL of `runs/{RUN}/results`.
+        cache: The cache directory.
+        folder: Key of `runs/{RUN}/results`.
         columns: What to read besides `series_uuid` and `attempt`.
 
     Returns:
@@ -128,8 +130,8 @@ def latest_rows(folder: str, columns: list[str]) -> pa.Table:
     """
     wanted = list(dict.fromkeys(["series_uuid", "attempt", *columns]))
     tables = []
-    for number, url in enumerate(list_parts(folder)):
-        table = read_part(url, wanted)
+    for number, key in enumerate(list_parts(cache, folder)):
+        table = read_part(cache, key, wanted)
         table = table.append_column("part", pa.array(np.full(len(table), number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
     if not tables:
@@ -144,23 +146,17 @@ def latest_rows(folder: str, columns: list[str]) -> pa.Table:
     return table.take(order.filter(pa.array(first)))
 
 
-def compact(folder: str, attempt: int) -> None:
+def compact(cache: Cache, folder: str, attempt: int) -> None:
     """Leave exactly one row a series: that of the highest attempt. Parts without older rows stay as they are."""
-    urls = list_parts(folder)
-    latest = latest_rows(folder, [])
+    keys = list_parts(cache, folder)
+    latest = latest_rows(cache, folder, [])
     numbers = latest.column("part").to_numpy()
     rows = latest.column("row").to_numpy()
-    for number, url in enumerate(urls):
+    for number, key in enumerate(keys):
         keep = np.sort(rows[numbers == number])
-        table = read_part(url)
+        table = read_part(cache, key)
         if len(keep) == len(table):
             continue
         if len(keep):
-            write_table(table.take(pa.array(keep)), f"{folder}/part-{attempt:04d}-c{number:05d}.parquet")
-        delete(url)
-
-
-def iterate_rows(folder: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows that count, as dictionaries of some columns."""
-    for batch in latest_rows(folder, columns).to_batches(max_chunksize=4096):
-        yield from batch.to_pylist()
+            write_table(cache, table.take(pa.array(keep)), f"{folder}/part-{attempt:04d}-c{number:05d}.parquet")
+        cache.delete(key)

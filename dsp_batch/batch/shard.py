@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dsp_batch.batch.job import Job
-from dsp_batch.cache import read_index, write_index
+from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index import SeriesIndex, build_index
-from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult
+from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult, Status
 from dsp_batch.options import IndexOptions
-from dsp_batch.pipeline import describe_index, fetch_headers, render_preview, store_of
-from dsp_batch.storage.sink import write_once
-from dsp_batch.storage.usage import measure_usage
+from dsp_batch.pipeline import describe_index, fetch_headers, render_preview
+from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -35,9 +33,6 @@ class SeriesWork:
     result: SeriesResult
     """The row so far; its status holds once `finished`."""
 
-    started: float
-    """Seconds of the epoch when the first stage took the series up."""
-
     finished: bool = False
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
@@ -51,7 +46,6 @@ def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> 
     shard = (
         SeriesWork(
             ref=ref,
-            started=time.time(),
             result=SeriesResult(
                 series_uuid=ref.series_uuid,
                 root=ref.root,
@@ -83,7 +77,7 @@ def _fetch(work: SeriesWork, job: Job) -> SeriesWork:
         index = read_index(job.cache, work.ref.series_uuid, work.ref.root)
         if index is not None:
             return replace(work, index=index)
-    store = store_of(work.ref, job.endpoint_url, job.anonymous, job.max_workers)
+    store = job.open_store(work.ref)
     headers = fetch_headers(work.ref, store, options, timeout=_seconds_left(work, job), drawing=job.draws)
     return replace(work, headers=headers)
 
@@ -92,23 +86,23 @@ def _build(work: SeriesWork, job: Job) -> SeriesWork:
     index = work.index
     if index is None and work.headers is not None:
         index = build_index(work.headers)
-        write_index(index, job.cache.index_url(work.ref.series_uuid))
+        write_index(index, job.cache)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")
     result = replace(work.result, **describe_index(index))
     if job.draws:
         return replace(work, index=index, headers=None, result=result)
-    status = "kept" if work.headers is None else "done"
+    status: Status = "kept" if work.headers is None else "done"
     return replace(work, finished=True, headers=None, result=replace(result, status=status))
 
 
 def _render(work: SeriesWork, job: Job) -> SeriesWork:
     if work.index is None or isinstance(job.options, IndexOptions):
         raise ValueError("a series came to its last stage without an index or without anything to draw")
-    store = store_of(work.ref, job.endpoint_url, job.anonymous, job.max_workers)
+    store = job.open_store(work.ref)
     image = render_preview(work.index, store, job.options, ".webp", timeout=_seconds_left(work, job))
-    key = job.cache.preview_key(job.name, work.ref.series_uuid)
-    write_once(f"{job.cache.url}/{key}", image.data, make_parents=True)
+    key = preview_key(job.name, work.ref.series_uuid)
+    job.cache.write(key, image.data)
     for failure in image.failures:
         _log.warning("%s: %s", work.ref.url, failure)
     return replace(work, index=None, finished=True, result=replace(work.result, **_describe_image(image, key)))
@@ -133,37 +127,38 @@ def _guarded(stage: Callable[[SeriesWork, Job], SeriesWork], work: SeriesWork, j
     begin = time.perf_counter()
     with measure_usage() as usage:
         try:
-            if _seconds_left(work, job) <= 0:
-                raise TimeoutError
             after = stage(work, job)
         except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
             after = replace(work, headers=None, index=None, finished=True, result=_failed(work.result, error, job))
-    return replace(
-        after,
-        result=replace(
-            after.result,
-            **{clock: time.perf_counter() - begin},
-            bytes_read=after.result.bytes_read + usage.bytes_read,
-            requests=after.result.requests + usage.requests,
-        ),
-    )
+    return replace(after, result=_account(after.result, clock, time.perf_counter() - begin, usage))
+
+
+def _account(result: SeriesResult, clock: str, seconds: float, usage: Usage) -> SeriesResult:
+    spent: dict[str, Any] = {
+        clock: seconds,
+        "bytes_read": result.bytes_read + usage.bytes_read,
+        "requests": result.requests + usage.requests,
+    }
+    return replace(result, **spent)
 
 
 def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
     if isinstance(error, DspBatchError):
-        status = "skipped" if error.reason in SKIPPED_REASONS else "failed"
+        status: Status = "skipped" if error.reason in SKIPPED_REASONS else "failed"
         return replace(result, status=status, reason=error.reason, error=error.message)
     if isinstance(error, TimeoutError):
         message = f"{result.root}/{result.series_uuid} took longer than {job.timeout:g} s: raise --timeout-per-series"
         return replace(result, reason="timeout", error=message)
     if isinstance(error, MemoryError):
-        return replace(result, reason="out-of-memory", error=f"{result.root}/{result.series_uuid} needs too much memory")
+        return replace(result, reason="out-of-memory", error="it needs more memory than the worker has")
     _log.exception("%s/%s", result.root, result.series_uuid)
     return replace(result, reason="internal", error=f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def _seconds_left(work: SeriesWork, job: Job) -> float:
-    return work.started + job.timeout - time.time()
+    """What is left of the series' time, waiting for its neighbours not counted."""
+    spent = work.result.seconds_headers + work.result.seconds_index + work.result.seconds_render
+    return job.timeout - spent
 
 
 def _worker_address() -> str | None:

@@ -60,14 +60,16 @@ def _torso_depth(points: Points) -> Image:
     middle = np.interp(points.z, _PROFILE_MM, _MIDDLE_MM).astype(np.float32)
     across, along = (points.x / half_width) ** 2, ((points.y - middle) / half_depth) ** 2
     squares = across + along - np.float32(0.35) * np.minimum(across * along, 1)
-    return (1 - np.sqrt(squares)) * np.minimum(half_width, half_depth)
+    depth: Image = (1 - np.sqrt(squares)) * np.minimum(half_width, half_depth)
+    return depth
 
 
 def _ribs(points: Points, depth: Image) -> Image:
     slope = points.z + np.float32(0.45) * points.y + np.float32(0.1) * np.abs(points.x)
     arcs = np.float32(9) * (wave(slope / np.float32(27)) + np.float32(0.25))
     chest = np.minimum(np.float32(150) - points.z, points.z + np.float32(85) - np.float32(0.4) * points.y)
-    return np.minimum(np.minimum(np.float32(4.5) - np.abs(depth - np.float32(21)), arcs), chest)
+    ribs: Image = np.minimum(np.minimum(np.float32(4.5) - np.abs(depth - np.float32(21)), arcs), chest)
+    return ribs
 
 
 def _paint_spine(whole: Image, everywhere: Points) -> None:
@@ -219,13 +221,14 @@ def _paint_cortex(image: Image, points: Points, depth: Image) -> None:
     folds = weave(points, 36) + np.float32(0.5) * weave(Points(points.z, points.x, points.y), 19)
     base = points.z + np.float32(20) + np.float32(0.12) * points.y
     paint(image, 130, depth - np.float32(5))
-    paint(image, 230, np.minimum(depth - np.float32(11), base + np.float32(6)))
-    inside = np.minimum(depth - np.float32(14), base)
+    paint(image, 230, np.minimum(depth - np.float32(10), base + np.float32(6)))
+    inside = np.minimum(depth - np.float32(12.5), base)
     paint(image, 650, inside)
     paint(image, 930, inside - np.float32(7) - np.float32(7) * np.abs(folds))
     sulci = np.minimum(np.float32(2.2) - np.float32(9) * np.abs(folds), np.float32(17) - inside)
     paint(image, 250, np.minimum(sulci, inside), edge=2.5)
-    paint(image, 240, np.minimum(np.float32(1.6) - np.abs(points.x), inside))
+    fissure = np.minimum(np.float32(1.6) - np.abs(points.x), np.float32(24) - inside)
+    paint(image, 240, np.minimum(fissure, inside))
 
 
 def _paint_callosum(image: Image, points: Points) -> None:

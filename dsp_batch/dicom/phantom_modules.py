@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom import uid
 
 from dsp_batch.dicom.phantom_objects import Attributes, phantom_uid
+from dsp_batch.dicom.phantom_shapes import Stack, decimals
 
 _DAY = "20240229"
 
@@ -72,6 +74,8 @@ def ct_attributes(name: str, title: str, plane: str) -> dict[str, Any]:
         "RescaleIntercept": "-1024",
         "RescaleSlope": "1",
         "RescaleType": "HU",
+        "PixelRepresentation": 1,
+        "PixelPaddingValue": -2000,
         "WindowCenter": ["40", "-500"],
         "WindowWidth": ["400", "1500"],
         "WindowCenterWidthExplanation": ["SOFT TISSUE", "LUNG"],
@@ -83,7 +87,7 @@ def mr_attributes(name: str, title: str) -> dict[str, Any]:
     return {
         **common(name, title, "MR", uid.MRImageStorage),
         **frame_of_reference("head"),
-        "ImageType": ["ORIGINAL", "PRIMARY", "M"],
+        "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
         "AcquisitionDate": _DAY,
         "BodyPartExamined": "HEAD",
         "ScanningSequence": "GR",
@@ -109,6 +113,7 @@ def pet_attributes(name: str, title: str, count: int) -> dict[str, Any]:
         "ImageType": ["ORIGINAL", "PRIMARY"],
         "AcquisitionDate": _DAY,
         "AcquisitionTime": clock(90),
+        "BodyPartExamined": "CHESTABDOMEN",
         "FrameReferenceTime": "0",
         "ActualFrameDuration": "120000",
         "PatientPosition": "HFS",
@@ -119,10 +124,19 @@ def pet_attributes(name: str, title: str, count: int) -> dict[str, Any]:
         "DecayCorrection": "START",
         "CorrectedImage": ["DECY", "ATTN"],
         "CollimatorType": "NONE",
-        "RadiopharmaceuticalInformationSequence": [{"RadionuclideTotalDose": "3.7e8", "RadiopharmaceuticalCodeSequence": tracer}],
+        "RadiopharmaceuticalInformationSequence": [
+            {
+                "RadionuclideTotalDose": "3.7e8",
+                "RadionuclideCodeSequence": code("77004003", "SCT", "^18^Fluorine"),
+                "RadiopharmaceuticalCodeSequence": tracer,
+            }
+        ],
+        "PatientOrientationCodeSequence": [],
+        "PatientGantryRelationshipCodeSequence": [],
+        "DecayFactor": "1",
         "RescaleIntercept": "0",
-        "WindowCenter": "9000",
-        "WindowWidth": "18000",
+        "WindowCenter": "5000",
+        "WindowWidth": "10000",
     }
 
 
@@ -130,7 +144,8 @@ def ultrasound_attributes(name: str, title: str, sop_class_uid: str) -> dict[str
     """Ultrasound Image and Ultrasound Multi-frame Image (PS3.3 A.6, A.7)."""
     return {
         **common(name, title, "US", sop_class_uid),
-        "ImageType": ["ORIGINAL", "PRIMARY", "ABDOMINAL" if sop_class_uid == uid.UltrasoundImageStorage else "CARDIAC"],
+        "ImageType": ["ORIGINAL", "PRIMARY"],
+        "BodyPartExamined": "HEART",
         "InstanceNumber": 1,
         "PatientOrientation": "",
         "LossyImageCompression": "00",
@@ -192,4 +207,90 @@ def report_attributes(name: str, title: str) -> dict[str, Any]:
                 "TextValue": "A bright sphere in the left lung; a metal rod from the neck to the left hip.",
             }
         ],
+    }
+
+
+def enhanced_mr_attributes(name: str, title: str, stack: Stack, order: Sequence[int]) -> dict[str, Any]:
+    """Enhanced MR Image (PS3.3 A.36), with the functional groups that place and window a frame.
+
+    Args:
+        name: Decides the UIDs.
+        title: Series description.
+        stack: Where the slices lie.
+        order: Slice of `stack` that each frame holds.
+    """
+    organization = phantom_uid(f"dimensions/{name}")
+    return {
+        **common(name, title, "MR", uid.EnhancedMRImageStorage),
+        **frame_of_reference("head"),
+        "DeviceSerialNumber": "1",
+        "SoftwareVersions": "1",
+        "ImageType": ["DERIVED", "PRIMARY", "OTHER", "NONE"],
+        "InstanceNumber": 1,
+        "AcquisitionDateTime": f"{_DAY}{clock(90)}",
+        "AcquisitionDuration": 60.0,
+        "PixelPresentation": "MONOCHROME",
+        "VolumetricProperties": "VOLUME",
+        "VolumeBasedCalculationTechnique": "NONE",
+        "ComplexImageComponent": "MAGNITUDE",
+        "AcquisitionContrast": "T1",
+        "ContentQualification": "RESEARCH",
+        "MagneticFieldStrength": 3.0,
+        "ResonantNucleus": "1H",
+        "KSpaceFiltering": "NONE",
+        "ApplicableSafetyStandardAgency": "IEC",
+        "PatientPosition": "HFS",
+        "BurnedInAnnotation": "NO",
+        "LossyImageCompression": "00",
+        "PresentationLUTShape": "IDENTITY",
+        "BitsStored": 12,
+        "AcquisitionContextSequence": [],
+        "DimensionOrganizationSequence": [{"DimensionOrganizationUID": organization}],
+        "DimensionIndexSequence": [
+            {
+                "DimensionOrganizationUID": organization,
+                "DimensionIndexPointer": pointer,
+                "FunctionalGroupPointer": 0x00209111,
+            }
+            for pointer in (0x00209056, 0x00209057)
+        ],
+        "SharedFunctionalGroupsSequence": [_shared_groups(stack)],
+        "PerFrameFunctionalGroupsSequence": [_frame_groups(stack, number) for number in order],
+    }
+
+
+def _shared_groups(stack: Stack) -> Attributes:
+    plane = stack.plane_attributes(0)
+    kind = {
+        "FrameType": ["DERIVED", "PRIMARY", "OTHER", "NONE"],
+        "PixelPresentation": "MONOCHROME",
+        "VolumetricProperties": "VOLUME",
+        "VolumeBasedCalculationTechnique": "NONE",
+        "ComplexImageComponent": "MAGNITUDE",
+        "AcquisitionContrast": "T1",
+    }
+    anatomy = {"AnatomicRegionSequence": code("69536005", "SCT", "Head"), "FrameLaterality": "U"}
+    return {
+        "PixelMeasuresSequence": [{keyword: plane[keyword] for keyword in ("PixelSpacing", "SliceThickness")}],
+        "PlaneOrientationSequence": [{"ImageOrientationPatient": plane["ImageOrientationPatient"]}],
+        "FrameAnatomySequence": [anatomy],
+        "MRImageFrameTypeSequence": [kind],
+        "PixelValueTransformationSequence": [{"RescaleIntercept": "0", "RescaleSlope": "1", "RescaleType": "US"}],
+    }
+
+
+def _frame_groups(stack: Stack, number: int) -> Attributes:
+    moment = f"{_DAY}{clock(90 + number)}"
+    content = {
+        "FrameReferenceDateTime": moment,
+        "FrameAcquisitionDateTime": moment,
+        "FrameAcquisitionDuration": 1000.0,
+        "DimensionIndexValues": [1, number + 1],
+        "StackID": "1",
+        "InStackPositionNumber": number + 1,
+    }
+    return {
+        "FrameContentSequence": [content],
+        "PlanePositionSequence": [{"ImagePositionPatient": decimals(*stack.origin(number))}],
+        "FrameVOILUTSequence": [{"WindowCenter": "1700", "WindowWidth": "3400"}],
     }

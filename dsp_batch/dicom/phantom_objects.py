@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import itertools
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from operator import attrgetter
+from typing import Any, Literal
 
 import imagecodecs
 import numpy as np
@@ -16,10 +18,12 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels.encoders import RLELosslessEncoder
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import correct_ambiguous_vr, write_data_element, write_file_meta_info
+from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import (
     UID,
-    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     JPEG2000Lossless,
@@ -29,8 +33,6 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-
-from dsp_batch.dicom.phantom_shapes import Points, as_points
 
 Attributes = Mapping[str, Any]
 """Values by keyword. A sequence is a list of such mappings."""
@@ -65,60 +67,18 @@ class PhantomSeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """Parallel planes through the middle of patient space. Slice 0 comes last on display, so numbers run against it."""
+class Header:
+    """What all objects of a series say alike, encoded once: encoding is what generating costs most."""
 
-    row_direction: tuple[float, float, float]
-    """From one column to the next, LPS, unit length."""
-
-    column_direction: tuple[float, float, float]
-    """From one row to the next, LPS, unit length."""
-
-    center: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Middle of the stack, mm."""
-
-    rows: int
-    columns: int
-    row_spacing: float
-    """Distance of rows, mm."""
-
-    column_spacing: float
-    """Distance of columns, mm."""
-
-    count: int
-    slice_spacing: float
-    """Distance of slices along the normal, mm."""
-
-    def origin(self, number: int) -> tuple[float, ...]:
-        """Center of the first pixel of a slice, LPS, mm."""
-        normal = np.cross(self.row_direction, self.column_direction)
-        along = (number - (self.count - 1) / 2) * self.slice_spacing
-        across = np.multiply(self.row_direction, (self.columns - 1) / 2 * self.column_spacing)
-        down = np.multiply(self.column_direction, (self.rows - 1) / 2 * self.row_spacing)
-        return tuple(float(value) for value in self.center + along * normal - across - down)
-
-    def points(self, number: int) -> Points:
-        """Coordinates of the pixels of a slice; small arrays along the axes that the plane follows."""
-        across = np.arange(self.columns) * self.column_spacing
-        down = np.arange(self.rows) * self.row_spacing
-        axes = zip(self.origin(number), self.row_direction, self.column_direction, strict=True)
-        return as_points(
-            *(o + (across[None, :] * r if r else 0.0) + (down[:, None] * c if c else 0.0) for o, r, c in axes)
-        )
-
-    def plane_attributes(self, number: int) -> dict[str, Any]:
-        """Image Plane module of a slice (PS3.3 C.7.6.2)."""
-        return {
-            "ImagePositionPatient": decimals(*self.origin(number)),
-            "ImageOrientationPatient": decimals(*self.row_direction, *self.column_direction),
-            "PixelSpacing": decimals(self.row_spacing, self.column_spacing),
-            "SliceThickness": decimals(self.slice_spacing)[0],
-        }
+    attributes: Attributes
+    transfer_syntax: UID
+    elements: Mapping[int, bytes]
+    """Encoded element by tag."""
 
 
 def phantom_uid(name: str) -> str:
     """A UID of 44 characters that depends on the name alone (PS3.5 B.2: an integer of 128 bits below 2.25)."""
-    digest = hashlib.sha256(f"{_NAMESPACE}/{name}".encode()).digest()
+    digest = hashlib.sha256(_NAMESPACE.bytes + name.encode()).digest()
     return f"2.25.{10**38 + int.from_bytes(digest[:16], 'big') % 10**38}"
 
 
@@ -127,26 +87,32 @@ def phantom_uuid(name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
-def decimals(*values: float) -> list[str]:
-    """Decimal strings of at most 16 characters (VR DS)."""
-    return [f"{round(value, 5) + 0.0:.9g}" for value in values]
-
-
-def build_series(name: str, title: str, instances: Iterable[Callable[[str], bytes]]) -> PhantomSeries:
+def build_series(name: str, title: str, instances: Iterable[bytes]) -> PhantomSeries:
     """Name and sort the objects of a series.
 
     Args:
-        name: Decides the UUIDs and UIDs.
+        name: Decides the UUIDs.
         title: What the series is.
-        instances: One function each, from SOP Instance UID to the object's bytes.
+        instances: The bytes of each object.
     """
-    objects = [
-        PhantomObject(name=f"{phantom_uuid(f'{name}/{number}')}.dcm", data=write(phantom_uid(f"{name}/{number}")))
-        for number, write in enumerate(instances)
-    ]
-    return PhantomSeries(
-        series_uuid=phantom_uuid(name), title=title, objects=tuple(sorted(objects, key=lambda o: o.name))
-    )
+    names = (f"{phantom_uuid(f'{name}/{number}')}.dcm" for number in itertools.count())
+    objects = [PhantomObject(name=key, data=data) for key, data in zip(names, instances, strict=False)]
+    objects.sort(key=attrgetter("name"))
+    return PhantomSeries(series_uuid=phantom_uuid(name), title=title, objects=tuple(objects))
+
+
+def instance_numbers(name: str, number: int) -> dict[str, Any]:
+    """SOP Instance UID and InstanceNumber of an object of a series, the first being number 0."""
+    return {"SOPInstanceUID": phantom_uid(f"instance/{name}/{number}"), "InstanceNumber": number + 1}
+
+
+def build_single(
+    name: str, attributes: Attributes, frames: Frames | None, transfer_syntax: str = ExplicitVRLittleEndian
+) -> PhantomSeries:
+    """A series of one object, titled by its Series Description."""
+    several = {} if frames is None or len(frames) == 1 else {"NumberOfFrames": len(frames)}
+    data = write_object(encode_header(attributes, transfer_syntax), several | instance_numbers(name, 0), frames)
+    return build_series(name, attributes["SeriesDescription"], [data])
 
 
 def build_dataset(attributes: Attributes) -> Dataset:
@@ -158,60 +124,90 @@ def build_dataset(attributes: Attributes) -> Dataset:
     return dataset
 
 
-def write_object(attributes: Attributes, frames: Frames | None, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
+def encode_header(attributes: Attributes, transfer_syntax: str = ExplicitVRLittleEndian) -> Header:
+    """Encode the attributes that all objects of a series share."""
+    elements = encode_elements(build_dataset(attributes), UID(transfer_syntax))
+    return Header(attributes=attributes, transfer_syntax=UID(transfer_syntax), elements=elements)
+
+
+def write_object(header: Header, own: Attributes, frames: Frames | None) -> bytes:
     """Write one DICOM file.
 
     Args:
-        attributes: Everything but the Image Pixel module, which the frames decide; `BitsStored` and
-            `PhotometricInterpretation` are taken from here where given.
+        header: What the object shares with its series. `BitsStored` and `PhotometricInterpretation` are taken from
+            here where given; the frames decide the rest of the Image Pixel module.
+        own: The object's own attributes, SOPInstanceUID among them.
         frames: Stored values; None for an object without pixels.
-        transfer_syntax: UID. Compressed ones give the same bytes for one version of the codec.
+
+    Returns:
+        The whole file. It names no version of any library; compressed pixels depend on the codec's version.
     """
-    dataset = build_dataset(attributes if frames is None else {**_pixel_attributes(frames, transfer_syntax), **attributes})
+    dataset = build_dataset(own)
     if frames is not None:
-        _add_pixel_data(dataset, frames, transfer_syntax)
-    return write_dataset(dataset, transfer_syntax)
+        pixels = _pixel_attributes(frames, header.transfer_syntax)
+        dataset.update(build_dataset({key: header.attributes.get(key, value) for key, value in pixels.items()}))
+        _add_pixel_data(dataset, frames, header.transfer_syntax)
+    elements = {**header.elements, **encode_elements(dataset, header.transfer_syntax)}
+    body = b"".join(elements[tag] for tag in sorted(elements))
+    if header.transfer_syntax == DeflatedExplicitVRLittleEndian:
+        body = zlib.compress(body, wbits=-zlib.MAX_WBITS)
+        body += b"\0" * (len(body) % 2)
+    return _encode_meta(header, own["SOPInstanceUID"]) + body
 
 
-def write_dataset(dataset: Dataset, transfer_syntax: str) -> bytes:
-    """The bytes of a DICOM file, with file meta information that names no version of any library."""
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
-    dataset.file_meta.ImplementationClassUID = UID(phantom_uid("implementation"))
-    dataset.file_meta.ImplementationVersionName = "DSP_BATCH"
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
+def _encode_meta(header: Header, sop_instance_uid: str) -> bytes:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = header.attributes["SOPClassUID"]
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    meta.TransferSyntaxUID = header.transfer_syntax
+    meta.ImplementationClassUID = UID(phantom_uid("implementation"))
+    meta.ImplementationVersionName = "DSP_BATCH"
+    buffer = DicomBytesIO()
+    buffer.write(bytes(128) + b"DICM")
+    write_file_meta_info(buffer, meta)
     return buffer.getvalue()
 
 
-def _pixel_attributes(frames: Frames, transfer_syntax: str) -> dict[str, Any]:
+def encode_elements(dataset: Dataset, transfer_syntax: UID) -> dict[int, bytes]:
+    """Encode each element by itself, by tag."""
+    correct_ambiguous_vr(dataset, transfer_syntax.is_little_endian)
+    elements = {}
+    for element in dataset:
+        buffer = DicomBytesIO()
+        buffer.is_implicit_VR = transfer_syntax.is_implicit_VR
+        buffer.is_little_endian = transfer_syntax.is_little_endian
+        write_data_element(buffer, element)
+        elements[int(element.tag)] = buffer.getvalue()
+    return elements
+
+
+def _pixel_attributes(frames: Frames, transfer_syntax: UID) -> dict[str, Any]:
     color = frames.ndim == 4
     bits = frames.dtype.itemsize * 8
     of_codec = {JPEGBaseline8Bit: "YBR_FULL_422", JPEG2000Lossless: "YBR_RCT", HTJ2KLossless: "YBR_RCT"}
     values: dict[str, Any] = {
         "SamplesPerPixel": 3 if color else 1,
-        "PhotometricInterpretation": of_codec.get(UID(transfer_syntax), "RGB") if color else "MONOCHROME2",
+        "PhotometricInterpretation": of_codec.get(transfer_syntax, "RGB") if color else "MONOCHROME2",
         "Rows": frames.shape[1],
         "Columns": frames.shape[2],
         "BitsAllocated": bits,
         "BitsStored": bits,
         "PixelRepresentation": int(frames.dtype.kind == "i"),
     }
-    if color:
-        values["PlanarConfiguration"] = 0
-    return values
+    return values | {"PlanarConfiguration": 0} if color else values
 
 
-def _add_pixel_data(dataset: Dataset, frames: Frames, transfer_syntax: str) -> None:
+def _add_pixel_data(dataset: Dataset, frames: Frames, transfer_syntax: UID) -> None:
     dataset.HighBit = dataset.BitsStored - 1
-    encode = _ENCODERS.get(UID(transfer_syntax))
-    if encode:
+    if encode := _ENCODERS.get(transfer_syntax):
         dataset.PixelData = encapsulate([encode(frame, dataset) for frame in frames])
     else:
-        order = ">" if transfer_syntax == ExplicitVRBigEndian else "<"
+        order: Literal["<", ">"] = "<" if transfer_syntax.is_little_endian else ">"
         data = frames.astype(frames.dtype.newbyteorder(order)).tobytes()
         dataset.PixelData = data + b"\0" * (len(data) % 2)
-    dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 and not encode else "OB"
+    element = dataset["PixelData"]
+    element.VR = "OW" if dataset.BitsAllocated > 8 and not encode else "OB"
+    element.is_undefined_length = encode is not None
 
 
 def _encode_rle(frame: Frames, dataset: Dataset) -> bytes:
@@ -230,9 +226,16 @@ def _encode_rle(frame: Frames, dataset: Dataset) -> bytes:
     )
 
 
+def _encode_lossy_jpeg(frame: Frames, dataset: Dataset, *, bits: int, **options: Any) -> bytes:
+    if dataset.BitsStored != bits or dataset.PixelRepresentation:
+        raise ValueError(f"this transfer syntax is written from unsigned values of {bits} bit only (PS3.5 8.2.1)")
+    return _encode_jpeg(frame, dataset, **options)
+
+
 def _encode_jpeg(frame: Frames, dataset: Dataset, **options: Any) -> bytes:
     bits = dataset.BitsStored if dataset.BitsStored > 8 else None
-    return bytes(imagecodecs.jpeg8_encode(frame, bitspersample=bits, **options))
+    unsigned = frame.view(f"u{dataset.BitsAllocated // 8}")
+    return bytes(imagecodecs.jpeg8_encode(unsigned, bitspersample=bits, **options))
 
 
 def _encode_jpeg_ls(frame: Frames, dataset: Dataset) -> bytes:
@@ -252,8 +255,8 @@ def _encode_htj2k(frame: Frames, dataset: Dataset) -> bytes:
 
 _ENCODERS: dict[UID, Callable[[Frames, Dataset], bytes]] = {
     RLELossless: _encode_rle,
-    JPEGBaseline8Bit: partial(_encode_jpeg, level=90, subsampling="422"),
-    JPEGExtended12Bit: partial(_encode_jpeg, level=95),
+    JPEGBaseline8Bit: partial(_encode_lossy_jpeg, bits=8, level=90, subsampling="422"),
+    JPEGExtended12Bit: partial(_encode_lossy_jpeg, bits=12, level=95),
     JPEGLosslessSV1: partial(_encode_jpeg, lossless=True, predictor=1),
     JPEGLSLossless: _encode_jpeg_ls,
     JPEG2000Lossless: _encode_jpeg2000,

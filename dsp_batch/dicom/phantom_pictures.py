@@ -48,7 +48,8 @@ def _chord(x: Image, y: Image, ends: tuple[Flat, Flat], radius: float, waist: fl
     fraction = (((x - np.float32(x0)) * across + (y - np.float32(y0)) * along) / (across**2 + along**2)).clip(0, 1)
     squares = (x - np.float32(x0) - fraction * across) ** 2 + (y - np.float32(y0) - fraction * along) ** 2
     reach = np.float32(radius) * (1 - np.float32(4 * waist) * fraction * (1 - fraction))
-    return 2 * np.sqrt(np.maximum(reach**2 - squares, 0))
+    path: Image = 2 * np.sqrt(np.maximum(reach**2 - squares, 0))
+    return path
 
 
 def _flesh_path(x: Image, y: Image, ends: tuple[Flat, Flat], radius: float) -> Image:
@@ -120,7 +121,8 @@ def hand_radiograph(rows: int, columns: int, spacing: float) -> npt.NDArray[np.u
         _add(depth, x, y, bar, _chord)
     passed = 1 / (1 + depth + depth**2 / 2 + depth**3 / 6)  # close to exp(-depth), and exact everywhere
     values = 120 + 3780 * passed + 14 * noise(32, (rows, columns), 1)
-    return np.rint(values.clip(0, 4095)).astype(np.uint16)
+    stored: npt.NDArray[np.uint16] = np.rint(values.clip(0, 4095)).astype(np.uint16)
+    return stored
 
 
 class _Sector(NamedTuple):
@@ -222,4 +224,5 @@ def heart_ultrasound(count: int, rows: int, columns: int) -> npt.NDArray[np.uint
         shown = sector.inside & (chamber > np.float32(0.12)) & (np.abs(velocity) > np.float32(0.12))
         pictures[number][shown] = _flow_colors(velocity)[shown]
         _draw_margins(pictures[number], moment)
-    return np.rint(pictures.clip(0, 255)).astype(np.uint8)
+    stored: npt.NDArray[np.uint8] = np.rint(pictures.clip(0, 255)).astype(np.uint8)
+    return stored

@@ -1,4 +1,4 @@
-"""Shapes, patterns and noise that phantoms are painted with.
+"""Shapes, patterns and noise that phantoms are painted with, and the planes that cut them.
 
 Only the arithmetic that IEEE 754 defines exactly is used (no sine, no exponential), so that every machine computes the
 same values.
@@ -6,13 +6,15 @@ same values.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.float32]
 Point = tuple[float, float, float]
+Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 
 _SOFT_EDGE_MM = 1.5
 
@@ -39,7 +41,8 @@ class Ellipsoid(NamedTuple):
     def depth(self, points: Points) -> Image:
         """About how far inside each point lies, in mm; negative outside."""
         squares = [((p - c) / r) ** 2 for p, c, r in zip(points, self.center, self.radii, strict=True)]
-        return (1 - np.sqrt(squares[0] + squares[1] + squares[2])) * min(self.radii)
+        depth: Image = (1 - np.sqrt(squares[0] + squares[1] + squares[2])) * min(self.radii)
+        return depth
 
     def box(self) -> tuple[Point, Point]:
         """Lowest and highest coordinates."""
@@ -55,13 +58,14 @@ class Rod(NamedTuple):
 
     def depth(self, points: Points) -> Image:
         """How far inside each point lies, in mm; negative outside."""
-        offsets = [np.float32(p - s) for p, s in zip(points, self.start, strict=True)]
+        offsets = [p - np.float32(s) for p, s in zip(points, self.start, strict=True)]
         along = [np.float32(e - s) for e, s in zip(self.end, self.start, strict=True)]
         length = sum(a * a for a in along)
-        fraction = sum((o * a for o, a in zip(offsets, along, strict=True)), start=np.float32(0)) / length
-        fraction = fraction.clip(0, 1)
+        fraction = sum(o * a for o, a in zip(offsets, along, strict=True)) / length
+        fraction = np.clip(fraction, 0, 1)
         squares = [(o - fraction * a) ** 2 for o, a in zip(offsets, along, strict=True)]
-        return np.float32(self.radius) - np.sqrt(squares[0] + squares[1] + squares[2])
+        depth: Image = np.float32(self.radius) - np.sqrt(squares[0] + squares[1] + squares[2])
+        return depth
 
     def box(self) -> tuple[Point, Point]:
         """Lowest and highest coordinates."""
@@ -130,7 +134,8 @@ def paint_organs(image: Image, values: tuple[float, ...], organs: tuple[Organ, .
 def wave(phase: Image) -> Image:
     """A sine made of parabolas, of period 1."""
     part = phase - np.floor(phase) - np.float32(0.5)
-    return np.float32(16) * part * (np.abs(part) - np.float32(0.5))
+    height: Image = np.float32(16) * part * (np.abs(part) - np.float32(0.5))
+    return height
 
 
 def weave(points: Points, period: float) -> Image:
@@ -142,7 +147,8 @@ def weave(points: Points, period: float) -> Image:
     """
     x, y, z = (p / np.float32(period) for p in points)
     quarter = np.float32(0.25)
-    return wave(x) * wave(y + quarter) + wave(y) * wave(z + quarter) + wave(z) * wave(x + quarter)
+    pattern: Image = wave(x) * wave(y + quarter) + wave(y) * wave(z + quarter) + wave(z) * wave(x + quarter)
+    return pattern
 
 
 def noise(seed: int, shape: tuple[int, ...], smooth: int = 0) -> Image:
@@ -167,6 +173,97 @@ def noise(seed: int, shape: tuple[int, ...], smooth: int = 0) -> Image:
     return (image * (gain / deviation)).astype(np.float32)
 
 
-def as_points(x: Any, y: Any, z: Any) -> Points:
-    """Coordinates as arrays of 32-bit floats."""
-    return Points(*(np.atleast_2d(np.asarray(value, np.float32)) for value in (x, y, z)))
+def decimals(*values: float) -> list[str]:
+    """Decimal strings of at most 16 characters (VR DS)."""
+    return [f"{round(value, 5) + 0.0:.9g}" for value in values]
+
+
+_DIRECTIONS: dict[str, tuple[Point, Point]] = {
+    "axial": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+    "coronal": ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
+    "sagittal": ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)),
+    # Turned about two axes by angles whose cosines are short decimals: the directions are exactly of unit length.
+    "oblique": ((0.96, 0.28, 0.0), (-0.224, 0.768, -0.6)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Parallel planes through the middle of patient space. Slice 0 comes last on display, so numbers run against it."""
+
+    row_direction: tuple[float, float, float]
+    """From one column to the next, LPS, unit length."""
+
+    column_direction: tuple[float, float, float]
+    """From one row to the next, LPS, unit length."""
+
+    center: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Middle of the stack, mm."""
+
+    rows: int
+    columns: int
+    row_spacing: float
+    """Distance of rows, mm."""
+
+    column_spacing: float
+    """Distance of columns, mm."""
+
+    count: int
+    slice_spacing: float
+    """Distance of slices along the normal, mm."""
+
+    def origin(self, number: int) -> tuple[float, ...]:
+        """Center of the first pixel of a slice, LPS, mm."""
+        normal = np.cross(self.row_direction, self.column_direction)
+        along = (number - (self.count - 1) / 2) * self.slice_spacing
+        across = np.multiply(self.row_direction, (self.columns - 1) / 2 * self.column_spacing)
+        down = np.multiply(self.column_direction, (self.rows - 1) / 2 * self.row_spacing)
+        return tuple(float(value) for value in self.center + along * normal - across - down)
+
+    def points(self, number: int) -> Points:
+        """Coordinates of the pixels of a slice; small arrays along the axes that the plane follows."""
+        across = np.arange(self.columns) * self.column_spacing
+        down = np.arange(self.rows) * self.row_spacing
+        axes = zip(self.origin(number), self.row_direction, self.column_direction, strict=True)
+        sums = (o + (across[None, :] * r if r else 0.0) + (down[:, None] * c if c else 0.0) for o, r, c in axes)
+        return Points(*(np.atleast_2d(np.asarray(values, np.float32)) for values in sums))
+
+    def plane_attributes(self, number: int) -> dict[str, Any]:
+        """Image Plane module of a slice (PS3.3 C.7.6.2)."""
+        return {
+            "ImagePositionPatient": decimals(*self.origin(number)),
+            "ImageOrientationPatient": decimals(*self.row_direction, *self.column_direction),
+            "PixelSpacing": decimals(self.row_spacing, self.column_spacing),
+            "SliceThickness": decimals(self.slice_spacing)[0],
+        }
+
+
+def cut_stack(
+    plane: Plane,
+    shape: tuple[int, int],
+    count: int,
+    box_mm: tuple[float, float],
+    center: Point = (0.0, 0.0, 0.0),
+) -> Stack:
+    """Planes through a body.
+
+    Args:
+        plane: Their direction.
+        shape: Rows and columns.
+        count: How many.
+        box_mm: Side of the square that each shows, and length of the stack.
+        center: Middle of the stack, mm.
+    """
+    row_direction, column_direction = _DIRECTIONS[plane]
+    rows, columns = shape
+    return Stack(
+        row_direction=row_direction,
+        column_direction=column_direction,
+        center=center,
+        rows=rows,
+        columns=columns,
+        row_spacing=box_mm[0] / rows,
+        column_spacing=box_mm[0] / columns,
+        count=count,
+        slice_spacing=box_mm[1] / count,
+    )

@@ -161,4 +161,4 @@ def _region_spacing(attributes: Attributes) -> tuple[float, ...]:
             shapes.add((abs(delta_y), abs(delta_x)))
     ratios = [y / x for y, x in shapes]
     alike = bool(ratios) and max(ratios) - min(ratios) <= 0.01 * max(ratios)
-    return next(iter(shapes)) if alike else ()
+    return min(shapes) if alike else ()

@@ -167,6 +167,36 @@ def _person_name(text: str) -> dict[str, str]:
     return {name: group for name, group in groups if group}
 
 
+class HeaderDecoder:
+    """Decodes the elements of one instance.
+
+    Args:
+        header: The header; instances of equal `key` decode equal elements alike.
+    """
+
+    def __init__(self, header: InstanceHeader) -> None:
+        self.header = header
+        self._encoding = Encoding(header.implicit_vr, header.big_endian)
+        self._charsets = character_sets(header.elements)
+        representation = header.elements.get(_PIXEL_REPRESENTATION)
+        self.key = (self._encoding, self._charsets, representation and representation.value)
+
+    def decode(self, tag: int, element: RawElement) -> Decoded:
+        """Decode one element of the header."""
+        encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self._encoding, element.vr)
+        vr = effective_vr(tag, element, self.header)
+        return decode_value(element._replace(vr=vr), encoding, self._charsets)
+
+    def json(self, tag: int, element: RawElement) -> DicomJson:
+        """One element of the header in the DICOM JSON model."""
+        return value_json(effective_vr(tag, element, self.header), self.decode(tag, element))
+
+    def attributes(self) -> Attributes:
+        """The whole header."""
+        elements = self.header.elements.items()
+        return Attributes(JsonAttributes({f"{tag:08X}": self.json(tag, element) for tag, element in elements}))
+
+
 class JsonAttributes(Mapping[str, Any]):
     """The elements of a DICOM JSON dataset by keyword, converted when asked for."""
 

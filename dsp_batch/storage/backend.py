@@ -18,8 +18,9 @@ class TemporaryError(Exception):
 class ObjectSource(Protocol):
     """One object while its reader runs."""
 
-    size: int | None
-    """Bytes of the whole object; None until a listing or an answer has told."""
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole object; None until a listing or an answer has told."""
 
     async def read_range(self, start: int, stop: int) -> bytes:
         """Read `[start, stop)`, with start < stop, in one request; shorter where the object ends.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -68,7 +67,9 @@ def local_path(url: str) -> Path | None:
 
 
 def _absolute_path(text: str) -> str:
-    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  # Path.absolute keeps `..`
+    path = Path(text).expanduser()
+    # `..` behind a symbolic link leads elsewhere than striking out the part before it.
+    return str(path.resolve() if ".." in path.parts else path.absolute())
 
 
 def _check_url(scheme: str, container: str, path: str) -> None:

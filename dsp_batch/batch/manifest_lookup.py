@@ -1,0 +1,135 @@
+"""From what the lines of a manifest say to series: through the IDC index, through listings, else below the root."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+from dsp_batch import idc
+from dsp_batch.batch.manifest_text import NamedLine, RejectedLine, shorten
+from dsp_batch.errors import DspBatchError, ManifestError
+from dsp_batch.model import SeriesRef
+from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
+
+_log = logging.getLogger(__name__)
+
+BATCH_LINES = 4_096
+"""Lines that are looked up at once: enough to be quick, few enough that a manifest streams."""
+
+StoreOf = Callable[[str, str | None], SeriesListing]
+"""Root and S3-compatible server (None for the default) → where to list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """Where names are looked up that do not say themselves where the series is."""
+
+    index: idc.IdcIndex | None
+    """The IDC index; None where it is not installed."""
+
+    store_of: StoreOf
+
+
+def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
+    """The installed IDC index, and stores of this process.
+
+    Args:
+        endpoint_url: S3-compatible server given by hand.
+        anonymous: Whether to list unsigned; None to decide by bucket and credentials.
+    """
+
+    @lru_cache(maxsize=64)
+    def store_of(root: str, manifest_endpoint_url: str | None) -> SeriesListing:
+        from dsp_batch.storage.store import build_store  # noqa: PLC0415  # only where something is listed
+
+        return build_store(
+            root, endpoint_url=endpoint_url, manifest_endpoint_url=manifest_endpoint_url, anonymous=anonymous
+        )
+
+    return Lookup(index=idc.open_index(), store_of=store_of)
+
+
+def resolve_lines(
+    lines: Iterable[NamedLine | RejectedLine], source: str, lookup: Lookup
+) -> Iterator[SeriesRef | RejectedLine]:
+    """Find the series of each line, in order, some thousand lines at a time."""
+    entries = iter(lines)
+    superseded: list[str] = []
+    uids = _FolderUids(lookup)
+    while batch := list(islice(entries, BATCH_LINES)):
+        names = [name for entry in batch if isinstance(entry, NamedLine) for name in entry.names]
+        places = _look_up(names, uids, lookup)
+        superseded.extend(place.series_uuid for place in places.values() if place.superseded)
+        for entry in batch:
+            yield entry if isinstance(entry, RejectedLine) else _resolve_line(entry, source, places, lookup)
+    if superseded:
+        _log.warning(
+            "%s: %d series are superseded in IDC's current version and read from where they were, the first is %s",
+            source,
+            len(superseded),
+            superseded[0],
+        )
+
+
+class _FolderUids:
+    """Which SeriesInstanceUIDs are folders of a private root: listed once, when the first one is asked for."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._folders: dict[str, frozenset[str]] = {}
+
+    def find(self, name: SeriesName) -> bool:
+        if is_idc_root(name.root):
+            return False
+        if name.root not in self._folders:
+            self._folders[name.root] = frozenset(self._lookup.store_of(name.root, None).list_series(""))
+        return name.name in self._folders[name.root]
+
+
+def _look_up(names: list[SeriesName], uids: _FolderUids, lookup: Lookup) -> dict[str, idc.Place]:
+    """Places of the names that do not say theirs, by UUID or SeriesInstanceUID."""
+    places = {n.name: idc.Place(n.name, n.root, superseded=False) for n in names if n.kind == "uid" and uids.find(n)}
+    if lookup.index is None:
+        return places
+    # A root that is not IDC's was chosen by the user: a mirror, or a private archive. It is not second-guessed.
+    uuids = {n.name for n in names if n.kind == "folder" and not n.own_root and is_idc_root(n.root)}
+    unknown = [n.name for n in names if n.kind == "uid" and n.name not in places]
+    return {
+        **idc.find_places(lookup.index, list(uuids)),
+        **idc.find_series_uids(lookup.index, list(dict.fromkeys(unknown))),
+        **places,
+    }
+
+
+def _resolve_line(
+    line: NamedLine, source: str, places: dict[str, idc.Place], lookup: Lookup
+) -> SeriesRef | RejectedLine:
+    name = next((name for name in line.names if name.name in places and not name.own_root), line.names[0])
+    try:
+        root, folder = _find_place(name, line.endpoint_url, places, lookup)
+    except DspBatchError as error:
+        return RejectedLine(source=source, line=line.number, text=shorten(line.text), reason=error.message)
+    endpoint_url = line.endpoint_url if name.own_root else None
+    return SeriesRef(root=root, series_uuid=folder, endpoint_url=endpoint_url, columns=line.columns, line=line.number)
+
+
+def _find_place(
+    name: SeriesName, endpoint_url: str | None, places: dict[str, idc.Place], lookup: Lookup
+) -> tuple[str, str]:
+    """Root and folder of a name."""
+    place = None if name.own_root else places.get(name.name)
+    if place is not None:
+        return place.root, place.series_uuid
+    if name.kind == "folder":
+        return name.root, name.name
+    if name.kind == "prefix":
+        matches = lookup.store_of(name.root, endpoint_url).list_series(name.name)
+        if len(matches) > 1:
+            raise ManifestError(f"{len(matches)} series below {name.root} begin with {name.name}: write more digits")
+        return name.root, first_match(name, matches)
+    if lookup.index is None:
+        raise ManifestError(f"SeriesInstanceUID {name.name} can only be found in the IDC index: {idc.INSTALL_HINT}")
+    raise ManifestError(f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index")

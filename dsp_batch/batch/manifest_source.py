@@ -1,0 +1,146 @@
+"""Where a manifest comes from and which form it has: a file, a URL, stdin, or a folder of series."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_json, name_parquet, name_text_rows
+from dsp_batch.batch.manifest_text import NamedLine, RejectedLine, Surroundings, TextLine, name_lines, read_lines
+from dsp_batch.errors import ManifestError
+from dsp_batch.naming import SeriesListing, SeriesName
+from dsp_batch.storage.roots import local_path
+
+STDIN = "-"
+_COMMENT_LINES = 1_000
+"""Comments and blank lines that may come before a header row."""
+
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
+
+
+def is_folder(source: str) -> bool:
+    """Whether a source names a folder or bucket of series rather than a file: it ends in a slash."""
+    return source.endswith(("/", os.sep))
+
+
+@contextmanager
+def hold_manifest(source: str, endpoint_url: str | None = None) -> Iterator[str]:
+    """A path or URL of the manifest that can be read more than once: stdin and URLs are copied to a temporary file."""
+    if is_folder(source) or (source != STDIN and local_path(source) is not None):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="dsp-batch-") as folder, open_manifest(source, endpoint_url) as stream:
+        copy = Path(folder) / "manifest"
+        with copy.open("wb") as target:
+            shutil.copyfileobj(stream, target)
+        yield str(copy)
+
+
+@contextmanager
+def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[bytes]]:
+    """Open a manifest for reading from its first byte.
+
+    Args:
+        source: Local path, URL, or `-` for stdin.
+        endpoint_url: S3-compatible server that an `s3://` URL is read from; None for the default.
+
+    Raises:
+        ManifestError: It does not exist, is a folder, or cannot be read.
+    """
+    path = None if source == STDIN else local_path(source)
+    try:
+        with path.open("rb") if path else _copy_remote(source, endpoint_url) as stream:
+            yield stream
+    except IsADirectoryError:
+        raise ManifestError(f"{source} is a folder: write {source}/ for every series below it") from None
+    except FileNotFoundError:
+        raise ManifestError(f"{source}: no such manifest") from None
+    except OSError as error:
+        raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
+
+
+def name_manifest(stream: IO[bytes], source: str, surroundings: Surroundings) -> Iterator[NamedLine | RejectedLine]:
+    """Read the series that a manifest names, in whatever form it is.
+
+    Args:
+        stream: Its bytes; must be seekable.
+        source: Its name in messages.
+        surroundings: What its lines leave open.
+
+    Raises:
+        ManifestError: It is packed or binary, or its JSON or Parquet is damaged as a whole.
+    """
+    head = stream.read(4)
+    stream.seek(0)
+    if head == b"PAR1":
+        return name_parquet(stream, source, surroundings)
+    for magic, kind in _PACKED.items():
+        if head.startswith(magic):
+            raise ManifestError(f"{source} is packed ({kind}): unpack it first")
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = io.TextIOWrapper(stream, encoding=encoding, errors="replace")
+    if _first_character(text) in ("[", "{"):
+        text.seek(0)
+        return name_json(text, source, surroundings)
+    text.seek(0)
+    return _name_text(read_lines(text, source), source, surroundings)
+
+
+def name_folders(root: str, store: SeriesListing) -> Iterator[NamedLine]:
+    """Every series folder below a root."""
+    for number, folder in enumerate(store.list_series(""), 1):
+        if not folder.startswith("."):
+            yield NamedLine(number, folder, (SeriesName(root=root, name=folder, kind="folder", own_root=True),))
+
+
+def _name_text(
+    lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings
+) -> Iterator[NamedLine | RejectedLine]:
+    """Tell a table with a header row from lines that each name a series."""
+    head: list[TextLine | RejectedLine] = []
+    texts: list[str] = []
+    rows = 0
+    for line in lines:
+        head.append(line)
+        texts.append(line.text if isinstance(line, TextLine) else "")
+        rows += bool(texts[-1]) and not texts[-1].startswith("#")
+        if rows > PREAMBLE_ROWS or len(head) > _COMMENT_LINES:
+            break
+    header = find_header(texts)
+    everything = chain(head, lines)
+    if header is None:
+        return name_lines(everything, source, surroundings)
+    return name_text_rows(everything, header, source, surroundings)
+
+
+def _first_character(text: io.TextIOWrapper) -> str:
+    while piece := text.read(4_096):
+        if piece := piece.lstrip():
+            return piece[0]
+    return ""
+
+
+@contextmanager
+def _copy_remote(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
+    """Bring stdin or a URL into a temporary file, which can be read from any place."""
+    with tempfile.TemporaryFile() as copy:
+        if source == STDIN:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        else:
+            from dsp_batch.storage.sink import read_whole  # noqa: PLC0415  # storage clients are slow to import
+
+            data = read_whole(source, endpoint_url=endpoint_url)
+            if data is None:
+                raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
+            copy.write(data)
+            del data
+        copy.seek(0)
+        yield copy

@@ -1,0 +1,210 @@
+"""Lines of text that name series: plain names, URLs, s5cmd commands, rows of a table without header."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple, TextIO
+from urllib.parse import urlsplit
+
+from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.naming import SeriesName, is_series_instance_uid, normalise_uuid, parse_series, place_root
+
+LONGEST_LINE = 1_048_576
+"""Characters; a longer line is reported, not read."""
+
+DELIMITERS = (",", "\t", ";")
+
+_LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_UUID = re.compile(_LOWER_UUID)
+# By far the most frequent lines, worth a short way: cp s3://bucket/uuid/* dest, and s3://bucket/uuid/*.
+_S3_FOLDER = re.compile(rf"(?:(?:cp|sync)\s+)?(s3://[a-z0-9][a-z0-9.-]+)/({_LOWER_UUID})(?:/\*?)?(?:(?<=\*)\s+[^,;]*)?")
+_COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
+_WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
+_ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
+_COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
+
+
+class TextLine(NamedTuple):
+    """One line, without its end."""
+
+    number: int
+    """Counted from 1."""
+
+    text: str
+
+
+class NamedLine(NamedTuple):
+    """A line, row or item of a manifest that names a series."""
+
+    number: int
+    text: str
+    names: tuple[SeriesName, ...]
+    """What it may mean, best first: a row without header may hold the UUIDs of study and series."""
+
+    endpoint_url: str | None = None
+    columns: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedLine:
+    """A line, row or item of a manifest that names no series."""
+
+    source: str
+    """Name of the manifest."""
+
+    line: int
+    """Counted from 1; in a JSON array or Parquet file the item or row."""
+
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the lines of a manifest leave open."""
+
+    root: str
+    """Where series are that come without a place."""
+
+    endpoint_url: str | None = None
+    """S3-compatible server named in the comments; None for AWS."""
+
+    override: str | None = None
+    """S3-compatible server that wins over the comments."""
+
+    @property
+    def server(self) -> str | None:
+        """The S3-compatible server that will be read; None for AWS."""
+        return self.override or self.endpoint_url
+
+
+def read_lines(stream: TextIO, source: str) -> Iterator[TextLine | RejectedLine]:
+    """Lines of a text, whatever their ends.
+
+    Raises:
+        ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
+    """
+    number = 0
+    while text := stream.readline(LONGEST_LINE):
+        number += 1
+        if "\0" in text:
+            raise ManifestError(
+                f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
+                "tables are CSV, JSON or Parquet"
+            )
+        if len(text) == LONGEST_LINE and not text.endswith("\n"):
+            while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith("\n"):
+                pass
+            yield RejectedLine(
+                source=source, line=number, text=shorten(text), reason=f"longer than {LONGEST_LINE} characters"
+            )
+        else:
+            yield TextLine(number, text.strip())
+
+
+def name_lines(
+    lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings
+) -> Iterator[NamedLine | RejectedLine]:
+    """Read lines that each name a series; follow the endpoint in comments; skip a column name that stands first."""
+    is_first = True
+    for line in lines:
+        if isinstance(line, RejectedLine):
+            yield line
+        elif line.text.startswith("#"):
+            surroundings = follow_comment(line.text, surroundings)
+        elif line.text and not (is_first and _COLUMN_NAME.fullmatch(line.text)):
+            is_first = False
+            try:
+                names, endpoint_url = name_text(line.text, surroundings)
+            except OptionsError as error:
+                yield RejectedLine(source=source, line=line.number, text=shorten(line.text), reason=error.message)
+            else:
+                yield NamedLine(line.number, line.text, names, endpoint_url)
+        elif line.text:
+            is_first = False
+
+
+def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
+    """The surroundings behind a comment: IDC's portal names the S3-compatible server there."""
+    found = _ENDPOINT.search(text)
+    return replace(surroundings, endpoint_url=_s3_server(found[1])) if found else surroundings
+
+
+def name_text(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, ...], str | None]:
+    """Read one text that names a series.
+
+    Returns:
+        What it may mean, best first, and the S3-compatible server to read it from (None for AWS).
+
+    Raises:
+        OptionsError: It names none.
+    """
+    endpoint_url = None if surroundings.override else surroundings.endpoint_url
+    if _UUID.fullmatch(text):
+        return (SeriesName(root=surroundings.root, name=text, kind="folder"),), None
+    if match := _S3_FOLDER.fullmatch(text):
+        root = place_root(match[1], surroundings.server)
+        return (SeriesName(root=root, name=match[2], kind="folder", own_root=True),), endpoint_url
+    if _COMMAND.match(text):
+        return _name_command(text, surroundings)
+    if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
+        return name_text(text[1:-1].strip(), surroundings)
+    cells = _split_cells(text)
+    names = _name_cells(cells, surroundings) if cells else (parse_name(text, surroundings),)
+    return names, endpoint_url if names[0].own_root and names[0].root.startswith("s3://") else None
+
+
+def parse_name(text: str, surroundings: Surroundings) -> SeriesName:
+    """Read one name of a series, mapping Google's buckets where AWS is read."""
+    return parse_series(text, surroundings.root, surroundings.server)
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text that is shown or written as rejected."""
+    return text if len(text) <= 500 else f"{text[:499]}…"
+
+
+def _name_command(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, ...], str | None]:
+    """The source of a copy command: `cp s3://bucket/uuid/* .`, whatever its options and destination."""
+    surroundings = follow_comment(text, surroundings)
+    words = [match[1] or match[2] or match[3] or "" for match in _WORD.finditer(text)]
+    verbs = [place for place, word in enumerate(words) if word in ("cp", "sync", "mv")]
+    sources = [word for word in words[verbs[0] + 1 :] if "://" in word] if verbs else []
+    if not sources or sources[0].startswith(("http://", "https://")):
+        raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")
+    name = parse_name(sources[0], surroundings)
+    return (name,), None if surroundings.override else surroundings.endpoint_url
+
+
+def _split_cells(text: str) -> list[str]:
+    """The cells of a row of a table without header; empty for a text that is no row."""
+    for delimiter in DELIMITERS:
+        if delimiter in text:
+            cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+            return [cell.strip() for cell in cells if cell.strip()]
+    return []
+
+
+def _name_cells(cells: list[str], surroundings: Surroundings) -> tuple[SeriesName, ...]:
+    """The series of a row without header: its URL, else its UUIDs, the last first, since studies come before series."""
+    urls = [cell for cell in cells if "://" in cell]
+    if urls:
+        return tuple(parse_name(cell, surroundings) for cell in sorted(urls, key=lambda url: not url.startswith("s3")))
+    uuids = [cell for cell in cells if normalise_uuid(cell)] or [cell for cell in cells if is_series_instance_uid(cell)]
+    if not uuids:
+        raise OptionsError("no cell of this row is the URL or UUID of a series")
+    return tuple(parse_name(cell, surroundings) for cell in reversed(uuids))
+
+
+@lru_cache(maxsize=16)
+def _s3_server(endpoint_url: str) -> str | None:
+    """An endpoint as written in a command; None for AWS itself."""
+    host = urlsplit(endpoint_url).hostname or ""
+    return None if host == "amazonaws.com" or host.endswith(".amazonaws.com") else endpoint_url.rstrip("/")

@@ -1,0 +1,123 @@
+"""What a codestream says of itself: read before it is decoded, so that no claim of it costs memory unchecked."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from dsp_batch.errors import PixelError
+
+_SOI, _EOI, _SOS, _APP0, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""SOF0 … SOF15 without DHT, JPG and DAC; SOF55 of JPEG-LS."""
+
+_LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, 0xF7})
+_RGB_IDS = (b"RGB", b"rgb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codestream:
+    """The frame header of a JPEG, JPEG-LS or JPEG 2000 codestream."""
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    """Bits of a sample."""
+
+    signed: bool = False
+    """Samples are two's complement; only JPEG 2000 can say so."""
+
+    is_lossless: bool = False
+    transforms_color: bool | None = None
+    """The decoder turns luminance and chrominance into RGB: by a marker, component names or subsampling; None where
+    the codestream does not tell."""
+
+
+def parse_jpeg(data: bytes) -> Codestream:
+    """Parse the markers of a JPEG or JPEG-LS codestream up to its frame header.
+
+    Raises:
+        PixelError: There is no frame header.
+
+    References:
+        ITU-T T.81 B.2, T.87 C.2; Adobe TN 5116 (APP14); JFIF 1.02.
+    """
+    at = 2 if data[:2] == b"\xff\xd8" else len(data)
+    is_jfif, adobe_transform = False, None
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            raise PixelError(f"its JPEG codestream is damaged: no marker at byte {at}")
+        marker = data[at + 1]
+        if marker == 0xFF or marker in (0x01, _SOI) or 0xD0 <= marker <= 0xD7:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in (_SOS, _EOI):
+            break
+        length = struct.unpack_from(">H", data, at + 2)[0]
+        segment = data[at + 4 : at + 2 + length]
+        if marker in _FRAME_MARKERS:
+            return _parse_frame_header(marker, segment, is_jfif=is_jfif, adobe_transform=adobe_transform)
+        is_jfif = is_jfif or (marker == _APP0 and segment[:5] == b"JFIF\0")
+        if marker == _APP14 and segment[:5] == b"Adobe" and len(segment) >= 12:
+            adobe_transform = segment[11]
+        at += 2 + length
+    raise PixelError("its JPEG codestream has no frame header: it is damaged, or another codec")
+
+
+def _parse_frame_header(marker: int, segment: bytes, *, is_jfif: bool, adobe_transform: int | None) -> Codestream:
+    if len(segment) < 6 or len(segment) < 6 + 3 * segment[5]:
+        raise PixelError("its JPEG frame header is cut off")
+    precision, rows, columns, components = struct.unpack_from(">BHHB", segment)
+    ids, sampling = segment[6 : 6 + 3 * components : 3], segment[7 : 6 + 3 * components : 3]
+    transforms_color: bool | None = None
+    if components == 3 and len(set(sampling)) > 1:
+        transforms_color = True  # nobody subsamples green and blue
+    elif adobe_transform is not None:
+        transforms_color = adobe_transform != 0
+    elif ids in _RGB_IDS:
+        transforms_color = False
+    elif is_jfif:
+        transforms_color = True
+    return Codestream(
+        rows=rows,
+        columns=columns,
+        components=components,
+        precision=precision,
+        is_lossless=marker in _LOSSLESS_MARKERS,
+        transforms_color=transforms_color,
+    )
+
+
+def parse_jpeg_2000(data: bytes) -> Codestream:
+    """Parse the SIZ and COD segments of a JPEG 2000 codestream, bare or in a JP2 file.
+
+    Raises:
+        PixelError: It does not begin as a codestream does.
+
+    References:
+        ITU-T T.800 A.5.1 (SIZ), A.6.1 (COD).
+    """
+    start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start < 0 or len(data) < start + 45:
+        raise PixelError("its JPEG 2000 codestream has no header: it is damaged, or another codec")
+    columns, rows, left, top = struct.unpack_from(">4L", data, start + 8)
+    components, depth = struct.unpack_from(">HB", data, start + 40)
+    return Codestream(
+        rows=rows - top,
+        columns=columns - left,
+        components=components,
+        precision=(depth & 0x7F) + 1,
+        signed=bool(depth & 0x80),
+        transforms_color=_has_component_transform(data, start),
+    )
+
+
+def _has_component_transform(data: bytes, start: int) -> bool:
+    """Whether COD asks for the multiple component transformation (RCT or ICT)."""
+    at = start + 2
+    while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0x93):
+        if data[at + 1] == 0x52:
+            return data[at + 8] == 1
+        at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+    return False

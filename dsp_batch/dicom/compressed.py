@@ -1,0 +1,138 @@
+"""Image codecs: JPEG, JPEG-LS, JPEG 2000, JPEG XL (PS3.5 8.2). Each is imported when a frame needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dsp_batch.dicom.codestream import Codestream, parse_jpeg, parse_jpeg_2000
+from dsp_batch.errors import PixelError
+from dsp_batch.model import PixelFormat, StoredArray
+
+CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
+"""What codecs raise at damaged data."""
+
+
+class Decoded(NamedTuple):
+    """Samples as a decoder gives them out."""
+
+    samples: StoredArray
+    """(rows, columns) or (rows, columns, samples)."""
+
+    photometric: str
+    """What the samples are by now: a codec may have turned chrominance into RGB."""
+
+    bits: int
+    """Bits of a sample that may be used."""
+
+    sign_bits: int
+    """Bits that a signed value has, its sign the highest: where the codec says otherwise than the header."""
+
+
+def decode_jpeg(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG of 8 or 12 bit, baseline to progressive, and lossless JPEG of 2 to 16 bit.
+
+    Color: what the codestream says goes before the header, for a wrong header cannot change what was encoded: the
+    Adobe and JFIF markers, components named RGB, subsampled chrominance. Lossless JPEG has no color transformation of
+    its own, so there the header goes first.
+    """
+    stream = parse_jpeg(data)
+    _check_shape(stream, pixels)
+    photometric = pixels.photometric
+    inside, outside = None, None
+    if stream.components == 3:
+        is_rgb = stream.is_lossless or not _transforms_color(stream, pixels)
+        inside, outside = "RGB" if is_rgb else "YCBCR", "RGB"
+        photometric = photometric if stream.is_lossless else "RGB"
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    attempts: list[Callable[[], Any]] = [
+        lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside)
+    ]
+    if stream.is_lossless:
+        attempts += [lambda: imagecodecs.ljpeg_decode(data), lambda: imagecodecs.jpegsof3_decode(data)]
+    return Decoded(_decode_first(attempts, pixels), photometric, stream.precision, pixels.bits_stored)
+
+
+def _transforms_color(stream: Codestream, pixels: PixelFormat) -> bool:
+    return pixels.photometric != "RGB" if stream.transforms_color is None else stream.transforms_color
+
+
+def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG-LS; it knows neither sign nor color."""
+    stream = parse_jpeg(data)
+    _check_shape(stream, pixels)
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    samples = _decode_first([lambda: imagecodecs.jpegls_decode(data)], pixels)
+    return Decoded(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+
+
+def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG 2000; the component transformation is undone by the codec."""
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    return _decode_wavelets(data, pixels, [lambda: imagecodecs.jpeg2k_decode(data, numthreads=1)])
+
+
+def decode_htj2k(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode High-Throughput JPEG 2000: OpenJPH, twice as fast, then OpenJPEG."""
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    attempts = [lambda: imagecodecs.htj2k_decode(data), lambda: imagecodecs.jpeg2k_decode(data, numthreads=1)]
+    return _decode_wavelets(data, pixels, attempts)
+
+
+def _decode_wavelets(data: bytes, pixels: PixelFormat, attempts: list[Callable[[], Any]]) -> Decoded:
+    stream = parse_jpeg_2000(data)
+    _check_shape(stream, pixels)
+    samples = _decode_first(attempts, pixels)
+    photometric = "RGB" if stream.transforms_color else pixels.photometric
+    return Decoded(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+
+
+def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG XL; the codec gives out RGB whatever it was encoded from."""
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    samples = _decode_first([lambda: imagecodecs.jpegxl_decode(data, numthreads=1)], pixels)
+    photometric = "RGB" if samples.ndim == 3 else pixels.photometric
+    return Decoded(samples, photometric, samples.dtype.itemsize * 8, pixels.bits_stored)
+
+
+def _check_shape(stream: Codestream, pixels: PixelFormat) -> None:
+    """Refuse before decoding: a small codestream may claim a gigantic image."""
+    found = (stream.rows, stream.columns, stream.components)
+    if found != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
+        _refuse_shape(found, pixels)
+
+
+def _refuse_shape(found: tuple[int, ...], pixels: PixelFormat) -> None:
+    expected = f"{pixels.rows} x {pixels.columns} pixels of {pixels.samples_per_pixel} samples"
+    raise PixelError(f"its codestream holds {' x '.join(map(str, found))}, its header says {expected}")
+
+
+def _decode_first(attempts: list[Callable[[], Any]], pixels: PixelFormat) -> StoredArray:
+    """Take the first decoder that can read the frame; its samples as (rows, columns) or (rows, columns, samples)."""
+    failures = []
+    for attempt in attempts:
+        try:
+            return _arrange(np.asarray(attempt()), pixels)
+        except CODEC_ERRORS as error:
+            failures.append(f"{error}" or type(error).__name__)
+    raise PixelError(f"its codestream cannot be decoded: {failures[0]}")
+
+
+def _arrange(samples: StoredArray, pixels: PixelFormat) -> StoredArray:
+    """Samples last; codecs without interleaving give them out first."""
+    shape, n_samples = (pixels.rows, pixels.columns), pixels.samples_per_pixel
+    if samples.shape == shape and n_samples == 1:
+        return samples
+    if samples.ndim == 3 and samples.shape[:2] == shape and samples.shape[2] in (n_samples, n_samples + 1):
+        return samples[..., 0] if n_samples == 1 else samples
+    if samples.ndim == 3 and samples.shape == (n_samples, *shape):
+        return samples.transpose(1, 2, 0)
+    _refuse_shape(samples.shape, pixels)
+    raise AssertionError

@@ -1,0 +1,118 @@
+"""How S3 is reached: endpoint, region and credentials, from options and from the standard AWS chain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dsp_batch.errors import StorageError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+PUBLIC_BUCKETS = frozenset(("idc-open-data", "idc-open-data-two", "idc-open-data-cr"))
+"""IDC's buckets on AWS, all in us-east-1."""
+
+_GOOGLE_HOST = "storage.googleapis.com"
+_PUBLIC_ON_GOOGLE = PUBLIC_BUCKETS | {"public-datasets-idc", "idc-open-idc1", "idc-open-cr"}
+
+_LIFETIME = timedelta(minutes=9)
+"""How long refreshed credentials are used. botocore renews them 10 minutes before they end at the latest, and obstore
+asks again 5 minutes before `expires_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How requests to one bucket are made. Lives in one process, never travels."""
+
+    endpoint_url: str | None
+    """None for AWS itself."""
+
+    region: str
+    credentials: Any = None
+    """botocore's Credentials; None for anonymous requests."""
+
+    session: Any = None
+    """The botocore session that found them."""
+
+    @property
+    def word(self) -> str:
+        """`anonymous` or `signed`, for messages."""
+        return "anonymous" if self.credentials is None else "signed"
+
+
+def resolve_endpoint(explicit: str | None, manifest: str | None = None) -> str | None:
+    """Choose the S3 server: given by hand, then the environment's, then the manifest's, then AWS (None)."""
+    environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return explicit or environment or manifest or None
+
+
+def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Access:
+    """Decide how a bucket is reached.
+
+    Args:
+        bucket: Name of the bucket.
+        endpoint_url: S3-compatible server; None for the environment's, else AWS.
+        anonymous: True and False decide by hand; None: anonymous for IDC's public buckets, without looking for
+            credentials, else signed where the AWS chain finds credentials.
+
+    Raises:
+        StorageError: Signed requests are asked for and there are no credentials, or the AWS configuration is broken.
+    """
+    endpoint_url = resolve_endpoint(endpoint_url)
+    if anonymous is None and is_public(bucket, endpoint_url):
+        # Pinned: AWS_REGION tells where the user's own buckets are.
+        return Access(endpoint_url=endpoint_url, region="us-east-1")
+    if anonymous:
+        return Access(endpoint_url=endpoint_url, region=_environment_region() or "us-east-1")
+    session, credentials, region = _find_credentials(bucket)
+    if credentials is None and anonymous is False:
+        raise StorageError(
+            f"no AWS credentials for s3://{bucket}: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or read anonymously",
+            reason="access-denied",
+        )
+    return Access(endpoint_url=endpoint_url, region=region, credentials=credentials, session=session)
+
+
+def is_public(bucket: str, endpoint_url: str | None) -> bool:
+    """Whether a bucket is known to be readable by everybody."""
+    on_google = endpoint_url is not None and urlsplit(endpoint_url).hostname == _GOOGLE_HOST
+    return bucket in (_PUBLIC_ON_GOOGLE if on_google else PUBLIC_BUCKETS)
+
+
+def build_credential_provider(credentials: Any) -> Callable[[], S3Credential]:
+    """Wrap botocore's credentials, which renew themselves, for obstore, which asks for them when its copy ends."""
+    renewable = hasattr(credentials, "refresh_needed")
+
+    def provide() -> S3Credential:
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _LIFETIME if renewable else None,
+        }
+
+    return provide
+
+
+def _environment_region() -> str | None:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+
+
+def _find_credentials(bucket: str) -> tuple[Any, Any, str]:
+    import botocore.exceptions  # noqa: PLC0415  # 0.1 s that public buckets do not need
+    import botocore.session  # noqa: PLC0415  # likewise
+
+    session = botocore.session.Session()
+    try:
+        region = _environment_region() or session.get_config_variable("region") or "us-east-1"
+        return session, session.get_credentials(), region
+    except botocore.exceptions.BotoCoreError as error:
+        cause = str(error).splitlines()[0]
+        raise StorageError(f"no AWS credentials for s3://{bucket}: {cause}", reason="access-denied") from error

@@ -1,0 +1,97 @@
+"""What obstore's exceptions and HTTP answers mean, in few words."""
+
+from __future__ import annotations
+
+import re
+
+from dsp_batch.errors import StorageError
+from dsp_batch.storage.backend import TemporaryError
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_TEMPORARY_STATUS = frozenset((408, 429, 500, 502, 503, 504))
+_TEMPORARY_CODES = frozenset(("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"))
+_DENIED_CODES = frozenset(
+    (
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidToken",
+        "TokenRefreshRequired",
+    )
+)
+_CAUSES = (
+    ("connection refused", "connection refused"),
+    ("dns error", "host name not found"),
+    ("timed out", "timed out"),
+    ("timedout", "timed out"),
+    ("connectionreset", "connection reset"),
+    ("reset by peer", "connection reset"),
+    ("incompletemessage", "connection closed before the answer was complete"),
+    ("unexpectedeof", "connection closed before the answer was complete"),
+    ("end of file", "connection closed before the answer was complete"),
+    ("closed before", "connection closed before the answer was complete"),
+    ("incompletebody", "connection closed before the answer was complete"),
+    ("connectionaborted", "connection aborted"),
+    ("brokenpipe", "connection closed"),
+)
+
+
+def is_beyond_end(error: Exception) -> bool:
+    """Whether a server answered 416: the range starts behind the last byte."""
+    return _find_status(str(error)) == 416
+
+
+def translate_failure(error: Exception, what: str, access: str) -> StorageError | TemporaryError:
+    """Say what an exception of obstore means.
+
+    Args:
+        error: The exception as obstore raised it, a dump of several lines.
+        what: Continues "cannot …", for example `read s3://bucket/key`.
+        access: How the request was made: `anonymous` or `signed`.
+    """
+    text = str(error)
+    code = match[1] if (match := _CODE.search(text)) else ""
+    status = _find_status(text)
+    if status is None and isinstance(error, FileNotFoundError):
+        status = 404
+    if status is not None:
+        return translate_status(status, code, what, access)
+    if "certificate" in text.lower():
+        return StorageError(f"cannot {what}: the server's certificate is not trusted", reason="network")
+    if "redirect" in text.lower():
+        return translate_status(301, code, what, access)
+    return TemporaryError(_shorten(text))
+
+
+def translate_status(status: int, code: str, what: str, access: str) -> StorageError | TemporaryError:
+    """Say what an HTTP status means; `code` is S3's word for it, or empty."""
+    label = f"HTTP {status} {code}".rstrip()
+    if status in _TEMPORARY_STATUS or code in _TEMPORARY_CODES:
+        return TemporaryError(label)
+    if status in (401, 403) or code in _DENIED_CODES:
+        return StorageError(
+            f"cannot {what}: access denied ({code or label}; the request was {access})", reason="access-denied"
+        )
+    if code == "NoSuchBucket":
+        return StorageError(f"cannot {what}: no such bucket", reason="not-found")
+    if status in (404, 410):
+        return StorageError(f"cannot {what}: no such object", reason="not-found")
+    if status in (301, 307) or code == "AuthorizationHeaderMalformed":
+        return StorageError(f"cannot {what}: the bucket is in another region; set AWS_REGION to it", reason="network")
+    return StorageError(f"cannot {what}: the server answered {label}", reason="network")
+
+
+def _find_status(text: str) -> int | None:
+    match = _STATUS.search(text)
+    return int(match[1]) if match else None
+
+
+def _shorten(text: str) -> str:
+    lowered = text.lower()
+    for sign, cause in _CAUSES:
+        if sign in lowered:
+            return cause
+    first_line = text.strip().splitlines()[0] if text.strip() else "unknown failure"
+    return first_line.rsplit(" - ", 1)[-1][:120]

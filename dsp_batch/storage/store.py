@@ -1,0 +1,147 @@
+"""The store: one root of series folders, whatever it lies in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache, partial
+
+from dsp_batch.errors import DspBatchError
+from dsp_batch.model import ObjectInfo
+from dsp_batch.reading import Reader, T
+from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.backend import Backend
+from dsp_batch.storage.events import run_blocking
+from dsp_batch.storage.loop import Folder, read_objects
+from dsp_batch.storage.retry import retry_temporary
+from dsp_batch.storage.roots import normalise_root, split_scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A root of series folders: a small value that pickles and holds no secret.
+
+    The client behind it opens on first use, once per process, with the credentials of that process.
+    """
+
+    root: str
+    """URL or absolute path, brought into its normal form; see `normalise_root`."""
+
+    _: KW_ONLY
+    endpoint_url: str | None = None
+    """S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS."""
+
+    anonymous: bool | None = None
+    """Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials."""
+
+    max_workers: int = 64
+    """Requests in flight, at most."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", normalise_root(self.root))
+
+    def list_series(self, prefix: str = "") -> list[str]:
+        """List the series folders of the root.
+
+        Args:
+            prefix: What the names start with, letter by letter; empty for all.
+
+        Returns:
+            Names of the folders directly below the root, sorted. Nothing below them is listed.
+
+        Raises:
+            StorageError: The root does not exist or cannot be listed.
+        """
+        backend = _open_backend(self)
+        action = partial(backend.list_folders, prefix)
+        return sorted(run_blocking(retry_temporary(action, f"list {self.root}/{prefix}")))
+
+    def list_objects(self, series_uuid: str) -> tuple[ObjectInfo, ...]:
+        """List the objects of a series with their sizes, without a request for each.
+
+        Args:
+            series_uuid: Name of the folder.
+
+        Returns:
+            The objects directly in it, sorted by name, minus names starting with `.` and `DICOMDIR`; empty where there
+            is no such folder.
+
+        Raises:
+            StorageError: The root does not exist or cannot be listed.
+        """
+        backend = _open_backend(self)
+        action = partial(backend.list_objects, series_uuid)
+        objects = run_blocking(retry_temporary(action, f"list {self.root}/{series_uuid}"))
+        wanted = (each for each in objects if not each.name.startswith(".") and each.name != "DICOMDIR")
+        return tuple(sorted(wanted, key=lambda each: each.name))
+
+    def read(
+        self, series_uuid: str, readers: Mapping[ObjectInfo, Reader[T]], timeout: float | None = None
+    ) -> dict[str, T | DspBatchError]:
+        """Read objects of a series, many at once.
+
+        Args:
+            series_uuid: Name of the folder.
+            readers: Object → the generator that says which ranges it needs. A size that is known saves requests
+                beyond the end, and half of the CPU.
+            timeout: Seconds for the whole call; None for no limit.
+
+        Returns:
+            Object name → what its reader returned, or the `DspBatchError` that ended it: what the reader raised, or a
+            StorageError with reason `not-found`, `access-denied`, `network` or `timeout`. Other exceptions of a reader
+            end the call.
+
+        Raises:
+            StorageError: The root itself cannot be opened.
+        """
+        if not readers:
+            return {}
+        folder = Folder(backend=_open_backend(self), name=series_uuid, url=f"{self.root}/{series_uuid}")
+        return run_blocking(read_objects(folder, readers, max_workers=self.max_workers, seconds=timeout))
+
+
+def build_store(
+    root: str,
+    *,
+    endpoint_url: str | None = None,
+    manifest_endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    max_workers: int = 64,
+) -> Store:
+    """Build a store whose endpoint is settled here, so that workers need not share this process's environment.
+
+    Args:
+        root: As in `normalise_root`.
+        endpoint_url: Given by hand: comes first, before `AWS_ENDPOINT_URL`.
+        manifest_endpoint_url: Named by a manifest: comes last, before AWS.
+        anonymous: As in `Store`.
+        max_workers: As in `Store`.
+    """
+    endpoint = resolve_endpoint(endpoint_url, manifest_endpoint_url)
+    return Store(root, endpoint_url=endpoint, anonymous=anonymous, max_workers=max_workers)
+
+
+@lru_cache(maxsize=64)
+def _open_backend(store: Store) -> Backend:
+    scheme, place = split_scheme(store.root)
+    if scheme == "file":
+        from dsp_batch.storage.local import LocalBackend  # noqa: PLC0415  # each way of storing has its own imports
+
+        return LocalBackend(place)
+    if scheme == "s3":
+        from dsp_batch.storage.s3 import S3Backend  # noqa: PLC0415  # likewise
+
+        return S3Backend(place, store.endpoint_url, anonymous=store.anonymous)
+    if scheme in ("http", "https"):
+        from dsp_batch.storage.web import WebBackend  # noqa: PLC0415  # likewise
+
+        return WebBackend(store.root, store.max_workers)
+    from dsp_batch.storage.filesystem import FilesystemBackend  # noqa: PLC0415  # likewise
+
+    return FilesystemBackend(store.root, anonymous=store.anonymous, max_workers=store.max_workers)
+
+
+if hasattr(os, "register_at_fork"):
+    # Clients own threads and sockets, which do not survive a fork.
+    os.register_at_fork(after_in_child=_open_backend.cache_clear)

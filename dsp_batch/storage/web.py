@@ -1,0 +1,138 @@
+"""HTTP servers: directory listings, ranges through obstore, whole bodies where ranges are ignored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from urllib.parse import quote, unquote, urlsplit
+
+from dsp_batch.errors import StorageError
+from dsp_batch.model import ObjectInfo
+from dsp_batch.storage.bucket_page import is_bucket_answer, listing_url, parse_bucket_page, split_bucket_urls
+from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.links import Entry, parse_listing
+from dsp_batch.storage.page import Page, encode_url, fetch_page, require_body
+from dsp_batch.storage.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
+
+
+class WebBackend:
+    """A folder of an HTTP server, or an S3 bucket that is given by its HTTP address.
+
+    Args:
+        root: Normalised URL.
+        max_workers: Whole bodies in flight, at most.
+    """
+
+    def __init__(self, root: str, max_workers: int) -> None:
+        from obstore.store import HTTPStore  # noqa: PLC0415  # local roots do without
+
+        self.root = encode_url(root)
+        self.ranges_ignored = False
+        self._bucket: tuple[str, str] | None = None
+        self._store = HTTPStore(f"{self.root}/", client_options=client_options(), retry_config=NO_RETRY)
+        self._threads = ThreadPoolExecutor(max_workers, thread_name_prefix="dsp-batch-storage")
+
+    async def list_objects(self, folder: str) -> list[ObjectInfo]:
+        """List the objects directly below a folder; sizes only where the listing gives them exactly."""
+        entries = await self._list(f"{quote(folder)}/", "")
+        return [ObjectInfo(name=each.name, size=each.size) for each in entries if not each.is_folder]
+
+    async def list_folders(self, prefix: str) -> list[str]:
+        """List the folders below the root whose names start with a raw prefix."""
+        return [each.name for each in await self._list("", prefix) if each.is_folder and each.name.startswith(prefix)]
+
+    def open_object(self, folder: str, info: ObjectInfo) -> WebSource:
+        """Prepare to read an object."""
+        url = f"{self.root}/{quote(folder)}/{quote(info.name)}"
+        path = f"{folder}/{info.name}"
+        return WebSource(self, RangedSource(self._store, path, info.size, url=url, access="anonymous"), url)
+
+    async def fetch(self, url: str, what: str) -> Page:
+        """Fetch a whole body in a thread."""
+        context = contextvars.copy_context()
+        action = partial(context.run, fetch_page, url, what)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, action)
+
+    async def _list(self, folder: str, prefix: str) -> list[Entry]:
+        if self._bucket is not None:
+            return await self._list_bucket(*self._bucket, folder, prefix)
+        url = f"{self.root}/{folder}"
+        what = f"list {url}"
+        page = await self.fetch(url, what)
+        if is_bucket_answer(page.data):
+            return await self._find_bucket(folder, prefix)
+        if page.status == 404:
+            return await self._list_missing(folder, what)
+        require_body(page, what)
+        return parse_listing(page)
+
+    async def _list_missing(self, folder: str, what: str) -> list[Entry]:
+        if not folder:
+            raise StorageError(f"cannot {what}: no such folder", reason="not-found")
+        return []
+
+    async def _find_bucket(self, folder: str, prefix: str) -> list[Entry]:
+        """Find out which part of the root is the bucket, and list it."""
+        parts = urlsplit(self.root)
+        failure: StorageError | None = None
+        for bucket_url, key in split_bucket_urls(parts.scheme, parts.netloc, parts.path.strip("/")):
+            try:
+                entries = await self._list_bucket(bucket_url, key, folder, prefix)
+            except StorageError as error:
+                failure = failure or error
+                continue
+            self._bucket = bucket_url, key
+            return entries
+        raise failure or StorageError(f"cannot list {self.root}: no such bucket", reason="not-found")
+
+    async def _list_bucket(self, bucket_url: str, key: str, folder: str, prefix: str) -> list[Entry]:
+        above = "/".join(part for part in (unquote(key), unquote(folder).rstrip("/")) if part)
+        above = f"{above}/" if above else ""
+        what = f"list {bucket_url.rstrip('/')}/{above}{prefix}"
+        entries: list[Entry] = []
+        token: str | None = None
+        while True:
+            page = await self.fetch(listing_url(bucket_url, above + prefix, token), what)
+            if page.status != 200:
+                raise translate_status(page.status, "", what, "anonymous")
+            found = parse_bucket_page(page.data, bucket_url)
+            entries += [Entry(name[len(above) :], size, False) for name, size in found.objects if name != above]
+            entries += [Entry(name[len(above) :].rstrip("/"), None, True) for name in found.prefixes]
+            token = found.token
+            if token is None:
+                return entries
+
+
+class WebSource:
+    """One object over HTTP; its whole body is kept while its reader runs where the server ignores ranges."""
+
+    def __init__(self, backend: WebBackend, ranged: RangedSource, url: str) -> None:
+        self._backend = backend
+        self._ranged = ranged
+        self._url = url
+        self._body: bytes | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole object."""
+        return self._ranged.size if self._body is None else len(self._body)
+
+    async def read_range(self, start: int, stop: int) -> bytes:
+        """Read `[start, stop)`."""
+        if not self._backend.ranges_ignored:
+            try:
+                return await self._ranged.read_range(start, stop)
+            except RangesIgnoredError:
+                self._backend.ranges_ignored = True
+        async with self._lock:
+            if self._body is None:
+                what = f"read {self._url}"
+                self._body = require_body(await self._backend.fetch(self._url, what), what)
+        return self._body[start:stop]
+
+    def close(self) -> None:
+        """Let go of the body."""
+        self._body = None

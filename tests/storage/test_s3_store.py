@@ -1,0 +1,314 @@
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from readers import take, take_all
+from servers import S3Server, WebServer, run_nginx
+
+from dsp_batch.errors import StorageError
+from dsp_batch.model import ObjectInfo
+from dsp_batch.storage.store import Store, build_store
+from dsp_batch.storage.usage import measure_usage
+
+_ODD_NAMES = ("a b.dcm", "ü.dcm", "1+1.dcm", "a#b.dcm", "100%.dcm", "a%20b.dcm", "q?x=1&y", "[x]{y}*", "e'\"<>", "~c\\d")
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    name = f"private-{uuid.uuid4().hex[:8]}"
+    s3_server.create_bucket(name)
+    return name
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, tmp_path: Path) -> Iterator[WebServer]:
+    location = f"location / {{ proxy_pass {s3_server.endpoint}; proxy_set_header Host $http_host; }}"
+    with run_nginx(tmp_path / "nginx", location) as server:
+        yield server
+
+
+def _reason(result: object) -> str:
+    assert isinstance(result, StorageError)
+    return result.reason
+
+
+def test_direct_objects_are_listed_with_sizes_and_without_a_head(
+    s3_environment: S3Server, bucket: str, proxy: WebServer
+) -> None:
+    keys = {"s/b.dcm": b"12345", "s/empty": b"", "s/.x": b"1", "s/DICOMDIR": b"1", "s/in/deep": b"1", "s2/x": b"1"}
+    s3_environment.put(bucket, {**keys, "s/": b""})
+
+    with measure_usage() as usage:
+        objects = Store(f"s3://{bucket}", endpoint_url=proxy.url).list_objects("s")
+
+    assert [(each.name, each.size) for each in objects] == [("b.dcm", 5), ("empty", 0)]
+    asked = proxy.requests()
+    assert len(asked) == usage.requests == 1
+    assert "delimiter" in asked[0]
+
+
+def test_objects_below_a_prefix_of_the_bucket(s3_environment: S3Server, bucket: str) -> None:
+    s3_environment.put(bucket, {"a/b/s1/x": b"12", "a/b/s2/x": b"1", "a/bc/s3/x": b"1"})
+    store = Store(f"s3://{bucket}/a/b/")
+
+    assert store.list_series() == ["s1", "s2"]
+    assert store.list_series("s2") == ["s2"]
+    assert store.list_objects("s1") == (ObjectInfo(name="x", size=2),)
+    assert store.read("s1", {ObjectInfo(name="x", size=2): take_all()}) == {"x": b"12"}
+
+
+def test_names_with_odd_letters_are_listed_and_read(s3_environment: S3Server, bucket: str) -> None:
+    content = {name: name.encode() for name in _ODD_NAMES}
+    s3_environment.put(bucket, {f"s/{name}": data for name, data in content.items()})
+    store = Store(f"s3://{bucket}")
+    objects = store.list_objects("s")
+
+    assert store.read("s", {each: take_all() for each in objects}) == content
+
+
+def test_a_raw_prefix_matches_letter_by_letter(s3_environment: S3Server, bucket: str) -> None:
+    s3_environment.put(bucket, {f"{name}/x": b"" for name in ("389a", "3890", "38", "40", "389-b+c d")})
+    store = Store(f"s3://{bucket}")
+
+    assert store.list_series("389") == ["389-b+c d", "3890", "389a"]
+    assert store.list_series() == ["38", "389-b+c d", "3890", "389a", "40"]
+    assert store.list_series("5") == []
+
+
+def test_listings_of_several_pages_are_whole_and_counted(
+    s3_environment: S3Server, bucket: str, proxy: WebServer
+) -> None:
+    s3_environment.put_many(bucket, {f"s/{index:04}": b"" for index in range(1001)})
+    s3_environment.put_many(bucket, {f"f{index:04}/x": b"" for index in range(1001)})
+    store = Store(f"s3://{bucket}", endpoint_url=proxy.url)
+
+    with measure_usage() as usage:
+        assert len(store.list_objects("s")) == 1001
+        assert len(store.list_series("f")) == 1001
+        assert len(store.list_series()) == 1002
+    assert len(proxy.requests()) == usage.requests == 6
+
+
+def test_keys_with_empty_parts_do_not_hide_a_series(s3_environment: S3Server, bucket: str) -> None:
+    s3_environment.put(bucket, {"s//deep": b"1", "s/a.dcm": b"12"})
+
+    assert Store(f"s3://{bucket}").list_objects("s") == (ObjectInfo(name="a.dcm", size=2),)
+
+
+def test_requests_and_bytes_are_those_that_the_server_saw(
+    s3_environment: S3Server, bucket: str, proxy: WebServer
+) -> None:
+    s3_environment.put(bucket, {f"s/{index}": bytes(100_000) for index in range(20)})
+    store = Store(f"s3://{bucket}", endpoint_url=proxy.url)
+    objects = store.list_objects("s")
+
+    with measure_usage() as usage:
+        results = store.read("s", {each: take([(0, 8192)], [(50_000, 50_010), (99_990, 200_000)]) for each in objects})
+
+    assert all(reply.size == 100_000 for replies in results.values() for reply in replies)
+    gets = [line for line in proxy.requests() if "list-type" not in line]
+    assert len(gets) == usage.requests == 60
+    assert all(line.startswith("GET ") for line in gets)
+    assert usage.bytes_read == 20 * (8192 + 10 + 10)
+
+
+def test_an_object_of_unknown_size(s3_environment: S3Server, bucket: str, proxy: WebServer) -> None:
+    s3_environment.put(bucket, {"s/x": b"0123456789", "s/empty": b""})
+    store = Store(f"s3://{bucket}", endpoint_url=proxy.url)
+    readers = {
+        ObjectInfo(name="x", size=None): take([(2, 5)], [(50, 60)]),
+        ObjectInfo(name="empty", size=None): take([(0, 5)]),
+    }
+
+    assert store.read("s", readers) == {"x": [([b"234"], 10), ([b""], 10)], "empty": [([b""], 0)]}
+    far = store.read("s", {ObjectInfo(name="x", size=None): take([(50, 60)])})
+    assert far == {"x": [([b""], 10)]}
+    assert not [line for line in proxy.requests() if line.startswith("HEAD")]
+
+
+def test_a_public_bucket_is_read_without_looking_for_credentials(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_server.create_bucket("idc-open-data-cr", public=True)
+    s3_server.put("idc-open-data-cr", {"s/x": b"12"})
+    program = (
+        "import sys; from dsp_batch.storage.store import Store;"
+        "print(Store('s3://idc-open-data-cr').list_objects('s')); print('botocore' in sys.modules)"
+    )
+    # A broken profile would make any look at the AWS chain fail.
+    environment = {**os.environ, "AWS_ENDPOINT_URL": s3_server.endpoint, "AWS_PROFILE": "missing"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == ["(ObjectInfo(name='x', size=2),)", "False"]
+
+
+def test_without_credentials_requests_are_anonymous(s3_server: S3Server, bucket: str) -> None:
+    public = f"public-{uuid.uuid4().hex[:8]}"
+    s3_server.create_bucket(public, public=True)
+    s3_server.put(public, {"s/x": b"12"})
+    s3_server.put(bucket, {"s/x": b"12"})
+
+    assert Store(f"s3://{public}", endpoint_url=s3_server.endpoint).list_objects("s")
+    private = Store(f"s3://{bucket}", endpoint_url=s3_server.endpoint)
+    with pytest.raises(StorageError, match="AccessDenied; the request was anonymous") as caught:
+        private.list_objects("s")
+    assert caught.value.reason == "access-denied"
+    read = private.read("s", {ObjectInfo(name="x", size=2): take_all()})["x"]
+    assert _reason(read) == "access-denied"
+    assert "anonymous" in str(read)
+
+
+def test_signed_requests_by_hand_need_credentials(s3_server: S3Server, bucket: str) -> None:
+    with pytest.raises(StorageError, match="no AWS credentials") as caught:
+        Store(f"s3://{bucket}", endpoint_url=s3_server.endpoint, anonymous=False).list_objects("s")
+    assert caught.value.reason == "access-denied"
+
+
+def test_anonymous_by_hand_ignores_credentials(s3_environment: S3Server, bucket: str) -> None:
+    with pytest.raises(StorageError, match="anonymous"):
+        Store(f"s3://{bucket}", anonymous=True).list_objects("s")
+
+
+def test_a_wrong_secret_is_denied_once_and_not_repeated_in_the_message(
+    s3_environment: S3Server, bucket: str, proxy: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
+    store = Store(f"s3://{bucket}", endpoint_url=proxy.url)
+
+    result = store.read("s", {ObjectInfo(name="x", size=2): take_all()})["x"]
+
+    assert _reason(result) == "access-denied"
+    assert "SignatureDoesNotMatch; the request was signed" in str(result)
+    assert "hunter2" not in str(result)
+    assert "\n" not in str(result)
+    assert len(proxy.requests()) == 1
+    with pytest.raises(StorageError, match="SignatureDoesNotMatch"):
+        store.list_objects("s")
+    with pytest.raises(StorageError, match="SignatureDoesNotMatch"):
+        store.list_series("s")
+
+
+def test_a_missing_object_and_a_missing_bucket_are_not_found(
+    s3_environment: S3Server, bucket: str, proxy: WebServer
+) -> None:
+    readers = {ObjectInfo(name="gone", size=2): take_all()}
+
+    assert _reason(Store(f"s3://{bucket}", endpoint_url=proxy.url).read("s", readers)["gone"]) == "not-found"
+    assert len(proxy.requests()) == 1
+    for action in (lambda store: store.list_objects("s"), lambda store: store.list_series("s")):
+        with pytest.raises(StorageError, match="no such bucket") as caught:
+            action(Store("s3://no-such-bucket-here"))
+        assert caught.value.reason == "not-found"
+
+
+def test_a_series_without_objects_is_empty(s3_environment: S3Server, bucket: str) -> None:
+    assert Store(f"s3://{bucket}").list_objects("nothing") == ()
+
+
+def test_keys_of_a_named_profile(s3_server: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_server.put(bucket, {"s/x": b"12"})
+    keys = f"[lab]\naws_access_key_id = {s3_server.key}\naws_secret_access_key = {s3_server.secret}\n"
+    (tmp_path / "credentials").write_text(keys)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+
+    assert Store(f"s3://{bucket}", endpoint_url=s3_server.endpoint).list_objects("s")
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    with pytest.raises(StorageError, match="other"):
+        Store(f"s3://{bucket}", endpoint_url=s3_server.endpoint, max_workers=1).list_objects("s")
+
+
+def test_credentials_that_expire_are_renewed(
+    s3_server: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_server.put(bucket, {"s/x": b"12"})
+    calls = tmp_path / "calls"
+    answer = json.dumps(
+        {
+            "Version": 1,
+            "AccessKeyId": s3_server.key,
+            "SecretAccessKey": s3_server.secret,
+            "Expiration": "2020-01-01T00:00:00Z",
+        }
+    )
+    script = tmp_path / "keys.py"
+    # The first answer expires in a moment, the second holds: the client must ask again.
+    script.write_text(
+        "import datetime, pathlib\n"
+        f"calls = pathlib.Path({str(calls)!r})\n"
+        "n = len(calls.read_text()) if calls.exists() else 0\n"
+        "calls.write_text('x' * (n + 1))\n"
+        "end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2 if n == 0 else 3600)\n"
+        f"print({answer!r}.replace('2020-01-01T00:00:00Z', end.isoformat()))\n"
+    )
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    store = Store(f"s3://{bucket}", endpoint_url=s3_server.endpoint)
+
+    assert store.list_objects("s")
+    assert store.read("s", {ObjectInfo(name="x", size=2): take_all()}) == {"x": b"12"}
+    assert len(calls.read_text()) == 2
+
+
+def test_the_endpoint_given_by_hand_comes_before_the_environment_and_the_manifest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert build_store("s3://b", manifest_endpoint_url="http://m").endpoint_url == "http://m"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://e")
+    assert build_store("s3://b", manifest_endpoint_url="http://m").endpoint_url == "http://e"
+    assert build_store("s3://b", endpoint_url="http://h", manifest_endpoint_url="http://m").endpoint_url == "http://h"
+
+
+def test_many_threads_share_one_store_and_count_for_themselves(s3_environment: S3Server, bucket: str) -> None:
+    s3_environment.put(bucket, {f"s/{index}": b"%d" % index for index in range(40)})
+    store = Store(f"s3://{bucket}", max_workers=8)
+    objects = store.list_objects("s")
+    counts: list[int] = []
+
+    def task(number: int) -> None:
+        with measure_usage() as usage:
+            results = store.read("s", {each: take([(0, 9)]) for each in objects[:number]})
+            assert results == {each.name: [([each.name.encode()], each.size)] for each in objects[:number]}
+            counts.append(usage.requests)
+
+    threads = [threading.Thread(target=task, args=(number,)) for number in (10, 20, 30, 40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(counts) == [10, 20, 30, 40]
+
+
+def test_requests_in_flight_are_bounded(s3_environment: S3Server, bucket: str) -> None:
+    s3_environment.put(bucket, {"s/x": bytes(400_000)})
+    ranges = [(index * 20_000, index * 20_000 + 100) for index in range(20)]
+
+    replies = Store(f"s3://{bucket}", max_workers=2).read("s", {ObjectInfo(name="x", size=400_000): take(ranges)})["x"]
+
+    assert replies == [([bytes(100)] * 20, 400_000)]
+    assert threading.active_count() < 10
+
+
+def _list_in_child(store: Store, results: "multiprocessing.SimpleQueue[object]") -> None:
+    results.put([each.name for each in store.list_objects("s")])
+
+
+def test_a_store_travels_to_another_process(s3_environment: S3Server, bucket: str) -> None:
+    s3_environment.put(bucket, {"s/x": b"12"})
+    store = Store(f"s3://{bucket}")
+    assert store.list_objects("s")
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.SimpleQueue()
+
+    child = spawn.Process(target=_list_in_child, args=(store, results))
+    child.start()
+    assert results.get() == ["x"]
+    child.join()
