@@ -125,7 +125,7 @@ def open_index() -> IdcIndex | None:
     import idc_index_data  # noqa: PLC0415  # an extra
 
     prior = getattr(idc_index_data, "PRIOR_VERSIONS_INDEX_PARQUET_FILEPATH", None)
-    return IdcIndex(path=Path(idc_index_data.IDC_INDEX_PARQUET_FILEPATH), prior_path=prior and Path(prior))
+    return IdcIndex(path=Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH)), prior_path=prior and Path(prior))
 
 
 def require_index() -> IdcIndex:

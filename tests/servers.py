@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -102,6 +103,7 @@ class S3Server:
     key: str = "testkey"
     secret: str = "testsecret"
 
+    @lru_cache(maxsize=1)  # noqa: B019  # one server a session
     def client(self):  # noqa: ANN201  # botocore makes its classes at run time
         """A botocore client, the reference for what lies in the buckets."""
         import botocore.session
@@ -299,7 +301,7 @@ def run_faulty_server(objects: dict[str, bytes]) -> Iterator[FaultyServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_FaultyHandler,), {"state": state}))
     server.daemon_threads = True
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield state

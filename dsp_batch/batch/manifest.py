@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress
 
-from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, is_global_name, name_key, place_key
-from dsp_batch.batch.manifest_lookup import BATCH_LINES, Lookup, default_lookup, resolve_lines
+from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, is_global_name, name_keys, place_keys
+from dsp_batch.batch.manifest_lookup import Lookup, default_lookup, resolve_lines
 from dsp_batch.batch.manifest_source import hold_manifest, is_folder, name_folders, name_manifest, open_manifest
-from dsp_batch.batch.manifest_text import NamedLine, RejectedLine, Surroundings
+from dsp_batch.batch.manifest_text import Reading, RejectedLine, Surroundings
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
-from dsp_batch.naming import DEFAULT_ROOT, place_root
+from dsp_batch.naming import DEFAULT_ROOT, is_idc_root, place_root
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.roots import normalise_root
 
@@ -100,16 +100,16 @@ def read_entries(
     label = label or ("stdin" if source == "-" else source)
     lookup = lookup or default_lookup(endpoint_url)
     override = resolve_endpoint(endpoint_url)
-    surroundings = Surroundings(root=place_root(normalise_root(root), override), override=override)
+    root = place_root(normalise_root(root), override)
+    is_certain = lookup.index is None or not is_idc_root(root)
+    surroundings = Surroundings(root=root, override=override, root_is_certain=is_certain)
     found = 0
     first_reject: RejectedLine | None = None
-    for entry in _mark_duplicates(
-        resolve_lines(_name_source(source, label, surroundings, lookup), label, lookup), label
-    ):
-        found += isinstance(entry, SeriesRef)
-        if first_reject is None and isinstance(entry, RejectedLine):
-            first_reject = entry
-        yield entry
+    readings = _read_source(source, label, surroundings, lookup)
+    for batch in _mark_duplicates(resolve_lines(readings, label, lookup), label):
+        found += sum(isinstance(entry, SeriesRef) for entry in batch)
+        first_reject = first_reject or next((entry for entry in batch if isinstance(entry, RejectedLine)), None)
+        yield from batch
     if not found:
         raise ManifestError(f"no line names a series; {first_reject}" if first_reject else f"{label} names no series")
 
@@ -127,9 +127,7 @@ def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:
             yield f'"{ref.url}/"' if any(sign in ref.url for sign in ",;\t") else f"{ref.url}/"
 
 
-def _name_source(
-    source: str, label: str, surroundings: Surroundings, lookup: Lookup
-) -> Iterator[NamedLine | RejectedLine]:
+def _read_source(source: str, label: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[Reading]:
     if is_folder(source):
         root = place_root(normalise_root(source), surroundings.override)
         yield from name_folders(root, lookup.store_of(root, None))
@@ -138,27 +136,30 @@ def _name_source(
         yield from name_manifest(stream, label, surroundings)
 
 
-def _mark_duplicates(entries: Iterable[SeriesRef | RejectedLine], label: str) -> Iterator[Entry]:
+def _mark_duplicates(batches: Iterable[list[SeriesRef | RejectedLine]], label: str) -> Iterator[list[Entry]]:
     """Put a `DuplicateLine` in the place of each series that was there before."""
-    names, places = SeenKeys(), SeenKeys()
-    stream = iter(entries)
-    while batch := list(islice(stream, BATCH_LINES)):
+    seen_names, seen_places = SeenKeys(), SeenKeys()
+    for batch in batches:
         refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
+        new_names = seen_names.add(name_keys([ref.series_uuid for ref in refs])).tolist()
+        # Other folder names may be those of different series in different places.
         own = [ref for ref in refs if not is_global_name(ref.series_uuid)]
-        fresh = iter(names.add([name_key(ref) for ref in refs]).tolist())
-        fresh_places = iter(places.add([place_key(ref) for ref in own]).tolist())
-        for entry in batch:
-            if isinstance(entry, RejectedLine):
-                yield entry
-                continue
-            is_new, is_new_place = next(fresh), not is_global_name(entry.series_uuid) and next(fresh_places)
-            if is_new:
-                yield entry
-            elif is_new_place:
-                reason = (
-                    f"another series folder {entry.series_uuid!r} came before; results go by the name of the folder, "
-                    f"so that {entry.url} needs a run of its own"
-                )
-                yield RejectedLine(source=label, line=entry.line or 0, text=entry.url, reason=reason)
-            else:
-                yield DuplicateLine(line=entry.line or 0, series_uuid=entry.series_uuid)
+        new_places = set(compress(map(id, own), seen_places.add(place_keys(own)).tolist()))
+        fresh = iter(new_names)
+        yield [
+            entry
+            if isinstance(entry, RejectedLine) or next(fresh)
+            else _turn_down(entry, label)
+            if id(entry) in new_places
+            else DuplicateLine(line=entry.line or 0, series_uuid=entry.series_uuid)
+            for entry in batch
+        ]
+
+
+def _turn_down(ref: SeriesRef, label: str) -> RejectedLine:
+    """A second series of the same name would take the place of the first in the cache and in the results."""
+    reason = (
+        f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
+        f"put {ref.url} into a manifest and a cache directory of its own"
+    )
+    return RejectedLine(source=label, line=ref.line or 0, text=ref.url, reason=reason)

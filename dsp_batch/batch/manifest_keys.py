@@ -12,6 +12,11 @@ from dsp_batch.model import SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid
 
 _KEY_BYTES = 16
+_KEY = f"S{_KEY_BYTES}"
+
+
+KeyArray = npt.NDArray[np.bytes_]
+"""16 bytes a key, shape (n,)."""
 
 
 def is_global_name(folder: str) -> bool:
@@ -19,17 +24,29 @@ def is_global_name(folder: str) -> bool:
     return normalise_uuid(folder) is not None or is_series_instance_uid(folder)
 
 
-def name_key(ref: SeriesRef) -> bytes:
-    """16 bytes for the folder name of a series. A UUID names immutable content, so that its root does not count."""
-    uuid = ref.series_uuid
-    if len(uuid) == 36 and normalise_uuid(uuid):
-        return bytes.fromhex(uuid.replace("-", ""))
-    return blake2b(uuid.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
+def name_keys(names: Sequence[str]) -> KeyArray:
+    """A key for each folder name: the UUID itself, else a digest."""
+    digits = "".join(names).replace("-", "")
+    if len(digits) == 32 * len(names) and all(len(name) == 36 for name in names):
+        try:
+            return np.frombuffer(bytes.fromhex(digits), dtype=_KEY)
+        except ValueError:
+            pass  # folders of 36 characters that are no UUIDs
+    return np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
 
 
-def place_key(ref: SeriesRef) -> bytes:
-    """16 bytes for root and folder name."""
-    return blake2b(ref.url.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
+def place_keys(refs: Iterable[SeriesRef]) -> KeyArray:
+    """A key for each root and folder name together."""
+    return np.frombuffer(b"".join(_digest(ref.url) for ref in refs), dtype=_KEY)
+
+
+def _name_key(name: str) -> bytes:
+    uuid = normalise_uuid(name)
+    return bytes.fromhex(uuid.replace("-", "")) if uuid else _digest(name)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
 
 
 class SeenKeys:
@@ -39,28 +56,27 @@ class SeenKeys:
     """
 
     def __init__(self) -> None:
-        self._runs: list[npt.NDArray[np.bytes_]] = []
+        self._runs: list[KeyArray] = []
 
-    def add(self, keys: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+    def add(self, keys: KeyArray) -> npt.NDArray[np.bool_]:
         """Add keys.
 
         Returns:
             Which of them are new: neither added before nor earlier in this batch, shape (len(keys),).
         """
-        batch = np.array(keys, dtype=f"S{_KEY_BYTES}")
-        unique, first = np.unique(batch, return_index=True)
+        unique, first = np.unique(keys, return_index=True)
         fresh = np.ones(len(unique), dtype=np.bool_)
         for run in self._runs:
             places = np.searchsorted(run, unique)
             places[places == len(run)] = 0
             fresh &= run[places] != unique
-        is_new = np.zeros(len(batch), dtype=np.bool_)
+        is_new = np.zeros(len(keys), dtype=np.bool_)
         is_new[first[fresh]] = True
         if fresh.any():
             self._insert(unique[fresh])
         return is_new
 
-    def _insert(self, run: npt.NDArray[np.bytes_]) -> None:
+    def _insert(self, run: KeyArray) -> None:
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
             merged = np.concatenate([self._runs.pop(), run])
             merged.sort(kind="stable")
@@ -81,7 +97,7 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     """
     total = count = 0
     for ref in refs:
-        key = name_key(ref) if is_global_name(ref.series_uuid) else place_key(ref)
+        key = _name_key(ref.series_uuid) if is_global_name(ref.series_uuid) else _digest(ref.url)
         total += int.from_bytes(blake2b(key, digest_size=32).digest(), "big")
         count += 1
     text = f"{count}:{total % 2**256:x}"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import islice
 
 from dsp_batch import idc
-from dsp_batch.batch.manifest_text import NamedLine, RejectedLine, shorten
+from dsp_batch.batch.manifest_text import NamedLine, Reading, RejectedLine, shorten
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
@@ -52,19 +52,18 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
     return Lookup(index=idc.open_index(), store_of=store_of)
 
 
-def resolve_lines(
-    lines: Iterable[NamedLine | RejectedLine], source: str, lookup: Lookup
-) -> Iterator[SeriesRef | RejectedLine]:
+def resolve_lines(lines: Iterable[Reading], source: str, lookup: Lookup) -> Iterator[list[SeriesRef | RejectedLine]]:
     """Find the series of each line, in order, some thousand lines at a time."""
     entries = iter(lines)
     superseded: list[str] = []
     uids = _FolderUids(lookup)
     while batch := list(islice(entries, BATCH_LINES)):
-        names = [name for entry in batch if isinstance(entry, NamedLine) for name in entry.names]
-        places = _look_up(names, uids, lookup)
+        named = [entry for entry in batch if isinstance(entry, NamedLine)]
+        places = _look_up([name for entry in named for name in entry.names], uids, lookup)
         superseded.extend(place.series_uuid for place in places.values() if place.superseded)
-        for entry in batch:
-            yield entry if isinstance(entry, RejectedLine) else _resolve_line(entry, source, places, lookup)
+        yield [
+            _resolve_line(entry, source, places, lookup) if isinstance(entry, NamedLine) else entry for entry in batch
+        ]
     if superseded:
         _log.warning(
             "%s: %d series are superseded in IDC's current version and read from where they were, the first is %s",

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_json, name_parquet, name_text_rows
-from dsp_batch.batch.manifest_text import NamedLine, RejectedLine, Surroundings, TextLine, name_lines, read_lines
+from dsp_batch.batch.manifest_text import Reading, RejectedLine, Surroundings, TextLine, name_lines, read_lines
 from dsp_batch.errors import ManifestError
-from dsp_batch.naming import SeriesListing, SeriesName
+from dsp_batch.model import SeriesRef
+from dsp_batch.naming import SeriesListing
 from dsp_batch.storage.roots import local_path
 
 STDIN = "-"
@@ -67,7 +68,7 @@ def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[b
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-def name_manifest(stream: IO[bytes], source: str, surroundings: Surroundings) -> Iterator[NamedLine | RejectedLine]:
+def name_manifest(stream: IO[bytes], source: str, surroundings: Surroundings) -> Iterator[Reading]:
     """Read the series that a manifest names, in whatever form it is.
 
     Args:
@@ -94,16 +95,14 @@ def name_manifest(stream: IO[bytes], source: str, surroundings: Surroundings) ->
     return _name_text(read_lines(text, source), source, surroundings)
 
 
-def name_folders(root: str, store: SeriesListing) -> Iterator[NamedLine]:
+def name_folders(root: str, store: SeriesListing) -> Iterator[SeriesRef]:
     """Every series folder below a root."""
     for number, folder in enumerate(store.list_series(""), 1):
         if not folder.startswith("."):
-            yield NamedLine(number, folder, (SeriesName(root=root, name=folder, kind="folder", own_root=True),))
+            yield SeriesRef(root=root, series_uuid=folder, line=number)
 
 
-def _name_text(
-    lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings
-) -> Iterator[NamedLine | RejectedLine]:
+def _name_text(lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings) -> Iterator[Reading]:
     """Tell a table with a header row from lines that each name a series."""
     head: list[TextLine | RejectedLine] = []
     texts: list[str] = []

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from typing import IO, Any, NamedTuple, TextIO
 
 from dsp_batch.batch.manifest_text import (
     DELIMITERS,
-    NamedLine,
+    Reading,
     RejectedLine,
     Surroundings,
     TextLine,
     follow_comment,
-    name_text,
+    name_series,
+    read_name,
     shorten,
 )
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.naming import SeriesName
 
 _ADDRESSES = ("series_aws_url", "aws_url")
 _UUIDS = ("crdc_series_uuid", "series_uuid")
@@ -50,8 +50,8 @@ class Header(NamedTuple):
 class Columns(NamedTuple):
     """What the columns of a table are for."""
 
-    keys: dict[str, int]
-    """Key column in lower case → place."""
+    keys: tuple[tuple[int, int | None], ...]
+    """Places of the columns that name the series, best first; with the place of `aws_bucket` where it helps."""
 
     others: tuple[tuple[str, int], ...]
     """Name and place of the columns that are carried along."""
@@ -79,40 +79,28 @@ def find_header(lines: Sequence[str]) -> Header | None:
 @lru_cache(maxsize=256)
 def match_columns(names: tuple[str, ...]) -> Columns | None:
     """Sort the columns of a table into those that name the series and the others; None when none names a series."""
-    keys: dict[str, int] = {}
+    found: dict[str, int] = {}
     others: list[tuple[str, int]] = []
     taken: set[str] = set()
     for place, name in enumerate(names):
         folded = name.strip().lower()
-        if folded in KEY_COLUMNS and folded not in keys:
-            keys[folded] = place
+        if folded in KEY_COLUMNS and folded not in found:
+            found[folded] = place
         elif name:
             unique = name if name not in taken else f"{name}_{place + 1}"
             taken.add(unique)
             others.append((unique, place))
-    return Columns(keys, tuple(others)) if keys.keys() - {_BUCKET} else None
-
-
-def name_row(cells: Sequence[Any], columns: Columns, surroundings: Surroundings) -> tuple[SeriesName, str | None]:
-    """Read which series a row is about.
-
-    Raises:
-        OptionsError: No key column holds the name of a series; the first trouble met is told.
-    """
-    trouble: OptionsError | None = None
-    for text in _candidates(cells, columns.keys):
-        try:
-            names, endpoint_url = name_text(text, surroundings)
-        except OptionsError as error:
-            trouble = trouble or error
-        else:
-            return names[0], endpoint_url
-    raise trouble or OptionsError(f"no value in {', '.join(sorted(columns.keys))}")
+    bucket = found.get(_BUCKET)
+    order = [(name, None) for name in _ADDRESSES]
+    order += [(name, bucket) for name in _UUIDS if bucket is not None]
+    order += [(name, None) for name in (*_GOOGLE, *_UUIDS, *_UID)]
+    keys = tuple((found[name], helper) for name, helper in order if name in found)
+    return Columns(keys, tuple(others)) if keys else None
 
 
 def name_text_rows(
     lines: Iterator[TextLine | RejectedLine], header: Header, source: str, surroundings: Surroundings
-) -> Iterator[NamedLine | RejectedLine]:
+) -> Iterator[Reading]:
     """Rows of a CSV or TSV table, from its first line on."""
     columns = match_columns(header.names)
     if columns is None:
@@ -128,10 +116,11 @@ def name_text_rows(
             yield line
         elif line.text and not (line.text.startswith("#") and header.delimiter not in line.text):
             cells = _split_record(line.text, header.delimiter)
-            yield _name_line(line, cells, columns, (source, surroundings))
+            if tuple(cells) != header.names:  # files put together repeat it
+                yield _read_row(line, cells, columns, (source, surroundings))
 
 
-def name_json(stream: TextIO, source: str, surroundings: Surroundings) -> Iterator[NamedLine | RejectedLine]:
+def name_json(stream: TextIO, source: str, surroundings: Surroundings) -> Iterator[Reading]:
     """Items of a JSON array, of JSON Lines, or of the answer of IDC's API. The text begins with `[` or `{`."""
     first = stream.readline()
     try:
@@ -158,7 +147,7 @@ def name_json(stream: TextIO, source: str, surroundings: Surroundings) -> Iterat
     return (_name_item(number, item, None, (source, surroundings)) for number, item in enumerate(items, 1))
 
 
-def name_parquet(stream: IO[bytes], source: str, surroundings: Surroundings) -> Iterator[NamedLine | RejectedLine]:
+def name_parquet(stream: IO[bytes], source: str, surroundings: Surroundings) -> Iterator[Reading]:
     """Rows of a Parquet file, batch by batch."""
     import pyarrow as pa  # noqa: PLC0415  # 50 ms and 40 MB that text manifests do without
     import pyarrow.parquet as pq  # noqa: PLC0415  # likewise
@@ -175,44 +164,32 @@ def name_parquet(stream: IO[bytes], source: str, surroundings: Surroundings) -> 
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 number += 1
-                text = next(_candidates(cells, columns.keys), "")
-                yield _name_line(TextLine(number, text), cells, columns, (source, surroundings))
+                yield _read_row(
+                    TextLine(number, str(cells[columns.keys[0][0]])), cells, columns, (source, surroundings)
+                )
             pa.default_memory_pool().release_unused()
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{source}: not readable as Parquet: {error}") from error
 
 
-def _candidates(cells: Sequence[Any], keys: dict[str, int]) -> Iterator[str]:
-    """What a row says about its series, best first."""
-
-    def read(names: Iterable[str]) -> Iterator[str]:
-        for name in names:
-            place = keys.get(name, len(cells))
-            if place < len(cells) and cells[place] is not None and (text := str(cells[place]).strip()):
-                yield text
-
-    yield from read(_ADDRESSES)
-    bucket = next(read((_BUCKET,)), None)
-    uuids = list(read(_UUIDS))
-    if bucket:
-        place = bucket.rstrip("/") if "://" in bucket else f"s3://{bucket}"
-        yield from (f"{place}/{uuid}" for uuid in uuids)
-    yield from read(_GOOGLE)
-    yield from uuids
-    yield from read(_UID)
-
-
-def _name_line(
-    line: TextLine, cells: Sequence[Any], columns: Columns, setting: tuple[str, Surroundings]
-) -> NamedLine | RejectedLine:
+def _read_row(line: TextLine, cells: Sequence[Any], columns: Columns, setting: tuple[str, Surroundings]) -> Reading:
+    """Read which series a row is about: the best of its key columns that names one."""
     source, surroundings = setting
-    try:
-        name, endpoint_url = name_row(cells, columns, surroundings)
-    except OptionsError as error:
-        return RejectedLine(source=source, line=line.number, text=shorten(line.text), reason=error.message)
     width = len(cells)
     carried = {key: _plain(cells[place]) if place < width else None for key, place in columns.others}
-    return NamedLine(line.number, line.text, (name,), endpoint_url, carried)
+    trouble: OptionsError | None = None
+    for place, helper in columns.keys:
+        text = str(cells[place]).strip() if place < width and cells[place] is not None else ""
+        if text and helper is not None:
+            bucket = str(cells[helper] or "").strip().rstrip("/") if helper < width else ""
+            text = f"{bucket if '://' in bucket else f's3://{bucket}'}/{text}" if bucket else ""
+        if text:
+            try:
+                return name_series(line.number, text, surroundings, carried)
+            except OptionsError as error:
+                trouble = trouble or error
+    reason = trouble.message if trouble else "the columns that name the series are empty"
+    return RejectedLine(source=source, line=line.number, text=shorten(line.text), reason=reason)
 
 
 def _plain(value: Any) -> Any:
@@ -254,9 +231,7 @@ def _join_records(lines: Iterator[TextLine | RejectedLine]) -> Iterator[TextLine
             yield TextLine(head.number, joined)
 
 
-def _name_json_lines(
-    lines: Iterator[tuple[int, str]], source: str, surroundings: Surroundings
-) -> Iterator[NamedLine | RejectedLine]:
+def _name_json_lines(lines: Iterator[tuple[int, str]], source: str, surroundings: Surroundings) -> Iterator[Reading]:
     for number, line in lines:
         if "\0" in line:
             raise ManifestError(f"{source}:{number}: NUL bytes: JSON manifests are UTF-8 text")
@@ -269,21 +244,17 @@ def _name_json_lines(
             yield _name_item(number, item, line, (source, surroundings))
 
 
-def _name_item(number: int, item: Any, text: str | None, setting: tuple[str, Surroundings]) -> NamedLine | RejectedLine:
+def _name_item(number: int, item: Any, text: str | None, setting: tuple[str, Surroundings]) -> Reading:
     """Read one item: an object with the columns of a table, or the name of a series as text."""
     source, surroundings = setting
     text = text if text is not None else item if isinstance(item, str) else json.dumps(item, default=str)
     if isinstance(item, dict):
         columns = match_columns(tuple(item))
         if columns is not None:
-            return _name_line(TextLine(number, text), tuple(item.values()), columns, setting)
+            return _read_row(TextLine(number, text), tuple(item.values()), columns, setting)
         reason = f"none of its keys names a series: give one of {', '.join(sorted(KEY_COLUMNS))}"
     elif isinstance(item, str):
-        try:
-            names, endpoint_url = name_text(item.strip(), surroundings)
-            return NamedLine(number, text, names, endpoint_url)
-        except OptionsError as error:
-            reason = error.message
+        return read_name(number, item.strip(), source, surroundings)
     else:
         reason = "an item is an object or a text"
     return RejectedLine(source=source, line=number, text=shorten(text), reason=reason)

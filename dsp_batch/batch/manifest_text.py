@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesName, is_series_instance_uid, normalise_uuid, parse_series, place_root
 
 LONGEST_LINE = 1_048_576
@@ -19,9 +20,10 @@ LONGEST_LINE = 1_048_576
 DELIMITERS = (",", "\t", ";")
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_UUID = re.compile(_LOWER_UUID)
-# By far the most frequent lines, worth a short way: cp s3://bucket/uuid/* dest, and s3://bucket/uuid/*.
-_S3_FOLDER = re.compile(rf"(?:(?:cp|sync)\s+)?(s3://[a-z0-9][a-z0-9.-]+)/({_LOWER_UUID})(?:/\*?)?(?:(?<=\*)\s+[^,;]*)?")
+# By far the most frequent texts, worth a short way: uuid, s3://bucket/uuid/*, cp s3://bucket/uuid/* destination.
+_PLAIN = re.compile(
+    rf"(?:(?:(?:cp|sync)\s+)?(s3://[a-z0-9][a-z0-9.-]+)/)?({_LOWER_UUID})(?(1)(?:/\*?)?(?:(?<=\*)\s+[^,;]*)?|)"
+)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
@@ -66,6 +68,10 @@ class RejectedLine:
         return f"{self.source}:{self.line}: {self.reason}"
 
 
+Reading = SeriesRef | NamedLine | RejectedLine
+"""What a line comes to: a series whose place is certain, one to look up, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the lines of a manifest leave open."""
@@ -78,6 +84,9 @@ class Surroundings:
 
     override: str | None = None
     """S3-compatible server that wins over the comments."""
+
+    root_is_certain: bool = True
+    """UUIDs without a place are below `root`; False where the IDC index is asked first."""
 
     @property
     def server(self) -> str | None:
@@ -109,26 +118,72 @@ def read_lines(stream: TextIO, source: str) -> Iterator[TextLine | RejectedLine]
             yield TextLine(number, text.strip())
 
 
-def name_lines(
-    lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings
-) -> Iterator[NamedLine | RejectedLine]:
+def name_lines(lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings) -> Iterator[Reading]:
     """Read lines that each name a series; follow the endpoint in comments; skip a column name that stands first."""
+    title: Reading | None = None
     is_first = True
     for line in lines:
         if isinstance(line, RejectedLine):
             yield line
-        elif line.text.startswith("#"):
-            surroundings = follow_comment(line.text, surroundings)
-        elif line.text and not (is_first and _COLUMN_NAME.fullmatch(line.text)):
-            is_first = False
-            try:
-                names, endpoint_url = name_text(line.text, surroundings)
-            except OptionsError as error:
-                yield RejectedLine(source=source, line=line.number, text=shorten(line.text), reason=error.message)
+            continue
+        text = line.text
+        if text.startswith("#"):
+            surroundings = follow_comment(text, surroundings)
+        elif text:
+            reading = read_name(line.number, text, source, surroundings)
+            if is_first and isinstance(reading, RejectedLine) and _COLUMN_NAME.fullmatch(text):
+                title = reading
+            elif title is not None:
+                # A bare word is a column name when URLs or commands follow it, else a mistake.
+                if "/" not in text:
+                    yield title
+                title = None
+                yield reading
             else:
-                yield NamedLine(line.number, line.text, names, endpoint_url)
-        elif line.text:
+                yield reading
             is_first = False
+    if title is not None:
+        yield title
+
+
+def read_name(number: int, text: str, source: str, surroundings: Surroundings) -> Reading:
+    """Read one text as the name of a series, with nothing else to carry."""
+    try:
+        return name_series(number, text, surroundings, {})
+    except OptionsError as error:
+        return RejectedLine(source=source, line=number, text=shorten(text), reason=error.message)
+
+
+def name_series(
+    number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]
+) -> SeriesRef | NamedLine:
+    """Read one text that names a series.
+
+    Args:
+        number: Its line, row or item.
+        text: A name, a URL, a copy command, or a row of a table without header.
+        surroundings: What it leaves open.
+        columns: What is carried along.
+
+    Raises:
+        OptionsError: It names none.
+    """
+    if match := _PLAIN.fullmatch(text):
+        root, uuid = match.groups()
+        if root is not None:
+            return SeriesRef(
+                root=place_root(root, surroundings.server),
+                series_uuid=uuid,
+                endpoint_url=None if surroundings.override else surroundings.endpoint_url,
+                columns=columns,
+                line=number,
+            )
+        if surroundings.root_is_certain:
+            return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
+        names, endpoint_url = (SeriesName(root=surroundings.root, name=uuid, kind="folder"),), None
+    else:
+        names, endpoint_url = name_text(text, surroundings)
+    return NamedLine(number, text, names, endpoint_url, columns)
 
 
 def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
@@ -146,19 +201,14 @@ def name_text(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, 
     Raises:
         OptionsError: It names none.
     """
-    endpoint_url = None if surroundings.override else surroundings.endpoint_url
-    if _UUID.fullmatch(text):
-        return (SeriesName(root=surroundings.root, name=text, kind="folder"),), None
-    if match := _S3_FOLDER.fullmatch(text):
-        root = place_root(match[1], surroundings.server)
-        return (SeriesName(root=root, name=match[2], kind="folder", own_root=True),), endpoint_url
     if _COMMAND.match(text):
         return _name_command(text, surroundings)
     if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
         return name_text(text[1:-1].strip(), surroundings)
     cells = _split_cells(text)
     names = _name_cells(cells, surroundings) if cells else (parse_name(text, surroundings),)
-    return names, endpoint_url if names[0].own_root and names[0].root.startswith("s3://") else None
+    is_s3 = names[0].own_root and names[0].root.startswith("s3://")
+    return names, surroundings.endpoint_url if is_s3 and not surroundings.override else None
 
 
 def parse_name(text: str, surroundings: Surroundings) -> SeriesName:

@@ -207,7 +207,7 @@ def _conclude(run: str, job: Job, survey: _Survey, state: RunState, seconds: flo
         compact(job.cache, folder, state.attempt)
     rows = latest_rows(job.cache, folder, ["root", "status", "reason", "bytes_read", "requests"])
     failed = (
-        rows.filter(pc.equal(rows.column("status"), "failed")).select(["series_uuid", "root", "reason"]).to_pylist()
+        rows.filter(pc.equal(rows.column("status"), "failed")).select(["series_uuid", "root"]).to_pylist()
     )
     summary = RunSummary(
         run=run,

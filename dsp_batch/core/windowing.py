@@ -44,11 +44,9 @@ def display_values(frame: StoredFrame, voi: Window | LookupTable) -> ByteArray:
     if highest - lowest >= values.size:
         return _map_to_display(values, frame.transform, voi)
     # A table over the range that occurs: 0.5 ms for 512 × 512 pixels of 12 bit, a fifth of the arithmetic per pixel.
-    unsigned = _view_unsigned(values)
-    stored = np.arange(lowest, highest + 1)
-    table = np.zeros(1 << 8 * unsigned.itemsize, np.uint8)
-    table[stored & (table.size - 1)] = _map_to_display(stored, frame.transform, voi)
-    return table.take(unsigned)
+    table = _map_to_display(np.arange(lowest, highest + 1), frame.transform, voi)
+    entry = values - values.dtype.type(lowest)  # may wrap around, and is right again as an unsigned number
+    return table.take(_view_unsigned(entry))
 
 
 def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:

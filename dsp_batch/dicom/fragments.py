@@ -168,6 +168,8 @@ def _read_basic_table(layout: Encapsulation) -> Steps[tuple[int, list[int]]]:
 def _read_by_basic_table(layout: Encapsulation, base: int, offsets: list[int], wanted: Sequence[int]) -> Steps[Frames]:
     """From one offset to the next. Behind the last frame other elements may follow, so it is read with a limit."""
     starts = [base + offset for offset in offsets[: layout.number_of_frames]]
+    if any(start >= stop for start, stop in pairwise(starts)):
+        return {}  # tables of zeros are common
     largest = max((stop - start for start, stop in pairwise(starts)), default=0)
     starts.append(min(starts[-1] + 2 * largest + BLOCK, layout.end))
     return (yield from _read_spans(layout, {f: ByteRange(starts[f], starts[f + 1]) for f in wanted}))
@@ -210,7 +212,8 @@ def _walk(layout: Encapsulation, base: int, last: int) -> Steps[tuple[list[_Frag
     position, origin, data = base, base, b""
     is_frame_each = True
     while position + _HEAD <= layout.end and not (is_frame_each and len(fragments) > last + 1):
-        if position + _PEEK > origin + len(data):
+        reach = origin + len(data)
+        if position + _PEEK > reach and reach < layout.end:
             mean = (position - base) / len(fragments) if len(fragments) > 3 else layout.end / layout.number_of_frames
             step = _PEEK if mean >= LARGE_FRAGMENT else BLOCK
             reply = yield (ByteRange(position, min(position + step, layout.end)),)

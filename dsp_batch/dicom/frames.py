@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.fragments import ITEM, Encapsulation, Frames, read_fragments
 from dsp_batch.dicom.headers import DEFLATED, read_inflated
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN, is_native
@@ -165,3 +167,17 @@ def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]
         pixel_data_length=inflated.pixel_data_length,
     )
     return read_bytes(_read_native(within, wanted), inflated.data)
+
+
+def parse_offset_table(attributes: Attributes, keyword: str) -> tuple[int, ...]:
+    """Read an extended offset table: 64-bit numbers, one a frame (PS3.3 C.7.6.3.1.8).
+
+    Args:
+        attributes: The header.
+        keyword: `ExtendedOffsetTable` or `ExtendedOffsetTableLengths`.
+
+    Returns:
+        The numbers; empty where the table is absent or was not fetched.
+    """
+    data = attributes.binary(keyword) or b""
+    return struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])

@@ -116,7 +116,6 @@ def pet_attributes(name: str, title: str, count: int) -> dict[str, Any]:
         "BodyPartExamined": "CHESTABDOMEN",
         "FrameReferenceTime": "0",
         "ActualFrameDuration": "120000",
-        "PatientPosition": "HFS",
         "Units": "BQML",
         "CountsSource": "EMISSION",
         "SeriesType": ["WHOLE BODY", "IMAGE"],

@@ -31,7 +31,7 @@ class WebBackend:
         self.root = encode_url(root)
         self.ranges_ignored = False
         self._bucket: tuple[str, str] | None = None
-        self._store = HTTPStore(f"{self.root}/", client_options=client_options(), retry_config=NO_RETRY)
+        self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
         self._threads = ThreadPoolExecutor(max_workers, thread_name_prefix="dsp-batch-storage")
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:

@@ -1,0 +1,214 @@
+"""Option sets: one decorator each, which hands its values over as one argument. Here those about where and how.
+
+Only click is imported here: what checks the values is imported when a command runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dsp_batch.cli.logs import log_everything
+
+if TYPE_CHECKING:
+    from dsp_batch.batch.cluster import ClusterOptions
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+POSITIVE = click.IntRange(min=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Where series are read, and how."""
+
+    root: str
+    endpoint_url: str | None
+    anonymous: bool | None
+    max_workers: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """Where indices are kept."""
+
+    directory: str | None
+    """None for the default one."""
+
+    disabled: bool
+    """Neither read nor written."""
+
+
+def option_set(name: str, build: Callable[..., Any], options: Mapping[str, Option]) -> Callable[[Function], Function]:
+    """Make a decorator that adds options to a command and passes their values as one argument.
+
+    Args:
+        name: The argument of the command.
+        build: Makes it from the values, which it checks.
+        options: Name of each value → the option that gives it.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def command(**values: Any) -> Any:
+            own = {each: values.pop(each) for each in options}
+            return function(**{name: build(**own)}, **values)
+
+        decorated: Any = command
+        for option in reversed(options.values()):
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]  # click's decorators lose the type
+
+    return decorate
+
+
+def _be_verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's form
+    if value:
+        log_everything()
+
+
+verbose_option: Option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_be_verbose,
+    help="Say what is done: requests, bytes and seconds of each stage; tracebacks of errors.",
+)
+
+_ROOT = click.option(
+    "--root",
+    default="s3://idc-open-data",
+    show_default=True,
+    metavar="URL",
+    help="Where series are that do not say it themselves: s3://, https://, gs://, az://, a folder.",
+)
+_ENDPOINT = click.option(
+    "--endpoint-url", metavar="URL", help="S3-compatible server; wins over AWS_ENDPOINT_URL and over a manifest's."
+)
+_ANONYMOUS = click.option(
+    "--anon/--no-anon",
+    "anonymous",
+    default=None,
+    help="Read unsigned, or signed.  [default: unsigned from IDC's public buckets and where no credentials are found]",
+)
+_MAX_WORKERS = click.option(
+    "--max-workers", type=POSITIVE, metavar="N", help="Requests in flight, for one series.  [default: 64]"
+)
+_CACHE_DIRECTORY = click.option(
+    "--cache-dir",
+    "directory",
+    metavar="DIR",
+    help="Folder or storage URL that keeps indices.  "
+    "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
+)
+
+source_options = option_set(
+    "source",
+    SourceOptions,
+    {"root": _ROOT, "endpoint_url": _ENDPOINT, "anonymous": _ANONYMOUS, "max_workers": _MAX_WORKERS},
+)
+
+
+def _build_cache(directory: str | None, no_cache: bool) -> CacheOptions:  # noqa: FBT001  # a flag of the command line
+    if directory is not None and no_cache:
+        raise click.UsageError("--cache-dir and --no-cache exclude each other")
+    return CacheOptions(directory=directory, disabled=no_cache)
+
+
+cache_options = option_set(
+    "cache",
+    _build_cache,
+    {
+        "directory": _CACHE_DIRECTORY,
+        "no_cache": click.option("--no-cache", is_flag=True, help="Neither read nor write any index in the cache."),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How a manifest is worked through."""
+
+    directory: str | None
+    """The cache directory; None for the default one."""
+
+    name: str | None
+    """Name of the previews; None for the verb's."""
+
+    overwrite: bool
+    strict: bool
+    timeout: float
+    """Seconds that one series may take."""
+
+
+_TIMEOUT = click.option(
+    "--timeout-per-series",
+    "timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time after which a series counts as failed.",
+)
+
+run_options = option_set(
+    "settings",
+    RunSettings,
+    {
+        "directory": click.option(
+            "--cache-dir",
+            "directory",
+            metavar="DIR",
+            help="Folder or storage URL that indices, previews and results are written to.  "
+            "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
+        ),
+        "name": click.option("--name", metavar="NAME", help="Name of these previews.  [default: the verb]"),
+        "overwrite": click.option(
+            "--overwrite", is_flag=True, help="Make all of it anew, also what is there with other options."
+        ),
+        "strict": click.option("--strict", is_flag=True, help="Refuse to start when a line is not understood."),
+        "timeout": _TIMEOUT,
+    },
+)
+
+
+def _build_cluster(**values: Any) -> ClusterOptions:
+    from dsp_batch.batch.cluster import ClusterOptions  # noqa: PLC0415  # dask is slow to import
+
+    return ClusterOptions(**values)
+
+
+cluster_options = option_set(
+    "cluster",
+    _build_cluster,
+    {
+        "scheduler": click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Dask scheduler to run on, tcp:// or tls://.  [default: DASK_SCHEDULER_ADDRESS, else a local cluster]",
+        ),
+        "scheduler_file": click.option(
+            "--scheduler-file", metavar="PATH", help="JSON file that a Dask scheduler wrote: run on that one."
+        ),
+        "workers": click.option(
+            "--workers", type=POSITIVE, metavar="N", help="Processes of the local cluster.  [default: one per core]"
+        ),
+        "wait_for_workers": click.option(
+            "--wait-for-workers",
+            type=click.FloatRange(min=0),
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to wait for the first worker of a scheduler.",
+        ),
+    },
+)
+
+json_option: Option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")

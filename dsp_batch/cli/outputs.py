@@ -1,0 +1,57 @@
+"""Where a command writes: checked before anything is read, so that no work is done for nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from dsp_batch.errors import OptionsError, SinkError
+
+IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg")
+
+
+def check_image_output(output: str) -> str:
+    """Check that an image can be written there.
+
+    Returns:
+        Its suffix, in small letters.
+
+    Raises:
+        OptionsError: The suffix names no format that is written.
+        SinkError: The folder does not exist, or the place is one that is only read.
+    """
+    suffix = _suffix(output)
+    if suffix not in IMAGE_SUFFIXES:
+        raise OptionsError(f"OUTPUT {output!r} must end in {', '.join(IMAGE_SUFFIXES[:-1])} or {IMAGE_SUFFIXES[-1]}")
+    check_output(output)
+    return suffix
+
+
+def check_output(output: str) -> None:
+    """Check that a file can be written there.
+
+    Raises:
+        SinkError: The folder does not exist, or the place is one that is only read.
+    """
+    from dsp_batch.storage.roots import local_path, normalise_root, split_scheme  # noqa: PLC0415  # not for --help
+
+    path = local_path(output)
+    if path is not None:
+        _check_path(path, output)
+    elif split_scheme(normalise_root(output))[0] in ("http", "https"):
+        raise SinkError(f"cannot write {output}: HTTP servers are only read; give a file or the URL of a bucket")
+
+
+def is_parquet(output: str) -> bool:
+    """Whether a place is that of one Parquet file rather than a folder."""
+    return _suffix(output) == ".parquet"
+
+
+def _check_path(path: Path, output: str) -> None:
+    if path.is_dir() or output.endswith("/"):
+        raise SinkError(f"cannot write {output}: it is a folder; give a file name")
+    if not path.parent.is_dir():
+        raise SinkError(f"cannot write {output}: there is no folder {path.parent}; create it first")
+
+
+def _suffix(output: str) -> str:
+    return PurePosixPath(output).suffix.lower()

@@ -1,0 +1,84 @@
+"""The frame of both programs: whatever goes wrong becomes one line on standard error and an exit status, here alone."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from dsp_batch.cli.logs import is_verbose, log_to_stderr, printable
+from dsp_batch.errors import DspBatchError
+
+EXIT_ERROR = 1
+"""Any error, usage errors included."""
+
+EXIT_INTERRUPTED = 130
+"""Ctrl-C: 128 and the number of the signal."""
+
+_log = logging.getLogger(__name__)
+
+
+class Program(click.Group):
+    """Commands whose errors are one line and whose exit status is 0, 1 or 130."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **settings: Any) -> Any:
+        """Run the program and exit.
+
+        Args:
+            args: Arguments; None for those of the process.
+            prog_name: Name in usage lines.
+            settings: As in `click.Command.main`.
+        """
+        settings["standalone_mode"] = False
+        with log_to_stderr():
+            status = _run_guarded(lambda: click.Group.main(self, args, prog_name, **settings))
+        sys.exit(status)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; without any, show the help."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit(0)
+        return super().parse_args(ctx, args)
+
+
+def _run_guarded(work: Callable[[], Any]) -> int:
+    """The exit status that a program ends with; commands return theirs, or None for 0."""
+    try:
+        return work() or 0
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        _explain(error, _lower(error.format_message()))
+        _say_usage(error)
+    except DspBatchError as error:
+        _explain(error, error.message)
+    except Exception as error:  # noqa: BLE001  # the outermost boundary: no traceback without -v
+        advice = "" if is_verbose() else "; run again with -v for details"
+        _explain(error, f"unexpected {type(error).__name__}: {error}{advice}")
+    return EXIT_ERROR
+
+
+def _explain(error: BaseException, message: str) -> None:
+    _log.debug("the error below was raised here", exc_info=error)
+    _say(f"error: {message}")
+
+
+def _say(line: str) -> None:
+    click.echo(printable(line), err=True)
+
+
+def _say_usage(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        pieces = " ".join(context.command.collect_usage_pieces(context))
+        _say(f"usage: {context.command_path} {pieces} (--help says more)")
+
+
+def _lower(sentence: str) -> str:
+    """Click's sentences in the form of ours: small first letter, no full stop."""
+    return sentence[:1].lower() + sentence[1:].rstrip(".")

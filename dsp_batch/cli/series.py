@@ -1,0 +1,141 @@
+"""`dicom-series-preview`: one series at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from dsp_batch.cli.older import SeriesProgram
+from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, source_options, verbose_option
+from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
+from dsp_batch.cli.program import EXIT_ERROR
+from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
+from dsp_batch.errors import DspBatchError
+from dsp_batch.version import __version__
+
+if TYPE_CHECKING:
+    from dsp_batch.cache import Cache
+    from dsp_batch.model import Receipt
+    from dsp_batch.naming import SeriesName
+    from dsp_batch.options import IndexOptions
+    from dsp_batch.pipeline import ImageVerbOptions
+
+_log = logging.getLogger(__name__)
+
+NAME = "dicom-series-preview"
+
+
+@click.group(
+    cls=SeriesProgram,
+    epilog="SERIES is a series UUID, 32 hex digits, a prefix of it (38902e14*), a URL or path of the series folder, or "
+    "a SeriesInstanceUID. Exit status: 0 success, 1 any error, 130 interrupted.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def program() -> None:
+    """Preview a DICOM series, and index its headers, by reading no more of it than that takes."""
+
+
+@program.command()
+@click.argument("series")
+@click.argument("output")
+@mosaic_options
+@source_options
+@cache_options
+@verbose_option
+def mosaic(
+    series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions
+) -> None:
+    """Draw a grid of frames spread evenly over a series, head first.
+
+    OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
+    """
+    _preview(series, output, options, source, cache)
+
+
+@program.command("get-image")
+@click.argument("series")
+@click.argument("output")
+@image_options
+@source_options
+@cache_options
+@verbose_option
+def get_image(
+    series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions
+) -> None:
+    """Draw the one frame at a position.
+
+    OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
+    """
+    _preview(series, output, options, source, cache)
+
+
+@program.command("contrast-mosaic")
+@click.argument("series")
+@click.argument("output")
+@contrast_mosaic_options
+@source_options
+@cache_options
+@verbose_option
+def contrast_mosaic(
+    series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions
+) -> None:
+    """Draw the same frames under several contrasts, one column each.
+
+    Give --position for one row, or --start for several. OUTPUT is a file or storage URL that ends in .webp, .jpg or
+    .jpeg.
+    """
+    _preview(series, output, options, source, cache)
+
+
+@program.command("build-index")
+@click.argument("series", nargs=-1, required=True, metavar="SERIES...")
+@click.option(
+    "-o", "--output", metavar="DIR|FILE.parquet", help="Write there instead: DIR/indices/UUID_index.parquet, or FILE."
+)
+@index_options
+@source_options
+@cache_options
+@verbose_option
+def build_index(
+    series: tuple[str, ...], output: str | None, options: IndexOptions, source: SourceOptions, cache: CacheOptions
+) -> int:
+    """Index every header element of one or more series as Parquet, anew where an index is there already."""
+    if output is None and len(series) == 2 and is_parquet(series[1]):
+        _log.warning("build-index SERIES FILE is deprecated: write -o %s", series[1])
+        series, output = series[:1], series[1]
+    target = _index_target(output, len(set(series)), cache, source)
+    names = [_parse_series(text, source) for text in dict.fromkeys(series)]
+    status = 0
+    for name in names:
+        try:
+            _write_index(name, options, source, target)
+        except DspBatchError as error:
+            if len(names) == 1:
+                raise
+            _log.debug("the error below was raised here", exc_info=error)
+            _log.error("%s", error.message)  # noqa: TRY400  # a traceback is for -v
+            status = EXIT_ERROR
+    return status
+
+
+@program.command("get-index")
+@click.argument("series")
+@source_options
+@cache_options
+@verbose_option
+def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
+    """Print the path or URL of the index of a series; build the index where there is none."""
+    if cache.disabled:
+        raise click.UsageError("get-index needs the cache: leave --no-cache out")
+    from dsp_batch.cache import index_key  # noqa: PLC0415  # as everywhere here: not for --help
+    from dsp_batch.pipeline import load_index  # noqa: PLC0415
+
+    ref, store = _find_series(_parse_series(series, source), source)
+    kept = _open_cache(cache, source)
+    with log_stage("index"):
+        load_index(ref, store, kept)
+    # Bytes, because a path need not be text.
+    click.echo(os.fsencode(kept.url_of(index_key(ref.series_uuid))))

@@ -1,0 +1,203 @@
+"""The options of the verbs, which decide what is made; the same for one series and for a manifest."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsp_batch.cli.options import Option, option_set
+
+if TYPE_CHECKING:
+    from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+
+_log = logging.getLogger(__name__)
+
+CONTRAST_HELP = (
+    "ct-lung, ct-bone, ct-brain, ct-abdomen, ct-liver, ct-mediastinum (media), ct-soft-tissue (soft), auto "
+    "(2nd to 98th percentile), embedded (the object's own window), or WIDTH/CENTER such as 1500/-500."
+)
+
+_IMAGE: dict[str, Option] = {
+    "image_width": click.option(
+        "--image-width",
+        type=int,
+        default=128,
+        show_default=True,
+        metavar="PIXELS",
+        help="Width of one frame; its height follows its physical aspect ratio.",
+    ),
+    "quality": click.option(
+        "-q", "--quality", type=int, default=25, show_default=True, metavar="0-100", help="Quality of WebP or JPEG."
+    ),
+}
+_CONTRAST: dict[str, Option] = {
+    "contrast": click.option("--contrast", metavar="CONTRAST", help=f"{CONTRAST_HELP}  [default: embedded]"),
+    "contrast_preset": click.option(
+        "--contrast-preset", metavar="NAME", hidden=True, help="Older spelling of --contrast NAME."
+    ),
+    "window_width": click.option(
+        "--window-width", metavar="W", hidden=True, help="With --window-center, older spelling of --contrast W/C."
+    ),
+    "window_center": click.option(
+        "--window-center", metavar="C", hidden=True, help="With --window-width, older spelling of --contrast W/C."
+    ),
+}
+
+
+def _choose_contrast(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace the spellings of contrast among the values of a command by the one contrast that they mean."""
+    preset, width, center = (values.pop(name) for name in ("contrast_preset", "window_width", "window_center"))
+    spellings = [values.pop("contrast")]
+    if (width is None) != (center is None):
+        raise click.UsageError("--window-width and --window-center go together; better write --contrast WIDTH/CENTER")
+    if preset is not None:
+        _log.warning("--contrast-preset is deprecated: write --contrast %s", preset)
+        spellings.append(preset)
+    if width is not None:
+        _log.warning("--window-width and --window-center are deprecated: write --contrast %s/%s", width, center)
+        spellings.append(f"{width}/{center}")
+    given = [spelling for spelling in spellings if spelling is not None]
+    if len(given) > 1:
+        raise click.UsageError("the contrast is given twice: write --contrast alone, once")
+    return {**values, "contrast": _parse_contrast(given[0] if given else "embedded")}
+
+
+def _parse_contrast(text: str) -> Contrast:
+    from dsp_batch.options import parse_contrast  # noqa: PLC0415  # numpy is slow to import
+
+    return parse_contrast(text)
+
+
+def _build_mosaic(**values: Any) -> MosaicOptions:
+    from dsp_batch.options import MosaicOptions  # noqa: PLC0415  # numpy is slow to import
+
+    return MosaicOptions(**_choose_contrast(values))
+
+
+mosaic_options = option_set(
+    "options",
+    _build_mosaic,
+    {
+        "tile_width": click.option(
+            "--tile-width", type=int, default=6, show_default=True, metavar="N", help="Images per row."
+        ),
+        "tile_height": click.option(
+            "--tile-height", type=int, metavar="N", help="Images per column.  [default: as many as per row]"
+        ),
+        "start": click.option(
+            "--start",
+            type=float,
+            default=0.0,
+            show_default=True,
+            metavar="0.0-1.0",
+            help="Where the range begins: 0.0 is the first frame, the head.",
+        ),
+        "end": click.option(
+            "--end",
+            type=float,
+            default=1.0,
+            show_default=True,
+            metavar="0.0-1.0",
+            help="Where the range ends: 1.0 is the last frame, the feet.",
+        ),
+        **_CONTRAST,
+        **_IMAGE,
+    },
+)
+
+
+def _build_image(**values: Any) -> ImageOptions:
+    from dsp_batch.options import ImageOptions  # noqa: PLC0415  # numpy is slow to import
+
+    return ImageOptions(**_choose_contrast(values))
+
+
+image_options = option_set(
+    "options",
+    _build_image,
+    {
+        "position": click.option(
+            "--position",
+            type=float,
+            required=True,
+            metavar="0.0-1.0",
+            help="Place along the series: 0.0 is the first frame, the head, 1.0 the last, the feet.",
+        ),
+        "slice_offset": click.option(
+            "--slice-offset",
+            type=int,
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Frames to walk from there in display order; may be negative.",
+        ),
+        **_CONTRAST,
+        **_IMAGE,
+    },
+)
+
+
+def _build_contrast_mosaic(**values: Any) -> ContrastMosaicOptions:
+    from dsp_batch.options import ContrastMosaicOptions  # noqa: PLC0415  # numpy is slow to import
+
+    given = {name: value for name, value in values.items() if value is not None}
+    if "position" in given and ("end" in given or "tile_height" in given):
+        raise click.UsageError("--end and --tile-height go with --start, not with --position")
+    given["contrasts"] = tuple(map(_parse_contrast, given.pop("contrast")))
+    return ContrastMosaicOptions(**given)
+
+
+contrast_mosaic_options = option_set(
+    "options",
+    _build_contrast_mosaic,
+    {
+        "contrast": click.option(
+            "--contrast",
+            multiple=True,
+            required=True,
+            metavar="CONTRAST",
+            help=f"One column each; repeat it. {CONTRAST_HELP}",
+        ),
+        "position": click.option(
+            "--position", type=float, metavar="0.0-1.0", help="One row: the frame here; 0.0 is the head, 1.0 the feet."
+        ),
+        "slice_offset": click.option(
+            "--slice-offset", type=int, metavar="N", help="With --position: frames to walk from there.  [default: 0]"
+        ),
+        "start": click.option(
+            "--start", type=float, metavar="0.0-1.0", help="Several rows: frames spread over a range that begins here."
+        ),
+        "end": click.option(
+            "--end", type=float, metavar="0.0-1.0", help="With --start: where the range ends.  [default: 1.0]"
+        ),
+        "tile_height": click.option(
+            "--tile-height", type=int, metavar="N", help="With --start: the number of rows.  [default: 2]"
+        ),
+        **_IMAGE,
+    },
+)
+
+
+def _build_index(**values: Any) -> IndexOptions:
+    from dsp_batch.options import IndexOptions  # noqa: PLC0415  # numpy is slow to import
+
+    return IndexOptions(**values)
+
+
+index_options = option_set(
+    "options",
+    _build_index,
+    {
+        "limit": click.option(
+            "--limit",
+            type=int,
+            metavar="N",
+            help="Index the first N objects only: a partial index, never used as a complete one.",
+        ),
+        "full": click.option(
+            "--full", is_flag=True, help="Read binary values of more than 16 KiB too, for their hashes."
+        ),
+    },
+)

@@ -1,0 +1,38 @@
+import pytest
+
+from dsp_batch.errors import StorageError
+from dsp_batch.storage.links import Entry, parse_listing
+from dsp_batch.storage.page import Page
+
+_APACHE = b"""<html><body><h1>Index of /data/s</h1><table>
+<tr><th><a href="?C=N;O=D">Name</a></th><th><a href="?C=M;O=A">Last modified</a></th></tr>
+<tr><td><a href="/data/">Parent Directory</a></td></tr>
+<tr><td><a href="in%20ner/">in ner/</a></td></tr>
+<tr><td><A HREF="very-long-name-of-an-object.dcm">very-long-name-of-a..&gt;</A></td><td>2.1M</td></tr>
+<tr><td><a href="/data/s/absolute.dcm">x</a> <a href="http://host/data/s/full.dcm">x</a></td></tr>
+<tr><td><a href="http://elsewhere/data/s/other.dcm">x</a><a href="mailto:a@b">x</a><a name="top">x</a></td></tr>
+<tr><td><a href="a%26b.dcm">x</a><a href="a%26b.dcm">again</a><a href="p/q.dcm">deeper</a><a href="%2e%2e">x</a></td></tr>
+</table></body></html>"""
+
+
+def test_links_that_lead_away_are_not_objects() -> None:
+    entries = parse_listing(Page("http://host/data/s/", 200, _APACHE))
+
+    assert entries == [
+        Entry("in ner", None, True),
+        Entry("very-long-name-of-an-object.dcm", None, False),
+        Entry("absolute.dcm", None, False),
+        Entry("full.dcm", None, False),
+        Entry("a&b.dcm", None, False),
+    ]
+
+
+def test_a_base_element_is_honoured() -> None:
+    page = b'<base href="http://host/data/s/"><a href="x.dcm">x</a>'
+
+    assert parse_listing(Page("http://host/data/s/", 200, page)) == [Entry("x.dcm", None, False)]
+
+
+def test_json_that_is_no_listing_is_an_error() -> None:
+    with pytest.raises(StorageError, match="no listing"):
+        parse_listing(Page("http://host/s/", 200, b'{"error": 1}'))
