@@ -1,1 +1,44 @@
-"""A preview and a header index for every DICOM series."""
+"""A preview and a header index for every DICOM series.
+
+The names below are the public ones. They are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsp_batch.batch.manifest import read_manifest
+    from dsp_batch.cache import Cache, open_cache
+    from dsp_batch.errors import DspBatchError
+    from dsp_batch.model import EncodedImage, SeriesRef
+    from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
+    from dsp_batch.version import __version__
+
+_HOMES = {
+    "Cache": "dsp_batch.cache",
+    "ContrastMosaicOptions": "dsp_batch.options",
+    "DspBatchError": "dsp_batch.errors",
+    "EncodedImage": "dsp_batch.model",
+    "ImageOptions": "dsp_batch.options",
+    "IndexOptions": "dsp_batch.options",
+    "MosaicOptions": "dsp_batch.options",
+    "SeriesRef": "dsp_batch.model",
+    "__version__": "dsp_batch.version",
+    "open_cache": "dsp_batch.cache",
+    "parse_contrast": "dsp_batch.options",
+    "read_manifest": "dsp_batch.batch.manifest",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # one list of names is enough
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

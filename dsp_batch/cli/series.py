@@ -10,18 +10,13 @@ import click
 
 from dsp_batch.cli.older import SeriesProgram
 from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, source_options, verbose_option
-from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
-from dsp_batch.cli.program import EXIT_ERROR
+from dsp_batch.cli.outputs import is_parquet
+from dsp_batch.cli.single import choose_index_target, find_index, preview, write_indices
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
-from dsp_batch.errors import DspBatchError
 from dsp_batch.version import __version__
 
 if TYPE_CHECKING:
-    from dsp_batch.cache import Cache
-    from dsp_batch.model import Receipt
-    from dsp_batch.naming import SeriesName
-    from dsp_batch.options import IndexOptions
-    from dsp_batch.pipeline import ImageVerbOptions
+    from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +41,13 @@ def program() -> None:
 @cache_options
 @verbose_option
 def mosaic(
-    series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions
+    series: str, output: str, options: MosaicOptions, source: SourceOptions, cache: CacheOptions
 ) -> None:
     """Draw a grid of frames spread evenly over a series, head first.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
     """
-    _preview(series, output, options, source, cache)
+    preview(series, output, options, source, cache)
 
 
 @program.command("get-image")
@@ -63,13 +58,13 @@ def mosaic(
 @cache_options
 @verbose_option
 def get_image(
-    series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions
+    series: str, output: str, options: ImageOptions, source: SourceOptions, cache: CacheOptions
 ) -> None:
     """Draw the one frame at a position.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
     """
-    _preview(series, output, options, source, cache)
+    preview(series, output, options, source, cache)
 
 
 @program.command("contrast-mosaic")
@@ -80,20 +75,20 @@ def get_image(
 @cache_options
 @verbose_option
 def contrast_mosaic(
-    series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions
+    series: str, output: str, options: ContrastMosaicOptions, source: SourceOptions, cache: CacheOptions
 ) -> None:
     """Draw the same frames under several contrasts, one column each.
 
     Give --position for one row, or --start for several. OUTPUT is a file or storage URL that ends in .webp, .jpg or
     .jpeg.
     """
-    _preview(series, output, options, source, cache)
+    preview(series, output, options, source, cache)
 
 
 @program.command("build-index")
 @click.argument("series", nargs=-1, required=True, metavar="SERIES...")
 @click.option(
-    "-o", "--output", metavar="DIR|FILE.parquet", help="Write there instead: DIR/indices/UUID_index.parquet, or FILE."
+    "-o", "--output", metavar="DIR|FILE.parquet", help="Write DIR/indices/UUID_index.parquet, or FILE.parquet."
 )
 @index_options
 @source_options
@@ -102,23 +97,14 @@ def contrast_mosaic(
 def build_index(
     series: tuple[str, ...], output: str | None, options: IndexOptions, source: SourceOptions, cache: CacheOptions
 ) -> int:
-    """Index every header element of one or more series as Parquet, anew where an index is there already."""
+    """Index every header element of one or more series as Parquet; what is there already is built anew.
+
+    Without -o, an index goes to the cache directory.
+    """
     if output is None and len(series) == 2 and is_parquet(series[1]):
         _log.warning("build-index SERIES FILE is deprecated: write -o %s", series[1])
         series, output = series[:1], series[1]
-    target = _index_target(output, len(set(series)), cache, source)
-    names = [_parse_series(text, source) for text in dict.fromkeys(series)]
-    status = 0
-    for name in names:
-        try:
-            _write_index(name, options, source, target)
-        except DspBatchError as error:
-            if len(names) == 1:
-                raise
-            _log.debug("the error below was raised here", exc_info=error)
-            _log.error("%s", error.message)  # noqa: TRY400  # a traceback is for -v
-            status = EXIT_ERROR
-    return status
+    return write_indices(series, choose_index_target(series, output, cache, source), options, source)
 
 
 @program.command("get-index")
@@ -127,15 +113,11 @@ def build_index(
 @cache_options
 @verbose_option
 def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
-    """Print the path or URL of the index of a series; build the index where there is none."""
-    if cache.disabled:
-        raise click.UsageError("get-index needs the cache: leave --no-cache out")
-    from dsp_batch.cache import index_key  # noqa: PLC0415  # as everywhere here: not for --help
-    from dsp_batch.pipeline import load_index  # noqa: PLC0415
-
-    ref, store = _find_series(_parse_series(series, source), source)
-    kept = _open_cache(cache, source)
-    with log_stage("index"):
-        load_index(ref, store, kept)
+    """Print the path or URL of the index of a series; it is built where there is none."""
     # Bytes, because a path need not be text.
-    click.echo(os.fsencode(kept.url_of(index_key(ref.series_uuid))))
+    click.echo(os.fsencode(find_index(series, source, cache)))
+
+
+def main() -> None:
+    """Run `dicom-series-preview` and exit."""
+    program(prog_name=NAME)

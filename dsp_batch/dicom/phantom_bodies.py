@@ -227,7 +227,7 @@ def _paint_cortex(image: Image, points: Points, depth: Image) -> None:
     paint(image, 930, inside - np.float32(7) - np.float32(7) * np.abs(folds))
     sulci = np.minimum(np.float32(2.2) - np.float32(9) * np.abs(folds), np.float32(17) - inside)
     paint(image, 250, np.minimum(sulci, inside), edge=2.5)
-    fissure = np.minimum(np.float32(1.6) - np.abs(points.x), np.float32(24) - inside)
+    fissure = np.minimum(np.float32(1.6) - np.abs(points.x), np.float32(12) - inside)
     paint(image, 240, np.minimum(fissure, inside))
 
 

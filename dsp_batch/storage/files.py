@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from dsp_batch.errors import SinkError, StorageError
@@ -24,7 +25,7 @@ def write_file(path: Path, data: bytes, *, make_parents: bool) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(temporary, path, data)
     except OSError as error:
-        raise SinkError(f"cannot write {path}: {_explain_write(error, path)}") from error
+        raise SinkError(f"cannot write {path}: {_explain_write(error, path.parent)}") from error
 
 
 def _write_and_rename(temporary: Path, path: Path, data: bytes) -> None:
@@ -33,7 +34,8 @@ def _write_and_rename(temporary: Path, path: Path, data: bytes) -> None:
             file.write(data)
         temporary.replace(path)
     except BaseException:  # an interrupt too must leave nothing behind
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -109,12 +111,12 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
-def _explain_write(error: OSError, path: Path) -> str:
+def _explain_write(error: OSError, folder: Path) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no folder {path.parent}; create it first"
+        return f"there is no folder {folder}; create it first"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full or the quota used up; free some space"
-    if path.is_dir():
+    if isinstance(error, IsADirectoryError):
         return "it is a folder; give a file name"
     return f"{_lower(error)}; choose another place"
 

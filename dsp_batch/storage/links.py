@@ -70,7 +70,6 @@ def _parse_html(page: Page) -> Iterator[Entry]:
         path = unquote(link.path)
         if link.netloc != folder.netloc or link.query or not path.startswith(here) or path == here:
             continue
-        # A slash is found before decoding: %2F belongs to a name, which no object of a folder has.
         name = path[len(here) :]
         yield Entry(name.removesuffix("/"), None, name.endswith("/"))
 

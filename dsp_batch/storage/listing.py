@@ -56,9 +56,10 @@ class _Pages:
         try:
             page = list(next(self._stream, ()))
         except Exception as error:
+            count_usage(requests=1)
             self._stream = None
             raise translate_failure(error, what, self._word) from error
-        finally:
+        if page or self._last is None:  # the end is told with the last page
             count_usage(requests=1)
         if page:
             self._last = page[-1]["path"]

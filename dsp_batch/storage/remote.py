@@ -88,22 +88,23 @@ def _open(url: str, endpoint_url: str | None) -> tuple[Any, Access | None]:
     scheme, place = split_scheme(url)
     if scheme != "s3":
         return open_filesystem(scheme), None
-    access = resolve_access(place.partition("/")[0], endpoint_url)
-    return _open_s3(access.endpoint_url, access.region, access.credentials is None), access
+    return _open_s3(place.partition("/")[0], endpoint_url)
 
 
 @lru_cache(maxsize=16)
-def _open_s3(endpoint_url: str | None, region: str, anonymous: bool) -> Any:  # noqa: FBT001  # a cache key
+def _open_s3(bucket: str, endpoint_url: str | None) -> tuple[Any, Access]:
     from s3fs import S3FileSystem  # noqa: PLC0415  # 0.7 s that most commands do not need
 
-    return S3FileSystem(
-        anon=anonymous,
-        endpoint_url=endpoint_url,
-        client_kwargs={"region_name": region},
+    access = resolve_access(bucket, endpoint_url)
+    filesystem = S3FileSystem(
+        anon=access.credentials is None,
+        endpoint_url=access.endpoint_url,
+        client_kwargs={"region_name": access.region},
         config_kwargs={"max_pool_connections": _CONNECTIONS, "connect_timeout": 10, "read_timeout": 60},
         use_listings_cache=False,
         skip_instance_cache=True,
     )
+    return filesystem, access
 
 
 def _reading_error(error: Exception, what: str, access: Access | None) -> StorageError:

@@ -65,6 +65,9 @@ def count_bytes(steps: list[list[ByteRange]], size: int) -> int:
     return sum(min(r.stop, size) - r.start for step in steps for r in step)
 
 
+FRAMES = [make_frame(number, 40 + 2 * number) for number in range(6)]
+
+
 class TestNative:
     def test_frames_are_found_by_arithmetic(self) -> None:
         stored = np.arange(5 * 4 * 6, dtype="<u2").reshape(5, 4, 6)
@@ -191,27 +194,25 @@ class TestDeflated:
 
 
 class TestEncapsulated:
-    frames = [make_frame(number, 40 + 2 * number) for number in range(6)]
-
     @pytest.mark.parametrize("has_table", [True, False])
     def test_a_fragment_a_frame(self, *, has_table: bool) -> None:
-        data = encapsulate(offsets_of(self.frames) if has_table else [], self.frames)
+        data = encapsulate(offsets_of(FRAMES) if has_table else [], FRAMES)
 
         found, _ = read_counted(make_source(data, 6), range(6), data)
 
-        assert [found[frame] for frame in range(6)] == self.frames
+        assert [found[frame] for frame in range(6)] == FRAMES
 
     @pytest.mark.parametrize("has_table", [True, False])
     @pytest.mark.parametrize("has_delimiter", [True, False])
     def test_several_fragments_a_frame(self, *, has_table: bool, has_delimiter: bool) -> None:
-        pieces = [frame[start : start + 14] for frame in self.frames for start in range(0, len(frame), 14)]
+        pieces = [frame[start : start + 14] for frame in FRAMES for start in range(0, len(frame), 14)]
         starts = [place for place, piece in enumerate(pieces) if piece.startswith(b"\xff\xd8\xff")]
         table = [offsets_of(pieces)[place] for place in starts] if has_table else []
         data = encapsulate(table, pieces, SUFFIX if has_delimiter else b"")
 
         found, _ = read_counted(make_source(data, 6), [0, 2, 5], data)
 
-        assert found == {frame: self.frames[frame] for frame in (0, 2, 5)}
+        assert found == {frame: FRAMES[frame] for frame in (0, 2, 5)}
 
     def test_a_single_frame_is_all_its_fragments_in_one_request(self) -> None:
         pieces = [b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe0", b"abcd"]
@@ -235,11 +236,11 @@ class TestEncapsulated:
         ids=["zeros", "no items", "beyond the object", "falling", "too short", "one wrong"],
     )
     def test_a_wrong_table_is_found_out(self, table: list[int]) -> None:
-        data = encapsulate(table, self.frames)
+        data = encapsulate(table, FRAMES)
 
         found, _ = read_counted(make_source(data, 6), range(6), data)
 
-        assert [found[frame] for frame in range(6)] == self.frames
+        assert [found[frame] for frame in range(6)] == FRAMES
 
     def test_offsets_beyond_32_bit_run_over_and_are_read_so(self) -> None:
         """The table's numbers only: nobody makes a 4 GB object for a test."""
@@ -253,24 +254,24 @@ class TestEncapsulated:
         assert [r.start for r in ranges] == [len(table) + (3 << 30), len(table) + (6 << 30)]
 
     def test_the_extended_table_goes_first(self) -> None:
-        data = encapsulate([], self.frames)
+        data = encapsulate([], FRAMES)
         source = make_source(
-            data, 6, frame_offsets=tuple(offsets_of(self.frames)), frame_lengths=tuple(map(len, self.frames))
+            data, 6, frame_offsets=tuple(offsets_of(FRAMES)), frame_lengths=tuple(map(len, FRAMES))
         )
 
         found, steps = read_counted(source, [1, 4], data)
 
-        assert found == {1: self.frames[1], 4: self.frames[4]}
+        assert found == {1: FRAMES[1], 4: FRAMES[4]}
         assert len(steps) == 1
-        assert count_bytes(steps, len(data)) == sum(len(self.frames[frame]) + 8 for frame in (1, 4))
+        assert count_bytes(steps, len(data)) == sum(len(FRAMES[frame]) + 8 for frame in (1, 4))
 
     def test_a_wrong_extended_table_gives_way_to_the_basic_one(self) -> None:
-        data = encapsulate(offsets_of(self.frames), self.frames)
+        data = encapsulate(offsets_of(FRAMES), FRAMES)
         source = make_source(data, 6, frame_offsets=(3,) * 6, frame_lengths=(10**12,) * 6)
 
         found, _ = read_counted(source, [5], data)
 
-        assert found == {5: self.frames[5]}
+        assert found == {5: FRAMES[5]}
 
     def test_fragments_of_an_unknown_codec_are_frames_when_their_numbers_agree(self) -> None:
         pieces = [zlib.compress(bytes([number] * 30)) for number in range(6)]
@@ -292,18 +293,18 @@ class TestEncapsulated:
         assert [found[frame] for frame in range(4)] == frames
 
     def test_a_cut_object_loses_only_the_frames_that_are_cut(self) -> None:
-        for table in (offsets_of(self.frames), []):
-            data = encapsulate(table, self.frames)[:-90]
+        for table in (offsets_of(FRAMES), []):
+            data = encapsulate(table, FRAMES)[:-90]
 
             found, _ = read_counted(make_source(data, 6), range(6), data)
 
-            assert [found[frame] for frame in range(4)] == self.frames[:4]
+            assert [found[frame] for frame in range(4)] == FRAMES[:4]
             assert all(isinstance(found[frame], PixelError) for frame in (4, 5))
             assert "frame 6 of 6" in str(found[5])
 
     def test_damage_between_items_loses_the_frames_behind_it(self) -> None:
-        data = bytearray(encapsulate([], self.frames))
-        place = data.index(item(self.frames[3]))
+        data = bytearray(encapsulate([], FRAMES))
+        place = data.index(item(FRAMES[3]))
         data[place : place + 4] = b"oops"
 
         found, _ = read_counted(make_source(data, 6), range(6), bytes(data))
@@ -311,14 +312,14 @@ class TestEncapsulated:
         assert [isinstance(found[frame], bytes) for frame in range(6)] == [True] * 3 + [False] * 3
 
     def test_an_empty_frame_is_an_error_of_that_frame(self) -> None:
-        pieces = [*self.frames[:2], b"", *self.frames[3:]]
+        pieces = [*FRAMES[:2], b"", *FRAMES[3:]]
         for table in (offsets_of(pieces), []):
             data = encapsulate(table, pieces)
 
             found, _ = read_counted(make_source(data, 6), range(6), data)
 
             assert isinstance(found[2], PixelError)
-            assert found[3] == self.frames[3]
+            assert found[3] == FRAMES[3]
 
     def test_pixel_data_that_is_not_encapsulated_is_an_error(self) -> None:
         for count in (1, 3):
@@ -326,22 +327,22 @@ class TestEncapsulated:
                 read_bytes(read_frames(make_source(bytes(500), count), [0]), bytes(500))
 
     def test_items_in_an_element_of_defined_length_are_read(self) -> None:
-        data = encapsulate([], self.frames, b"")
+        data = encapsulate([], FRAMES, b"")
         source = make_source(
             data + b"trailing", 6, fragments_offset=None, pixel_data_offset=120, pixel_data_length=len(data) - 120
         )
 
         found, _ = read_counted(source, [5], data + b"trailing")
 
-        assert found == {5: self.frames[5]}
+        assert found == {5: FRAMES[5]}
 
     def test_a_bare_codestream_is_the_only_frame(self) -> None:
-        data = PREFIX + self.frames[0]
-        fields = {"fragments_offset": None, "pixel_data_offset": 120, "pixel_data_length": len(self.frames[0])}
+        data = PREFIX + FRAMES[0]
+        fields = {"fragments_offset": None, "pixel_data_offset": 120, "pixel_data_length": len(FRAMES[0])}
 
         found, _ = read_counted(make_source(data, 1, **fields), [0], data)
 
-        assert found == {0: self.frames[0]}
+        assert found == {0: FRAMES[0]}
         with pytest.raises(PixelError, match="not encapsulated"):
             read_bytes(read_frames(make_source(data, 2, **fields), [0]), data)
 

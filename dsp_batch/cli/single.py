@@ -1,0 +1,182 @@
+"""What the commands on one series do, between their arguments and the stages."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from dsp_batch.cli.options import CacheOptions, SourceOptions
+from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
+from dsp_batch.cli.program import EXIT_ERROR
+from dsp_batch.errors import DspBatchError, SinkError
+
+# ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
+
+if TYPE_CHECKING:
+    from dsp_batch.cache import Cache
+    from dsp_batch.model import SeriesRef
+    from dsp_batch.naming import SeriesName
+    from dsp_batch.options import IndexOptions
+    from dsp_batch.pipeline import ImageVerbOptions
+    from dsp_batch.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+def preview(series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions) -> None:
+    """Draw a series and write the image.
+
+    Raises:
+        DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
+    """
+    suffix = check_image_output(output)
+    name = _parse_name(series, source)
+    from dsp_batch.pipeline import load_index, render_preview
+    from dsp_batch.storage.sink import write_once
+
+    kept = None if cache.disabled else _open_cache(cache, source)
+    ref, store = _find_series(name, source)
+    with log_stage("index"):
+        index = load_index(ref, store, kept, drawing=True)
+    with log_stage("render"):
+        image = render_preview(index, store, options, suffix)
+    for failure in image.failures:
+        _log.warning("%s: %s", ref.url, failure)
+    with log_stage("write"):
+        receipt = write_once(output, image.data, endpoint_url=source.endpoint_url)
+    _log.debug("%s: %d frames, %d bytes", receipt.url, image.n_tiles, receipt.size)
+
+
+def choose_index_target(
+    series: Sequence[str], output: str | None, cache: CacheOptions, source: SourceOptions
+) -> Cache | str:
+    """Where `build-index` writes: a cache directory, or one Parquet file.
+
+    Raises:
+        click.UsageError: The options exclude each other.
+        SinkError: The place cannot be written.
+    """
+    if output is None:
+        if cache.disabled:
+            raise click.UsageError("--no-cache leaves no place for the index: give -o, or leave it out")
+        return _open_cache(cache, source)
+    if cache.directory is not None:
+        raise click.UsageError("--output and --cache-dir exclude each other")
+    if len(set(series)) > 1:
+        raise click.UsageError("--output takes exactly one series; give --cache-dir for several")
+    if is_parquet(output):
+        check_output(output)
+        return output
+    from dsp_batch.storage.roots import local_path
+
+    path = local_path(output)
+    if path is not None and path.is_file():
+        raise SinkError(f"cannot write {output}: it is a file; give a folder, or a name that ends in .parquet")
+    return _open_cache(CacheOptions(directory=output, disabled=False), source)
+
+
+def write_indices(series: Sequence[str], target: Cache | str, options: IndexOptions, source: SourceOptions) -> int:
+    """Build the index of each series and write it; one that fails does not keep the others from theirs.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        OptionsError: A name is malformed; nothing was read.
+        DspBatchError: The only series failed.
+    """
+    names = [_parse_name(text, source) for text in dict.fromkeys(series)]
+    status = 0
+    for name in names:
+        try:
+            _write_index(name, target, options, source)
+        except DspBatchError as error:
+            if len(names) == 1:
+                raise
+            _log.error("%s", error.message, exc_info=error)
+            status = EXIT_ERROR
+    return status
+
+
+def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
+    """The path or URL of the index of a series in the cache, where it is after this call.
+
+    Raises:
+        DspBatchError: As in `pipeline.load_index`.
+    """
+    if cache.disabled:
+        raise click.UsageError("get-index needs the cache: leave --no-cache out")
+    name = _parse_name(series, source)
+    from dsp_batch.cache import index_key
+    from dsp_batch.pipeline import load_index
+
+    kept = _open_cache(cache, source)
+    ref, store = _find_series(name, source)
+    with log_stage("index"):
+        load_index(ref, store, kept)
+    return kept.url_of(index_key(ref.series_uuid))
+
+
+@contextmanager
+def log_stage(name: str) -> Iterator[None]:
+    """Log what a stage took."""
+    from dsp_batch.storage.usage import measure_usage
+
+    begin = time.perf_counter()
+    with measure_usage() as usage:
+        yield
+    seconds = time.perf_counter() - begin
+    _log.debug("%s: %.3f s, %d requests, %d bytes read", name, seconds, usage.requests, usage.bytes_read)
+
+
+def _write_index(name: SeriesName, target: Cache | str, options: IndexOptions, source: SourceOptions) -> None:
+    from dsp_batch import index as indices
+    from dsp_batch.cache import write_index
+    from dsp_batch.pipeline import fetch_headers
+    from dsp_batch.storage.sink import write_once
+    from dsp_batch.version import __version__
+
+    ref, store = _find_series(name, source)
+    with log_stage("headers"):
+        headers = fetch_headers(ref, store, options)
+    with log_stage("index"):
+        index = indices.build_index(headers)
+    with log_stage("write"):
+        if isinstance(target, str):
+            data = indices.serialize_index(index, __version__)
+            receipt = write_once(target, data, endpoint_url=source.endpoint_url)
+        else:
+            receipt = write_index(index, target)
+    _log.debug("%s: %d instances, %d bytes", receipt.url, len(index), receipt.size)
+
+
+def _parse_name(series: str, source: SourceOptions) -> SeriesName:
+    from dsp_batch.naming import parse_series, place_root
+    from dsp_batch.storage.aws import resolve_endpoint
+    from dsp_batch.storage.roots import normalise_root
+
+    endpoint_url = resolve_endpoint(source.endpoint_url)
+    return parse_series(series, place_root(normalise_root(source.root), endpoint_url), endpoint_url)
+
+
+def _find_series(name: SeriesName, source: SourceOptions) -> tuple[SeriesRef, Store]:
+    from dsp_batch.naming import resolve_series
+    from dsp_batch.pipeline import store_of
+    from dsp_batch.storage.store import build_store
+
+    def listing(root: str) -> Store:
+        return build_store(root, endpoint_url=source.endpoint_url, anonymous=source.anonymous)
+
+    ref = resolve_series(name, listing)
+    return ref, store_of(ref, source.endpoint_url, source.anonymous, source.max_workers)
+
+
+def _open_cache(cache: CacheOptions, source: SourceOptions) -> Cache:
+    from dsp_batch.cache import open_cache
+
+    return open_cache(cache.directory, source.endpoint_url)
