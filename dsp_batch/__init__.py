@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dsp_batch.api import find_series, load_index, preview
     from dsp_batch.batch.manifest import read_manifest
     from dsp_batch.cache import Cache, open_cache
     from dsp_batch.errors import DspBatchError
+    from dsp_batch.index import SeriesIndex
     from dsp_batch.model import EncodedImage, SeriesRef
     from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
     from dsp_batch.version import __version__
@@ -24,14 +26,35 @@ _HOMES = {
     "ImageOptions": "dsp_batch.options",
     "IndexOptions": "dsp_batch.options",
     "MosaicOptions": "dsp_batch.options",
+    "SeriesIndex": "dsp_batch.index",
     "SeriesRef": "dsp_batch.model",
     "__version__": "dsp_batch.version",
+    "find_series": "dsp_batch.api",
+    "load_index": "dsp_batch.api",
     "open_cache": "dsp_batch.cache",
     "parse_contrast": "dsp_batch.options",
+    "preview": "dsp_batch.api",
     "read_manifest": "dsp_batch.batch.manifest",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605  # one list of names is enough
+__all__ = [
+    "Cache",
+    "ContrastMosaicOptions",
+    "DspBatchError",
+    "EncodedImage",
+    "ImageOptions",
+    "IndexOptions",
+    "MosaicOptions",
+    "SeriesIndex",
+    "SeriesRef",
+    "__version__",
+    "find_series",
+    "load_index",
+    "open_cache",
+    "parse_contrast",
+    "preview",
+    "read_manifest",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """The IDC index: what the Imaging Data Commons says about each of its series, without a request.
 
 The index is one Parquet file of the package `idc-index-data` (extra `idc`), a row per series. It is read by projected
-columns, in batches, on the client alone; only a sorted table of UUIDs stays in memory (21 bytes a series).
+columns, in batches, on the client alone.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dsp_batch.errors import ManifestError
+from dsp_batch.idc_keys import (
+    INSTALL_HINT,
+    Matches,
+    find_uids,
+    find_uuids,
+    format_uuid,
+    load_series_uids,
+    load_uuids,
+    read_batches,
+)
 from dsp_batch.model import IntArray
-
-INSTALL_HINT = "pip install 'dsp-batch[idc]'"
-
-KeyArray = npt.NDArray[np.bytes_]
-"""Fixed-length keys that compare as bytes."""
-
-_BATCH_ROWS = 16_384
-_BUFFER_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +43,18 @@ class IdcIndex:
 class Place(NamedTuple):
     """Where a series of IDC lies."""
 
-    series_uuid: str
     root: str
+    """The bucket: `s3://idc-open-data`."""
+
     superseded: bool
     """The current version of IDC no longer serves it; its objects are still there."""
+
+
+class PlacedUuid(NamedTuple):
+    """The series that a SeriesInstanceUID means."""
+
+    series_uuid: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +85,7 @@ class IdcSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesSelection:
-    """Which series of the index are wanted. Several values of one field are alternatives; the fields narrow each other."""
+    """Which series of the index are wanted. Values of one field are alternatives, the fields narrow each other."""
 
     collection_ids: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
@@ -140,7 +149,7 @@ def require_index() -> IdcIndex:
     return index
 
 
-def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> dict[str, Place]:
+def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | None]:
     """Look up where series lie.
 
     Args:
@@ -148,42 +157,32 @@ def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> dict[str, Place
         series_uuids: Hyphenated lower-case UUIDs.
 
     Returns:
-        UUID → place, for those that the index or its table of prior versions knows.
+        For each its place; None where neither the index nor its table of prior versions knows it.
     """
-    if not series_uuids:
-        return {}
-    wanted = np.array([bytes.fromhex(uuid.replace("-", "")) for uuid in series_uuids], dtype="S16")
-    places: dict[str, Place] = {}
-    for path, superseded in _tables(index):
-        table = _load_uuids(path)
-        found, rows = _search(table.keys, wanted)
-        codes = table.buckets[rows]
-        for number in np.flatnonzero(found).tolist():
-            uuid = series_uuids[number]
-            places.setdefault(uuid, Place(uuid, f"s3://{table.bucket_names[codes[number]]}", superseded))
+    places: list[Place | None] = [None] * len(series_uuids)
+    for path, superseded in _tables(index) if series_uuids else ():
+        table = load_uuids(path)
+        matches = find_uuids(table, series_uuids)
+        buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
+        for number, bucket in _found(matches):
+            places[number] = places[number] or buckets[bucket]
     return places
 
 
-def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> dict[str, Place]:
+def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> list[PlacedUuid | None]:
     """Look up series by SeriesInstanceUID (0020,000E).
 
     Returns:
-        SeriesInstanceUID → place of its current version, else of the last version that had it.
+        For each its current version, else the last version that had it; None where there is none.
     """
-    if not series_instance_uids:
-        return {}
-    text = np.array([uid.encode("ascii") for uid in series_instance_uids], dtype="S64")
-    wanted = _pack_uids(text.view(np.uint8).reshape(len(text), 64))
-    places: dict[str, Place] = {}
-    for path, superseded in _tables(index):
-        table = _load_series_uids(path)
-        found, positions = _search(table.keys, wanted)
-        uuids = table.uuids[positions]
-        codes = table.buckets[positions]
-        for number in np.flatnonzero(found).tolist():
-            place = Place(_uuid_text(uuids[number]), f"s3://{table.bucket_names[codes[number]]}", superseded)
-            places.setdefault(series_instance_uids[number], place)
-    return places
+    placed: list[PlacedUuid | None] = [None] * len(series_instance_uids)
+    for path, superseded in _tables(index) if series_instance_uids else ():
+        table = load_series_uids(path)
+        matches = find_uids(table, series_instance_uids)
+        buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
+        for number, bucket in _found(matches):
+            placed[number] = placed[number] or PlacedUuid(format_uuid(matches.payload[number]), buckets[bucket])
+    return placed
 
 
 def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, IdcSeries]:
@@ -197,13 +196,11 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
     wanted = sorted(set(series_uuids))
     if not wanted:
         return {}
-    keys = np.array([bytes.fromhex(uuid.replace("-", "")) for uuid in wanted], dtype="S16")
     described: dict[str, IdcSeries] = {}
     for path, superseded in _tables(index):
-        table = _load_uuids(path)
-        found, positions = _search(table.keys, keys)
-        rows = np.sort(table.rows[positions[found]])
-        described = {**{s.series_uuid: s for s in _read_rows(path, rows, superseded)}, **described}
+        matches = find_uuids(load_uuids(path), wanted)
+        rows = np.sort(matches.rows[matches.found])
+        described = {**{s.series_uuid: s for s in _read_rows(path, rows, superseded=superseded)}, **described}
     return described
 
 
@@ -214,7 +211,7 @@ def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[IdcSe
     """
     left = selection.limit if selection.limit is not None else -1
     columns = [*_COLUMNS, "analysis_result_id"]
-    for batch in _read_batches(index.path, columns):
+    for batch in read_batches(index.path, columns):
         if left == 0:
             return
         chosen = batch.filter(_selection_mask(batch, selection))
@@ -228,126 +225,9 @@ def read_values(index: IdcIndex, column: str) -> list[str]:
     import pyarrow.compute as pc  # noqa: PLC0415  # loaded when an index is read
 
     values: set[str] = set()
-    for batch in _read_batches(index.path, [column]):
+    for batch in read_batches(index.path, [column]):
         values.update(value for value in pc.unique(batch.column(0)).to_pylist() if value is not None)
     return sorted(values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _UuidTable:
-    """Series UUIDs in sorted order."""
-
-    keys: KeyArray
-    """16 bytes of each UUID, shape (n,)."""
-
-    rows: IntArray
-    """Row of the file, shape (n,)."""
-
-    buckets: IntArray
-    """Entry of `bucket_names`, shape (n,)."""
-
-    bucket_names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _UidTable:
-    """SeriesInstanceUIDs in sorted order."""
-
-    keys: KeyArray
-    """Each UID packed to 32 bytes, shape (n,)."""
-
-    uuids: KeyArray
-    buckets: IntArray
-    bucket_names: tuple[str, ...]
-
-
-@lru_cache(maxsize=4)
-def _load_uuids(path: Path) -> _UuidTable:
-    keys, buckets, names = _read_keys(path)
-    order = np.argsort(keys, kind="stable").astype(np.int32)
-    return _UuidTable(keys=keys[order], rows=order, buckets=buckets[order], bucket_names=names)
-
-
-@lru_cache(maxsize=4)
-def _load_series_uids(path: Path) -> _UidTable:
-    uuids, buckets, names = _read_keys(path)
-    versions = "max_idc_version" in _column_names(path)
-    parts, ages = [], []
-    for batch in _read_batches(path, ["SeriesInstanceUID", *(["max_idc_version"] if versions else [])]):
-        parts.append(_pack_uids(_characters(batch.column(0), 64)))
-        if versions:
-            ages.append(-batch.column(1).to_numpy(zero_copy_only=False).astype(np.int32))
-    keys = np.concatenate(parts)
-    # The last version of a UID comes first among equals: that is the one a search finds.
-    by_age = np.argsort(np.concatenate(ages), kind="stable") if versions else np.arange(len(keys))
-    order = by_age[np.argsort(keys[by_age], kind="stable")]
-    return _UidTable(keys=keys[order], uuids=uuids[order], buckets=buckets[order], bucket_names=names)
-
-
-def _read_keys(path: Path) -> tuple[KeyArray, IntArray, tuple[str, ...]]:
-    """UUID and bucket of each row, in the order of the file."""
-    names: dict[str, int] = {}
-    keys, codes = [], []
-    for batch in _read_batches(path, ["crdc_series_uuid", "aws_bucket"]):
-        keys.append(_pack_uuids(_characters(batch.column(0), 36)))
-        buckets = batch.column(1).dictionary_encode()
-        own = [names.setdefault(name, len(names)) for name in buckets.dictionary.to_pylist()]
-        codes.append(np.array(own, dtype=np.int16)[buckets.indices.to_numpy(zero_copy_only=False)])
-    if not keys:
-        return np.empty(0, dtype="S16"), np.empty(0, dtype=np.int16), ()
-    return np.concatenate(keys), np.concatenate(codes), tuple(names)
-
-
-def _search(keys: KeyArray, wanted: KeyArray) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """Which keys are there, and where the first of each is (0 where it is not)."""
-    if len(keys) == 0:
-        return np.zeros(len(wanted), dtype=np.bool_), np.zeros(len(wanted), dtype=np.int64)
-    positions = np.searchsorted(keys, wanted)
-    positions[positions == len(keys)] = 0
-    found = keys[positions] == wanted
-    return found, np.where(found, positions, 0)
-
-
-def _characters(column: Any, width: int) -> npt.NDArray[np.uint8]:
-    """Characters of a column of ASCII strings, shape (n, width), zero behind the end; longer strings become empty."""
-    import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
-
-    column = column.cast(pa.large_string())
-    offsets = np.frombuffer(column.buffers()[1], dtype=np.int64, count=len(column) + 1, offset=8 * column.offset)
-    data = np.frombuffer(column.buffers()[2] or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
-    lengths = np.diff(offsets)
-    fits = lengths <= width
-    characters = np.zeros((len(column), width), dtype=np.uint8)
-    inside = np.arange(width) < np.where(fits, lengths, 0)[:, None]
-    characters[inside] = data[np.repeat(fits, lengths)]
-    return characters
-
-
-_HEX_VALUES = np.zeros(256, dtype=np.uint8)
-_HEX_VALUES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
-_HEX_VALUES[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
-_UUID_DIGITS = np.array([place for place in range(36) if place not in (8, 13, 18, 23)])
-_UID_VALUES = np.zeros(256, dtype=np.uint8)
-_UID_VALUES[np.frombuffer(b"0123456789.", np.uint8)] = np.arange(1, 12)
-
-
-def _pack_uuids(characters: npt.NDArray[np.uint8]) -> KeyArray:
-    return _pack(_HEX_VALUES[characters[:, _UUID_DIGITS]])
-
-
-def _pack_uids(characters: npt.NDArray[np.uint8]) -> KeyArray:
-    """UIDs hold digits and dots alone (PS3.5 9.1): half a byte a character."""
-    return _pack(_UID_VALUES[characters])
-
-
-def _pack(nibbles: npt.NDArray[np.uint8]) -> KeyArray:
-    packed = np.ascontiguousarray(nibbles[:, 0::2] << 4 | nibbles[:, 1::2])
-    return packed.view(f"S{packed.shape[1]}").reshape(len(packed))
-
-
-def _uuid_text(key: bytes) -> str:
-    digits = key.ljust(16, b"\0").hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _tables(index: IdcIndex) -> list[tuple[Path, bool]]:
@@ -355,35 +235,18 @@ def _tables(index: IdcIndex) -> list[tuple[Path, bool]]:
     return [(index.path, False), *([(index.prior_path, True)] if index.prior_path else [])]
 
 
-def _column_names(path: Path) -> list[str]:
-    import pyarrow.parquet as pq  # noqa: PLC0415  # loaded when an index is read
-
-    names: list[str] = pq.read_schema(path).names
-    return names
-
-
-def _read_batches(path: Path, columns: list[str]) -> Iterator[Any]:
-    """Record batches of some columns, in that order; a column that the file lacks is left out."""
-    import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
-    import pyarrow.parquet as pq  # noqa: PLC0415  # likewise
-
-    try:
-        # A column is one chunk of up to 20 MB: read it piece by piece, and give pages back that the pool would hoard.
-        file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        present = [name for name in columns if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=present, use_threads=False):
-            yield batch.select(present)
-            pa.default_memory_pool().release_unused()
-    except (OSError, pa.ArrowException) as error:
-        raise ManifestError(f"the IDC index {path} cannot be read ({error}): {INSTALL_HINT}") from error
+def _found(matches: Matches) -> list[tuple[int, int]]:
+    """Number and bucket of the keys that were found."""
+    numbers = np.flatnonzero(matches.found)
+    return list(zip(numbers.tolist(), matches.buckets[numbers].tolist(), strict=True))
 
 
-def _read_rows(path: Path, rows: IntArray, superseded: bool) -> Iterator[IdcSeries]:  # noqa: FBT001  # a field
+def _read_rows(path: Path, rows: IntArray, *, superseded: bool) -> Iterator[IdcSeries]:
     """Describe some rows of a table, given in rising order."""
     import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
 
     start = 0
-    for batch in _read_batches(path, list(_COLUMNS)):
+    for batch in read_batches(path, list(_COLUMNS)):
         first, last = np.searchsorted(rows, (start, start + batch.num_rows))
         if last > first:
             yield from _series_of(batch.take(pa.array(rows[first:last] - start)), superseded=superseded)

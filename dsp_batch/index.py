@@ -165,7 +165,9 @@ def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, lis
     by_tag: dict[int, list[RawElement | None]] = {}
     for row, header in enumerate(headers):
         for tag, element in header.elements.items():
-            by_tag.setdefault(tag, [None] * len(headers))[row] = element
+            if tag not in by_tag:
+                by_tag[tag] = [None] * len(headers)
+            by_tag[tag][row] = element
     decoders = [HeaderDecoder(header) for header in headers]
     one_decoder = all(decoder.key == decoders[0].key for decoder in decoders)
     constants: DicomJson = {}

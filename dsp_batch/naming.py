@@ -17,7 +17,7 @@ from dsp_batch.model import SeriesRef
 from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.roots import GOOGLE_TWINS
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = "s3://idc-open-data"
 """Where a series is looked for that does not say it itself."""
@@ -140,7 +140,7 @@ def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing]) -
     if name.kind == "prefix":
         matches = store_of(name.root).list_series(name.name)
         if len(matches) > 1:
-            logger.warning("%d series begin with %s; taking the first, %s", len(matches), name.name, matches[0])
+            _log.warning("%d series begin with %s; taking the first, %s", len(matches), name.name, matches[0])
         return SeriesRef(root=name.root, series_uuid=first_match(name, matches))
     if name.kind == "folder":
         return SeriesRef(root=name.root, series_uuid=name.name)
@@ -166,14 +166,14 @@ def _find_in_index(name: SeriesName) -> SeriesRef:
         raise OptionsError(
             f"SeriesInstanceUID {name.name} needs the IDC index to be found: {idc.INSTALL_HINT}, or give its UUID or URL"
         )
-    place = idc.find_series_uids(index, [name.name]).get(name.name)
-    if place is None:
+    found = idc.find_series_uids(index, [name.name])[0]
+    if found is None:
         raise StorageError(
             f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index", "not-found"
         )
-    if place.superseded:
-        logger.warning("series %s is no longer in IDC's current version", place.series_uuid)
-    return SeriesRef(root=place.root, series_uuid=place.series_uuid)
+    if found.place.superseded:
+        _log.warning("series %s is no longer in IDC's current version", found.series_uuid)
+    return SeriesRef(root=found.place.root, series_uuid=found.series_uuid)
 
 
 def _hyphenate(digits: str) -> str:
@@ -230,9 +230,7 @@ def _name_folder(folder: str, root: str, text: str) -> SeriesName:
     if is_idc_root(root):
         uuid = normalise_uuid(folder)
         if uuid is None:
-            raise OptionsError(
-                f"{_shown(text)} names no series: the folders of {root} are UUIDs, {_shown(folder)} is none"
-            )
+            raise OptionsError(f"{_shown(text)} names no series: the folders of {root} are UUIDs")
         folder = uuid
     return SeriesName(root=root, name=folder, kind="folder", own_root=True)
 

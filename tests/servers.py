@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,7 +18,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,10 +42,11 @@ def require_programs(*names: str) -> None:
 
 def find_free_port() -> int:
     """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.randrange(10_000, 32_000)  # below the ports that clients are given
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _die_with_parent() -> None:
@@ -69,7 +71,7 @@ def run_process(command: Sequence[str], log: Path, **environment: str) -> Iterat
     finally:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(1)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -202,17 +204,27 @@ def run_s3(directory: Path) -> Iterator[S3Server]:
     map_file = str(directory / "monmap")
     prepare("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v1:127.0.0.1:{monitor}]", map_file)
     prepare("ceph-mon", "--mkfs", "-i", "a", "--monmap", map_file, "--mon-data", str(directory / "mon"))
-    with run_process(["ceph-mon", "-i", "a", "-f"], log, **here):
+    with ExitStack() as running:
+
+        def start(*command: str) -> subprocess.Popen[bytes]:
+            return running.enter_context(run_process(command, log, **here))
+
+        start("ceph-mon", "-i", "a", "-f")
         prepare("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", str(uuid.uuid4()))
-        with (
-            run_process(["ceph-osd", "-i", "0", "-f"], log, **here),
-            run_process(["radosgw", "-n", "client.rgw", "-f"], log, **here),
-        ):
-            server = S3Server(f"http://127.0.0.1:{port}")
-            wait_for(lambda: answers(server.endpoint), 60, "radosgw", log)
-            account = ["--uid=test", "--display-name=test", f"--access-key={server.key}", f"--secret={server.secret}"]
-            prepare("radosgw-admin", "user", "create", *account)
-            yield server
+        storage = start("ceph-osd", "-i", "0", "-f")
+        start("radosgw", "-n", "client.rgw", "-f")
+        server = S3Server(f"http://127.0.0.1:{port}")
+
+        def is_ready() -> bool:
+            nonlocal storage
+            if storage.poll() is not None:  # it gives up when the monitor has not agreed with itself yet
+                storage = start("ceph-osd", "-i", "0", "-f")
+            return answers(server.endpoint)
+
+        wait_for(is_ready, 60, "radosgw", log)
+        account = ["--uid=test", "--display-name=test", f"--access-key={server.key}", f"--secret={server.secret}"]
+        prepare("radosgw-admin", "user", "create", *account)
+        yield server
 
 
 @dataclass(frozen=True)

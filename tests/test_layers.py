@@ -14,7 +14,7 @@ LAYERS = [
     {"core"},
     {"storage", "dicom"},
     {"columns", "frame_table", "index", "cache", "naming", "idc", "pictures"},
-    {"rendering", "pipeline"},
+    {"rendering", "pipeline", "api"},
     {"batch"},
     {"cli", "__main__"},
 ]

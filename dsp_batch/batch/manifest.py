@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress
 
-from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, is_global_name, name_keys, place_keys
+from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, name_keys, place_keys
 from dsp_batch.batch.manifest_lookup import Lookup, default_lookup, resolve_lines
 from dsp_batch.batch.manifest_source import hold_manifest, is_folder, name_folders, name_manifest, open_manifest
-from dsp_batch.batch.manifest_text import Reading, RejectedLine, Surroundings
+from dsp_batch.batch.manifest_text import Reading, RejectedLine, Surroundings, reject
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import DEFAULT_ROOT, is_idc_root, place_root
@@ -102,13 +102,14 @@ def read_entries(
     override = resolve_endpoint(endpoint_url)
     root = place_root(normalise_root(root), override)
     is_certain = lookup.index is None or not is_idc_root(root)
-    surroundings = Surroundings(root=root, override=override, root_is_certain=is_certain)
-    found = 0
+    surroundings = Surroundings(source=label, root=root, override=override, root_is_certain=is_certain)
+    found = False
     first_reject: RejectedLine | None = None
-    readings = _read_source(source, label, surroundings, lookup)
-    for batch in _mark_duplicates(resolve_lines(readings, label, lookup), label):
-        found += sum(isinstance(entry, SeriesRef) for entry in batch)
-        first_reject = first_reject or next((entry for entry in batch if isinstance(entry, RejectedLine)), None)
+    batches = resolve_lines(_read_source(source, surroundings, lookup), surroundings, lookup)
+    for batch in _mark_duplicates(batches, surroundings):
+        found = found or any(isinstance(entry, SeriesRef) for entry in batch)
+        if not found and first_reject is None:
+            first_reject = next((entry for entry in batch if isinstance(entry, RejectedLine)), None)
         yield from batch
     if not found:
         raise ManifestError(f"no line names a series; {first_reject}" if first_reject else f"{label} names no series")
@@ -127,39 +128,43 @@ def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:
             yield f'"{ref.url}/"' if any(sign in ref.url for sign in ",;\t") else f"{ref.url}/"
 
 
-def _read_source(source: str, label: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[Reading]:
+def _read_source(source: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[Reading]:
     if is_folder(source):
         root = place_root(normalise_root(source), surroundings.override)
         yield from name_folders(root, lookup.store_of(root, None))
         return
     with open_manifest(source, surroundings.override) as stream:
-        yield from name_manifest(stream, label, surroundings)
+        yield from name_manifest(stream, surroundings)
 
 
-def _mark_duplicates(batches: Iterable[list[SeriesRef | RejectedLine]], label: str) -> Iterator[list[Entry]]:
+def _mark_duplicates(
+    batches: Iterable[list[SeriesRef | RejectedLine]], surroundings: Surroundings
+) -> Iterator[list[Entry]]:
     """Put a `DuplicateLine` in the place of each series that was there before."""
-    seen_names, seen_places = SeenKeys(), SeenKeys()
+    names, places = SeenKeys(), SeenKeys()
     for batch in batches:
         refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
-        new_names = seen_names.add(name_keys([ref.series_uuid for ref in refs])).tolist()
-        # Other folder names may be those of different series in different places.
-        own = [ref for ref in refs if not is_global_name(ref.series_uuid)]
-        new_places = set(compress(map(id, own), seen_places.add(place_keys(own)).tolist()))
-        fresh = iter(new_names)
-        yield [
-            entry
-            if isinstance(entry, RejectedLine) or next(fresh)
-            else _turn_down(entry, label)
-            if id(entry) in new_places
-            else DuplicateLine(line=entry.line or 0, series_uuid=entry.series_uuid)
-            for entry in batch
-        ]
+        keys = name_keys([ref.series_uuid for ref in refs])
+        is_new = names.add(keys.keys)
+        elsewhere = {id(refs[at]) for at in compress(keys.local, places.add(place_keys(refs, keys.local)))}
+        if len(refs) == len(batch) and is_new.all():
+            yield list[Entry](batch)
+        else:
+            fresh = {id(ref) for ref in compress(refs, is_new)}
+            yield [
+                entry
+                if isinstance(entry, RejectedLine) or id(entry) in fresh
+                else _turn_down(entry, surroundings)
+                if id(entry) in elsewhere
+                else DuplicateLine(line=entry.line or 0, series_uuid=entry.series_uuid)
+                for entry in batch
+            ]
 
 
-def _turn_down(ref: SeriesRef, label: str) -> RejectedLine:
+def _turn_down(ref: SeriesRef, surroundings: Surroundings) -> RejectedLine:
     """A second series of the same name would take the place of the first in the cache and in the results."""
     reason = (
         f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
         f"put {ref.url} into a manifest and a cache directory of its own"
     )
-    return RejectedLine(source=label, line=ref.line or 0, text=ref.url, reason=reason)
+    return reject(ref.line or 0, ref.url, surroundings, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,25 +20,34 @@ KeyArray = npt.NDArray[np.bytes_]
 """16 bytes a key, shape (n,)."""
 
 
-def is_global_name(folder: str) -> bool:
-    """Whether a folder name means the same series wherever it lies: a UUID or a SeriesInstanceUID."""
-    return normalise_uuid(folder) is not None or is_series_instance_uid(folder)
+class NameKeys(NamedTuple):
+    """Keys of some folder names."""
+
+    keys: KeyArray
+    local: list[int]
+    """Which names say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
 
 
-def name_keys(names: Sequence[str]) -> KeyArray:
+def name_keys(names: Sequence[str]) -> NameKeys:
     """A key for each folder name: the UUID itself, else a digest."""
     digits = "".join(names).replace("-", "")
     if len(digits) == 32 * len(names) and all(len(name) == 36 for name in names):
         try:
-            return np.frombuffer(bytes.fromhex(digits), dtype=_KEY)
+            return NameKeys(np.frombuffer(bytes.fromhex(digits), dtype=_KEY), [])
         except ValueError:
             pass  # folders of 36 characters that are no UUIDs
-    return np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
+    keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
+    return NameKeys(keys, [at for at, name in enumerate(names) if not _is_global(name)])
 
 
-def place_keys(refs: Iterable[SeriesRef]) -> KeyArray:
-    """A key for each root and folder name together."""
-    return np.frombuffer(b"".join(_digest(ref.url) for ref in refs), dtype=_KEY)
+def place_keys(refs: Sequence[SeriesRef], chosen: Sequence[int]) -> KeyArray:
+    """A key for root and folder name together, of some of the series."""
+    return np.frombuffer(b"".join(_digest(refs[at].url) for at in chosen), dtype=_KEY)
+
+
+def _is_global(folder: str) -> bool:
+    """Whether a folder name means the same series wherever it lies."""
+    return normalise_uuid(folder) is not None or is_series_instance_uid(folder)
 
 
 def _name_key(name: str) -> bytes:
@@ -97,7 +107,7 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     """
     total = count = 0
     for ref in refs:
-        key = _name_key(ref.series_uuid) if is_global_name(ref.series_uuid) else _digest(ref.url)
+        key = _name_key(ref.series_uuid) if _is_global(ref.series_uuid) else _digest(ref.url)
         total += int.from_bytes(blake2b(key, digest_size=32).digest(), "big")
         count += 1
     text = f"{count}:{total % 2**256:x}"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import islice
 
 from dsp_batch import idc
-from dsp_batch.batch.manifest_text import NamedLine, Reading, RejectedLine, shorten
+from dsp_batch.batch.manifest_text import BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
@@ -52,24 +52,29 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
     return Lookup(index=idc.open_index(), store_of=store_of)
 
 
-def resolve_lines(lines: Iterable[Reading], source: str, lookup: Lookup) -> Iterator[list[SeriesRef | RejectedLine]]:
+def resolve_lines(
+    lines: Iterable[Reading], surroundings: Surroundings, lookup: Lookup
+) -> Iterator[list[SeriesRef | RejectedLine]]:
     """Find the series of each line, in order, some thousand lines at a time."""
     entries = iter(lines)
-    superseded: list[str] = []
-    uids = _FolderUids(lookup)
+    superseded = 0
+    folders = _FolderUids(lookup)
     while batch := list(islice(entries, BATCH_LINES)):
-        named = [entry for entry in batch if isinstance(entry, NamedLine)]
-        places = _look_up([name for entry in named for name in entry.names], uids, lookup)
-        superseded.extend(place.series_uuid for place in places.values() if place.superseded)
+        places = _look_up(batch, folders, lookup)
+        superseded += sum(found.place.superseded for found in places.values())
         yield [
-            _resolve_line(entry, source, places, lookup) if isinstance(entry, NamedLine) else entry for entry in batch
+            entry
+            if isinstance(entry, SeriesRef | RejectedLine)
+            else _place_uuid(entry, surroundings.root, places)
+            if isinstance(entry, BareUuid)
+            else _resolve_line(entry, surroundings, places, lookup)
+            for entry in batch
         ]
     if superseded:
         _log.warning(
-            "%s: %d series are superseded in IDC's current version and read from where they were, the first is %s",
-            source,
-            len(superseded),
-            superseded[0],
+            "%s: %d series are superseded in IDC's current version; they are read from where they were",
+            surroundings.source,
+            superseded,
         )
 
 
@@ -80,7 +85,7 @@ class _FolderUids:
         self._lookup = lookup
         self._folders: dict[str, frozenset[str]] = {}
 
-    def find(self, name: SeriesName) -> bool:
+    def has(self, name: SeriesName) -> bool:
         if is_idc_root(name.root):
             return False
         if name.root not in self._folders:
@@ -88,40 +93,52 @@ class _FolderUids:
         return name.name in self._folders[name.root]
 
 
-def _look_up(names: list[SeriesName], uids: _FolderUids, lookup: Lookup) -> dict[str, idc.Place]:
+def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict[str, idc.PlacedUuid]:
     """Places of the names that do not say theirs, by UUID or SeriesInstanceUID."""
-    places = {n.name: idc.Place(n.name, n.root, superseded=False) for n in names if n.kind == "uid" and uids.find(n)}
-    if lookup.index is None:
-        return places
-    # A root that is not IDC's was chosen by the user: a mirror, or a private archive. It is not second-guessed.
-    uuids = {n.name for n in names if n.kind == "folder" and not n.own_root and is_idc_root(n.root)}
-    unknown = [n.name for n in names if n.kind == "uid" and n.name not in places]
-    return {
-        **idc.find_places(lookup.index, list(uuids)),
-        **idc.find_series_uids(lookup.index, list(dict.fromkeys(unknown))),
-        **places,
+    names = [name for entry in batch if isinstance(entry, NamedLine) for name in entry.names if not name.own_root]
+    placed = {
+        name.name: idc.PlacedUuid(name.name, idc.Place(name.root, superseded=False))
+        for name in names
+        if name.kind == "uid" and folders.has(name)
     }
+    if lookup.index is None:
+        return placed
+    uuids = [entry.uuid for entry in batch if isinstance(entry, BareUuid)]
+    # A root that is not IDC's was chosen by the user: a mirror, or a private archive. It is not second-guessed.
+    uuids += [name.name for name in names if name.kind == "folder" and is_idc_root(name.root)]
+    places = zip(uuids, idc.find_places(lookup.index, uuids), strict=True)
+    uids = list({name.name: None for name in names if name.kind == "uid" and name.name not in placed})
+    found = zip(uids, idc.find_series_uids(lookup.index, uids), strict=True)
+    placed |= {uuid: idc.PlacedUuid(uuid, place) for uuid, place in places if place is not None}
+    return placed | {uid: series for uid, series in found if series is not None}
+
+
+def _place_uuid(line: BareUuid, root: str, places: dict[str, idc.PlacedUuid]) -> SeriesRef:
+    found = places.get(line.uuid)
+    return SeriesRef(
+        root=found.place.root if found else root, series_uuid=line.uuid, columns=line.columns, line=line.number
+    )
 
 
 def _resolve_line(
-    line: NamedLine, source: str, places: dict[str, idc.Place], lookup: Lookup
+    line: NamedLine, surroundings: Surroundings, places: dict[str, idc.PlacedUuid], lookup: Lookup
 ) -> SeriesRef | RejectedLine:
     name = next((name for name in line.names if name.name in places and not name.own_root), line.names[0])
     try:
         root, folder = _find_place(name, line.endpoint_url, places, lookup)
     except DspBatchError as error:
-        return RejectedLine(source=source, line=line.number, text=shorten(line.text), reason=error.message)
+        return reject(line.number, line.text, surroundings, error.message)
     endpoint_url = line.endpoint_url if name.own_root else None
     return SeriesRef(root=root, series_uuid=folder, endpoint_url=endpoint_url, columns=line.columns, line=line.number)
 
 
 def _find_place(
-    name: SeriesName, endpoint_url: str | None, places: dict[str, idc.Place], lookup: Lookup
+    name: SeriesName, endpoint_url: str | None, places: dict[str, idc.PlacedUuid], lookup: Lookup
 ) -> tuple[str, str]:
     """Root and folder of a name."""
-    place = None if name.own_root else places.get(name.name)
-    if place is not None:
-        return place.root, place.series_uuid
+    found = None if name.own_root else places.get(name.name)
+    if found is not None:
+        return found.place.root, found.series_uuid
     if name.kind == "folder":
         return name.root, name.name
     if name.kind == "prefix":

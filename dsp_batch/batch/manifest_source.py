@@ -9,12 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
-from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_json, name_parquet, name_text_rows
-from dsp_batch.batch.manifest_text import Reading, RejectedLine, Surroundings, TextLine, name_lines, read_lines
+from dsp_batch.batch.manifest_json import name_json
+from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_parquet, name_records
+from dsp_batch.batch.manifest_text import Reading, Surroundings, name_lines, read_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing
@@ -68,12 +69,11 @@ def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[b
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-def name_manifest(stream: IO[bytes], source: str, surroundings: Surroundings) -> Iterator[Reading]:
+def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
     """Read the series that a manifest names, in whatever form it is.
 
     Args:
         stream: Its bytes; must be seekable.
-        source: Its name in messages.
         surroundings: What its lines leave open.
 
     Raises:
@@ -82,17 +82,15 @@ def name_manifest(stream: IO[bytes], source: str, surroundings: Surroundings) ->
     head = stream.read(4)
     stream.seek(0)
     if head == b"PAR1":
-        return name_parquet(stream, source, surroundings)
+        return name_parquet(stream, surroundings)
     for magic, kind in _PACKED.items():
         if head.startswith(magic):
-            raise ManifestError(f"{source} is packed ({kind}): unpack it first")
+            raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace")
-    if _first_character(text) in ("[", "{"):
-        text.seek(0)
-        return name_json(text, source, surroundings)
+    first = _first_character(text)
     text.seek(0)
-    return _name_text(read_lines(text, source), source, surroundings)
+    return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
 
 
 def name_folders(root: str, store: SeriesListing) -> Iterator[SeriesRef]:
@@ -102,22 +100,19 @@ def name_folders(root: str, store: SeriesListing) -> Iterator[SeriesRef]:
             yield SeriesRef(root=root, series_uuid=folder, line=number)
 
 
-def _name_text(lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings) -> Iterator[Reading]:
+def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[Reading]:
     """Tell a table with a header row from lines that each name a series."""
-    head: list[TextLine | RejectedLine] = []
-    texts: list[str] = []
+    lines = read_lines(text, surroundings.source)
+    head: list[str] = []
     rows = 0
-    for line in lines:
+    for line in islice(lines, _COMMENT_LINES):
         head.append(line)
-        texts.append(line.text if isinstance(line, TextLine) else "")
-        rows += bool(texts[-1]) and not texts[-1].startswith("#")
-        if rows > PREAMBLE_ROWS or len(head) > _COMMENT_LINES:
+        rows += bool(line) and not line.startswith("#")
+        if rows > PREAMBLE_ROWS:
             break
-    header = find_header(texts)
+    header = find_header(head)
     everything = chain(head, lines)
-    if header is None:
-        return name_lines(everything, source, surroundings)
-    return name_text_rows(everything, header, source, surroundings)
+    return name_records(everything, header, surroundings) if header else name_lines(everything, surroundings)
 
 
 def _first_character(text: io.TextIOWrapper) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
@@ -30,13 +30,8 @@ _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
 
 
-class TextLine(NamedTuple):
-    """One line, without its end."""
-
-    number: int
-    """Counted from 1."""
-
-    text: str
+_NO_COLUMNS: Mapping[str, Any] = {}
+_SHOWN_CHARACTERS = 500
 
 
 class NamedLine(NamedTuple):
@@ -48,7 +43,15 @@ class NamedLine(NamedTuple):
     """What it may mean, best first: a row without header may hold the UUIDs of study and series."""
 
     endpoint_url: str | None = None
-    columns: Mapping[str, Any] = {}
+    columns: Mapping[str, Any] = _NO_COLUMNS
+
+
+class BareUuid(NamedTuple):
+    """A line, row or item that gives the UUID of a series, and not its bucket."""
+
+    number: int
+    uuid: str
+    columns: Mapping[str, Any] = _NO_COLUMNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +71,16 @@ class RejectedLine:
         return f"{self.source}:{self.line}: {self.reason}"
 
 
-Reading = SeriesRef | NamedLine | RejectedLine
+Reading = SeriesRef | BareUuid | NamedLine | RejectedLine
 """What a line comes to: a series whose place is certain, one to look up, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the lines of a manifest leave open."""
+
+    source: str
+    """Name of the manifest, for messages."""
 
     root: str
     """Where series are that come without a place."""
@@ -94,69 +100,66 @@ class Surroundings:
         return self.override or self.endpoint_url
 
 
-def read_lines(stream: TextIO, source: str) -> Iterator[TextLine | RejectedLine]:
-    """Lines of a text, whatever their ends.
+def read_lines(stream: TextIO, source: str) -> Iterator[str]:
+    """Lines of a text without their ends; of a line longer than `LONGEST_LINE` the beginning, of that length.
 
     Raises:
         ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
     """
-    number = 0
-    while text := stream.readline(LONGEST_LINE):
-        number += 1
+    for number, text in enumerate(iter(partial(stream.readline, LONGEST_LINE), ""), 1):
         if "\0" in text:
             raise ManifestError(
                 f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
                 "tables are CSV, JSON or Parquet"
             )
-        if len(text) == LONGEST_LINE and not text.endswith("\n"):
-            while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith("\n"):
-                pass
-            yield RejectedLine(
-                source=source, line=number, text=shorten(text), reason=f"longer than {LONGEST_LINE} characters"
-            )
+        if len(text) < LONGEST_LINE:
+            yield text.strip()
         else:
-            yield TextLine(number, text.strip())
+            rest = text
+            while rest and not rest.endswith("\n"):
+                rest = stream.readline(LONGEST_LINE)
+            yield text
 
 
-def name_lines(lines: Iterator[TextLine | RejectedLine], source: str, surroundings: Surroundings) -> Iterator[Reading]:
+def name_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
     """Read lines that each name a series; follow the endpoint in comments; skip a column name that stands first."""
     title: Reading | None = None
     is_first = True
-    for line in lines:
-        if isinstance(line, RejectedLine):
-            yield line
-            continue
-        text = line.text
+    for number, text in enumerate(lines, 1):
         if text.startswith("#"):
             surroundings = follow_comment(text, surroundings)
         elif text:
-            reading = read_name(line.number, text, source, surroundings)
+            reading = read_name(number, text, surroundings)
             if is_first and isinstance(reading, RejectedLine) and _COLUMN_NAME.fullmatch(text):
                 title = reading
-            elif title is not None:
+            else:
                 # A bare word is a column name when URLs or commands follow it, else a mistake.
-                if "/" not in text:
+                if title is not None and "/" not in text:
                     yield title
                 title = None
-                yield reading
-            else:
                 yield reading
             is_first = False
     if title is not None:
         yield title
 
 
-def read_name(number: int, text: str, source: str, surroundings: Surroundings) -> Reading:
+def read_name(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read one text as the name of a series, with nothing else to carry."""
     try:
-        return name_series(number, text, surroundings, {})
+        return name_series(number, text, surroundings, _NO_COLUMNS)
     except OptionsError as error:
-        return RejectedLine(source=source, line=number, text=shorten(text), reason=error.message)
+        return reject(number, text, surroundings, error.message)
+
+
+def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> RejectedLine:
+    """A line that names no series; of a long text the beginning is kept."""
+    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return RejectedLine(source=surroundings.source, line=number, text=shown, reason=reason)
 
 
 def name_series(
     number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]
-) -> SeriesRef | NamedLine:
+) -> SeriesRef | BareUuid | NamedLine:
     """Read one text that names a series.
 
     Args:
@@ -180,9 +183,8 @@ def name_series(
             )
         if surroundings.root_is_certain:
             return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
-        names, endpoint_url = (SeriesName(root=surroundings.root, name=uuid, kind="folder"),), None
-    else:
-        names, endpoint_url = name_text(text, surroundings)
+        return BareUuid(number, uuid, columns)
+    names, endpoint_url = name_text(text, surroundings)
     return NamedLine(number, text, names, endpoint_url, columns)
 
 
@@ -201,24 +203,20 @@ def name_text(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, 
     Raises:
         OptionsError: It names none.
     """
+    if len(text) >= LONGEST_LINE:
+        raise OptionsError(f"longer than {LONGEST_LINE} characters")
     if _COMMAND.match(text):
         return _name_command(text, surroundings)
     if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
         return name_text(text[1:-1].strip(), surroundings)
     cells = _split_cells(text)
-    names = _name_cells(cells, surroundings) if cells else (parse_name(text, surroundings),)
+    names: tuple[SeriesName, ...] = _name_cells(cells, surroundings) if cells else (_parse_name(text, surroundings),)
     is_s3 = names[0].own_root and names[0].root.startswith("s3://")
     return names, surroundings.endpoint_url if is_s3 and not surroundings.override else None
 
 
-def parse_name(text: str, surroundings: Surroundings) -> SeriesName:
-    """Read one name of a series, mapping Google's buckets where AWS is read."""
+def _parse_name(text: str, surroundings: Surroundings) -> SeriesName:
     return parse_series(text, surroundings.root, surroundings.server)
-
-
-def shorten(text: str) -> str:
-    """The beginning of a text that is shown or written as rejected."""
-    return text if len(text) <= 500 else f"{text[:499]}…"
 
 
 def _name_command(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, ...], str | None]:
@@ -229,7 +227,7 @@ def _name_command(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesNa
     sources = [word for word in words[verbs[0] + 1 :] if "://" in word] if verbs else []
     if not sources or sources[0].startswith(("http://", "https://")):
         raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")
-    name = parse_name(sources[0], surroundings)
+    name = _parse_name(sources[0], surroundings)
     return (name,), None if surroundings.override else surroundings.endpoint_url
 
 
@@ -246,11 +244,11 @@ def _name_cells(cells: list[str], surroundings: Surroundings) -> tuple[SeriesNam
     """The series of a row without header: its URL, else its UUIDs, the last first, since studies come before series."""
     urls = [cell for cell in cells if "://" in cell]
     if urls:
-        return tuple(parse_name(cell, surroundings) for cell in sorted(urls, key=lambda url: not url.startswith("s3")))
+        return tuple(_parse_name(cell, surroundings) for cell in sorted(urls, key=lambda url: not url.startswith("s3")))
     uuids = [cell for cell in cells if normalise_uuid(cell)] or [cell for cell in cells if is_series_instance_uid(cell)]
     if not uuids:
         raise OptionsError("no cell of this row is the URL or UUID of a series")
-    return tuple(parse_name(cell, surroundings) for cell in reversed(uuids))
+    return tuple(_parse_name(cell, surroundings) for cell in reversed(uuids))
 
 
 @lru_cache(maxsize=16)

@@ -20,7 +20,7 @@ class SeriesProgram(Program):
             verb = "get-image" if any(each.partition("=")[0] == "--position" for each in args) else "mosaic"
             words = self._words(ctx, verb, args)
             if len(words) == 2:
-                _log.warning("a call without a command is deprecated: write %s %s SERIES OUTPUT", ctx.info_name, verb)
+                _log.warning("calls without a command are deprecated: write %s %s …", ctx.command_path, verb)
                 args = [verb, *args]
         return super().parse_args(ctx, args)
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-POSITIVE = click.IntRange(min=1)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
@@ -30,7 +28,7 @@ class SourceOptions:
     root: str
     endpoint_url: str | None
     anonymous: bool | None
-    max_workers: int | None
+    max_workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ def option_set(name: str, build: Callable[..., Any], options: Mapping[str, Optio
             return function(**{name: build(**own)}, **values)
 
         decorated: Any = command
-        for option in reversed(options.values()):
+        for option in reversed(list(options.values())):
             decorated = option(decorated)
         return decorated  # type: ignore[no-any-return]  # click's decorators lose the type
 
@@ -89,7 +87,7 @@ _ROOT = click.option(
     metavar="URL",
     help="Where series are that do not say it themselves: s3://, https://, gs://, az://, a folder.",
 )
-_ENDPOINT = click.option(
+endpoint_option: Option = click.option(
     "--endpoint-url", metavar="URL", help="S3-compatible server; wins over AWS_ENDPOINT_URL and over a manifest's."
 )
 _ANONYMOUS = click.option(
@@ -99,7 +97,12 @@ _ANONYMOUS = click.option(
     help="Read unsigned, or signed.  [default: unsigned from IDC's public buckets and where no credentials are found]",
 )
 _MAX_WORKERS = click.option(
-    "--max-workers", type=POSITIVE, metavar="N", help="Requests in flight, for one series.  [default: 64]"
+    "--max-workers",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Requests in flight, for one series.",
 )
 _CACHE_DIRECTORY = click.option(
     "--cache-dir",
@@ -109,11 +112,14 @@ _CACHE_DIRECTORY = click.option(
     "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
 )
 
-source_options = option_set(
-    "source",
-    SourceOptions,
-    {"root": _ROOT, "endpoint_url": _ENDPOINT, "anonymous": _ANONYMOUS, "max_workers": _MAX_WORKERS},
-)
+_SOURCE: dict[str, Option] = {
+    "root": _ROOT,
+    "endpoint_url": endpoint_option,
+    "anonymous": _ANONYMOUS,
+    "max_workers": _MAX_WORKERS,
+}
+
+source_options = option_set("source", SourceOptions, _SOURCE)
 
 
 def _build_cache(directory: str | None, no_cache: bool) -> CacheOptions:  # noqa: FBT001  # a flag of the command line
@@ -136,6 +142,8 @@ cache_options = option_set(
 class RunSettings:
     """How a manifest is worked through."""
 
+    source: SourceOptions
+
     directory: str | None
     """The cache directory; None for the default one."""
 
@@ -148,19 +156,14 @@ class RunSettings:
     """Seconds that one series may take."""
 
 
-_TIMEOUT = click.option(
-    "--timeout-per-series",
-    "timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time after which a series counts as failed.",
-)
+def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
+    own = {each: values.pop(each) for each in ("overwrite", "strict", "timeout")}
+    return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
+
 
 run_options = option_set(
     "settings",
-    RunSettings,
+    _build_settings,
     {
         "directory": click.option(
             "--cache-dir",
@@ -174,7 +177,16 @@ run_options = option_set(
             "--overwrite", is_flag=True, help="Make all of it anew, also what is there with other options."
         ),
         "strict": click.option("--strict", is_flag=True, help="Refuse to start when a line is not understood."),
-        "timeout": _TIMEOUT,
+        "timeout": click.option(
+            "--timeout-per-series",
+            "timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=600.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Time after which a series counts as failed.",
+        ),
+        **_SOURCE,
     },
 )
 
@@ -198,7 +210,10 @@ cluster_options = option_set(
             "--scheduler-file", metavar="PATH", help="JSON file that a Dask scheduler wrote: run on that one."
         ),
         "workers": click.option(
-            "--workers", type=POSITIVE, metavar="N", help="Processes of the local cluster.  [default: one per core]"
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Processes of the local cluster.  [default: one per core]",
         ),
         "wait_for_workers": click.option(
             "--wait-for-workers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -24,17 +25,27 @@ _log = logging.getLogger(__name__)
 class Program(click.Group):
     """Commands whose errors are one line and whose exit status is 0, 1 or 130."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **settings: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002  # click's signature
+        **extra: Any,
+    ) -> Any:
         """Run the program and exit.
 
         Args:
             args: Arguments; None for those of the process.
             prog_name: Name in usage lines.
-            settings: As in `click.Command.main`.
+            complete_var: As in `click.Command.main`.
+            standalone_mode: Always so.
+            extra: As in `click.Command.main`.
         """
-        settings["standalone_mode"] = False
+        del standalone_mode
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         with log_to_stderr():
-            status = _run_guarded(lambda: click.Group.main(self, args, prog_name, **settings))
+            status = _run_guarded(run)
         sys.exit(status)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -40,9 +40,7 @@ def program() -> None:
 @source_options
 @cache_options
 @verbose_option
-def mosaic(
-    series: str, output: str, options: MosaicOptions, source: SourceOptions, cache: CacheOptions
-) -> None:
+def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptions, cache: CacheOptions) -> None:
     """Draw a grid of frames spread evenly over a series, head first.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
@@ -57,9 +55,7 @@ def mosaic(
 @source_options
 @cache_options
 @verbose_option
-def get_image(
-    series: str, output: str, options: ImageOptions, source: SourceOptions, cache: CacheOptions
-) -> None:
+def get_image(series: str, output: str, options: ImageOptions, source: SourceOptions, cache: CacheOptions) -> None:
     """Draw the one frame at a position.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
@@ -103,7 +99,7 @@ def build_index(
     """
     if output is None and len(series) == 2 and is_parquet(series[1]):
         _log.warning("build-index SERIES FILE is deprecated: write -o %s", series[1])
-        series, output = series[:1], series[1]
+        series, output = (series[0],), series[1]
     return write_indices(series, choose_index_target(series, output, cache, source), options, source)
 
 

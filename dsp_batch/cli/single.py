@@ -166,14 +166,15 @@ def _parse_name(series: str, source: SourceOptions) -> SeriesName:
 
 def _find_series(name: SeriesName, source: SourceOptions) -> tuple[SeriesRef, Store]:
     from dsp_batch.naming import resolve_series
-    from dsp_batch.pipeline import store_of
     from dsp_batch.storage.store import build_store
 
-    def listing(root: str) -> Store:
-        return build_store(root, endpoint_url=source.endpoint_url, anonymous=source.anonymous)
+    def open_store(root: str) -> Store:
+        return build_store(
+            root, endpoint_url=source.endpoint_url, anonymous=source.anonymous, max_workers=source.max_workers
+        )
 
-    ref = resolve_series(name, listing)
-    return ref, store_of(ref, source.endpoint_url, source.anonymous, source.max_workers)
+    ref = resolve_series(name, open_store)
+    return ref, open_store(ref.root)
 
 
 def _open_cache(cache: CacheOptions, source: SourceOptions) -> Cache:

@@ -22,6 +22,7 @@ from dsp_batch.dicom.walk import (
     nested_encoding,
     parse_head,
     resolve_vr,
+    take_short,
 )
 from dsp_batch.errors import HeaderError
 from dsp_batch.model import InstanceHeader, RawElement
@@ -98,7 +99,10 @@ class _Walk:
         Returns:
             Where the walk stopped, and the head of Pixel Data, its start counted from the start of the object.
         """
+        simple = encoding == Encoding()
         while position < self.size:
+            if simple and position >= self.base:
+                position = self.base + take_short(self.data, position - self.base, self.elements, last_group)
             try:
                 head = parse_head(self.data, position - self.base, encoding)
                 if head.tag in PIXEL_TAGS:

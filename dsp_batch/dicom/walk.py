@@ -23,6 +23,7 @@ MAX_DEPTH = 32
 """Nested sequences beyond this are damage, not content."""
 
 _VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
+_SHORT_VR_NAMES = {name: vr for name, vr in _VR_NAMES.items() if vr not in LONG_VRS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,31 @@ def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
     if at + 12 > len(data):
         raise NeedMore(at + 12)
     return ElementHead(tag, vr, at + 12, long_length.unpack_from(data, at + 8)[0])
+
+
+def take_short(data: bytes, at: int, elements: dict[int, RawElement], last_group: int) -> int:
+    """Take up elements of explicit VR little endian as long as nothing about them is special: the bulk of a header.
+
+    Args:
+        data: The bytes in hand.
+        at: Where an element begins.
+        elements: Filled with what was found, group lengths left out.
+        last_group: Elements of later groups are left alone.
+
+    Returns:
+        Where the first element begins that is not whole, has a long VR or none, or belongs to a later group.
+    """
+    unpack, names, build, end = _HEADS["<"][0].unpack_from, _SHORT_VR_NAMES, tuple.__new__, len(data)
+    while at + 8 <= end:
+        group, element, vr_bytes, length = unpack(data, at)
+        vr = names.get(vr_bytes)
+        stop = at + 8 + length
+        if vr is None or stop > end or group > last_group:
+            break
+        if element:
+            elements[group << 16 | element] = build(RawElement, (vr, data[at + 8 : stop], length))
+        at = stop
+    return at
 
 
 def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:

@@ -41,15 +41,15 @@ class RangedSource:
         store: The client.
         path: Key of the object in it.
         size: Bytes of the object, None where unknown.
-        url: For messages.
+        place: What `path` is below, for messages.
         access: `anonymous` or `signed`, for messages.
     """
 
-    def __init__(self, store: ObjectStore, path: str, size: int | None, *, url: str, access: str) -> None:
+    def __init__(self, store: ObjectStore, path: str, size: int | None, *, place: str, access: str) -> None:
         self.size = size
         self._store = store
         self._path = path
-        self._what = f"read {url}"
+        self._place = place
         self._access = access
 
     async def read_range(self, start: int, stop: int) -> bytes:
@@ -64,7 +64,7 @@ class RangedSource:
         except Exception as error:
             if is_beyond_end(error):
                 return await self._beyond_end(start)
-            raise translate_failure(error, self._what, self._access) from error
+            raise translate_failure(error, f"read {self._place}/{self._path}", self._access) from error
         count_usage(bytes_read=len(data))
         return data
 

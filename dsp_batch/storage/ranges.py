@@ -20,6 +20,9 @@ def merge_ranges(ranges: Sequence[ByteRange], size: int | None) -> list[ByteRang
     Returns:
         Disjoint ranges in rising order, none of them empty, none reaching beyond a known end.
     """
+    if len(ranges) == 1:
+        only = _clip(ranges[0], size)
+        return [only] if only.start < only.stop else []
     merged: list[ByteRange] = []
     for start, stop in sorted(_clip(each, size) for each in ranges):
         if start >= stop:

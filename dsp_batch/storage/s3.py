@@ -32,7 +32,6 @@ class S3Backend:
     def __init__(self, place: str, endpoint_url: str | None, *, anonymous: bool | None) -> None:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._url = f"s3://{place}"
         self._access = resolve_access(self._bucket, endpoint_url, anonymous=anonymous)
         self._store = open_bucket(self._bucket, self._access)
 
@@ -53,8 +52,7 @@ class S3Backend:
     def open_object(self, folder: str, info: ObjectInfo) -> RangedSource:
         """Prepare to read an object."""
         path = f"{self._prefix}{folder}/{info.name}"
-        url = f"{self._url}/{folder}/{info.name}"
-        return RangedSource(self._store, path, info.size, url=url, access=self._access.word)
+        return RangedSource(self._store, path, info.size, place=f"s3://{self._bucket}", access=self._access.word)
 
     async def _list(self, key: str) -> tuple[list[tuple[str, int]], list[str]]:
         import obstore  # noqa: PLC0415  # local roots do without

@@ -45,9 +45,8 @@ class WebBackend:
 
     def open_object(self, folder: str, info: ObjectInfo) -> WebSource:
         """Prepare to read an object."""
-        url = f"{self.root}/{quote(folder)}/{quote(info.name)}"
         path = f"{folder}/{info.name}"
-        return WebSource(self, RangedSource(self._store, path, info.size, url=url, access="anonymous"), url)
+        return WebSource(self, RangedSource(self._store, path, info.size, place=self.root, access="anonymous"), path)
 
     async def fetch(self, url: str, what: str) -> Page:
         """Fetch a whole body in a thread."""
@@ -108,10 +107,10 @@ class WebBackend:
 class WebSource:
     """One object over HTTP; its whole body is kept while its reader runs where the server ignores ranges."""
 
-    def __init__(self, backend: WebBackend, ranged: RangedSource, url: str) -> None:
+    def __init__(self, backend: WebBackend, ranged: RangedSource, path: str) -> None:
         self._backend = backend
         self._ranged = ranged
-        self._url = url
+        self._path = path
         self._body: bytes | None = None
         self._lock = asyncio.Lock()
 
@@ -129,8 +128,9 @@ class WebSource:
                 self._backend.ranges_ignored = True
         async with self._lock:
             if self._body is None:
-                what = f"read {self._url}"
-                self._body = require_body(await self._backend.fetch(self._url, what), what)
+                what = f"read {self._backend.root}/{self._path}"
+                page = await self._backend.fetch(f"{self._backend.root}/{quote(self._path)}", what)
+                self._body = require_body(page, what)
         return self._body[start:stop]
 
     def close(self) -> None:

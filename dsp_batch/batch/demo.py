@@ -1,0 +1,80 @@
+"""The whole job on generated series: no network, no files of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsp_batch.batch.cluster import ClusterOptions
+from dsp_batch.batch.job import Job
+from dsp_batch.batch.progress import Progress
+from dsp_batch.batch.results import latest_rows
+from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.state import results_folder
+from dsp_batch.cache import open_cache
+from dsp_batch.dicom.phantom import build_corrupt, build_report, demo_collection, write_collection
+from dsp_batch.model import Status
+from dsp_batch.options import MosaicOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstration:
+    """What the demo wrote, and how it went."""
+
+    source: Path
+    """Folder of the generated series."""
+
+    summary: RunSummary
+    titles: Mapping[str, str]
+    """What each series is, by UUID, in the order in which they were made."""
+
+    previews: Mapping[str, str]
+    """Path of each preview, by UUID."""
+
+    unexpected: tuple[str, ...]
+    """One line for each series that did not come out as it should; empty when all did."""
+
+
+def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demonstration:
+    """Write the phantom collection below a folder and run the mosaic batch over it.
+
+    Args:
+        folder: Gets `series/` and `cache/`; what is there from an earlier demo is used again.
+        cluster: Where to compute.
+        progress: Told about each series.
+
+    Raises:
+        DspBatchError: As in `run_manifest`.
+        OSError: The folder cannot be written.
+    """
+    source = folder.absolute() / "series"
+    titles: dict[str, str] = {}
+    for series in demo_collection():
+        write_collection(source, [series])
+        titles[series.series_uuid] = series.title
+    job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(source.parent / "cache")), name="mosaic")
+    options = RunOptions(source=f"{source}/", root=str(source))
+    summary = run_manifest(options, job, cluster, progress)
+    rows = latest_rows(job.cache, results_folder(summary.run), ["status", "preview", "error"]).to_pylist()
+    return Demonstration(
+        source=source,
+        summary=summary,
+        titles=titles,
+        previews={row["series_uuid"]: job.cache.url_of(row["preview"]) for row in rows if row["preview"]},
+        unexpected=_compare(titles, {row["series_uuid"]: row for row in rows}),
+    )
+
+
+def _compare(titles: Mapping[str, str], rows: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """Say which series did not come out as they should."""
+    wanted: dict[str, tuple[Status, ...]] = {
+        build_report().series_uuid: ("skipped",),
+        build_corrupt().series_uuid: ("failed",),
+    }
+    lines = []
+    for series_uuid, title in titles.items():
+        row = rows.get(series_uuid, {})
+        if row.get("status") not in wanted.get(series_uuid, ("done", "kept")):
+            lines.append(f"{title} ({series_uuid}) is {row.get('status', 'missing')}: {row.get('error')}")
+    return tuple(lines)

@@ -1,0 +1,147 @@
+"""The failed series of a run, once more and in the same run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dsp_batch.batch.cluster import ClusterOptions
+from dsp_batch.batch.job import Job, Verb
+from dsp_batch.batch.manifest import RejectedLine
+from dsp_batch.batch.progress import Progress
+from dsp_batch.batch.results import SCHEMA, ResultsWriter, latest_rows, list_parts, read_part
+from dsp_batch.batch.run import RunSummary, _conclude, _run_missing, _Survey
+from dsp_batch.batch.runner import Series
+from dsp_batch.batch.state import RunState, claim_product, read_json, results_folder
+from dsp_batch.cache import Cache
+from dsp_batch.errors import ManifestError
+from dsp_batch.model import SeriesRef, Window
+from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
+
+_OPTIONS: dict[Verb, type[Options]] = {
+    "mosaic": MosaicOptions,
+    "get-image": ImageOptions,
+    "contrast-mosaic": ContrastMosaicOptions,
+    "build-index": IndexOptions,
+}
+_CARRIED = "manifest_"
+
+
+def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progress) -> RunSummary:
+    """Run the failed series of a run again, as its job says, and renew its account.
+
+    The series are taken from the result rows, with the columns that their manifest had: neither the manifest nor
+    `failed.txt` need still be there, and the run keeps one row per series. Series that have no row yet are not failed;
+    the command that began the run goes on with these.
+
+    Args:
+        cache: The cache directory.
+        run: Name of the run.
+        cluster: Where to compute.
+        progress: Told about each series.
+
+    Raises:
+        ManifestError: There is no such run, or another version wrote it.
+        OptionsError: Its previews have been replaced by others of the same name.
+        Interrupted: Ctrl-C; what was running has finished, its rows are written.
+        DspBatchError: There is no cluster, or it is lost.
+    """
+    begin = time.monotonic()
+    job = read_job(cache, run)
+    if job.draws:
+        claim_product(job, overwrite=False)
+    folder = results_folder(run)
+    rows = latest_rows(cache, folder, ["status"])
+    state = _state_of(rows)
+    refs = _read_failed(cache, folder, rows)
+    writer = ResultsWriter(cache=cache, folder=folder, attempt=state.attempt)
+    progress.start(len(refs))
+    try:
+        _run_missing(Series(iter(refs), len(refs)), job, cluster, writer, progress)
+    finally:
+        writer.flush()
+        progress.stop()
+    return _conclude(run, job, _read_survey(cache, run), state, time.monotonic() - begin)
+
+
+def read_job(cache: Cache, run: str) -> Job:
+    """Read what a run was asked to do from its `job.json`.
+
+    Raises:
+        ManifestError: There is none, or it is of another version.
+    """
+    key = f"runs/{run}/job.json"
+    found = read_json(cache, key)
+    if found is None:
+        raise ManifestError(f"there is no run {run} in {cache.url}")
+    try:
+        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "timeout")
+        options = _parse_options(found["verb"], found["options"])
+        return Job(**{name: found[name] for name in names}, options=options, cache=cache)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(
+            f"{cache.url_of(key)} was written by another version ({error}): repeat the command that began the run"
+        ) from error
+
+
+def _parse_options(verb: Verb, values: dict[str, Any]) -> Options:
+    parsed = dict(values)
+    if "contrast" in parsed:
+        parsed["contrast"] = _parse_contrast(parsed["contrast"])
+    if "contrasts" in parsed:
+        parsed["contrasts"] = tuple(map(_parse_contrast, parsed["contrasts"]))
+    return _OPTIONS[verb](**parsed)
+
+
+def _parse_contrast(values: dict[str, Any]) -> Contrast:
+    window = values["window"]
+    return Contrast(kind=values["kind"], window=window and Window(**window))
+
+
+def _state_of(rows: pa.Table) -> RunState:
+    return RunState(
+        attempt=1 + (pc.max(rows.column("attempt")).as_py() or 0),
+        finished=frozenset(),
+        previews=frozenset(),
+        known={},
+        resumed=True,
+    )
+
+
+def _read_failed(cache: Cache, folder: str, rows: pa.Table) -> list[SeriesRef]:
+    """The failed series with the columns that their manifest gave them."""
+    failed = rows.filter(pc.equal(rows.column("status"), "failed"))
+    parts, numbers = failed.column("part").to_numpy(), failed.column("row").to_numpy()
+    refs = []
+    for part, key in enumerate(list_parts(cache, folder)):
+        chosen = numbers[parts == part]
+        if len(chosen):
+            refs += [_ref_of(row) for row in read_part(cache, key).take(pa.array(chosen)).to_pylist()]
+    return refs
+
+
+def _ref_of(row: dict[str, Any]) -> SeriesRef:
+    columns = {_column_name(name): value for name, value in row.items() if name not in SCHEMA.names}
+    return SeriesRef(root=row["root"], series_uuid=row["series_uuid"], columns=columns)
+
+
+def _column_name(carried: str) -> str:
+    """The manifest's own name of a column: the inverse of `results.carried_name`."""
+    own = carried.removeprefix(_CARRIED)
+    return own if own in SCHEMA.names else carried
+
+
+def _read_survey(cache: Cache, run: str) -> _Survey:
+    """What the run said of its manifest when it last ended: lines that are not understood stay so."""
+    summary = read_json(cache, f"runs/{run}/summary.json") or {}
+    job = read_json(cache, f"runs/{run}/job.json")
+    lines = (cache.read(f"runs/{run}/rejected.txt") or b"").decode().splitlines()
+    rejected = []
+    for line in lines:
+        number, _, rest = line.partition("\t")
+        text, _, reason = rest.rpartition("\t")
+        rejected.append(RejectedLine(source=job["manifest"], line=int(number), text=text, reason=reason))
+    return _Survey(series=job["series"], duplicates=summary.get("duplicates", 0), rejected=rejected)

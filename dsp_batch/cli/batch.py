@@ -1,0 +1,112 @@
+"""`dsp-batch`: the verbs on a manifest of series, as one run on Dask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dsp_batch.cli.options import RunSettings, cluster_options, run_options, verbose_option
+from dsp_batch.cli.program import Program
+from dsp_batch.cli.runs import demo, finish, manifest, retry, status
+from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
+from dsp_batch.version import __version__
+
+# ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
+
+if TYPE_CHECKING:
+    from dsp_batch.batch.cluster import ClusterOptions
+    from dsp_batch.batch.job import Verb
+    from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
+
+NAME = "dsp-batch"
+
+
+@click.group(
+    cls=Program,
+    epilog="MANIFEST is a text, s5cmd, CSV, JSON or Parquet manifest, local or at a URL, - for standard input, or a "
+    "folder or bucket of series ending in /. The same command again goes on where it stopped. Exit status: 0 when "
+    "every series is done, kept or skipped and every line was understood, 1 otherwise, 130 interrupted.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def program() -> None:
+    """Preview and index every series of a manifest, on this machine or on a Dask cluster."""
+
+
+@program.command()
+@click.argument("manifest")
+@mosaic_options
+@run_options
+@cluster_options
+@verbose_option
+def mosaic(manifest: str, options: MosaicOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
+    """Draw a grid of frames spread evenly over each series, head first."""
+    return _run("mosaic", manifest, options, settings, cluster)
+
+
+@program.command("get-image")
+@click.argument("manifest")
+@image_options
+@run_options
+@cluster_options
+@verbose_option
+def get_image(manifest: str, options: ImageOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
+    """Draw the one frame at a position of each series."""
+    return _run("get-image", manifest, options, settings, cluster)
+
+
+@program.command("contrast-mosaic")
+@click.argument("manifest")
+@contrast_mosaic_options
+@run_options
+@cluster_options
+@verbose_option
+def contrast_mosaic(
+    manifest: str, options: ContrastMosaicOptions, settings: RunSettings, cluster: ClusterOptions
+) -> int:
+    """Draw the same frames of each series under several contrasts, one column each.
+
+    Give --position for one row, or --start for several.
+    """
+    return _run("contrast-mosaic", manifest, options, settings, cluster)
+
+
+@program.command("build-index")
+@click.argument("manifest")
+@index_options
+@run_options
+@cluster_options
+@verbose_option
+def build_index(manifest: str, options: IndexOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
+    """Index every header element of each series as Parquet."""
+    return _run("build-index", manifest, options, settings, cluster)
+
+
+for _command in (status, retry, manifest, demo):
+    program.add_command(_command)
+
+
+def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, cluster: ClusterOptions) -> int:
+    from dsp_batch.batch.job import Job
+    from dsp_batch.batch.progress import open_progress
+    from dsp_batch.batch.run import RunOptions, run_manifest
+    from dsp_batch.cache import open_cache
+
+    source = settings.source
+    job = Job(
+        verb=verb,
+        options=options,
+        cache=open_cache(settings.directory, source.endpoint_url),
+        name=verb if settings.name is None else settings.name,
+        endpoint_url=source.endpoint_url,
+        anonymous=source.anonymous,
+        max_workers=source.max_workers,
+        timeout=settings.timeout,
+    )
+    run = RunOptions(source=manifest, root=source.root, strict=settings.strict, overwrite=settings.overwrite)
+    return finish(lambda: run_manifest(run, job, cluster, open_progress()))
+
+
+def main() -> None:
+    """Run `dsp-batch` and exit."""
+    program(prog_name=NAME)

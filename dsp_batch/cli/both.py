@@ -1,0 +1,24 @@
+"""`python -m dsp_batch`: both programs under one name."""
+
+from __future__ import annotations
+
+import click
+
+from dsp_batch.cli import batch, series
+from dsp_batch.cli.program import Program
+from dsp_batch.version import __version__
+
+
+@click.group(cls=Program)
+@click.version_option(__version__, message="dsp-batch %(version)s")
+def program() -> None:
+    """A preview and a header index for every DICOM series."""
+
+
+program.add_command(series.program, "preview")
+program.add_command(batch.program, "batch")
+
+
+def main() -> None:
+    """Run the program that the first argument names, and exit."""
+    program(prog_name="python -m dsp_batch")

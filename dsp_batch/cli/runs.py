@@ -1,0 +1,168 @@
+"""The commands of `dsp-batch` about runs: what one would cost, how one stands, what failed, and one to try."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsp_batch.cli.options import cluster_options, endpoint_option, json_option, verbose_option
+from dsp_batch.cli.outputs import check_output
+from dsp_batch.cli.program import EXIT_ERROR
+from dsp_batch.cli.tables import print_json, print_line, print_table
+from dsp_batch.errors import SinkError
+
+# ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
+
+if TYPE_CHECKING:
+    from dsp_batch.batch.cluster import ClusterOptions
+    from dsp_batch.batch.run import RunSummary
+
+_log = logging.getLogger(__name__)
+
+
+def finish(run: Callable[[], RunSummary]) -> int:
+    """Work through a run and print its account.
+
+    Returns:
+        The exit status.
+    """
+    from dsp_batch.batch.runner import Interrupted
+
+    try:
+        summary = run()
+    except Interrupted:
+        _log.warning("stopped: the same command goes on from here")
+        raise KeyboardInterrupt from None
+    print_line(str(summary))
+    return 0 if summary.succeeded else EXIT_ERROR
+
+
+@click.command()
+@click.argument("run", metavar="RUN|CACHE_DIR")
+@json_option
+@endpoint_option
+@verbose_option
+def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
+    """Print how runs stand: counts, failures by reason, throughput.
+
+    RUN is the path or URL of a run's folder, which the command that made it has printed; CACHE_DIR stands for all runs
+    in it.
+    """
+    from dsp_batch.batch.status import read_statuses
+
+    statuses = read_statuses(run, endpoint_url)
+    if as_json:
+        print_json([asdict(each) for each in statuses])
+        return
+    counted = ("done", "kept", "skipped", "failed")
+    rows = [
+        (
+            each.run,
+            "ended" if each.finished else "open",
+            each.series,
+            *(each.by_status.get(name, 0) for name in counted),
+            each.series - sum(each.by_status.values()),
+            each.series_per_second,
+            each.megabytes_per_second,
+        )
+        for each in statuses
+    ]
+    print_table(("run", "state", "series", *counted, "left", "series/s", "MB/s"), rows)
+    reasons = [(each.run, reason, count) for each in statuses for reason, count in each.by_reason.items()]
+    if reasons:
+        print_line("")
+        print_table(("run", "reason", "series"), reasons)
+
+
+@click.command()
+@click.argument("run")
+@endpoint_option
+@cluster_options
+@verbose_option
+def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
+    """Run the failed series of a run again, in the same run.
+
+    RUN is the path or URL of a run's folder. Its job.json says what is done with them; the manifest is not needed.
+    """
+    from dsp_batch.batch.progress import open_progress
+    from dsp_batch.batch.retry import retry_run
+    from dsp_batch.batch.status import find_run
+
+    cache, name = find_run(run, endpoint_url)
+    return finish(lambda: retry_run(cache, name, cluster, open_progress()))
+
+
+@click.command()
+@click.option("--collection-id", "collection_ids", multiple=True, metavar="ID", help="Collection; may be repeated.")
+@click.option("--modality", "modalities", multiple=True, metavar="CODE", help="CT, MR, SM …; may be repeated.")
+@click.option("--patient-id", "patient_ids", multiple=True, metavar="ID", help="PatientID; may be repeated.")
+@click.option(
+    "--study-instance-uid", "study_instance_uids", multiple=True, metavar="UID", help="Study; may be repeated."
+)
+@click.option(
+    "--series-instance-uid", "series_instance_uids", multiple=True, metavar="UID", help="Series; may be repeated."
+)
+@click.option(
+    "--analysis-results",
+    type=click.Choice(["include", "exclude", "only"]),
+    default="exclude",
+    show_default=True,
+    help="Segmentations, annotations and other results of analysis.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N series.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="File or storage URL to write; - prints it.")
+@endpoint_option
+@verbose_option
+def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
+    """Write a manifest of series of the Imaging Data Commons that fit all the options given.
+
+    It comes from the IDC index: pip install 'dsp-batch[idc]'. Several values of one option are alternatives.
+    """
+    if output != "-":
+        check_output(output)
+    from dsp_batch.batch.selection import list_selected
+    from dsp_batch.idc import SeriesSelection
+    from dsp_batch.storage.sink import write_once
+
+    lines = list_selected(SeriesSelection(**selection))
+    text = "".join(f"{line}\n" for line in lines)
+    if output == "-":
+        click.echo(text, nl=False)
+    else:
+        write_once(output, text.encode(), endpoint_url=endpoint_url)
+        _log.info("%d series in %s", len(lines), output)
+
+
+@click.command()
+@click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path))
+@cluster_options
+@verbose_option
+def demo(folder: Path, cluster: ClusterOptions) -> int:
+    """Draw and index a generated collection, without network: a first run to look at.
+
+    FOLDER (./demo) gets series/, the collection, and cache/, what the batch made of it. One series is a report without
+    pixels and is skipped, one is corrupt and fails; when that is what happens, the demo has succeeded.
+    """
+    from dsp_batch.batch.demo import run_demo
+    from dsp_batch.batch.progress import open_progress
+
+    try:
+        shown = run_demo(folder, cluster, open_progress())
+    except OSError as error:
+        raise SinkError(f"cannot write below {folder}: {(error.strerror or str(error)).lower()}") from error
+    rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]
+    print_table(("series", "preview"), rows)
+    print_line("")
+    for line in shown.unexpected:
+        _log.error("%s", line)
+    if not shown.unexpected:
+        print_line(
+            "as expected: the report has no pixels and is skipped, the corrupt series fails, the others are drawn"
+        )
+    print_line(str(shown.summary))
+    return EXIT_ERROR if shown.unexpected else 0

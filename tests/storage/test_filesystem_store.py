@@ -1,0 +1,94 @@
+import uuid
+from collections.abc import Iterator
+
+import fsspec
+import pytest
+from fsspec.asyn import AsyncFileSystem
+from readers import take, take_all
+
+from dsp_batch.errors import StorageError
+from dsp_batch.model import ObjectInfo
+from dsp_batch.storage import filesystem, retry
+from dsp_batch.storage.store import Store
+from dsp_batch.storage.usage import measure_usage
+
+
+@pytest.fixture
+def root() -> str:
+    memory = fsspec.filesystem("memory")
+    name = f"root-{uuid.uuid4().hex[:8]}"
+    for key in ("389a/b.dcm", "389a/in/deep", "389b/x", "40/x"):
+        memory.pipe_file(f"/{name}/{key}", b"0123456789")
+    return f"memory://{name}"
+
+
+def test_listing_and_reading_through_fsspec(root: str) -> None:
+    store = Store(root)
+    with measure_usage() as usage:
+        objects = store.list_objects("389a")
+        results = store.read("389a", {each: take([(0, 3)], [(8, 20), (50, 60)]) for each in objects})
+
+    assert objects == (ObjectInfo(name="b.dcm", size=10),)
+    assert results == {"b.dcm": [([b"012"], 10), ([b"89", b""], 10)]}
+    assert (usage.requests, usage.bytes_read) == (3, 5)
+    assert store.list_series("389") == ["389a", "389b"]
+    assert store.list_objects("none") == ()
+
+
+def test_an_unknown_size_and_a_missing_object(root: str) -> None:
+    readers = {ObjectInfo(name="b.dcm", size=None): take_all(), ObjectInfo(name="gone", size=None): take_all()}
+    results = Store(root).read("389a", readers)
+
+    assert results["b.dcm"] == b"0123456789"
+    assert isinstance(results["gone"], StorageError)
+    assert results["gone"].reason == "not-found"
+    assert f"{root}/389a/gone" in results["gone"].message
+
+
+class _Unsteady(AsyncFileSystem):
+    """An asynchronous file system whose every second answer fails."""
+
+    protocol = "unsteady"
+    cachable = False
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.calls = 0
+
+    async def _cat_file(self, path: str, start: int = 0, end: int | None = None, **_: object) -> bytes:
+        self.calls += 1
+        if self.calls % 2:
+            raise OSError("the line is noisy\nsecond line")
+        return b"0123456789"[start:end]
+
+
+@pytest.fixture
+def unsteady(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    fsspec.register_implementation("unsteady", _Unsteady, clobber=True)
+    filesystem.open_filesystem.cache_clear()
+    yield "unsteady://root"
+    filesystem.open_filesystem.cache_clear()
+
+
+def test_failures_of_an_asynchronous_file_system_are_tried_again(unsteady: str) -> None:
+    with measure_usage() as usage:
+        assert Store(unsteady).read("s", {ObjectInfo(name="x", size=10): take_all()}) == {"x": b"0123456789"}
+
+    assert usage.requests == 4
+
+
+@pytest.mark.parametrize(("scheme", "package"), [("az", "adlfs"), ("abfs", "adlfs"), ("gs", "gcsfs")])
+def test_a_missing_package_is_named(scheme: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, package, None)  # as Python itself marks what cannot be imported
+    filesystem.open_filesystem.cache_clear()
+
+    with pytest.raises(StorageError, match=rf"{scheme}:// needs .*pip install 'dsp-batch\[\w+\]' \(package {package}\)"):
+        Store(f"{scheme}://container").list_series()
+
+
+def test_an_unknown_scheme_is_an_error() -> None:
+    with pytest.raises(StorageError, match="unheardof:// is no storage"):
+        Store("unheardof://x").list_series()
