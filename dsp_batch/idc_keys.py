@@ -91,8 +91,8 @@ def load_series_uids(path: Path) -> KeyTable:
     for batch in read_batches(path, ["SeriesInstanceUID", "aws_bucket", "crdc_series_uuid", "max_idc_version"]):
         part = records[start : start + batch.num_rows]
         part[:, :32] = _pack(_UID_VALUES[_characters(batch.column(0), _UID_CHARACTERS)])
-        version = batch.column(3).to_numpy(zero_copy_only=False) if batch.num_columns == 4 else np.zeros(len(part))
-        part[:, 32:34] = _big_endian(65_535 - version.astype(np.int64), ">u2")
+        versions = _integers(batch.column(3)) if batch.num_columns == 4 else np.zeros(len(part), dtype=np.int64)
+        part[:, 32:34] = _big_endian(65_535 - versions, ">u2")
         part[:, 34] = _number_buckets(batch.column(1), names)
         part[:, 35:] = _pack(_HEX_VALUES[_characters(batch.column(2), 36)[:, _UUID_DIGITS]])
         start += batch.num_rows
@@ -149,7 +149,7 @@ def _open(path: Path) -> Any:
 
     try:
         # A column of all of IDC is one chunk of up to 20 MB: it is read piece by piece.
-        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, read_dictionary=["aws_bucket"])
     except (OSError, pa.ArrowException) as error:
         raise _explain(path, error) from error
 
@@ -187,19 +187,24 @@ def _sort(records: ByteArray) -> None:
 
 
 def _number_buckets(column: Any, names: dict[str, int]) -> IntArray:
-    """Number the buckets of a column; new names are added."""
-    encoded = column.dictionary_encode()
-    own = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
-    return np.array(own, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    """Number the buckets of a column that comes as a dictionary; new names are added."""
+    own = [names.setdefault(name, len(names)) for name in column.dictionary.to_pylist()]
+    numbers: IntArray = np.array(own, dtype=np.int64)[_integers(column.indices)]
+    return numbers
+
+
+def _integers(column: Any) -> IntArray:
+    """Values of a column of integers without nulls; pyarrow's own conversion would import pandas (40 MB)."""
+    dtype = np.dtype(str(column.type))
+    return np.frombuffer(column.buffers()[1], dtype, len(column), dtype.itemsize * column.offset)
 
 
 def _characters(column: Any, width: int) -> ByteArray:
     """Characters of a column of ASCII strings, shape (n, width), zero behind the end; longer strings become empty."""
-    import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
-
-    column = column.cast(pa.large_string())
-    offsets = np.frombuffer(column.buffers()[1], dtype=np.int64, count=len(column) + 1, offset=8 * column.offset)
-    data = np.frombuffer(column.buffers()[2] or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
+    offset_type = np.dtype(np.int64 if str(column.type) == "large_string" else np.int32)
+    _, starts, text = column.buffers()
+    offsets = np.frombuffer(starts, offset_type, len(column) + 1, offset_type.itemsize * column.offset)
+    data = np.frombuffer(text or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
     lengths = np.diff(offsets)
     if (lengths == width).all():
         return data.reshape(len(column), width)
@@ -216,4 +221,5 @@ def _pack(nibbles: ByteArray) -> ByteArray:
 
 
 def _big_endian(values: IntArray, dtype: str) -> ByteArray:
-    return values.astype(dtype).view(np.uint8).reshape(len(values), -1)
+    number_bytes: ByteArray = values.astype(dtype).view(np.uint8)
+    return number_bytes.reshape(len(values), -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +60,9 @@ class SeriesIndex:
     partial: bool = False
     """Built from some of the objects only (`--limit`)."""
 
+    bodies: Mapping[str, bytes] = field(default_factory=dict)
+    """Object name → the whole object, where it came with its header; never part of the file."""
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
@@ -108,8 +111,14 @@ class _RowAttributes(Mapping[str, Any]):
 
     def __init__(self, table: pa.Table, constants: JsonAttributes, row: int) -> None:
         self._table, self._constants, self._row = table, constants, row
+        self._known: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = self._find(name)
+        return self._known[name]
+
+    def _find(self, name: str) -> Any:
         position = self._table.schema.get_field_index(name)
         if position < 0:
             return self._constants[name]
@@ -147,6 +156,7 @@ def build_index(series: SeriesHeaders) -> SeriesIndex:
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
         },
         partial=series.partial,
+        bodies=series.bodies,
     )
     return _in_display_order(unordered)
 
@@ -285,8 +295,8 @@ def _in_display_order(index: SeriesIndex) -> SeriesIndex:
         (pa.field("PrimaryAxis", pa.string()), pa.array([order.axis[place] for place in first], pa.string())),
         *_frame_columns(index, rows),
     ]
-    for field, array in added:
-        table = table.append_column(field, array)
+    for column in added:
+        table = table.append_column(*column)
     rest = [name for name in table.column_names if name not in _LEADING]
     return SeriesIndex(
         series_uuid=index.series_uuid,
@@ -295,6 +305,7 @@ def _in_display_order(index: SeriesIndex) -> SeriesIndex:
         constants=index.constants,
         objects=index.objects,
         partial=index.partial,
+        bodies=index.bodies,
     )
 
 

@@ -120,6 +120,9 @@ class SeriesHeaders:
     partial: bool = False
     """Only some of the objects were read (`--limit`)."""
 
+    bodies: Mapping[str, bytes] = field(default_factory=dict)
+    """Object name → the whole object, where it was small enough to be read at once."""
+
 
 class FrameRef(NamedTuple):
     """One frame of a series."""

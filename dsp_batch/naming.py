@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from dsp_batch import idc
 from dsp_batch.errors import OptionsError, StorageError
+from dsp_batch.idc_keys import INSTALL_HINT
 from dsp_batch.model import SeriesRef
 from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.roots import GOOGLE_TWINS
@@ -164,7 +165,7 @@ def _find_in_index(name: SeriesName) -> SeriesRef:
     index = idc.open_index()
     if index is None:
         raise OptionsError(
-            f"SeriesInstanceUID {name.name} needs the IDC index to be found: {idc.INSTALL_HINT}, or give its UUID or URL"
+            f"SeriesInstanceUID {name.name} needs the IDC index to be found: {INSTALL_HINT}, or give its UUID or URL"
         )
     found = idc.find_series_uids(index, [name.name])[0]
     if found is None:

@@ -6,16 +6,26 @@ import logging
 from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
-from dsp_batch.dicom.headers import read_header
+from dsp_batch.dicom.headers import WHOLE_OBJECT, read_header
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex, build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.pictures import has_pixels, sop_class_of, without_pixels
+from dsp_batch.reading import ByteRange, Reader, read_bytes
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.store import Store
 
 _log = logging.getLogger(__name__)
+
+SMALL_OBJECT = 1 << 20
+"""Objects up to this size may be read whole instead of in two requests."""
+
+DRAWN_FRAMES = 36
+"""Frames that a preview draws, unless asked otherwise."""
+
+KEPT_BYTES = 32 << 20
+"""Whole objects that one series may keep in memory between its headers and its preview."""
 
 LOOK_FIRST = 50
 """Objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
@@ -24,7 +34,7 @@ ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
 
 
 def fetch_headers(
-    ref: SeriesRef, store: Store, options: IndexOptions, *, timeout: float | None = None, drawing: bool = False
+    ref: SeriesRef, store: Store, options: IndexOptions, *, timeout: float | None = None, keep: int | None = None
 ) -> SeriesHeaders:
     """List a series and read the header of each of its objects, concurrently.
 
@@ -33,7 +43,8 @@ def fetch_headers(
         store: Where its root is.
         options: How many objects, and whether large binary values are read.
         timeout: Seconds for all of it; None for no limit.
-        drawing: Pixels are wanted: a large series is given up after its first header when that has none.
+        keep: Bytes of whole small objects to keep for drawing, so that each is read in one request; None when nothing
+            is to be drawn. Otherwise a large series is given up after its first header when that has no pixels.
 
     Raises:
         StorageError: The series cannot be listed, or any of its objects cannot be read.
@@ -45,10 +56,14 @@ def fetch_headers(
     chosen = objects[: options.limit]
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
-    look_first = drawing and len(chosen) > LOOK_FIRST
+    bodies: dict[str, bytes] = {}
+    wanted = bodies if keep is not None and _are_small(chosen, keep) else None
+    look_first = keep is not None and len(chosen) > LOOK_FIRST
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
-        _sort_headers(_read_headers(ref, store, part, options, timeout), headers, rejected)
-        if drawing and headers and not any(map(has_pixels, headers)):
+        bulk = None if options.full else frozenset[int]()
+        readers = {info: _read_header(info, bulk, wanted) for info in part}
+        _sort_headers(store.read(ref.series_uuid, readers, timeout=timeout), headers, rejected)
+        if keep is not None and headers and not any(map(has_pixels, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers))
     _report_rejected(ref, rejected)
     return SeriesHeaders(
@@ -57,15 +72,30 @@ def fetch_headers(
         listed=len(objects),
         rejected=rejected,
         partial=len(chosen) < len(objects),
+        bodies=bodies,
     )
 
 
-def _read_headers(
-    ref: SeriesRef, store: Store, objects: tuple[ObjectInfo, ...], options: IndexOptions, timeout: float | None
-) -> dict[str, InstanceHeader | DspBatchError]:
-    bulk = None if options.full else frozenset[int]()
-    readers = {info: read_header(info.name, info.size, bulk=bulk) for info in objects}
-    return store.read(ref.series_uuid, readers, timeout=timeout)
+def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
+    """Whether the objects are better read whole, header and pixels in one request.
+
+    Those of up to 32 KB are read whole for their headers anyway; of those of up to 1 MB a preview draws the frames
+    that it would fetch in a second pass, when there are no more of them than tiles.
+    """
+    sizes = [info.size if info.size is not None else SMALL_OBJECT + 1 for info in objects]
+    few = len(sizes) <= DRAWN_FRAMES and all(size <= SMALL_OBJECT for size in sizes)
+    return sum(sizes) <= keep and (few or all(size <= WHOLE_OBJECT for size in sizes))
+
+
+def _read_header(
+    info: ObjectInfo, bulk: frozenset[int] | None, bodies: dict[str, bytes] | None
+) -> Reader[InstanceHeader]:
+    """Read a header; with `bodies`, from the whole object, which is kept there."""
+    if bodies is None:
+        return (yield from read_header(info.name, info.size, bulk=bulk))
+    reply = yield (ByteRange(0, info.size or 0),)
+    bodies[info.name] = reply.parts[0]
+    return read_bytes(read_header(info.name, info.size, bulk=bulk), reply.parts[0])
 
 
 def _sort_headers(
@@ -100,11 +130,13 @@ def load_index(
         store: Where its root is.
         cache: Where indices are kept; None to neither read nor write any.
         timeout: Seconds for reading headers; None for no limit.
-        drawing: As in `fetch_headers`.
+        drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
     """
     index = read_index(cache, ref.series_uuid, ref.root) if cache else None
     if index is None:
-        index = build_index(fetch_headers(ref, store, IndexOptions(), timeout=timeout, drawing=drawing))
+        index = build_index(
+            fetch_headers(ref, store, IndexOptions(), timeout=timeout, keep=KEPT_BYTES if drawing else None)
+        )
         if cache:
             write_index(index, cache)
     return index

@@ -26,7 +26,8 @@ from dsp_batch.model import (
     Window,
 )
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
-from dsp_batch.pictures import drawable_rows, read_pictures, without_pixels
+from dsp_batch.pictures import Pictures, drawable_rows, read_pictures, without_pixels
+from dsp_batch.reading import Reader, read_bytes
 from dsp_batch.storage.store import Store
 
 Picture = StoredFrame | DspBatchError
@@ -130,7 +131,9 @@ def _fetch_pictures(index: SeriesIndex, store: Store, refs: Sequence[FrameRef], 
     names, sizes = index.values("FileName"), index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in wanted}
     readers = {infos[row]: read_pictures(index, row, frames) for row, frames in wanted.items()}
-    found = store.read(index.series_uuid, readers, timeout=timeout)
+    found = _read_bodies(readers, index.bodies)
+    missing = {info: reader for info, reader in readers.items() if info.name not in found}
+    found.update(store.read(index.series_uuid, missing, timeout=timeout))
     pictures: list[Picture] = []
     for ref in refs:
         of_object = found[infos[ref.instance].name]
@@ -138,6 +141,20 @@ def _fetch_pictures(index: SeriesIndex, store: Store, refs: Sequence[FrameRef], 
         pictures.append(picture)
     _raise_if_none(index, refs, pictures)
     return pictures
+
+
+def _read_bodies(
+    readers: Mapping[ObjectInfo, Reader[Pictures]], bodies: Mapping[str, bytes]
+) -> dict[str, Pictures | DspBatchError]:
+    """Read from the objects that are in memory."""
+    found: dict[str, Pictures | DspBatchError] = {}
+    for info, reader in readers.items():
+        if info.name in bodies:
+            try:
+                found[info.name] = read_bytes(reader, bodies[info.name])
+            except DspBatchError as error:
+                found[info.name] = error
+    return found
 
 
 def _raise_if_none(index: SeriesIndex, refs: Sequence[FrameRef], pictures: Sequence[Picture]) -> None:

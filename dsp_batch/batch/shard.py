@@ -22,6 +22,9 @@ from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
+KEPT_BYTES = 1 << 20
+"""Whole objects that one series may carry from task to task: no more than its preview weighs."""
+
 SKIPPED_REASONS = frozenset({"no-pixels", "raw-data"})
 
 
@@ -78,7 +81,9 @@ def _fetch(work: SeriesWork, job: Job) -> SeriesWork:
         if index is not None:
             return replace(work, index=index)
     store = job.open_store(work.ref)
-    headers = fetch_headers(work.ref, store, options, timeout=_seconds_left(work, job), drawing=job.draws)
+    headers = fetch_headers(
+        work.ref, store, options, timeout=_seconds_left(work, job), keep=KEPT_BYTES if job.draws else None
+    )
     return replace(work, headers=headers)
 
 

@@ -71,8 +71,11 @@ class _LineHandler(logging.Handler):
         self._begin = time.monotonic()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let through what may be shown."""
-        return record.name.partition(".")[0] != _QUOTES_VALUES
+        """Let through what may be shown: ours, and what goes wrong elsewhere."""
+        package = record.name.partition(".")[0]
+        if package in (_PACKAGE, "py"):
+            return True
+        return package != _QUOTES_VALUES and record.levelno >= (logging.WARNING if is_verbose() else logging.ERROR)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""

@@ -19,18 +19,14 @@ class SeriesProgram(Program):
         if args and args[0] not in self.commands:
             verb = "get-image" if any(each.partition("=")[0] == "--position" for each in args) else "mosaic"
             words = self._words(ctx, verb, args)
-            if len(words) == 2:
+            if words[0] in self.commands:
+                raise click.UsageError(f"options come after the command: write {words[0]} first", ctx)
+            if len(words) == 2 and None not in words:
                 _log.warning("calls without a command are deprecated: write %s %s …", ctx.command_path, verb)
                 args = [verb, *args]
         return super().parse_args(ctx, args)
 
-    def _words(self, ctx: click.Context, verb: str, args: list[str]) -> list[str]:
-        """The arguments that are neither options of a verb nor values of these; none where they do not parse."""
-        try:
-            _, words, _ = self.commands[verb].make_parser(ctx).parse_args(list(args))
-        except click.UsageError:
-            return []
-        misplaced = [word for word in words[:1] if word in self.commands]
-        if misplaced:
-            raise click.UsageError(f"options come after the command: write {misplaced[0]} first", ctx)
-        return words
+    def _words(self, ctx: click.Context, verb: str, args: list[str]) -> list[str | None]:
+        """The arguments that are neither options of a verb nor values of these; None for one that is missing."""
+        parsed = self.commands[verb].make_context(verb, list(args), parent=ctx, resilient_parsing=True)
+        return [parsed.params.get("series"), parsed.params.get("output"), *parsed.args]

@@ -97,9 +97,10 @@ def build_index(
 
     Without -o, an index goes to the cache directory.
     """
-    if output is None and len(series) == 2 and is_parquet(series[1]):
-        _log.warning("build-index SERIES FILE is deprecated: write -o %s", series[1])
-        series, output = (series[0],), series[1]
+    first, *others = series
+    if output is None and len(others) == 1 and is_parquet(others[0]):
+        _log.warning("build-index SERIES FILE is deprecated: write -o %s", others[0])
+        series, output = (first,), others[0]
     return write_indices(series, choose_index_target(series, output, cache, source), options, source)
 
 

@@ -12,7 +12,6 @@ from dsp_batch.dicom.color import apply_palette, convert_to_rgb
 from dsp_batch.dicom.compressed import (
     CODEC_ERRORS,
     Decoded,
-    decode_htj2k,
     decode_jpeg,
     decode_jpeg_2000,
     decode_jpeg_ls,
@@ -41,8 +40,7 @@ TRANSFER_SYNTAXES: Mapping[str, Decoder] = {
     syntaxes.RLE: _as_words(decode_rle),
     **dict.fromkeys(syntaxes.JPEG_LOSSY | syntaxes.JPEG_LOSSLESS, decode_jpeg),
     **dict.fromkeys(syntaxes.JPEG_LS, decode_jpeg_ls),
-    **dict.fromkeys(syntaxes.JPEG_2000, decode_jpeg_2000),
-    **dict.fromkeys(syntaxes.HTJ2K, decode_htj2k),
+    **dict.fromkeys(syntaxes.JPEG_2000 | syntaxes.HTJ2K, decode_jpeg_2000),
     **dict.fromkeys(syntaxes.JPEG_XL, decode_jpeg_xl),
 }
 """Transfer syntax UID → decoder. Another codec is one more entry."""

@@ -200,16 +200,19 @@ class HeaderDecoder:
 class JsonAttributes(Mapping[str, Any]):
     """The elements of a DICOM JSON dataset by keyword, converted when asked for."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_known", "_values")
 
     def __init__(self, dataset: Mapping[str, Any]) -> None:
         self._values = dataset
+        self._known: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        tag = tag_of(name)
-        if tag is None:
-            raise KeyError(name)
-        return element_value(self._values[f"{tag:08X}"])
+        if name not in self._known:
+            tag = tag_of(name)
+            if tag is None:
+                raise KeyError(name)
+            self._known[name] = element_value(self._values[f"{tag:08X}"])
+        return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         return (name_of(int(tag, 16)) for tag in self._values)

@@ -23,6 +23,7 @@ _DENIED_CODES = frozenset(
 )
 _CAUSES = (
     ("connection refused", "connection refused"),
+    ("could not connect", "could not connect"),
     ("dns error", "host name not found"),
     ("timed out", "timed out"),
     ("timedout", "timed out"),
@@ -62,7 +63,7 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
         return StorageError(f"cannot {what}: the server's certificate is not trusted", reason="network")
     if "redirect" in text.lower():
         return translate_status(301, code, what, access)
-    return TemporaryError(_shorten(text))
+    return TemporaryError(explain_cause(text))
 
 
 def translate_status(status: int, code: str, what: str, access: str) -> StorageError | TemporaryError:
@@ -88,7 +89,8 @@ def _find_status(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _shorten(text: str) -> str:
+def explain_cause(text: str) -> str:
+    """The essence of a message about a failed connection."""
     lowered = text.lower()
     for sign, cause in _CAUSES:
         if sign in lowered:

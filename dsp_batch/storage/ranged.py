@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from dsp_batch.errors import StorageError
 from dsp_batch.storage.failures import is_beyond_end, translate_failure
 from dsp_batch.storage.usage import count_usage
 
@@ -20,8 +22,21 @@ NO_RETRY: RetryConfig = {"max_retries": 0}
 """Attempts are counted and limited in one place, `retry.py`."""
 
 
+_client_processes: set[int] = set()
+"""This process, once it has opened a client, and those that it was forked from."""
+
+
 def client_options() -> ClientConfig:
-    """Settings of every client: time limits, and plain HTTP where the URL says so."""
+    """Settings of every client: time limits, and plain HTTP where the URL says so.
+
+    Raises:
+        StorageError: This process was forked from one with open clients. Their threads are not in it, and requests
+            would wait for ever.
+    """
+    _client_processes.add(os.getpid())
+    if len(_client_processes) > 1:
+        message = "this process was forked from one that had storage open; start processes with `spawn`"
+        raise StorageError(message, reason="internal")
     return {
         "allow_http": True,
         "connect_timeout": CONNECT_TIMEOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
@@ -132,3 +133,7 @@ def _error_code(error: Exception) -> str:
     """S3's word for an error, which s3fs keeps in its cause."""
     response = getattr(error.__cause__, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_s3.cache_clear)

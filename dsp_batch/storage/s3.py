@@ -9,7 +9,7 @@ from dsp_batch.errors import StorageError
 from dsp_batch.model import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access
 from dsp_batch.storage.backend import TemporaryError
-from dsp_batch.storage.failures import translate_failure, translate_status
+from dsp_batch.storage.failures import explain_cause, translate_failure, translate_status
 from dsp_batch.storage.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.usage import count_usage
 
@@ -100,7 +100,7 @@ def open_bucket(bucket: str, access: Access) -> S3Store:
 def _list_pages(
     bucket: str, key: tuple[str, str], access: Access, what: str
 ) -> tuple[list[tuple[str, int]], list[str]]:
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415  # seldom needed
+    from botocore import exceptions  # noqa: PLC0415  # seldom needed
 
     folder, name_prefix = key
     objects: list[tuple[str, int]] = []
@@ -111,14 +111,14 @@ def _list_pages(
             count_usage(requests=1)
             objects += [(each["Key"][len(folder) :], each["Size"]) for each in page.get("Contents", ())]
             folders += [each["Prefix"][len(folder) :].rstrip("/") for each in page.get("CommonPrefixes", ())]
-    except ClientError as error:
+    except exceptions.ClientError as error:
         count_usage(requests=1)
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         raise translate_status(status, error.response["Error"]["Code"], what, access.word) from error
-    except HTTPClientError as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         count_usage(requests=1)
-        raise TemporaryError(str(error).splitlines()[0][:120]) from error
-    except BotoCoreError as error:
+        raise TemporaryError(explain_cause(str(error))) from error
+    except exceptions.BotoCoreError as error:
         raise StorageError(f"cannot {what}: {str(error).splitlines()[0]}", reason="access-denied") from error
     return [(name, size) for name, size in objects if name], [name for name in folders if name]
 

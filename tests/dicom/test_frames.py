@@ -255,9 +255,7 @@ class TestEncapsulated:
 
     def test_the_extended_table_goes_first(self) -> None:
         data = encapsulate([], FRAMES)
-        source = make_source(
-            data, 6, frame_offsets=tuple(offsets_of(FRAMES)), frame_lengths=tuple(map(len, FRAMES))
-        )
+        source = make_source(data, 6, frame_offsets=tuple(offsets_of(FRAMES)), frame_lengths=tuple(map(len, FRAMES)))
 
         found, steps = read_counted(source, [1, 4], data)
 

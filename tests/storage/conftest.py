@@ -1,6 +1,9 @@
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from servers import S3Server, WebServer, run_nginx
 
 from dsp_batch.storage import remote, store
 
@@ -13,3 +16,17 @@ def _fresh_clients() -> Iterator[None]:
     yield
     store._open_backend.cache_clear()
     remote._open_s3.cache_clear()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    name = f"private-{uuid.uuid4().hex[:8]}"
+    s3_server.create_bucket(name)
+    return name
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, tmp_path: Path) -> Iterator[WebServer]:
+    location = f"location / {{ proxy_pass {s3_server.endpoint}; proxy_set_header Host $http_host; }}"
+    with run_nginx(tmp_path / "nginx", location) as server:
+        yield server

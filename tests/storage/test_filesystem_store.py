@@ -55,7 +55,7 @@ class _Unsteady(AsyncFileSystem):
         super().__init__(**options)
         self.calls = 0
 
-    async def _cat_file(self, path: str, start: int = 0, end: int | None = None, **_: object) -> bytes:
+    async def _cat_file(self, _path: str, start: int = 0, end: int | None = None, **_: object) -> bytes:
         self.calls += 1
         if self.calls % 2:
             raise OSError("the line is noisy\nsecond line")
@@ -85,7 +85,9 @@ def test_a_missing_package_is_named(scheme: str, package: str, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, package, None)  # as Python itself marks what cannot be imported
     filesystem.open_filesystem.cache_clear()
 
-    with pytest.raises(StorageError, match=rf"{scheme}:// needs .*pip install 'dsp-batch\[\w+\]' \(package {package}\)"):
+    with pytest.raises(
+        StorageError, match=rf"{scheme}:// needs .*pip install 'dsp-batch\[\w+\]' \(package {package}\)"
+    ):
         Store(f"{scheme}://container").list_series()
 
 

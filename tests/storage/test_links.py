@@ -11,7 +11,8 @@ _APACHE = b"""<html><body><h1>Index of /data/s</h1><table>
 <tr><td><A HREF="very-long-name-of-an-object.dcm">very-long-name-of-a..&gt;</A></td><td>2.1M</td></tr>
 <tr><td><a href="/data/s/absolute.dcm">x</a> <a href="http://host/data/s/full.dcm">x</a></td></tr>
 <tr><td><a href="http://elsewhere/data/s/other.dcm">x</a><a href="mailto:a@b">x</a><a name="top">x</a></td></tr>
-<tr><td><a href="a%26b.dcm">x</a><a href="a%26b.dcm">again</a><a href="p/q.dcm">deeper</a><a href="%2e%2e">x</a></td></tr>
+<tr><td><a href="a%26b.dcm">x</a><a href="a%26b.dcm">again</a><a href="p/q.dcm">deeper</a>
+<a href="%2e%2e">x</a></td></tr>
 </table></body></html>"""
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,23 @@ def test_other_exceptions_of_a_reader_end_the_call(root: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         Store(str(root)).read("38902e14", {ObjectInfo(name="b.dcm", size=10): fail()})
+
+
+def test_the_deadline_holds_for_local_files_too(root: Path) -> None:
+    def dawdle() -> Reader[bytes]:
+        reply = yield [ByteRange(0, 1)]
+        time.sleep(0.1)
+        return reply.parts[0]
+
+    for index in range(20):
+        (root / "40" / f"{index:02}").write_bytes(b"x")
+    store = Store(str(root), max_workers=2)
+
+    results = list(store.read("40", {each: dawdle() for each in store.list_objects("40")}, timeout=0.25).values())
+
+    assert results[0] == b"x"
+    assert isinstance(results[-1], StorageError)
+    assert results[-1].reason == "timeout"
 
 
 def test_a_named_pipe_is_refused_at_once(root: Path) -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_requests_are_apart_and_inside_the_object(ranges: list[ByteRange]) -> No
     merged = merge_ranges(ranges, len(_OBJECT))
 
     assert all(0 <= each.start < each.stop <= len(_OBJECT) for each in merged)
-    assert all(after.start - before.stop > MAX_GAP for before, after in zip(merged, merged[1:], strict=False))
+    assert all(after.start - before.stop > MAX_GAP for before, after in pairwise(merged))
 
 
 def test_near_ranges_become_one_request_and_far_ones_do_not() -> None:

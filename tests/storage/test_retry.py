@@ -1,9 +1,12 @@
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
+from faulty_server import FaultyServer, run_faulty_server
 from readers import take, take_all
-from servers import FaultyServer, run_faulty_server
 
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model import ObjectInfo
@@ -96,6 +99,24 @@ def test_listings_are_tried_again_too(server: FaultyServer, kind: str, fault: st
     assert usage.requests == len(server.requests)
 
 
+@pytest.mark.parametrize("fault", ["503", "reset", "close"])
+def test_listings_by_raw_prefix_are_tried_again_too(server: FaultyServer, fault: str) -> None:
+    server.faults += [fault, fault]
+
+    with measure_usage() as usage:
+        assert _open(server, "s3").list_series("s") == []  # this server knows no folders
+
+    assert usage.requests == len(server.requests) == 3
+
+
+def test_a_listing_by_raw_prefix_where_no_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+
+    with pytest.raises(StorageError, match="could not connect after 6 attempts") as caught:
+        Store("s3://bucket", endpoint_url="http://127.0.0.1:9", anonymous=True).list_series("s")
+    assert caught.value.reason == "network"
+
+
 def test_a_listing_that_never_succeeds_is_an_error(server: FaultyServer) -> None:
     server.faults += ["503"] * 20
 
@@ -157,3 +178,26 @@ def test_pauses_grow_and_are_spread(monkeypatch: pytest.MonkeyPatch, server: Fau
 
     # At most 0.02 + 0.04 + 0.08 + 0.16 + 0.32 s of pauses.
     assert time.monotonic() - begin < 2
+
+
+def test_an_interrupt_ends_a_read_that_waits(server: FaultyServer) -> None:
+    server.faults += ["hang"]
+    program = (
+        "import sys\n"
+        "from dsp_batch.model import ObjectInfo\n"
+        "from dsp_batch.reading import ByteRange\n"
+        "from dsp_batch.storage.store import Store\n"
+        "def reader():\n"
+        "    yield [ByteRange(0, 10)]\n"
+        "store = Store('s3://bucket', endpoint_url=sys.argv[1], anonymous=True)\n"
+        "store.read('s', {ObjectInfo(name='x.dcm', size=1000): reader()})\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program, server.url], stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 20
+    while not server.requests and time.monotonic() < limit:
+        time.sleep(0.02)
+
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=5)
+
+    assert said.rstrip().endswith("KeyboardInterrupt")

@@ -1,0 +1,119 @@
+"""A server of S3's and HTTP's kind that fails on command."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+@dataclass
+class FaultyServer:
+    """A small S3 without signatures, which fails as told before it behaves."""
+
+    url: str
+    objects: dict[str, bytes]
+    """Path → content; paths begin with a slash."""
+
+    faults: list[str] = field(default_factory=list)
+    """What to do to the next requests, one each: a status (`503`), `reset`, `cut`, `hang` or `close`."""
+
+    requests: list[str] = field(default_factory=list)
+    """Paths asked for."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    released: threading.Event = field(default_factory=threading.Event)
+    """Set to let requests that hang go on."""
+
+
+@contextmanager
+def run_faulty_server(objects: dict[str, bytes]) -> Iterator[FaultyServer]:
+    """Run a `FaultyServer` in threads of this process."""
+    state = FaultyServer("", objects)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_FaultyHandler,), {"state": state}))
+    server.daemon_threads = True
+    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        state.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _FaultyHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: FaultyServer
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        path = unquote(parts.path)
+        with self.state.lock:
+            self.state.requests.append(path)
+            fault = self.state.faults.pop(0) if self.state.faults else ""
+        if fault in ("reset", "close", "hang"):
+            self._break_off(fault)
+        elif fault.isdigit():
+            self._send(int(fault), b"<Error><Code>SlowDown</Code></Error>" if fault == "503" else b"")
+        elif "list-type" in parts.query:
+            self._list(path, parse_qs(parts.query).get("prefix", [""])[0])
+        elif path not in self.state.objects:
+            self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        else:
+            self._send_object(self.state.objects[path], cut=fault == "cut")
+
+    def _break_off(self, fault: str) -> None:
+        if fault == "hang":
+            self.state.released.wait(30)
+        if fault == "reset":  # no lingering: the kernel sends RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.close_connection = True
+        self.connection.close()
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(body)
+
+    def _send_object(self, content: bytes, *, cut: bool) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        start, stop = (int(asked[1]), min(int(asked[2]) + 1, len(content))) if asked else (0, len(content))
+        if start >= len(content):
+            self._send(416, b"", Content_Range=f"bytes */{len(content)}")
+            return
+        body = content[start:stop]
+        if cut:  # promise all and send half
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+            self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            return
+        date = "Sat, 01 Jan 2022 00:00:00 GMT"
+        self._send(206, body, Content_Range=f"bytes {start}-{stop - 1}/{len(content)}", Last_Modified=date)
+
+    def _list(self, bucket: str, prefix: str) -> None:
+        entries = "".join(
+            f"<Contents><Key>{path[len(bucket) + 1 :]}</Key><Size>{len(content)}</Size>"
+            "<LastModified>2022-01-01T00:00:00.000Z</LastModified></Contents>"
+            for path, content in self.state.objects.items()
+            if path.startswith(f"{bucket}/{prefix}")
+        )
+        self._send(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode())
