@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dsp_batch.arrays import build_array
 from dsp_batch.dicom.dictionary import name_of
 from dsp_batch.dicom.values import FLOAT_VRS, INTEGER_VRS, Decoded
 from dsp_batch.dicom.walk import BINARY_VRS
@@ -50,24 +51,24 @@ def _binary_columns(name: str, metadata: dict[str, str], elements: Sequence[RawE
         for element in elements
     ]
     return [
-        (pa.field(f"{name}_Size", pa.int32(), metadata=metadata), pa.array(sizes, pa.int32())),
-        (pa.field(f"{name}_Hash", pa.string(), metadata=metadata), pa.array(hashes, pa.string())),
+        (pa.field(f"{name}_Size", pa.int32(), metadata=metadata), build_array(sizes, pa.int32())),
+        (pa.field(f"{name}_Hash", pa.string(), metadata=metadata), build_array(hashes, pa.string())),
     ]
 
 
 def _typed_column(name: str, metadata: dict[str, str], vr: str, decoded: list[Any]) -> Column:
     if vr == "SQ":
         texts = [None if value is None else json.dumps(value, separators=(",", ":")) for value in decoded]
-        return pa.field(name, pa.string(), metadata=metadata), pa.array(texts, pa.string())
+        return pa.field(name, pa.string(), metadata=metadata), build_array(texts, pa.string())
     present = [value for values in decoded if isinstance(values, list) for value in values if value is not None]
     kind = _element_type(vr, present)
     if pa.types.is_string(kind):
         decoded = [None if values is None else [None if v is None else str(v) for v in values] for values in decoded]
     if any(values is not None and len(values) > 1 for values in decoded):
-        return pa.field(name, pa.list_(kind), metadata=metadata), pa.array(decoded, pa.list_(kind))
+        return pa.field(name, pa.list_(kind), metadata=metadata), build_array(decoded, pa.list_(kind))
     empty = "" if pa.types.is_string(kind) else None
     scalars = [None if values is None else values[0] if values else empty for values in decoded]
-    return pa.field(name, kind, metadata=metadata), pa.array(scalars, kind)
+    return pa.field(name, kind, metadata=metadata), build_array(scalars, kind)
 
 
 def _element_type(vr: str, values: list[Any]) -> pa.DataType:

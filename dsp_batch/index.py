@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dsp_batch.arrays import build_array
 from dsp_batch.attributes import Attributes
 from dsp_batch.columns import Column, build_columns
 from dsp_batch.core.geometry import order_frames
@@ -232,7 +233,7 @@ def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[He
     if pa.types.is_int32(kind) and any(value is not None and abs(value) > 0x7FFFFFFF for value in values):
         kind = pa.int64()
     vr = next((element.vr for element in elements if element is not None), "")
-    return pa.field(name, kind, metadata={"tag": f"{tag:08X}", "vr": vr}), pa.array(values, kind)
+    return pa.field(name, kind, metadata={"tag": f"{tag:08X}", "vr": vr}), build_array(values, kind)
 
 
 def _frame_count(value: Any, header: InstanceHeader) -> int | None:
@@ -254,7 +255,7 @@ def _place_columns(series: SeriesHeaders) -> list[Column]:
         ("PixelDataLength", pa.int64(), [header.pixel_data_length for header in headers]),
         ("FragmentsOffset", pa.int64(), [header.fragments_offset for header in headers]),
     ]
-    return [(pa.field(name, kind), pa.array(values, kind)) for name, kind, values in columns]
+    return [(pa.field(name, kind), build_array(values, kind)) for name, kind, values in columns]
 
 
 def _table(columns: list[Column]) -> pa.Table:
@@ -287,12 +288,15 @@ def _in_display_order(index: SeriesIndex) -> SeriesIndex:
     rows, first = np.unique(instances, return_index=True)
     ranking = np.argsort(first, kind="stable")
     rows, first = rows[ranking], first[ranking]
-    position = order.primary_position[first].astype(np.float32)
-    table = index.table.take(pa.array(rows))
+    position = [None if np.isnan(each) else each for each in order.primary_position[first].tolist()]
+    table = index.table.take(build_array(rows.tolist(), pa.int64()))
     added: list[Column] = [
-        (pa.field("Index", pa.uint32()), pa.array(np.arange(len(rows), dtype=np.uint32))),
-        (pa.field("PrimaryPosition", pa.float32()), pa.array(position, from_pandas=True)),
-        (pa.field("PrimaryAxis", pa.string()), pa.array([order.axis[place] for place in first], pa.string())),
+        (pa.field("Index", pa.uint32()), build_array(range(len(rows)), pa.uint32())),
+        (
+            pa.field("PrimaryPosition", pa.float32()),
+            build_array(position, pa.float32()),
+        ),
+        (pa.field("PrimaryAxis", pa.string()), build_array([order.axis[place] for place in first], pa.string())),
         *_frame_columns(index, rows),
     ]
     for column in added:
@@ -334,7 +338,7 @@ def _frame_columns(index: SeriesIndex, rows: Any) -> list[Column]:
         lengths.append([step] * counts[row] if whole else None)
     named = [("FramePosition", pa.float32(), positions), ("FrameTime", pa.float64(), times)]
     named += [("FrameOffset", pa.int64(), offsets), ("FrameLength", pa.int64(), lengths)]
-    return [(pa.field(name, pa.list_(kind)), pa.array(lists, pa.list_(kind))) for name, kind, lists in named]
+    return [(pa.field(name, pa.list_(kind)), build_array(lists, pa.list_(kind))) for name, kind, lists in named]
 
 
 def _known(values: Any) -> list[float] | None:
@@ -374,7 +378,7 @@ def parse_index(data: bytes) -> SeriesIndex:
         SeriesError: The file is no Parquet, or no index of this format.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
         description = json.loads((table.schema.metadata or {})[METADATA_KEY])
         found = description["format"]
     except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:

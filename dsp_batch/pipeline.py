@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
-from dsp_batch.dicom.headers import WHOLE_OBJECT, read_header
+from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex, build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
@@ -56,12 +56,13 @@ def fetch_headers(
     chosen = objects[: options.limit]
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
+    hint = HeaderHint()
     bodies: dict[str, bytes] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
         bulk = None if options.full else frozenset[int]()
-        readers = {info: _read_header(info, bulk, wanted) for info in part}
+        readers = {info: _read_header(info, bulk, hint, wanted) for info in part}
         _sort_headers(store.read(ref.series_uuid, readers, timeout=timeout), headers, rejected)
         if keep is not None and headers and not any(map(has_pixels, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers))
@@ -88,11 +89,11 @@ def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
 
 
 def _read_header(
-    info: ObjectInfo, bulk: frozenset[int] | None, bodies: dict[str, bytes] | None
+    info: ObjectInfo, bulk: frozenset[int] | None, hint: HeaderHint, bodies: dict[str, bytes] | None
 ) -> Reader[InstanceHeader]:
     """Read a header; with `bodies`, from the whole object, which is kept there."""
     if bodies is None:
-        return (yield from read_header(info.name, info.size, bulk=bulk))
+        return (yield from read_header(info.name, info.size, bulk=bulk, hint=hint))
     reply = yield (ByteRange(0, info.size or 0),)
     bodies[info.name] = reply.parts[0]
     return read_bytes(read_header(info.name, info.size, bulk=bulk), reply.parts[0])

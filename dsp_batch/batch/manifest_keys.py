@@ -14,6 +14,8 @@ from dsp_batch.naming import is_series_instance_uid, normalise_uuid
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"
+_LARGEST_MERGED = 131_072
+"""Keys of a run that is still merged with the next."""
 
 
 KeyArray = npt.NDArray[np.bytes_]
@@ -62,7 +64,8 @@ def _digest(text: str) -> bytes:
 class SeenKeys:
     """A set of 16-byte keys that costs 16 bytes a key, asked and filled in batches.
 
-    Sorted runs of falling length; two of like length are merged, so that there are never more than about 20.
+    Sorted runs of falling length; two of like length are merged while they are small, which bounds both the number of
+    runs and the memory that merging takes.
     """
 
     def __init__(self) -> None:
@@ -87,10 +90,9 @@ class SeenKeys:
         return is_new
 
     def _insert(self, run: KeyArray) -> None:
-        while self._runs and len(self._runs[-1]) <= 2 * len(run):
-            merged = np.concatenate([self._runs.pop(), run])
-            merged.sort(kind="stable")
-            run = merged
+        while self._runs and len(self._runs[-1]) <= min(2 * len(run), _LARGEST_MERGED):
+            run = np.concatenate([self._runs.pop(), run])
+            run.sort()
         self._runs.append(run)
 
 

@@ -61,12 +61,15 @@ def resolve_lines(
     superseded = 0
     folders = _FolderUids(lookup)
     while batch := list(islice(entries, BATCH_LINES)):
+        bare = _place_uuids(batch, lookup)
         places = _look_up(batch, folders, lookup)
+        superseded += sum(place is not None and place.superseded for place in bare)
         superseded += sum(found.place.superseded for found in places.values())
+        following = iter(bare)
         yield [
             entry
             if isinstance(entry, SeriesRef | RejectedLine)
-            else _place_uuid(entry, surroundings.root, places)
+            else _refer(entry, next(following), surroundings.root)
             if isinstance(entry, BareUuid)
             else _resolve_line(entry, surroundings, places, lookup)
             for entry in batch
@@ -104,9 +107,8 @@ def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict
     }
     if lookup.index is None:
         return placed
-    uuids = [entry.uuid for entry in batch if isinstance(entry, BareUuid)]
     # A root that is not IDC's was chosen by the user: a mirror, or a private archive. It is not second-guessed.
-    uuids += [name.name for name in names if name.kind == "folder" and is_idc_root(name.root)]
+    uuids = [name.name for name in names if name.kind == "folder" and is_idc_root(name.root)]
     places = zip(uuids, idc.find_places(lookup.index, uuids), strict=True)
     uids = list({name.name: None for name in names if name.kind == "uid" and name.name not in placed})
     found = zip(uids, idc.find_series_uids(lookup.index, uids), strict=True)
@@ -114,11 +116,14 @@ def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict
     return placed | {uid: series for uid, series in found if series is not None}
 
 
-def _place_uuid(line: BareUuid, root: str, places: dict[str, idc.PlacedUuid]) -> SeriesRef:
-    found = places.get(line.uuid)
-    return SeriesRef(
-        root=found.place.root if found else root, series_uuid=line.uuid, columns=line.columns, line=line.number
-    )
+def _place_uuids(batch: list[Reading], lookup: Lookup) -> list[idc.Place | None]:
+    """Places of the lines that give a UUID and no bucket."""
+    uuids = [entry.uuid for entry in batch if isinstance(entry, BareUuid)]
+    return idc.find_places(lookup.index, uuids) if lookup.index else [None] * len(uuids)
+
+
+def _refer(line: BareUuid, place: idc.Place | None, root: str) -> SeriesRef:
+    return SeriesRef(root=place.root if place else root, series_uuid=line.uuid, columns=line.columns, line=line.number)
 
 
 def _resolve_line(

@@ -184,6 +184,9 @@ def name_series(
         if surroundings.root_is_certain:
             return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
         return BareUuid(number, uuid, columns)
+    if is_series_instance_uid(text):
+        name = SeriesName(root=surroundings.root, name=text, kind="uid")
+        return NamedLine(number, text, (name,), None, columns)
     names, endpoint_url = name_text(text, surroundings)
     return NamedLine(number, text, names, endpoint_url, columns)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
+import secrets
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -16,7 +20,19 @@ from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model import SeriesResult
 
+_log = logging.getLogger(__name__)
+
 ROWS_PER_PART = 20_000
+
+SECONDS_PER_PART = 5.0
+"""Between parts in the first minutes of a run; later `SHARE_PER_PART` of its time."""
+
+SHARE_PER_PART = 0.01
+"""What a killed run loses of its rows at most; a run of a week writes 800 parts."""
+
+PATIENCE = 300.0
+"""Seconds that parts are held back while the cache cannot be written."""
+
 _TYPES = {
     "n_instances": pa.int32(),
     "n_frames": pa.int32(),
@@ -37,56 +53,113 @@ SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(Se
 """The columns of a result row; the manifest's other columns follow as text."""
 
 
-def carried_name(name: str) -> str:
-    """Name of a manifest column in the results: `manifest_` before one that is taken."""
-    return f"manifest_{name}" if name in SCHEMA.names else name
+def carried_names(columns: Iterable[str]) -> dict[str, str]:
+    """Names of the manifest's columns in the results: `manifest_` before one that is taken.
+
+    SQL engines do not tell small letters from capitals: neither does this.
+
+    Args:
+        columns: Columns of the manifest.
+
+    Returns:
+        Column of the manifest → column of the results.
+    """
+    taken = {name.lower() for name in SCHEMA.names}
+    names: dict[str, str] = {}
+    for column in columns:
+        name = _plain(column)
+        while name.lower() in taken:
+            name = f"manifest_{name}"
+        taken.add(name.lower())
+        names[column] = name
+    return names
 
 
-def build_table(rows: Sequence[SeriesResult]) -> pa.Table:
-    """Result rows as a table; a carried column that a row lacks is null."""
-    arrays = [pa.array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
-    schema = SCHEMA
-    for name in dict.fromkeys(name for row in rows for name in row.columns):
-        texts = [_text(row.columns.get(name)) for row in rows]
-        arrays.append(pa.array(texts, pa.string()))
-        schema = schema.append(pa.field(carried_name(name), pa.string()))
-    return pa.Table.from_arrays(arrays, schema=schema)
+def result_schema(columns: Iterable[str]) -> pa.Schema:
+    """The columns of the results of a run whose manifest carries these columns."""
+    return pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in carried_names(columns).values())])
+
+
+def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa.Table:
+    """Result rows as a table.
+
+    Args:
+        rows: The rows.
+        columns: Columns of the manifest to carry; null in rows that lack them.
+    """
+    arrays = [_build_array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
+    arrays += [_build_array([row.columns.get(column) for row in rows], pa.string()) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=result_schema(columns))
+
+
+def _build_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array([_text(value) for value in values] if pa.types.is_string(kind) else values, kind)
 
 
 def _text(value: Any) -> str | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    return str(value)
+    return _plain(json.dumps(value) if isinstance(value, dict | list) else str(value))
+
+
+def _plain(text: str) -> str:
+    """A text that UTF-8 can hold: names of files that are no UTF-8 come as lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(slots=True, kw_only=True)
 class ResultsWriter:
-    """Gathers rows and writes them as parts of one attempt."""
+    """Gathers rows and writes them as parts of one attempt, every few seconds."""
 
     cache: Cache
     folder: str
     """Key of `runs/{RUN}/results`."""
 
     attempt: int
+    columns: tuple[str, ...] = ()
+    """Columns of the manifest that the rows carry."""
+
     rows: list[SeriesResult] = field(default_factory=list)
     parts: int = 0
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells the parts of this writer from those of another that does the same run at the same time."""
+
+    begin: float = field(default_factory=time.monotonic)
+    flushed: float = field(default_factory=time.monotonic)
+    failed: float | None = None
+    """When the cache could first not be written, if it cannot."""
 
     def add(self, rows: Iterable[SeriesResult]) -> None:
-        """Take up rows; writes a part when enough have come together."""
+        """Take up rows, and write a part when it is time or enough have come together.
+
+        Raises:
+            SinkError: The cache could not be written for long.
+        """
         self.rows.extend(rows)
-        while len(self.rows) >= ROWS_PER_PART:
-            self._write(self.rows[:ROWS_PER_PART])
-            del self.rows[:ROWS_PER_PART]
+        now = time.monotonic()
+        late = now - self.flushed >= max(SECONDS_PER_PART, SHARE_PER_PART * (now - self.begin))
+        if not late and (self.failed is not None or len(self.rows) < ROWS_PER_PART):
+            return
+        try:
+            self.flush()
+        except SinkError as error:
+            self.flushed, self.failed = now, self.failed or now
+            if now - self.failed > PATIENCE:
+                raise
+            _log.warning("result rows are held back: %s", error.message)
 
     def flush(self) -> None:
-        """Write what has come together."""
-        if self.rows:
-            self._write(self.rows)
-            self.rows = []
+        """Write what has come together.
 
-    def _write(self, rows: list[SeriesResult]) -> None:
-        write_table(self.cache, build_table(rows), f"{self.folder}/part-{self.attempt:04d}-{self.parts:06d}.parquet")
-        self.parts += 1
+        Raises:
+            SinkError: The cache cannot be written; the rows are still held.
+        """
+        while self.rows:
+            key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
+            write_table(self.cache, build_table(self.rows[:ROWS_PER_PART], self.columns), key)
+            del self.rows[:ROWS_PER_PART]
+            self.parts += 1
+        self.flushed, self.failed = time.monotonic(), None
 
 
 def write_table(cache: Cache, table: pa.Table, key: str) -> None:
@@ -105,58 +178,69 @@ def list_parts(cache: Cache, folder: str) -> list[str]:
 def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Table:
     """Read one part.
 
+    Args:
+        cache: The cache directory.
+        key: Key of the part.
+        columns: Columns to read, null where another version wrote none; None for all that are there.
+
     Raises:
         SinkError: It is gone or no Parquet.
     """
     data = cache.read(key)
     if data is None:
-        raise SinkError(f"{cache.url_of(key)} is gone: is another run compacting the same results? run again after it")
+        raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
     try:
-        return pq.read_table(pa.BufferReader(data), columns=columns)
-    except pa.ArrowInvalid as error:
-        raise SinkError(f"{cache.url_of(key)} is no readable Parquet file: delete it and run again") from error
+        table = pq.read_table(pa.BufferReader(data), columns=columns)
+        return table if columns is None else conform_table(table, pa.schema([SCHEMA.field(name) for name in columns]))
+    except pa.ArrowException as error:
+        raise SinkError(f"{cache.url_of(key)} is no readable part: delete it and run again") from error
+
+
+def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of a schema, null where it lacks one."""
+    arrays = [
+        table.column(f.name).cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def latest_rows(cache: Cache, folder: str, columns: list[str]) -> pa.Table:
-    """The row of each series that counts: that of the highest attempt.
+    """The row of each series that counts: that of the highest attempt, the one that did not fail among equals.
 
     Args:
         cache: The cache directory.
         folder: Key of `runs/{RUN}/results`.
-        columns: What to read besides `series_uuid` and `attempt`.
+        columns: What to read besides `series_uuid`, `attempt` and `status`.
 
     Returns:
-        A table of these columns and of `part` and `row`, which say where each was found.
+        A table of these columns and of `part` and `row`, which say where each was found, sorted by `series_uuid`.
     """
-    wanted = list(dict.fromkeys(["series_uuid", "attempt", *columns]))
-    tables = []
-    for number, key in enumerate(list_parts(cache, folder)):
+    keys = list_parts(cache, folder)
+    while True:
+        try:
+            return pick_latest(cache, keys, columns)
+        except SinkError:
+            before, keys = keys, list_parts(cache, folder)
+            if keys == before:  # else parts were compacted under our hands
+                raise
+
+
+def pick_latest(cache: Cache, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    """As `latest_rows`, from parts that were listed before; `part` counts in that list."""
+    wanted = list(dict.fromkeys(["series_uuid", "attempt", "status", *columns]))
+    empty = pa.schema([*(SCHEMA.field(name) for name in wanted), ("part", pa.int32()), ("row", pa.int32())])
+    tables = [empty.empty_table()]
+    for number, key in enumerate(keys):
         table = read_part(cache, key, wanted)
         table = table.append_column("part", pa.array(np.full(len(table), number, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
-    if not tables:
-        schema = pa.schema([SCHEMA.field(name) for name in wanted])
-        return schema.append(pa.field("part", pa.int32())).append(pa.field("row", pa.int32())).empty_table()
     table = pa.concat_tables(tables)
-    order = pc.sort_indices(table, [("series_uuid", "ascending"), ("attempt", "descending"), ("part", "descending")])
+    table = table.append_column("failed", pc.cast(pc.equal(table.column("status"), "failed"), pa.int8()))
+    keys_of_order = {"series_uuid": "ascending", "attempt": "descending", "failed": "ascending", "part": "descending"}
+    order = pc.sort_indices(table, list(keys_of_order.items()))
     uuids = table.column("series_uuid").combine_chunks().take(order)
     first = np.ones(len(uuids), bool)
     if len(uuids) > 1:
         first[1:] = pc.not_equal(uuids[1:], uuids[:-1]).to_numpy(zero_copy_only=False)
-    return table.take(order.filter(pa.array(first)))
-
-
-def compact(cache: Cache, folder: str, attempt: int) -> None:
-    """Leave exactly one row a series: that of the highest attempt. Parts without older rows stay as they are."""
-    keys = list_parts(cache, folder)
-    latest = latest_rows(cache, folder, [])
-    numbers = latest.column("part").to_numpy()
-    rows = latest.column("row").to_numpy()
-    for number, key in enumerate(keys):
-        keep = np.sort(rows[numbers == number])
-        table = read_part(cache, key)
-        if len(keep) == len(table):
-            continue
-        if len(keep):
-            write_table(cache, table.take(pa.array(keep)), f"{folder}/part-{attempt:04d}-c{number:05d}.parquet")
-        cache.delete(key)
+    return table.drop_columns("failed").take(order.filter(pa.array(first)))

@@ -49,12 +49,9 @@ def decode_jpeg(data: bytes, pixels: PixelFormat) -> Decoded:
         photometric = photometric if stream.is_lossless else "RGB"
     import imagecodecs  # noqa: PLC0415  # see above
 
-    attempts: list[Callable[[], Any]] = [
-        lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside)
-    ]
-    if stream.is_lossless:
-        attempts += [lambda: imagecodecs.ljpeg_decode(data), lambda: imagecodecs.jpegsof3_decode(data)]
-    return Decoded(_decode_first(attempts, pixels), photometric, stream.precision, pixels.bits_stored)
+    # Not ljpeg_decode nor jpegsof3_decode for what this one refuses: damaged data crash them.
+    samples = _run_codec(lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside), pixels)
+    return Decoded(samples, photometric, stream.precision, pixels.bits_stored)
 
 
 def _transforms_color(stream: Codestream, pixels: PixelFormat) -> bool:
@@ -69,7 +66,7 @@ def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Decoded:
 
     # Without an end of image CharLS counts zeros behind damaged data, for half a minute a frame.
     ended = data if data.rstrip(b"\0").endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
-    samples = _decode_first([lambda: imagecodecs.jpegls_decode(ended)], pixels)
+    samples = _run_codec(lambda: imagecodecs.jpegls_decode(ended), pixels)
     return Decoded(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
 
 
@@ -83,7 +80,7 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
     _check_shape(stream, pixels)
     import imagecodecs  # noqa: PLC0415  # see above
 
-    samples = _decode_first([lambda: imagecodecs.jpeg2k_decode(data, numthreads=1)], pixels)
+    samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
     photometric = "RGB" if stream.transforms_color else pixels.photometric
     return Decoded(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
 
@@ -92,7 +89,7 @@ def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
     """Decode JPEG XL; the codec gives out RGB whatever it was encoded from."""
     import imagecodecs  # noqa: PLC0415  # see above
 
-    samples = _decode_first([lambda: imagecodecs.jpegxl_decode(data, numthreads=1)], pixels)
+    samples = _run_codec(lambda: imagecodecs.jpegxl_decode(data, numthreads=1), pixels)
     photometric = "RGB" if samples.ndim == 3 else pixels.photometric
     return Decoded(samples, photometric, samples.dtype.itemsize * 8, pixels.bits_stored)
 
@@ -109,15 +106,13 @@ def _refuse_shape(found: tuple[int, ...], pixels: PixelFormat) -> None:
     raise PixelError(f"its codestream holds {' x '.join(map(str, found))}, its header says {expected}")
 
 
-def _decode_first(attempts: list[Callable[[], Any]], pixels: PixelFormat) -> StoredArray:
-    """Take the first decoder that can read the frame; its samples as (rows, columns) or (rows, columns, samples)."""
-    failures = []
-    for attempt in attempts:
-        try:
-            return _arrange(np.asarray(attempt()), pixels)
-        except CODEC_ERRORS as error:
-            failures.append(f"{error}" or type(error).__name__)
-    raise PixelError(f"its codestream cannot be decoded: {failures[0]}")
+def _run_codec(decode: Callable[[], Any], pixels: PixelFormat) -> StoredArray:
+    """Decode; the samples as (rows, columns) or (rows, columns, samples)."""
+    try:
+        samples = decode()
+    except CODEC_ERRORS as error:
+        raise PixelError(f"its codestream cannot be decoded: {error}") from error
+    return _arrange(np.asarray(samples), pixels)
 
 
 def _arrange(samples: StoredArray, pixels: PixelFormat) -> StoredArray:

@@ -67,6 +67,36 @@ Steps = Generator[Sequence[ByteRange], Reply, T]
 
 
 @dataclass(slots=True)
+class HeaderHint:
+    """What the headers of a series that were read tell of those to come: how much to ask for.
+
+    The instances of a series have nearly the same elements, so that 6 KB headers need no requests of 16 KB.
+    """
+
+    first: int = FIRST_RANGE
+    """Bytes of the first request."""
+
+    more: int = FIRST_RANGE
+    """Bytes that a request behind a large value asks for."""
+
+    _first_used: int = 0
+    _more_used: int = 0
+
+    def learn(self, first_used: int, more_used: int) -> None:
+        """Take up how many bytes of the first request, and of one behind a large value, a header used."""
+        self._first_used = max(self._first_used, first_used)
+        self._more_used = max(self._more_used, more_used)
+        self.first = min(_round_up(self._first_used), FIRST_RANGE)
+        if self._more_used:
+            self.more = min(_round_up(self._more_used), FIRST_RANGE)
+
+
+def _round_up(used: int) -> int:
+    """A few hundred bytes more than the longest header so far, in whole half kilobytes."""
+    return (used + 256 + 511) // 512 * 512
+
+
+@dataclass(slots=True)
 class _Walk:
     """One pass over an object: the part of it that is in hand, and the elements found so far."""
 
@@ -76,6 +106,11 @@ class _Walk:
     bulk: frozenset[int] | None = frozenset()
     base: int = 0
     growth: int = FIRST_RANGE
+    left_out: int | None = None
+    """Where the last value begins that was left in the object."""
+
+    first_used: int | None = None
+    """Bytes of the first request that were needed, once there was a second one."""
 
     def fetch(self, start: int, stop: int) -> Steps[None]:
         """Bring [start, stop) and some more into hand, keeping what there is from `start` on."""
@@ -87,7 +122,9 @@ class _Walk:
             self.data, self.base = kept, start
             return
         end = min(max(stop, begin + self.growth), self.size)
-        self.growth = min(self.growth * 2, MAX_GROWTH)
+        self.growth = min(max(self.growth, FIRST_RANGE) * 2, MAX_GROWTH)
+        if self.first_used is None:
+            self.first_used = FIRST_RANGE if kept or self.left_out is None else self.left_out
         reply = yield (ByteRange(begin, end),)
         self.data, self.base = kept + reply.parts[0], start
         if len(self.data) < end - start:
@@ -126,8 +163,9 @@ class _Walk:
         end = start + length
         if length == UNDEFINED:
             end = find_end(self.data, start, nested_encoding(encoding, head.vr))
-        left_out = self.bulk is not None and tag not in self.bulk and vr in BINARY_VRS and end - start > LARGE_VALUE
-        if left_out:
+        is_left_out = self.bulk is not None and tag not in self.bulk and vr in BINARY_VRS and end - start > LARGE_VALUE
+        if is_left_out:
+            self.left_out = self.base + start
             self.elements[tag] = RawElement(vr, None, end - start)
         elif end > len(self.data):
             raise NeedMore(end)
@@ -136,13 +174,16 @@ class _Walk:
         return self.base + end
 
 
-def read_header(name: str, size: int | None, *, bulk: frozenset[int] | None = frozenset()) -> Reader[InstanceHeader]:
+def read_header(
+    name: str, size: int | None, *, bulk: frozenset[int] | None = frozenset(), hint: HeaderHint | None = None
+) -> Reader[InstanceHeader]:
     """Read the header of one object by small ranges.
 
     Args:
         name: Object name, for the result.
         size: Bytes of the object as listed; None where unknown.
         bulk: Tags whose values are wanted however large they are; None for all.
+        hint: Shared by the headers of a series.
 
     Returns:
         A reader of the header, up to Pixel Data or the end of the object.
@@ -151,11 +192,16 @@ def read_header(name: str, size: int | None, *, bulk: frozenset[int] | None = fr
         HeaderError: The object is empty, no DICOM, truncated or damaged, or is no instance: it has neither
             SOP Class UID, SOP Instance UID nor Rows.
     """
-    first = WHOLE_OBJECT if size is not None and size <= WHOLE_OBJECT else FIRST_RANGE
+    hint = hint or HeaderHint()
+    first = WHOLE_OBJECT if size is not None and size <= WHOLE_OBJECT else hint.first
     reply = yield (ByteRange(0, first),)
     if not reply.parts[0]:
         raise HeaderError("the object is empty", "not-dicom")
-    header = yield from _read_header(name, _Walk(data=reply.parts[0], size=reply.size, bulk=bulk))
+    walk = _Walk(data=reply.parts[0], size=reply.size, bulk=bulk, growth=hint.more)
+    header = yield from _read_header(name, walk)
+    end = header.pixel_data_offset or header.fragments_offset or header.size
+    behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
+    hint.learn(end if walk.first_used is None else walk.first_used, behind)
     if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
         raise HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
     return header

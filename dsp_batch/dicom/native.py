@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from dsp_batch.errors import PixelError
 from dsp_batch.model import PixelFormat, StoredArray
 
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
+_RLE_HEADER = 64
 _MAX_RLE_GAIN = 64
 """Two bytes of RLE make 128 at most (PS3.5 G.3.1)."""
 
@@ -103,6 +106,7 @@ def decode_rle(data: bytes, pixels: PixelFormat) -> StoredArray:
     if len(data) * _MAX_RLE_GAIN < size:
         raise PixelError(f"its RLE frame of {len(data)} bytes cannot hold the {size} bytes of a frame")
     width = max(pixels.bits_allocated // 8, 1)
+    _check_segments(data, width * pixels.samples_per_pixel)
     planes = bytes(imagecodecs.dicomrle_decode(data, f"<u{width}"))
     if pixels.bits_allocated == 1:
         is_packed = len(planes) < count
@@ -111,4 +115,17 @@ def decode_rle(data: bytes, pixels: PixelFormat) -> StoredArray:
     if len(planes) < size:
         raise PixelError(f"its RLE frame holds {len(planes)} bytes where {size} are needed")
     words = np.frombuffer(planes, f"<u{width}", count)
-    return words.reshape(pixels.samples_per_pixel, pixels.rows, pixels.columns).transpose(1, 2, 0).squeeze()
+    if pixels.samples_per_pixel == 1:
+        return words.reshape(_shape(pixels))
+    return words.reshape(pixels.samples_per_pixel, pixels.rows, pixels.columns).transpose(1, 2, 0)
+
+
+def _check_segments(data: bytes, expected: int) -> None:
+    """Check the RLE header (PS3.5 G.5) before the codec believes it: offsets beyond the data crash it."""
+    if len(data) < _RLE_HEADER:
+        raise PixelError(f"its RLE frame of {len(data)} bytes has no header")
+    count, *offsets = struct.unpack_from("<16L", data)
+    offsets = offsets[:count]
+    is_rising = all(first < second for first, second in pairwise(offsets))
+    if count != expected or not is_rising or offsets[0] != _RLE_HEADER or offsets[-1] >= len(data):
+        raise PixelError(f"its RLE header of {count} segments is damaged: {expected} are needed, within the frame")

@@ -169,17 +169,6 @@ def test_a_time_out_of_the_reader_itself_is_not_taken_for_the_deadline(server: F
         _open(server, "s3").read("s", {_OBJECT: fail()}, timeout=30)
 
 
-def test_pauses_grow_and_are_spread(monkeypatch: pytest.MonkeyPatch, server: FaultyServer) -> None:
-    monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
-    server.faults += ["503"] * 5
-    begin = time.monotonic()
-
-    assert _read(_open(server, "s3")) == _CONTENT
-
-    # At most 0.02 + 0.04 + 0.08 + 0.16 + 0.32 s of pauses.
-    assert time.monotonic() - begin < 2
-
-
 def test_an_interrupt_ends_a_read_that_waits(server: FaultyServer) -> None:
     server.faults += ["hang"]
     program = (

@@ -1,0 +1,45 @@
+"""Arrow arrays straight from Python values.
+
+`pyarrow.array` looks whether a list might be one of pandas' own and imports pandas for that where it is installed,
+which takes longer than building the whole index of a series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Build an array.
+
+    Args:
+        values: None for null; for lists, a sequence of values of the element type, which may be None in turn.
+        kind: An integer, floating point, string or list type.
+    """
+    valid = [value is not None for value in values]
+    if pa.types.is_list(kind):
+        lengths = [len(value) if value is not None else 0 for value in values]
+        child = build_array(list(chain.from_iterable(value for value in values if value is not None)), kind.value_type)
+        buffers = [_pack_validity(valid), _offsets(lengths)]
+        return pa.Array.from_buffers(kind, len(values), buffers, children=[child])
+    if pa.types.is_string(kind):
+        texts = [value.encode("utf-8", "replace") if value is not None else b"" for value in values]
+        buffers = [_pack_validity(valid), _offsets([len(text) for text in texts]), pa.py_buffer(b"".join(texts))]
+        return pa.Array.from_buffers(kind, len(values), buffers)
+    numbers = np.array([value if value is not None else 0 for value in values], dtype=kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(values), [_pack_validity(valid), pa.py_buffer(numbers)])
+
+
+def _pack_validity(valid: list[bool]) -> pa.Buffer | None:
+    if all(valid):
+        return None
+    return pa.py_buffer(np.packbits(np.array(valid, bool), bitorder="little"))
+
+
+def _offsets(lengths: list[int]) -> pa.Buffer:
+    return pa.py_buffer(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

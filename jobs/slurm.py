@@ -1,0 +1,72 @@
+r"""Run a batch on SLURM: workers are jobs of the queue, the scheduler runs where this is started.
+
+    pip install dask-jobqueue
+    python jobs/slurm.py --jobs 20 --cores 16 --memory 64GB --queue normal --walltime 04:00:00 \
+        -- mosaic manifest.s5cmd --cache-dir s3://my-bucket/cache
+
+What follows `--` are words of `dsp-batch`. Each job holds as many worker processes as cores, each of one thread. Start
+it on a node that the jobs can reach and that outlives them (a login node with tmux, or a small job of its own); when
+it is killed, the same command goes on where it stopped. The workers run the Python that runs this, so its environment
+must lie on a file system that the nodes share. `--print` shows the job script and submits nothing; `--here` starts the
+same workers on this machine, without SLURM.
+
+Run: on Linux with dask-jobqueue 0.9.0, over the phantom collection with `--here`; the job script was printed and read.
+Not run: on a cluster with SLURM.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from dsp_batch.cli.batch import program
+
+
+def main() -> None:
+    """Start the workers, run `dsp-batch` on them, and exit with its status."""
+    arguments = parse_arguments()
+    with open_cluster(arguments) as cluster:
+        if arguments.print:
+            print(cluster.job_script())
+            return
+        cluster.scale(jobs=arguments.jobs)
+        program([*arguments.words, "--scheduler", cluster.scheduler_address], prog_name="dsp-batch")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Run dsp-batch on workers that SLURM starts.")
+    parser.add_argument("--jobs", type=int, default=1, help="jobs to submit")
+    parser.add_argument("--cores", type=int, default=8, help="cores, and worker processes, of a job")
+    parser.add_argument("--memory", default="16GB", help="memory of a job")
+    parser.add_argument("--queue", help="partition")
+    parser.add_argument("--account", help="account to charge")
+    parser.add_argument("--walltime", default="01:00:00", help="time limit of a job")
+    parser.add_argument("--interface", help="network interface that nodes reach each other by, such as ib0")
+    parser.add_argument("--print", action="store_true", help="show the job script and stop")
+    parser.add_argument("--here", action="store_true", help="start the workers on this machine, without SLURM")
+    parser.add_argument("words", nargs="*", help="after --: a command of dsp-batch with its arguments")
+    arguments = parser.parse_args()
+    if not arguments.words and not arguments.print:
+        parser.error("give a command of dsp-batch after --")
+    return arguments
+
+
+def open_cluster(arguments: argparse.Namespace) -> Any:
+    """A cluster without workers yet."""
+    from dask_jobqueue import SLURMCluster  # noqa: PLC0415  # not a dependency of dsp-batch
+    from dask_jobqueue.local import LocalCluster  # noqa: PLC0415  # likewise
+
+    settings = {
+        "cores": arguments.cores,
+        "processes": arguments.cores,  # parsing and windowing hold Python's lock: processes, not threads
+        "memory": arguments.memory,
+        "interface": arguments.interface,
+    }
+    if arguments.here:
+        return LocalCluster(**settings)
+    return SLURMCluster(**settings, queue=arguments.queue, account=arguments.account, walltime=arguments.walltime)
+
+
+if __name__ == "__main__":
+    main()
