@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsp_batch.attributes import EMPTY, Attributes
+from dsp_batch.dicom.grids import Grid
 from dsp_batch.model import FloatArray, FrameTable
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ _TIMES = (
 def list_frames(index: SeriesIndex) -> FrameTable:
     """List every frame of a series, instance by instance in row order.
 
-    Instances without pixels count as one frame: they are ordered like the others.
+    Instances without pixels count as one frame: they are ordered like the others. Each slice of a grid image counts.
     """
-    counts = np.asarray([max(count or 1, 1) for count in index.values("NumberOfFrames")], np.int64)
+    frames, slices = index.values("NumberOfFrames"), index.values("GridSlices")
+    counts = np.asarray([max(count or 1, grid or 1) for count, grid in zip(frames, slices, strict=True)], np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     rows = np.repeat(np.arange(len(counts)), counts)
     position = _vectors(index.values("ImagePositionPatient"), 3)[rows]
@@ -41,7 +43,11 @@ def list_frames(index: SeriesIndex) -> FrameTable:
     grouped = index.has("PerFrameFunctionalGroupsSequence") or index.has("SharedFunctionalGroupsSequence")
     for row in np.flatnonzero((counts > 1) | grouped):
         part = slice(starts[row], starts[row] + counts[row])
-        _place_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
+        grid = index.grid(int(row))
+        if grid is not None:
+            position[part] = _place_slices(grid)
+        else:
+            _place_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
     uids, names = index.values("SOPInstanceUID"), index.values("FileName")
     return FrameTable(
         instance=rows,
@@ -54,6 +60,13 @@ def list_frames(index: SeriesIndex) -> FrameTable:
         sop_instance_uid=tuple(uids[row] or "" for row in rows),
         name=tuple(names[row] for row in rows),
     )
+
+
+def _place_slices(grid: Grid) -> FloatArray:
+    """Positions of the slices of a grid image; NaN where it does not tell them."""
+    if not grid.origin or not grid.step:
+        return np.full((grid.slices, 3), np.nan)
+    return np.asarray(grid.origin) + np.outer(np.arange(grid.slices), grid.step)
 
 
 def _place_frames(attributes: Attributes, position: FloatArray, orientation: FloatArray, times: FloatArray) -> None:

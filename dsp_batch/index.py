@@ -18,6 +18,7 @@ from dsp_batch.attributes import Attributes
 from dsp_batch.columns import Column, build_columns
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.dictionary import is_private
+from dsp_batch.dicom.grids import Grid, describe_grid
 from dsp_batch.dicom.values import (
     DicomJson,
     HeaderDecoder,
@@ -32,7 +33,7 @@ FORMAT = 1
 """Version of the file's layout; an index of another one is built anew."""
 
 METADATA_KEY = b"dsp_batch"
-_ROWS, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00020010
+_ROWS, _IMAGE_TYPE, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00080008, 0x00020010
 _FIXED = {
     0x00200013: ("InstanceNumber", pa.int32()),
     0x00080018: ("SOPInstanceUID", pa.string()),
@@ -91,6 +92,13 @@ class SeriesIndex:
         constant = self._constants.get(name)
         value = None if not constant else constant[0] if len(constant) == 1 else constant
         return [value] * len(self)
+
+    def grid(self, row: int) -> Grid | None:
+        """How the slices of a grid image lie; None for any other instance."""
+        known = {field: self.values(name)[row] for name, field, _ in GRID_COLUMNS}
+        if not known["slices"]:
+            return None
+        return Grid(**{field: tuple(value) if isinstance(value, list) else value for field, value in known.items()})
 
     def attributes(self, row: int) -> Attributes:
         """The header of one instance."""
@@ -255,7 +263,30 @@ def _place_columns(series: SeriesHeaders) -> list[Column]:
         ("PixelDataLength", pa.int64(), [header.pixel_data_length for header in headers]),
         ("FragmentsOffset", pa.int64(), [header.fragments_offset for header in headers]),
     ]
+    grids = [_find_grid(header) for header in headers]
+    if any(grids):
+        columns += [
+            (name, kind, [getattr(grid, attribute) if grid else None for grid in grids])
+            for name, attribute, kind in GRID_COLUMNS
+        ]
     return [(pa.field(name, kind), build_array(values, kind)) for name, kind, values in columns]
+
+
+GRID_COLUMNS = (
+    ("GridSlices", "slices", pa.int32()),
+    ("GridRows", "rows", pa.int32()),
+    ("GridColumns", "columns", pa.int32()),
+    ("GridOrigin", "origin", pa.list_(pa.float64())),
+    ("GridStep", "step", pa.list_(pa.float64())),
+)
+"""What is known of grid images: column, field of `Grid`, type."""
+
+
+def _find_grid(header: InstanceHeader) -> Grid | None:
+    kinds = header.elements.get(_IMAGE_TYPE)
+    if kinds is None or not kinds.value or not (b"MOSAIC" in kinds.value or b"VFRAME" in kinds.value):
+        return None
+    return describe_grid(HeaderDecoder(header).attributes())
 
 
 def _table(columns: list[Column]) -> pa.Table:

@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlsplit
 
 from dsp_batch import idc
 from dsp_batch.errors import OptionsError, StorageError
-from dsp_batch.idc_keys import INSTALL_HINT
 from dsp_batch.model import SeriesRef
 from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.roots import GOOGLE_TWINS
@@ -165,7 +164,8 @@ def _find_in_index(name: SeriesName) -> SeriesRef:
     index = idc.open_index()
     if index is None:
         raise OptionsError(
-            f"SeriesInstanceUID {name.name} needs the IDC index to be found: {INSTALL_HINT}, or give its UUID or URL"
+            f"SeriesInstanceUID {name.name} is not below {name.root}, and the IDC index is not installed: "
+            f"{idc.INSTALL_HINT}, or give its UUID or URL"
         )
     found = idc.find_series_uids(index, [name.name])[0]
     if found is None:
@@ -226,7 +226,7 @@ def _parse_place(text: str, endpoint_url: str | None) -> SeriesName:
 def _name_folder(folder: str, root: str, text: str) -> SeriesName:
     if prefix := _parse_prefix(folder):
         return SeriesName(root=root, name=prefix, kind="prefix", own_root=True)
-    if "*" in folder:
+    if "*" in folder or "*" in root:
         raise OptionsError(f"{_shown(text)} names no series: a wildcard stands at the end of hex digits only")
     if is_idc_root(root):
         uuid = normalise_uuid(folder)
@@ -255,10 +255,10 @@ def _split_url(text: str) -> tuple[str, list[str]]:
     scheme, rest = match[1].lower(), match[2]
     parts = rest.split("/")
     if scheme in ("http", "https"):
-        if "?" in rest or "#" in rest:
-            raise OptionsError(f"{_shown(text)} has a query: give the URL of the folder alone")
         if "@" in parts[0]:
             raise OptionsError(f"the URL of {_shown(parts[0].rpartition('@')[2])} carries credentials: leave them out")
+        if "?" in rest or "#" in rest:
+            raise OptionsError(f"{_shown(text)} has a query: give the URL of the folder alone")
         _refuse_parts(unquote(rest).split("/"), text)
     _refuse_parts(parts, text)
     return scheme, parts

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.codecs import decode_frame
 from dsp_batch.dicom.dictionary import tag_of
 from dsp_batch.dicom.frames import PixelSource, read_frames
 from dsp_batch.dicom.grayscale import describe_transform
+from dsp_batch.dicom.grids import Grid, crop_slice
 from dsp_batch.dicom.headers import DEFLATED, read_header
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.dicom.palette import describe_palette
@@ -79,8 +81,19 @@ def read_pictures(index: SeriesIndex, row: int, frames: Sequence[int]) -> Reader
     palette = None
     if pixels.photometric == "PALETTE COLOR":
         palette = yield from _read_palette(attributes, index.values("FileName")[row], index.values("ObjectSize")[row])
-    found = yield from read_frames(_describe_source(index, row, pixels), frames)
+    source = _describe_source(index, row, pixels)
+    grid = index.grid(row)
+    if grid is not None:
+        found = yield from read_frames(source, [0])
+        whole = _decode(found[0], pixels, palette, attributes, 0)
+        return {frame: _cut(whole, grid, frame) for frame in frames}
+    found = yield from read_frames(source, frames)
     return {frame: _decode(found[frame], pixels, palette, attributes, frame) for frame in frames}
+
+
+def _cut(whole: StoredFrame | DspBatchError, grid: Grid, number: int) -> StoredFrame | DspBatchError:
+    """One slice of a grid image."""
+    return replace(whole, values=crop_slice(whole.values, grid, number)) if isinstance(whole, StoredFrame) else whole
 
 
 def _decode(

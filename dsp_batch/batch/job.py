@@ -46,6 +46,9 @@ class Job:
     timeout: float = 600.0
     """Seconds that one series may take."""
 
+    rebuild: bool = False
+    """Build indices again that are in the cache; previews are always drawn."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.options, _OPTIONS[self.verb]):
             raise OptionsError(f"{self.verb} does not take {type(self.options).__name__}")
@@ -55,7 +58,9 @@ class Job:
     @property
     def product(self) -> dict[str, Any]:
         """What decides how the previews of this job look."""
-        return {"verb": self.verb, "options": asdict(self.options)}
+        # As it comes back from JSON: lists, no tuples.
+        product: dict[str, Any] = json.loads(json.dumps({"verb": self.verb, "options": asdict(self.options)}))
+        return product
 
     @property
     def digest(self) -> str:

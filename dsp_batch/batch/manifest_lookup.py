@@ -11,7 +11,6 @@ from itertools import islice
 from dsp_batch import idc
 from dsp_batch.batch.manifest_text import BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
-from dsp_batch.idc_keys import INSTALL_HINT
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
 
@@ -153,5 +152,5 @@ def _find_place(
             raise ManifestError(f"{len(matches)} series below {name.root} begin with {name.name}: write more digits")
         return name.root, first_match(name, matches)
     if lookup.index is None:
-        raise ManifestError(f"SeriesInstanceUID {name.name} can only be found in the IDC index: {INSTALL_HINT}")
+        raise ManifestError(f"SeriesInstanceUID {name.name} can only be found in the IDC index: {idc.INSTALL_HINT}")
     raise ManifestError(f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index")

@@ -76,7 +76,7 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
 
 def _fetch(work: SeriesWork, job: Job) -> SeriesWork:
     options = job.options if isinstance(job.options, IndexOptions) else IndexOptions()
-    if options == IndexOptions():
+    if options == IndexOptions() and not job.rebuild:
         index = read_index(job.cache, work.ref.series_uuid, work.ref.root)
         if index is not None:
             return replace(work, index=index)
@@ -162,8 +162,10 @@ def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
 
 def _seconds_left(work: SeriesWork, job: Job) -> float:
     """What is left of the series' time, waiting for its neighbours not counted."""
-    spent = work.result.seconds_headers + work.result.seconds_index + work.result.seconds_render
-    return job.timeout - spent
+    left = job.timeout - work.result.seconds_headers - work.result.seconds_index - work.result.seconds_render
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _worker_address() -> str | None:

@@ -1,25 +1,52 @@
-"""What is already there when a run begins: finished rows of this run, previews of others."""
+"""What is already there when a run begins: earlier attempts of it, previews and rows of other runs.
+
+Nothing here goes by clocks: a cache may be copied, and storage and client need not agree on the time. Previews of one
+name have a generation, a number in their `product.json` that `--overwrite` raises; each run notes the generation that
+it works on and the first attempt that did so. Rows of earlier attempts, and of other generations, count no more.
+"""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.job import Job
-from dsp_batch.batch.results import SCHEMA, latest_rows
+from dsp_batch.batch.manifest_keys import KeyArray, name_keys
+from dsp_batch.batch.results import SCHEMA, latest_rows, list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import OptionsError, SinkError
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model import IntArray, SeriesRef, SeriesResult
 from dsp_batch.version import __version__
 
-_log = logging.getLogger(__name__)
 FINISHED = ("done", "kept", "skipped")
+_BATCH = 8_192
+
+
+class Attempt(NamedTuple):
+    """One start of a run."""
+
+    number: int
+    """From 1."""
+
+    since: int
+    """First attempt whose rows count."""
+
+    generation: int
+    """Of the previews that it makes."""
+
+    resumes: bool
+    """The run was begun before."""
+
+    overwrites: bool
+    """It makes everything anew."""
 
 
 def results_folder(run: str) -> str:
@@ -34,7 +61,9 @@ def product_key(name: str) -> str:
 
 def write_json(cache: Cache, key: str, value: Any) -> None:
     """Write a JSON document whole."""
-    cache.write(key, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    # Lone surrogates, of paths that are no UTF-8, come out as JSON's own escapes.
+    cache.write(key, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def read_json(cache: Cache, key: str) -> Any:
@@ -52,121 +81,184 @@ def read_json(cache: Cache, key: str) -> Any:
         raise SinkError(f"{cache.url_of(key)} is no JSON: delete it and run again") from error
 
 
-def claim_product(job: Job, *, overwrite: bool) -> None:
-    """Make sure that the previews under the job's name are of the job's kind.
+def list_runs(cache: Cache) -> list[str]:
+    """Names of the runs in a cache directory, sorted."""
+    return sorted({entry.key.partition("/")[0] for entry in cache.list("runs") if entry.key.endswith("/job.json")})
+
+
+def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
+    """Number a start of a run, after making sure that the previews under its name are of its kind.
+
+    Args:
+        job: The job.
+        run: Name of the run.
+        overwrite: Everything is to be made anew. An attempt at that which did not end is gone on with.
 
     Raises:
         OptionsError: The name is taken by previews made with other options.
     """
-    key = product_key(job.name)
-    wanted = json.loads(json.dumps(job.product))
-    found = read_json(job.cache, key)
-    if found == wanted and not overwrite:
-        return
-    if found is not None and not overwrite:
+    asked = read_json(job.cache, f"runs/{run}/job.json") or {}
+    ended = (read_json(job.cache, f"runs/{run}/summary.json") or {}).get("attempt", 0)
+    number = 1 + max(asked.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
+    found = _read_product(job, overwrite=overwrite) if job.draws else asked
+    generation = found.get("generation", 1)
+    same = asked.get("generation", 1) == generation
+    goes_on = same and asked.get("overwrites", False) and ended < asked.get("attempt", 0)
+    if overwrite and not goes_on:
+        generation, same = generation + 1, False
+    wanted = {**job.product, "generation": generation}
+    if job.draws and found != wanted:
+        write_json(job.cache, product_key(job.name), wanted)
+    return Attempt(
+        number=number,
+        since=asked.get("since", 1) if same else number,
+        generation=generation,
+        resumes=bool(asked),
+        overwrites=overwrite or goes_on,
+    )
+
+
+def _attempts_of_parts(cache: Cache, run: str) -> list[int]:
+    numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, results_folder(run)))
+    return [0, *(int(number) for number in numbers if number.isdecimal())]
+
+
+def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
+    """What the previews under the job's name were made with; empty where there are none."""
+    found: dict[str, Any] = read_json(job.cache, product_key(job.name)) or {}
+    made = {name: value for name, value in found.items() if name != "generation"}
+    if made and made != job.product and not overwrite:
         raise OptionsError(
             f"the previews {job.name!r} in {job.cache.url} were made with other options: "
             "choose another --name, or --overwrite to make them anew"
         )
-    write_json(job.cache, key, wanted)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunState:
-    """What a run finds when it begins."""
+    """What a run finds when it begins, in some ten bytes a series."""
 
-    attempt: int
-    """Number of this attempt, from 1."""
+    attempt: Attempt
+    finished: KeyArray
+    """Series of this run that need no more work, sorted."""
 
-    finished: frozenset[str]
-    """Series of this run that need no more work."""
+    previews: KeyArray
+    """Series that have a preview under the job's name, sorted."""
 
-    previews: frozenset[str]
-    """Series that have a preview of the same product."""
+    known: KeyArray
+    """Series that other runs have rows of, of the same generation of previews; sorted."""
 
-    known: dict[str, dict[str, Any]]
-    """Result rows of other runs that made these previews, by series."""
+    rows: pa.Table
+    """What those rows tell, in the order of `known`."""
 
-    resumed: bool
-    """The run was begun before."""
+    def sort_out(self, refs: Sequence[SeriesRef], job: Job) -> tuple[list[SeriesRef], list[SeriesResult]]:
+        """Tell series that must be worked on from those whose preview is there.
 
-    def keep(self, ref: SeriesRef, job: Job) -> SeriesResult | None:
-        """The row of a series whose preview is there already; None where it must be made.
+        A preview that no run has a row of was made by a run that was killed before it wrote the row, or the rows have
+        been deleted. It is kept without details, unless this run itself was killed, or previews were overwritten:
+        then it is made again.
 
-        A preview without a row of any run was made by a run that was killed before its row was written: when that
-        is this run, the series is drawn again so that its row is whole.
+        Returns:
+            Series to work on, and rows of series that are kept; finished ones are among neither.
         """
-        if ref.series_uuid not in self.previews:
-            return None
-        row = self.known.get(ref.series_uuid, {})
-        if not row and self.resumed:
-            return None
-        kept = {name: value for name, value in row.items() if name in _KEPT_FIELDS}
+        names = name_keys([ref.series_uuid for ref in refs]).keys
+        finished, there = _find(self.finished, names)[0], _find(self.previews, names)[0]
+        known, places = _find(self.known, names)
+        trusts = self.attempt.generation == 1 and not self.attempt.resumes
+        kept = ~finished & there & (known | trusts)
+        details = iter(self.rows.take(pa.array(places[kept & known])).to_pylist())
+        rows = [self._keep(refs[at], next(details) if known[at] else {}, job) for at in np.flatnonzero(kept).tolist()]
+        return [refs[at] for at in np.flatnonzero(~finished & ~kept).tolist()], rows
+
+    def _keep(self, ref: SeriesRef, known: dict[str, Any], job: Job) -> SeriesResult:
         return SeriesResult(
-            **{**kept, "series_uuid": ref.series_uuid, "root": ref.root, "columns": ref.columns},
+            **{"program": __version__, **known, "series_uuid": ref.series_uuid, "root": ref.root},
             status="kept",
             preview=preview_key(job.name, ref.series_uuid),
-            attempt=self.attempt,
-            program=row.get("program") or __version__,
+            attempt=self.attempt.number,
+            columns=ref.columns,
         )
 
 
-_OWN_FIELDS = {"status", "reason", "preview", "bytes_read", "requests", "worker", "attempt", "program", "columns"}
-_KEPT_FIELDS = (
-    {f.name for f in fields(SeriesResult)}
-    - _OWN_FIELDS
-    - {
-        "seconds_headers",
-        "seconds_index",
-        "seconds_render",
-    }
-)
+_KEPT_FIELDS = [
+    f.name
+    for f in fields(SeriesResult)
+    if f.name not in ("status", "reason", "preview", "bytes_read", "requests", "worker", "attempt", "columns")
+    and not f.name.startswith("seconds_")
+]
+_FEW_VALUES = ("root", "modality", "sop_class", "transfer_syntax", "program")
 
 
-def find_state(job: Job, run: str, *, overwrite: bool) -> RunState:
-    """Look up what is there already, by listing and by reading the rows of runs of the same product."""
-    own = latest_rows(job.cache, results_folder(run), ["status"])
-    attempts = own.column("attempt")
-    attempt = 1 + (pc.max(attempts).as_py() or 0)
-    if overwrite:
-        return RunState(attempt=attempt, finished=frozenset(), previews=frozenset(), known={}, resumed=False)
-    done = own.filter(pc.is_in(own.column("status"), pa.array(FINISHED)))
-    previews = frozenset(_list_previews(job)) if job.draws else frozenset()
+def find_state(job: Job, run: str, attempt: Attempt) -> RunState:
+    """Look up what is there already: by listing, and from the rows of this run and of others of the same product.
+
+    Rows alone finish nothing: what they tell of must still be there.
+    """
+    there = _sort_keys(_list_products(job))
+    own = latest_rows(job.cache, results_folder(run), [])
+    own = own.filter(pc.greater_equal(own.column("attempt"), attempt.since))
+    made = _keys_of(own.filter(pc.is_in(own.column("status"), pa.array(["done", "kept"]))))
+    skipped = _keys_of(own.filter(pc.equal(own.column("status"), "skipped")))
+    previews = there if job.draws else there[:0]
+    rows = _read_known(job, run, attempt) if len(previews) else SCHEMA.empty_table().select(_KEPT_FIELDS)
+    known = _keys_of(rows)
+    order = np.argsort(known, kind="stable")
     return RunState(
         attempt=attempt,
-        finished=frozenset(done.column("series_uuid").to_pylist()),
+        finished=np.sort(np.concatenate([made[_find(there, made)[0]], skipped])),
         previews=previews,
-        known=_known_rows(job, run) if previews else {},
-        resumed=len(own) > 0 or job.cache.read(f"runs/{run}/job.json") is not None,
+        known=known[order],
+        rows=rows.take(pa.array(order)),
     )
 
 
-def _list_previews(job: Job) -> Iterator[str]:
-    """Series whose preview is not older than its product's description: older ones are of another product."""
-    folder = f"previews/{job.name}"
-    entries = list(job.cache.list(folder))
-    product = next((entry.modified for entry in entries if entry.key == "product.json"), None)
-    for entry in entries:
-        name = entry.key.rpartition("/")[2]
-        older = product is not None and entry.modified is not None and entry.modified < product
-        if name.endswith(".webp") and not older:
-            yield name.removesuffix(".webp")
+def _list_products(job: Job) -> Iterable[str]:
+    """Series that have a preview of the job's name, or an index where it makes indices alone."""
+    folder, suffix = (f"previews/{job.name}", ".webp") if job.draws else ("indices", "_index.parquet")
+    names = (entry.key.rpartition("/")[2] for entry in job.cache.list(folder))
+    return (name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
 
-def _known_rows(job: Job, run: str) -> dict[str, dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
+def _read_known(job: Job, run: str, attempt: Attempt) -> pa.Table:
+    """What other runs tell of the previews of this name and generation."""
+    tables = [SCHEMA.empty_table().select(_KEPT_FIELDS)]
     for other in list_runs(job.cache):
-        description = read_json(job.cache, f"runs/{other}/job.json")
-        same = description and (description["verb"], description["name"]) == (job.verb, job.name)
-        if other == run or not same or description["options"] != json.loads(json.dumps(job.product))["options"]:
+        asked = read_json(job.cache, f"runs/{other}/job.json")
+        product = {"verb": asked.get("verb"), "options": asked.get("options")}
+        same = product == job.product and asked.get("name") == job.name
+        if other == run or not same or asked.get("generation", 1) != attempt.generation:
             continue
-        table = latest_rows(job.cache, results_folder(other), SCHEMA.names)
-        table = table.filter(pc.is_in(table.column("status"), pa.array(["done", "kept"])))
-        for batch in table.select(SCHEMA.names).to_batches(max_chunksize=4096):
-            rows.update((row["series_uuid"], row) for row in batch.to_pylist())
-    return rows
+        table = latest_rows(job.cache, results_folder(other), _KEPT_FIELDS)
+        counts = pc.and_(
+            pc.is_in(table.column("status"), pa.array(["done", "kept"])),
+            pc.greater_equal(table.column("attempt"), asked.get("since", 1)),
+        )
+        tables.append(table.filter(counts).select(_KEPT_FIELDS))
+    table = pa.concat_tables(tables)
+    for name in _FEW_VALUES:
+        encoded = table.column(name).dictionary_encode()
+        table = table.set_column(table.column_names.index(name), name, encoded)
+    return table.unify_dictionaries()
 
 
-def list_runs(cache: Cache) -> list[str]:
-    """Names of the runs in a cache directory, sorted."""
-    return sorted({entry.key.partition("/")[0] for entry in cache.list("runs") if entry.key.endswith("/job.json")})
+def _sort_keys(names: Iterable[str]) -> KeyArray:
+    iterator = iter(names)
+    parts = []
+    while batch := list(islice(iterator, _BATCH)):
+        parts.append(name_keys(batch).keys)
+    return np.sort(np.concatenate(parts)) if parts else np.empty(0, "S16")
+
+
+def _keys_of(rows: pa.Table) -> KeyArray:
+    parts = [name_keys(batch.column("series_uuid").to_pylist()).keys for batch in rows.to_batches(_BATCH)]
+    return np.concatenate(parts) if parts else np.empty(0, "S16")
+
+
+def _find(keys: KeyArray, wanted: KeyArray) -> tuple[npt.NDArray[np.bool_], IntArray]:
+    """Which keys are there, and where (0 where they are not)."""
+    if not len(keys):
+        return np.zeros(len(wanted), np.bool_), np.zeros(len(wanted), np.int64)
+    places = np.searchsorted(keys, wanted)
+    places[places == len(keys)] = 0
+    return keys[places] == wanted, places

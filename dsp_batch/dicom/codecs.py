@@ -75,6 +75,10 @@ def decode_frame(data: bytes, pixels: PixelFormat, palette: PaletteTable | None 
         decoded = decoder(data, pixels)
     except CODEC_ERRORS as error:
         raise PixelError(f"its frame of transfer syntax {uid} is damaged: {error}") from error
+    except MemoryError as error:
+        raise PixelError(
+            f"there is no memory to decode its frame of {pixels.rows} x {pixels.columns}", "too-large"
+        ) from error
     if pixels.value_type == "float":
         return decoded.samples
     if pixels.samples_per_pixel > 1:

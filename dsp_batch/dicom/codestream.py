@@ -13,6 +13,9 @@ _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 
 _LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, 0xF7})
 _RGB_IDS = (b"RGB", b"rgb")
+_JPEG_XL_LENGTH_BITS = (9, 13, 18, 30)
+_JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+"""Columns to rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +124,48 @@ def _has_component_transform(data: bytes, start: int) -> bool:
             return data[at + 8] == 1
         at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
     return False
+
+
+def parse_jpeg_xl(data: bytes) -> tuple[int, int]:
+    """Parse the size of a JPEG XL codestream, bare or in a container: rows, columns.
+
+    Raises:
+        PixelError: It does not begin as a codestream does.
+
+    References:
+        ISO/IEC 18181-1 D.2 (size header), 18181-2 (container boxes).
+    """
+    start = _find_jpeg_xl(data)
+    if data[start : start + 2] != b"\xff\x0a":
+        raise PixelError("its JPEG XL codestream has no header: it is damaged, or another codec")
+    bits = int.from_bytes(data[start + 2 : start + 16], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value: int = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    def take_length(*, is_small: bool) -> int:
+        return (take(5) + 1) * 8 if is_small else take(_JPEG_XL_LENGTH_BITS[take(2)]) + 1
+
+    is_small = bool(take(1))
+    rows = take_length(is_small=is_small)
+    ratio = take(3)
+    if not ratio:
+        return rows, take_length(is_small=is_small)
+    numerator, denominator = _JPEG_XL_RATIOS[ratio - 1]
+    return rows, rows * numerator // denominator
+
+
+def _find_jpeg_xl(data: bytes) -> int:
+    """First byte of the codestream: 0, or within the container's first jxlc or jxlp box."""
+    at = 0 if data[4:8] == b"JXL " else len(data)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, at)
+        if kind in (b"jxlc", b"jxlp"):
+            return at + 8 + 4 * (kind == b"jxlp") + 8 * (length == 1)
+        if length < 8:
+            break
+        at += length
+    return 0

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsp_batch.dicom.codestream import Codestream, parse_jpeg, parse_jpeg_2000
+from dsp_batch.dicom.codestream import Codestream, parse_jpeg, parse_jpeg_2000, parse_jpeg_xl
 from dsp_batch.errors import PixelError
 from dsp_batch.model import PixelFormat, StoredArray
 
@@ -87,6 +87,9 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
 
 def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
     """Decode JPEG XL; the codec gives out RGB whatever it was encoded from."""
+    shape = parse_jpeg_xl(data)
+    if shape != (pixels.rows, pixels.columns):
+        _refuse_shape(shape, pixels)
     import imagecodecs  # noqa: PLC0415  # see above
 
     samples = _run_codec(lambda: imagecodecs.jpegxl_decode(data, numthreads=1), pixels)

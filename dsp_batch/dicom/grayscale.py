@@ -141,9 +141,11 @@ def _sign_word(value: float, *, signed: bool) -> float:
 def _is_inverted(attributes: Attributes) -> bool:
     """Whether low values are white.
 
-    Presentation LUT Shape INVERSE is how MONOCHROME1 images restate their polarity (PS3.3 C.8.11.1.1.2), so both
-    together invert once. IDENTITY with MONOCHROME1 contradicts itself; the polarity of the pixels stands.
+    Presentation LUT Shape says it where it is given, the photometric interpretation elsewhere: INVERSE is how
+    MONOCHROME1 images restate their polarity (PS3.3 C.8.11.1.1.2), so both together invert once. IDENTITY with
+    MONOCHROME1 contradicts itself; the shape is the later step, and counts, as in DCMTK, dcm4che and highdicom.
     """
-    photometric = (attributes.text("PhotometricInterpretation") or "").strip().upper()
     shape = (attributes.text("PresentationLUTShape") or "").strip().upper()
-    return photometric == "MONOCHROME1" or shape == "INVERSE"
+    if shape in ("IDENTITY", "INVERSE"):
+        return shape == "INVERSE"
+    return (attributes.text("PhotometricInterpretation") or "").strip().upper() == "MONOCHROME1"

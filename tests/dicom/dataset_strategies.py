@@ -31,7 +31,7 @@ def _words(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(max_size=40).map(lambda data: data[: len(data) - len(data) % max(size, 2)])
 
 
-_name = st.lists(_text(10, string.ascii_letters), min_size=1, max_size=3).map("^".join)
+_name = st.lists(st.text(string.ascii_letters, min_size=1, max_size=10), min_size=1, max_size=3).map("^".join)
 _finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 _decimal = st.floats(-1e9, 1e9).map(lambda number: float(f"{number:.8g}"))
 

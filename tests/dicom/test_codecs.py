@@ -19,7 +19,7 @@ from pydicom.pixels import get_decoder, get_encoder
 from pydicom.pixels.processing import apply_color_lut, convert_color_space
 
 from dsp_batch.dicom.codecs import decode_frame
-from dsp_batch.dicom.codestream import parse_jpeg
+from dsp_batch.dicom.codestream import parse_jpeg, parse_jpeg_xl
 from dsp_batch.errors import PixelError
 from dsp_batch.model import PaletteTable, StoredArray
 
@@ -424,6 +424,15 @@ class TestBadInput:
             decode_frame(data, make_pixels(values.shape, transfer_syntax_uid=JPEG_LS))
 
         assert time.perf_counter() - started < 2
+
+    @pytest.mark.parametrize("shape", [(1, 1), (24, 20), (8, 256), (120, 100), (9000, 3), (100, 150)])
+    @pytest.mark.parametrize("in_container", [True, False])
+    def test_the_size_of_jpeg_xl_is_known_before_it_is_decoded(
+        self, shape: tuple[int, int], *, in_container: bool
+    ) -> None:
+        data = bytes(imagecodecs.jpegxl_encode(np.zeros(shape, np.uint8), lossless=True, usecontainer=in_container))
+
+        assert parse_jpeg_xl(data) == shape
 
     def test_rle_that_cannot_fill_the_frame_is_refused_unseen(self) -> None:
         with pytest.raises(PixelError, match="cannot hold"):

@@ -225,10 +225,11 @@ class TestPolarity:
         [
             ("MONOCHROME1", None, True),
             ("MONOCHROME1", "INVERSE", True),
-            ("MONOCHROME1", "IDENTITY", True),
+            ("MONOCHROME1", "IDENTITY", False),
             ("MONOCHROME2", None, False),
             ("MONOCHROME2", "IDENTITY", False),
             ("MONOCHROME2", "INVERSE", True),
+            ("MONOCHROME1", "LIN OD", True),
         ],
     )
     def test_low_values_are_white_once(self, photometric: str, shape: str | None, inverted: bool) -> None:  # noqa: FBT001  # a table's column

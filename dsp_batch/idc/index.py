@@ -1,4 +1,4 @@
-"""The IDC index: what the Imaging Data Commons says about each of its series, without a request.
+"""Questions to the IDC index: where series are, what they are, which fit a selection.
 
 The index is one Parquet file of the package `idc-index-data` (extra `idc`), a row per series. It is read by projected
 columns, in batches, on the client alone.
@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from dsp_batch.errors import ManifestError
-from dsp_batch.idc_keys import (
+from dsp_batch.idc.keys import (
     INSTALL_HINT,
     Matches,
     find_uids,

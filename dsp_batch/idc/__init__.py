@@ -1,0 +1,37 @@
+"""The IDC index: what the Imaging Data Commons says about each of its series, without a request."""
+
+from __future__ import annotations
+
+from dsp_batch.idc.index import (
+    IdcIndex,
+    IdcSeries,
+    Place,
+    PlacedUuid,
+    SeriesSelection,
+    describe_series,
+    find_places,
+    find_series_uids,
+    installed,
+    open_index,
+    read_values,
+    require_index,
+    select_series,
+)
+from dsp_batch.idc.keys import INSTALL_HINT
+
+__all__ = [
+    "INSTALL_HINT",
+    "IdcIndex",
+    "IdcSeries",
+    "Place",
+    "PlacedUuid",
+    "SeriesSelection",
+    "describe_series",
+    "find_places",
+    "find_series_uids",
+    "installed",
+    "open_index",
+    "read_values",
+    "require_index",
+    "select_series",
+]

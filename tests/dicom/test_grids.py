@@ -1,0 +1,96 @@
+"""Grid images: slices side by side in one frame."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dsp_batch.attributes import Attributes
+from dsp_batch.dicom.grids import Grid, crop_slice, describe_grid, parse_csa
+
+MOSAIC: dict[str, Any] = {
+    "ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"],
+    "Rows": 120,
+    "Columns": 120,
+    "PixelSpacing": [2.0, 3.0],
+    "SpacingBetweenSlices": 4.0,
+    "ImagePositionPatient": [-180.0, -120.0, 10.0],
+    "ImageOrientationPatient": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+    "0019_100a": 7,
+}
+
+
+def write_csa(tags: dict[str, list[str]]) -> bytes:
+    """A CSA header of the second version."""
+    data = b"SV10\x04\x03\x02\x01" + struct.pack("<II", len(tags), 77)
+    for name, texts in tags.items():
+        data += struct.pack("<64sI4sIII", name.encode(), len(texts), b"FD", 4, len(texts), 77)
+        for text in texts:
+            padded = text.encode().ljust((len(text) // 4 + 1) * 4, b"\0")
+            data += struct.pack("<IIII", len(padded), len(padded), 77, len(padded)) + padded
+    return data
+
+
+def test_a_mosaic_is_the_smallest_square_that_holds_its_slices() -> None:
+    grid = describe_grid(Attributes(MOSAIC))
+
+    assert grid is not None
+    assert (grid.slices, grid.rows, grid.columns) == (7, 3, 3)
+
+
+def test_slices_of_a_mosaic_lie_in_the_middle_of_its_field() -> None:
+    grid = describe_grid(Attributes(MOSAIC))
+
+    # A third of 120 columns of 3 mm and of 120 rows of 2 mm is left over on either side.
+    assert grid is not None
+    assert grid.origin == pytest.approx((-180 + 120, -120 + 80, 10))
+    assert grid.step == pytest.approx((0, 0, 4))
+
+
+def test_the_normal_that_a_scanner_writes_tells_which_way_slices_go() -> None:
+    csa = write_csa({"SliceNormalVector": ["0.0", "0.0", "-1.0"], "NumberOfImagesInMosaic": ["9"]})
+    grid = describe_grid(Attributes({**MOSAIC, "0019_100a": None, "0029_1010": csa}))
+
+    assert grid is not None
+    assert grid.slices == 9
+    assert grid.step == pytest.approx((0, 0, -4))
+
+
+def test_without_private_elements_the_acquired_matrix_tells_the_grid() -> None:
+    grid = describe_grid(Attributes({**MOSAIC, "0019_100a": None, "AcquisitionMatrix": [40, 0, 0, 40]}))
+
+    assert grid is not None
+    assert (grid.slices, grid.columns) == (9, 3)
+
+
+def test_a_vframe_says_where_each_slice_is() -> None:
+    items = [Attributes({"ImagePositionPatient": [0.0, 0.0, 5.0 * number]}) for number in range(6)]
+    grid = describe_grid(Attributes({"ImageType": ["M", "VFRAME"], "0065_1051": items}))
+
+    assert grid == Grid(slices=6, columns=3, rows=2, origin=(0, 0, 0), step=(0, 0, 5))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"ImageType": ["ORIGINAL", "PRIMARY"]}, {"NumberOfFrames": 5}, {"0019_100a": None}, {"0019_100a": 1}],
+)
+def test_other_images_are_no_grids(changes: dict[str, Any]) -> None:
+    assert describe_grid(Attributes({**MOSAIC, **changes})) is None
+
+
+def test_slices_are_cut_row_by_row() -> None:
+    grid = Grid(slices=5, columns=3, rows=2, origin=(), step=())
+    frame = np.arange(24).reshape(4, 6)
+
+    assert crop_slice(frame, grid, 4).tolist() == [[14, 15], [20, 21]]
+
+
+@pytest.mark.parametrize("damage", [slice(0, 3), slice(0, 90), slice(4, None)])
+def test_damaged_csa_headers_tell_nothing(damage: slice) -> None:
+    data = write_csa({"SliceNormalVector": ["0", "0", "1"]})
+
+    assert parse_csa(data, {"SliceNormalVector"}) == {"SliceNormalVector": (0, 0, 1)}
+    assert parse_csa(data[damage], {"SliceNormalVector"}) == {}

@@ -1,0 +1,150 @@
+"""Questions to the IDC index."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from idc_tables import CT, CT_UID, MR, MR_UID, OLD_CT, OLDER_CT, RAW, REMOVED, REMOVED_UID, SEG, SR, write_index
+
+from dsp_batch import idc
+from dsp_batch.errors import ManifestError
+from dsp_batch.idc import IdcIndex, Place, PlacedUuid, SeriesSelection
+
+
+@pytest.fixture(params=[True, False], ids=["large_string", "string"])
+def index(tmp_path: Path, request: pytest.FixtureRequest) -> IdcIndex:
+    return write_index(tmp_path, large=request.param)
+
+
+def chosen(index: IdcIndex, selection: SeriesSelection) -> list[str]:
+    return [series.series_uuid for series in idc.select_series(index, selection)]
+
+
+def test_a_series_is_found_in_its_own_bucket(index: IdcIndex) -> None:
+    assert idc.find_places(index, [MR, CT]) == [
+        Place(root="s3://idc-open-data-cr", superseded=False),
+        Place(root="s3://idc-open-data", superseded=False),
+    ]
+
+
+def test_uuids_that_end_in_a_zero_byte_are_found(index: IdcIndex) -> None:
+    assert SEG.endswith("00")
+    assert idc.find_places(index, [SEG])[0] is not None
+
+
+def test_unknown_series_have_no_place_whatever_stands_around_them(index: IdcIndex) -> None:
+    neighbors = [f"{CT[:-1]}{digit}" for digit in "0123456789abcdef" if digit != CT[-1]]
+
+    assert idc.find_places(index, ["0" * 8 + CT[8:], *neighbors, "f" * 8 + CT[8:]]) == [None] * 17
+
+
+def test_superseded_series_are_found_where_they_were(index: IdcIndex) -> None:
+    assert idc.find_places(index, [OLD_CT]) == [Place(root="s3://idc-open-data", superseded=True)]
+
+
+def test_a_series_instance_uid_means_its_current_version(index: IdcIndex) -> None:
+    found = idc.find_series_uids(index, [MR_UID, "1.2.3", CT_UID])
+
+    assert found == [
+        PlacedUuid(MR, Place("s3://idc-open-data-cr", superseded=False)),
+        None,
+        PlacedUuid(CT, Place("s3://idc-open-data", superseded=False)),
+    ]
+
+
+def test_the_uid_of_a_removed_series_means_its_last_version(index: IdcIndex) -> None:
+    assert idc.find_series_uids(index, [REMOVED_UID]) == [
+        PlacedUuid(REMOVED, Place("s3://idc-open-data-cr", superseded=True))
+    ]
+
+
+def test_uids_that_differ_in_one_character_are_told_apart(index: IdcIndex) -> None:
+    similar = [CT_UID[:-1] + digit for digit in "023456789"] + [f"{CT_UID}0"[:64], CT_UID[:-1], f"2{CT_UID[1:]}"]
+
+    assert [
+        found for uid, found in zip(similar, idc.find_series_uids(index, similar), strict=True) if uid != CT_UID
+    ] == [None] * sum(uid != CT_UID for uid in similar)
+
+
+def test_descriptions_carry_what_a_plan_needs(index: IdcIndex) -> None:
+    described = idc.describe_series(index, [MR, OLDER_CT, str(uuid.uuid4())])
+
+    assert set(described) == {MR, OLDER_CT}
+    mr = described[MR]
+    assert (mr.root, mr.modality, mr.sop_class_uid, mr.transfer_syntax_uid, mr.n_instances, mr.size_mb) == (
+        "s3://idc-open-data-cr",
+        "MR",
+        "1.2.840.10008.5.1.4.1.1.4",
+        "1.2.840.10008.1.2",
+        2,
+        1.0,
+    )
+    assert (mr.series_instance_uid, mr.study_instance_uid) == (MR_UID, "1.1")
+    assert described[OLDER_CT].superseded
+    assert described[OLDER_CT].sop_class_uid is None
+
+
+def test_analysis_results_are_left_out_unless_asked_for(index: IdcIndex) -> None:
+    assert chosen(index, SeriesSelection()) == [CT, MR, RAW]
+    assert chosen(index, SeriesSelection(analysis_results="only")) == [SEG, SR]
+    assert chosen(index, SeriesSelection(analysis_results="include")) == [CT, MR, SEG, SR, RAW]
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (SeriesSelection(collection_ids=("4D-Lung",)), [CT, MR]),
+        (SeriesSelection(collection_ids=("4d_lung", "nlst"), modalities=("ct",)), [CT, RAW]),
+        (SeriesSelection(patient_ids=("p3",)), [RAW]),
+        (SeriesSelection(patient_ids=("P3",)), []),
+        (SeriesSelection(study_instance_uids=("1.1",), modalities=("MR",)), [MR]),
+        (SeriesSelection(series_instance_uids=(CT_UID, MR_UID)), [CT, MR]),
+        (SeriesSelection(limit=2), [CT, MR]),
+        (SeriesSelection(limit=0), []),
+    ],
+)
+def test_selections_narrow(index: IdcIndex, selection: SeriesSelection, expected: list[str]) -> None:
+    assert chosen(index, selection) == expected
+
+
+def test_values_of_a_column_are_listed_once(index: IdcIndex) -> None:
+    assert idc.read_values(index, "collection_id") == ["4d_lung", "nlst"]
+
+
+def test_many_series_keep_their_own_places(tmp_path: Path) -> None:
+    uuids = [str(uuid.UUID(int=number * 2**96 + number)) for number in range(40_000)]
+    buckets = [f"bucket-{number % 7}" for number in range(40_000)]
+    uids = [f"1.2.840.{number}" for number in range(40_000)]
+    table = pa.table({"crdc_series_uuid": uuids, "aws_bucket": buckets, "SeriesInstanceUID": uids})
+    pq.write_table(table, tmp_path / "many.parquet", row_group_size=17_000)
+    index = IdcIndex(path=tmp_path / "many.parquet")
+
+    assert [place.root for place in idc.find_places(index, uuids) if place] == [f"s3://{name}" for name in buckets]
+    assert [found.series_uuid for found in idc.find_series_uids(index, uids) if found] == uuids
+
+
+def test_an_index_without_rows_knows_nothing(tmp_path: Path) -> None:
+    columns = {"crdc_series_uuid": pa.array([], pa.string()), "aws_bucket": pa.array([], pa.string())}
+    pq.write_table(pa.table({**columns, "SeriesInstanceUID": pa.array([], pa.string())}), tmp_path / "empty.parquet")
+    index = IdcIndex(path=tmp_path / "empty.parquet")
+
+    assert idc.find_places(index, [CT]) == [None]
+    assert idc.find_series_uids(index, [CT_UID]) == [None]
+
+
+def test_a_damaged_index_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "idc.parquet").write_bytes(b"PAR1 and nothing behind it")
+
+    with pytest.raises(ManifestError, match=r"idc\.parquet cannot be read.*pip install 'dsp-batch\[idc\]'"):
+        idc.find_places(IdcIndex(path=tmp_path / "idc.parquet"), [CT])
+
+
+def test_a_missing_index_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: None)
+
+    with pytest.raises(ManifestError, match=r"pip install 'dsp-batch\[idc\]'"):
+        idc.require_index()
