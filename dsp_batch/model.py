@@ -303,6 +303,9 @@ class StoredFrame:
     aspect: float
     """Row spacing over column spacing: the physical height of a pixel over its width."""
 
+    overlay: npt.NDArray[np.bool_] | None = None
+    """Where graphics are burned in, shape (rows, columns)."""
+
     @property
     def is_color(self) -> bool:
         """Whether the values are RGB, which is never windowed."""

@@ -120,6 +120,9 @@ class MosaicOptions:
     end: float = 1.0
     """The part of the main stack to show, as fractions of its length."""
 
+    overlays: bool = True
+    """Burn overlay graphics in."""
+
     def __post_init__(self) -> None:
         _check_image(self.image_width, self.quality)
         _check_positive("--tile-width", self.tile_width)
@@ -145,6 +148,7 @@ class ImageOptions:
     image_width: int = 128
     contrast: Contrast = field(default=EMBEDDED)
     quality: int = 25
+    overlays: bool = True
 
     def __post_init__(self) -> None:
         _check_image(self.image_width, self.quality)
@@ -169,6 +173,7 @@ class ContrastMosaicOptions:
 
     image_width: int = 128
     quality: int = 25
+    overlays: bool = True
 
     def __post_init__(self) -> None:
         _check_image(self.image_width, self.quality)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from dsp_batch.attributes import Attributes
+from dsp_batch.attributes import EMPTY, Attributes
 from dsp_batch.dicom.codecs import decode_frame
-from dsp_batch.dicom.dictionary import tag_of
+from dsp_batch.dicom.dictionary import name_of, tag_of
 from dsp_batch.dicom.frames import PixelSource, read_frames
 from dsp_batch.dicom.grayscale import describe_transform
 from dsp_batch.dicom.grids import Grid, crop_slice
 from dsp_batch.dicom.headers import DEFLATED, read_header
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, sop_class_name
+from dsp_batch.dicom.overlays import combine_overlays, overlay_data_tags
 from dsp_batch.dicom.palette import describe_palette
 from dsp_batch.dicom.pixels import describe_aspect, describe_pixels
+from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.dicom.values import HeaderDecoder
 from dsp_batch.errors import DspBatchError, PixelError, Reason, SeriesError
 from dsp_batch.index import SeriesIndex
@@ -62,13 +64,14 @@ def drawable_rows(index: SeriesIndex) -> list[int]:
     ]
 
 
-def read_pictures(index: SeriesIndex, row: int, frames: Sequence[int]) -> Reader[Pictures]:
+def read_pictures(index: SeriesIndex, row: int, frames: Sequence[int], *, overlays: bool = True) -> Reader[Pictures]:
     """Read and decode frames of one instance.
 
     Args:
         index: The series.
         row: The instance.
         frames: Frame numbers from 0.
+        overlays: Read overlay planes too.
 
     Returns:
         A reader of frame number → decoded frame, or the error of that frame alone.
@@ -80,44 +83,69 @@ def read_pictures(index: SeriesIndex, row: int, frames: Sequence[int]) -> Reader
     pixels = describe_pixels(attributes, index.values("TransferSyntaxUID")[row])
     palette = None
     if pixels.photometric == "PALETTE COLOR":
-        palette = yield from _read_palette(attributes, index.values("FileName")[row], index.values("ObjectSize")[row])
+        palette = describe_palette((yield from _with_bulk(index, row, _palette_tags(attributes))))
+    planes = overlay_data_tags(attributes) if overlays else frozenset[int]()
+    described = (yield from _with_bulk(index, row, planes)) if planes else EMPTY
     source = _describe_source(index, row, pixels)
     grid = index.grid(row)
-    if grid is not None:
-        found = yield from read_frames(source, [0])
-        whole = _decode(found[0], pixels, palette, attributes, 0)
-        return {frame: _cut(whole, grid, frame) for frame in frames}
-    found = yield from read_frames(source, frames)
-    return {frame: _decode(found[frame], pixels, palette, attributes, frame) for frame in frames}
+    found = yield from read_frames(source, frames if grid is None else [0])
+    decoded = {
+        frame: _decode(
+            data, _Instance(pixels=pixels, palette=palette, attributes=attributes, overlays=described), frame
+        )
+        for frame, data in found.items()
+    }
+    return decoded if grid is None else {frame: _cut(decoded[0], grid, frame) for frame in frames}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Instance:
+    """What decoding a frame takes besides its bytes."""
+
+    pixels: PixelFormat
+    palette: PaletteTable | None
+    attributes: Attributes
+    overlays: Attributes
+    """The header with its overlay data; empty where there are none to draw."""
 
 
 def _cut(whole: StoredFrame | DspBatchError, grid: Grid, number: int) -> StoredFrame | DspBatchError:
-    """One slice of a grid image."""
-    return replace(whole, values=crop_slice(whole.values, grid, number)) if isinstance(whole, StoredFrame) else whole
+    """One slice of a grid image; graphics on the whole of it belong to none of them."""
+    if not isinstance(whole, StoredFrame):
+        return whole
+    return replace(whole, values=crop_slice(whole.values, grid, number), overlay=None)
 
 
-def _decode(
-    data: bytes | PixelError, pixels: PixelFormat, palette: PaletteTable | None, attributes: Attributes, frame: int
-) -> StoredFrame | DspBatchError:
+def _decode(data: bytes | PixelError, instance: _Instance, frame: int) -> StoredFrame | DspBatchError:
     if isinstance(data, PixelError):
         return data
+    pixels = instance.pixels
+    words = data if is_native(pixels.transfer_syntax_uid) else None
     try:
         return StoredFrame(
-            values=decode_frame(data, pixels, palette),
-            transform=describe_transform(attributes, frame),
-            aspect=describe_aspect(attributes, frame),
+            values=decode_frame(data, pixels, instance.palette),
+            transform=describe_transform(instance.attributes, frame),
+            aspect=describe_aspect(instance.attributes, frame),
+            overlay=combine_overlays(instance.overlays, pixels, words, frame),
         )
     except PixelError as error:
         return error
 
 
-def _read_palette(attributes: Attributes, name: str, size: int) -> Generator[Sequence[ByteRange], Reply, PaletteTable]:
-    """The palette; its tables are too large for the index where they have 16 bits, and are read again then."""
-    if not any(keyword in attributes for keyword in _PALETTE_DATA):
-        tags = frozenset(tag for tag in map(tag_of, _PALETTE_DATA) if tag is not None)
-        header = yield from read_header(name, size, bulk=tags)
-        attributes = HeaderDecoder(header).attributes()
-    return describe_palette(attributes)
+def _palette_tags(attributes: Attributes) -> frozenset[int]:
+    """Tags of the palette's tables that the header must have somewhere; none where they are in the index."""
+    present = any(keyword in attributes for keyword in _PALETTE_DATA)
+    return frozenset() if present else frozenset(tag for tag in map(tag_of, _PALETTE_DATA) if tag is not None)
+
+
+def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
+    """The header with binary values that are too large for the index, which is read again where that lacks any."""
+    attributes = index.attributes(row)
+    if all(attributes.binary(name_of(tag)) is not None for tag in tags):
+        return attributes
+    name, size = index.values("FileName")[row], index.values("ObjectSize")[row]
+    header = yield from read_header(name, size, bulk=tags)
+    return HeaderDecoder(header).attributes()
 
 
 def _describe_source(index: SeriesIndex, row: int, pixels: PixelFormat) -> PixelSource:

@@ -64,7 +64,7 @@ def render_mosaic(
     places = select_range(frames.order, options.start, options.end)
     rows, columns = options.grid
     chosen = [frames.refs[place] for place in places[distribute(len(places), rows * columns)]]
-    pictures = _fetch_pictures(index, store, chosen, timeout)
+    pictures = _fetch_pictures(index, store, chosen, timeout, overlays=options.overlays)
     tiles = _draw_tiles(pictures, (options.contrast,), options.image_width)
     return _finish(tiles, (rows, columns), options.quality, suffix)
 
@@ -75,7 +75,7 @@ def render_image(
     """Draw one frame. Arguments and errors are those of `render_mosaic`."""
     frames = _drawable_frames(index)
     chosen = frames.refs[select_position(frames.order, options.position, options.slice_offset)]
-    pictures = _fetch_pictures(index, store, [chosen], timeout)
+    pictures = _fetch_pictures(index, store, [chosen], timeout, overlays=options.overlays)
     return _finish(_draw_tiles(pictures, (options.contrast,), options.image_width), (1, 1), options.quality, suffix)
 
 
@@ -91,7 +91,8 @@ def render_contrast_mosaic(
         in_range = select_range(frames.order, options.start or 0.0, options.end)
         rows = options.tile_height
         places = in_range[distribute(len(in_range), rows)]
-    pictures = _fetch_pictures(index, store, [frames.refs[place] for place in places], timeout)
+    chosen = [frames.refs[place] for place in places]
+    pictures = _fetch_pictures(index, store, chosen, timeout, overlays=options.overlays)
     tiles = _draw_tiles(pictures, options.contrasts, options.image_width)
     return _finish(tiles, (rows, len(options.contrasts)), options.quality, suffix)
 
@@ -123,14 +124,16 @@ def _take_frames(table: FrameTable, entries: np.ndarray) -> FrameTable:
     )
 
 
-def _fetch_pictures(index: SeriesIndex, store: Store, refs: Sequence[FrameRef], timeout: float | None) -> list[Picture]:
+def _fetch_pictures(
+    index: SeriesIndex, store: Store, refs: Sequence[FrameRef], timeout: float | None, *, overlays: bool
+) -> list[Picture]:
     """Read and decode frames, object by object at once; a frame that fails is an error in its place."""
     wanted: dict[int, list[int]] = {}
     for ref in refs:
         wanted.setdefault(ref.instance, []).append(ref.frame)
     names, sizes = index.values("FileName"), index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in wanted}
-    readers = {infos[row]: read_pictures(index, row, frames) for row, frames in wanted.items()}
+    readers = {infos[row]: read_pictures(index, row, frames, overlays=overlays) for row, frames in wanted.items()}
     found = _read_bodies(readers, index.bodies)
     missing = {info: reader for info, reader in readers.items() if info.name not in found}
     found.update(store.read(index.series_uuid, missing, timeout=timeout))
@@ -208,7 +211,10 @@ def _draw_tiles(pictures: Sequence[Picture], contrasts: Sequence[Contrast], widt
 
 
 def _draw_tile(frame: StoredFrame, voi: Window | LookupTable, shape: tuple[int, int]) -> ByteArray:
-    return fit_tile(display_values(frame, voi), frame.aspect, shape)
+    display = display_values(frame, voi)
+    if frame.overlay is not None:
+        display = np.where(frame.overlay if display.ndim == 2 else frame.overlay[..., None], np.uint8(255), display)
+    return fit_tile(display, frame.aspect, shape)
 
 
 def _finish(tiles: _Tiles, grid: tuple[int, int], quality: int, suffix: str) -> EncodedImage:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
@@ -41,7 +42,7 @@ def add_pixels(dataset: Dataset, frames: int = 1, size: int = 4) -> Dataset:
     dataset.PixelRepresentation = 0
     if frames > 1:
         dataset.NumberOfFrames = frames
-    dataset.add_new(0x7FE00010, "OW", b"".join(i.to_bytes(2, "little") for i in range(frames * size * size)))
+    dataset.add_new(0x7FE00010, "OW", np.arange(frames * size * size).astype("<u2").tobytes())
     return dataset
 
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import dask
+from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
+from distributed.system import MEMORY_LIMIT
 
 from dsp_batch.errors import DspBatchError, OptionsError
+from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
+
+DEATHS_BEFORE_SPLIT = 1
+"""Of local workers that one shard may kill and still be tried again. Dask's default of 3 is for clusters whose machines
+come and go; a local worker dies of what it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +42,7 @@ class ClusterOptions:
     """Processes of a local cluster; None for one a core."""
 
     wait_for_workers: float = 60.0
-    """Seconds to wait for the first worker."""
+    """Seconds to wait for the first worker, and for one to come back when all are gone."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -50,52 +59,87 @@ class ClusterOptions:
 
 
 @contextmanager
-def connect(options: ClusterOptions) -> Iterator[Client]:
+def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
     """A client with at least one worker that has this package.
+
+    Args:
+        options: Which cluster.
+        series: How many there are to work on: a local cluster of more processes would start for nothing.
 
     Raises:
         DspBatchError: There is no scheduler, no worker in time, or a worker lacks the package.
     """
-    if not options.is_remote:
-        with _local_cluster(options) as cluster, Client(cluster) as client:
-            yield client
-        return
-    with _remote_client(options) as client:
-        _wait_for_workers(client, options)
-        _check_program(client)
-        yield client
+    with _quiet("distributed", logging.ERROR):
+        if options.is_remote:
+            with _remote_client(options) as client:
+                _wait_for_workers(client, options)
+                _check_program(client)
+                yield client
+                _log.debug("closing the connection to the scheduler")
+        else:
+            with _local_cluster(options, series) as cluster, Client(cluster) as client:
+                yield client
+                _log.debug("closing the local cluster")
 
 
-def _local_cluster(options: ClusterOptions) -> LocalCluster:
+@contextmanager
+def _quiet(root: str, level: int) -> Iterator[None]:
+    """Let only records of a level through, of a logger and of those below it that have a level of their own."""
+    names = [name for name in logging.root.manager.loggerDict if name == root or name.startswith(f"{root}.")]
+    loggers = [logger for logger in map(logging.getLogger, names) if logger.name == root or logger.level]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(level, logger.level))
+    try:
+        yield
+    finally:
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)
+
+
+@contextmanager
+def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluster]:
     """Spawned processes of one thread: parsing and windowing hold the GIL, requests overlap inside a task."""
-    dashboard = ":0" if _has_bokeh() else None
-    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
-        return LocalCluster(
-            n_workers=options.workers or os.cpu_count() or 1,
+    workers = options.workers or max(1, min(CPU_COUNT, series))
+    settings = {
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.scheduler.allowed-failures": DEATHS_BEFORE_SPLIT,
+    }
+    with dask.config.set(settings):
+        cluster = LocalCluster(
+            n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=dashboard,
+            memory_limit=MEMORY_LIMIT // workers,
+            dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+            preload=[*dask.config.get("distributed.worker.preload"), "dsp_batch.batch.local_worker"],
             silence_logs=logging.ERROR,
         )
-
-
-def _has_bokeh() -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415  # only here
-
-    return find_spec("bokeh") is not None
+    with cluster:
+        yield cluster
 
 
 def _remote_client(options: ClusterOptions) -> Client:
     address = options.scheduler or os.environ.get(SCHEDULER_VARIABLE)
     try:
         if options.scheduler_file:
+            _wait_for_file(Path(options.scheduler_file), options.wait_for_workers)
             return Client(scheduler_file=options.scheduler_file, timeout=options.wait_for_workers)
-        return Client(address, timeout=min(options.wait_for_workers, 30.0))
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        return Client(address, timeout=options.wait_for_workers)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         where = options.scheduler_file or address
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"no Dask scheduler answers at {where} ({cause}): check the address, the TLS files and that it runs"
         raise DspBatchError(message) from error
+
+
+def _wait_for_file(path: Path, seconds: float) -> None:
+    """Dask would wait for ever."""
+    limit = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > limit:
+            raise FileNotFoundError(f"there is no such file after {seconds:g} s")
+        time.sleep(0.1)
 
 
 def _wait_for_workers(client: Client, options: ClusterOptions) -> None:
@@ -103,37 +147,32 @@ def _wait_for_workers(client: Client, options: ClusterOptions) -> None:
         client.wait_for_workers(1, timeout=options.wait_for_workers)
     except TimeoutError as error:
         raise DspBatchError(
-            f"the scheduler {_address(client)} has no worker after {options.wait_for_workers:g} s: "
+            f"the scheduler {client.scheduler.address} has no worker after {options.wait_for_workers:g} s: "
             "start `dask worker`, or wait longer with --wait-for-workers"
         ) from error
 
 
-def _address(client: Client) -> str:
-    return str(client.scheduler_info()["address"])
-
-
 def _check_program(client: Client) -> None:
     """Refuse a cluster that cannot run the tasks, before any is submitted."""
-    ours = version("dsp-batch")
     try:
-        on_workers: dict[str, Any] = client.run(_installed_version, on_error="return")
-        on_scheduler = client.run_on_scheduler(_installed_version)
-    except ModuleNotFoundError as error:
-        raise DspBatchError(_install_advice("the scheduler", ours)) from error
-    except Exception as error:  # the check itself is pickled: any failure of it is a failure to import
-        raise DspBatchError(f"{_install_advice('a worker or the scheduler', ours)} ({error})") from error
-    for address, found in [("the scheduler", on_scheduler), *on_workers.items()]:
-        if isinstance(found, BaseException) or found is None:
-            raise DspBatchError(_install_advice(f"worker {address}", ours))
-        if found != ours:
+        found: dict[str, Any] = {"the scheduler": client.run_on_scheduler(_installed_version)}
+        found |= client.run(_installed_version, on_error="return")
+    except Exception as error:  # the function is pickled by its name: any failure of it is one to import
+        raise DspBatchError(_install_advice("the scheduler or a worker", error)) from error
+    for place, answer in found.items():
+        if isinstance(answer, BaseException):
+            raise DspBatchError(_install_advice(place, answer)) from answer
+        if answer != __version__:
             raise DspBatchError(
-                f"{address} has dsp-batch {found}, this client {ours}: install the same version on both"
+                f"{place} has dsp-batch {answer}, this client {__version__}: install the same version on both"
             )
 
 
-def _install_advice(where: str, ours: str) -> str:
+def _install_advice(place: str, error: BaseException) -> str:
+    cause = " ".join(str(error).split()) or type(error).__name__
     return (
-        f"{where} cannot import dsp_batch: install dsp-batch {ours} in the environment of the scheduler and the workers"
+        f"{place} cannot run the tasks ({cause}): install dsp-batch {__version__} "
+        "in the environment of the scheduler and of every worker"
     )
 
 
@@ -141,5 +180,6 @@ def _installed_version() -> str:
     import imagecodecs  # noqa: F401, PLC0415
 
     import dsp_batch.batch.shard  # noqa: F401, PLC0415  # what the tasks need, codecs' package included
+    from dsp_batch.version import __version__ as found  # noqa: PLC0415  # of the process that this runs in
 
-    return version("dsp-batch")
+    return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from dask.delayed import delayed
 from distributed import Client, Future
@@ -11,20 +14,22 @@ from dsp_batch.batch.job import Job
 from dsp_batch.batch.shard import build_shard_indices, fetch_shard_headers, render_shard
 from dsp_batch.model import SeriesRef
 
+_log = logging.getLogger(__name__)
 
-def delay_shard(refs: tuple[SeriesRef, ...], job: Job, token: str, attempt: int) -> Any:
+
+def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
     """The delayed result rows of a shard.
 
     Args:
         refs: The series of the shard.
         job: What to do with each.
-        token: Tells this run from others on the same cluster, and this try of the shard from earlier ones.
         attempt: Number of this run's attempt, for the rows.
 
     Returns:
-        A delayed tuple of `SeriesResult`, one a series; its tasks are keyed by stage and first series.
+        A delayed tuple of `SeriesResult`, one a series; its tasks are keyed by stage, first series and a token of this
+        call: nothing that is on the cluster already is taken for it.
     """
-    name = refs[0].series_uuid
+    name, token = refs[0].series_uuid, uuid4().hex
     headers = delayed(fetch_shard_headers, pure=False)(refs, job, attempt, dask_key_name=("headers", name, token))
     indices = delayed(build_shard_indices, pure=False)(headers, job, dask_key_name=("index", name, token))
     return delayed(render_shard, pure=False)(indices, job, dask_key_name=("render", name, token))
@@ -34,3 +39,17 @@ def submit_shard(client: Client, shard: Any) -> Future[Any]:
     """Hand a delayed shard to the cluster."""
     future: Future[Any] = client.compute(shard, optimize_graph=False)
     return future
+
+
+def token_of(future: Future[Any]) -> str:
+    """The token of a shard that was submitted."""
+    return str(future.key[-1])
+
+
+def running_tokens(client: Client) -> frozenset[str]:
+    """Tokens of the shards that workers are busy with at this moment, as far as they answer."""
+    with suppress(OSError, ValueError):
+        stacks = client.call_stack()
+        return frozenset(str(key[-1]) for keys in stacks.values() for key in keys)
+    _log.debug("the workers do not say what they are busy with")
+    return frozenset()

@@ -211,8 +211,11 @@ def name_text(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, 
     if _COMMAND.match(text):
         return _name_command(text, surroundings)
     if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
-        return name_text(text[1:-1].strip(), surroundings)
-    cells = _split_cells(text)
+        text, cells = text[1:-1].strip(), []
+        if _COMMAND.match(text):
+            return _name_command(text, surroundings)
+    else:
+        cells = _split_cells(text)
     names: tuple[SeriesName, ...] = _name_cells(cells, surroundings) if cells else (_parse_name(text, surroundings),)
     is_s3 = names[0].own_root and names[0].root.startswith("s3://")
     return names, surroundings.endpoint_url if is_s3 and not surroundings.override else None
@@ -236,11 +239,16 @@ def _name_command(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesNa
 
 def _split_cells(text: str) -> list[str]:
     """The cells of a row of a table without header; empty for a text that is no row."""
-    for delimiter in DELIMITERS:
-        if delimiter in text:
-            cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
-            return [cell.strip() for cell in cells if cell.strip()]
-    return []
+    rows = [
+        [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+        for delimiter in DELIMITERS
+        if delimiter in text
+    ]
+    return next((row for row in rows if any(map(_is_series_cell, row))), rows[0] if rows else [])
+
+
+def _is_series_cell(cell: str) -> bool:
+    return "://" in cell or normalise_uuid(cell) is not None or is_series_instance_uid(cell)
 
 
 def _name_cells(cells: list[str], surroundings: Surroundings) -> tuple[SeriesName, ...]:

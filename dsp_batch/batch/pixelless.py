@@ -9,6 +9,7 @@ from dsp_batch.batch.job import Job
 from dsp_batch.dicom.objects import lacks_pixels
 from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.naming import is_idc_root, normalise_uuid
+from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.version import __version__
 
 
@@ -39,8 +40,9 @@ def skip_pixelless(
 
 
 def _is_idc_series(ref: SeriesRef, job: Job) -> bool:
-    reads_aws = job.open_store(ref).endpoint_url is None
-    return reads_aws and is_idc_root(ref.root) and normalise_uuid(ref.series_uuid) == ref.series_uuid
+    if not is_idc_root(ref.root) or resolve_endpoint(job.endpoint_url, ref.endpoint_url) is not None:
+        return False
+    return normalise_uuid(ref.series_uuid) == ref.series_uuid
 
 
 def _describe(ref: SeriesRef, series: idc.IdcSeries, attempt: int) -> SeriesResult:

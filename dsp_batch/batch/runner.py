@@ -3,71 +3,53 @@
 from __future__ import annotations
 
 import logging
-import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from types import FrameType
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-from distributed import Client, Future, as_completed
+from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
-from dsp_batch.batch.graph import delay_shard, submit_shard
+from dsp_batch.batch.graph import delay_shard, running_tokens, submit_shard, token_of
+from dsp_batch.batch.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.pace import SHARDS_PER_THREAD, Pace
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model import SeriesRef, SeriesResult
 
+__all__ = ["Interrupted", "Series", "run_series"]
+
 _log = logging.getLogger(__name__)
 
-SHARDS_PER_THREAD = 3
-"""One computing, one whose headers are ready, one on its way."""
+SECONDS_TO_GATHER = 60.0
+"""For the rows of a shard that is done; its worker may have frozen or died since."""
 
-SECONDS_PER_SHARD = 5.0
-"""Work that a shard should hold: a thousand times what the scheduler spends on it, and little to lose with a worker."""
-
-MAX_SERIES_PER_SHARD = 64
+SECONDS_BETWEEN_COUNTS = 5.0
+"""Of the workers: with thousands of them the answer is large."""
 
 Refs = tuple[SeriesRef, ...]
 Take = Callable[[tuple[SeriesResult, ...]], None]
 
 
 class Series(NamedTuple):
-    """The series of a run, and how many there are."""
+    """The series of one attempt of a run."""
 
     refs: Iterator[SeriesRef]
     total: int
+    """How many there are, at most."""
+
+    attempt: int = 1
 
 
-class Interrupted(Exception):  # noqa: N818  # what the user asked for, not an error
-    """The run was stopped by Ctrl-C; what was running has finished."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Pace:
-    """Seconds that a series takes, learned as rows come in: what the size of a shard is chosen by."""
-
-    total: int
-    threads: int
-    seconds: float = 0.0
-    series: int = 0
-
-    def learn(self, rows: Iterable[SeriesResult]) -> None:
-        for row in rows:
-            self.seconds += row.seconds_headers + row.seconds_index + row.seconds_render
-            self.series += 1
-
-    def shard_size(self) -> int:
-        """Series for the next shard: about `SECONDS_PER_SHARD` of work, but enough shards for every thread."""
-        fair = max(1, self.total // (self.threads * SHARDS_PER_THREAD * 2))
-        if not self.series:
-            return min(fair, 4)
-        by_time = int(SECONDS_PER_SHARD * self.series / max(self.seconds, 1e-3))
-        return max(1, min(fair, by_time, MAX_SERIES_PER_SHARD))
+class _Shard(NamedTuple):
+    refs: Refs
+    alone: bool = False
+    """Nothing else of this run is on the cluster: whoever kills a worker now is known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,106 +59,163 @@ class _Window:
     client: Client
     job: Job
     attempt: int
-    in_flight: dict[Future[Any], Refs] = field(default_factory=dict)
-    again: deque[Refs] = field(default_factory=deque)
+    in_flight: dict[Future[Any], _Shard] = field(default_factory=dict)
+    again: list[Refs] = field(default_factory=list)
+    suspects: list[Refs] = field(default_factory=list)
+    """Single series that were on workers that died; they wait until they can run alone."""
 
-    def submit(self, refs: Refs) -> Future[Any]:
-        future = submit_shard(self.client, delay_shard(refs, self.job, uuid4().hex[:8], self.attempt))
-        self.in_flight[future] = refs
-        return future
+    ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
+
+    def submit(self, shard: _Shard) -> None:
+        future = submit_shard(self.client, delay_shard(shard.refs, self.job, self.attempt))
+        self.in_flight[future] = shard
+        future.add_done_callback(self.ended.put)
+
+    def next_shard(self, refs: Iterator[SeriesRef], pace: Pace) -> _Shard | None:
+        if self.again:
+            return _Shard(self.again.pop())
+        if fresh := tuple(islice(refs, pace.shard_size())):
+            pace.left -= len(fresh)
+            return _Shard(fresh)
+        if self.suspects and not self.in_flight:
+            return _Shard(self.suspects.pop(), alone=True)
+        return None
+
+    def next_ended(self, seconds: float) -> Future[Any] | None:
+        """The next shard that is no longer running; None after that many seconds, and when Ctrl-C is pressed."""
+        with suppress(Empty):
+            future = self.ended.get(timeout=seconds)
+            return future if future in self.in_flight else None
+        return None
+
+    def drop_waiting(self) -> None:
+        """Cancel the shards that no worker is busy with."""
+        tokens = running_tokens(self.client)
+        waiting = [future for future in self.in_flight if token_of(future) not in tokens]
+        for future in waiting:
+            del self.in_flight[future]
+        self.client.cancel(waiting)
 
 
-def run_series(client: Client, job: Job, series: Series, attempt: int, take: Take) -> None:
+def run_series(client: Client, job: Job, series: Series, take: Take, *, patience: float = 60.0) -> None:
     """Run a job over series, a bounded number at a time.
 
     Args:
         client: The cluster.
         job: What to do with each series.
         series: The series; consumed as the window moves on.
-        attempt: Number of this attempt of the run.
-        take: Called with the rows of each shard as it finishes.
+        take: Called with the rows of each shard as it finishes, and without any about once a second.
+        patience: Seconds to wait for a worker when all are gone.
 
     Raises:
         Interrupted: Ctrl-C; the series that were running have finished and their rows are taken.
         KeyboardInterrupt: A second Ctrl-C; what was running is cancelled.
-        DspBatchError: The scheduler is lost.
+        DspBatchError: The scheduler is lost, all workers are, or they cannot run the tasks.
     """
-    threads = max(1, sum(client.nthreads().values()))
-    refs = series.refs
-    pace = _Pace(total=series.total, threads=threads)
-    window = _Window(client=client, job=job, attempt=attempt)
-    finished = as_completed([], raise_errors=False)
-    with _interruptible() as stopping:
-        _fill(window, finished, refs, pace)
-        while window.in_flight:
-            future = next(finished)
-            rows = _settle(window, future)
+    window = _Window(client=client, job=job, attempt=series.attempt)
+    crew = _Crew(client=client, patience=patience)
+    pace = Pace(left=series.total, threads=crew.count_threads())
+    with catch_interrupts(wake=lambda: window.ended.put(None)) as presses:
+        while True:
+            if not presses:
+                _fill(window, series.refs, pace)
+            elif presses.news():
+                _log.warning("stopping: running series finish first; press Ctrl-C again to cancel them")
+                window.drop_waiting()
+            if not window.in_flight:
+                break
+            future = window.next_ended(seconds=1.0)
+            rows = _settle(window, future) if future else ()
             pace.learn(rows)
             take(rows)
-            if not stopping:
-                pace.threads = max(1, sum(client.nthreads().values()))
-                _fill(window, finished, refs, pace)
-        if stopping:
+            pace.threads = crew.count_threads()
+        if presses:
             raise Interrupted
 
 
-def _fill(window: _Window, finished: as_completed, refs: Iterator[SeriesRef], pace: _Pace) -> None:
+def _fill(window: _Window, refs: Iterator[SeriesRef], pace: Pace) -> None:
+    """Submit shards while there is room and anything left."""
     while len(window.in_flight) < pace.threads * SHARDS_PER_THREAD:
-        shard = window.again.popleft() if window.again else _take_shard(refs, pace.shard_size())
-        if not shard:
+        shard = window.next_shard(refs, pace)
+        if shard is None:
             return
-        finished.add(window.submit(shard))
-
-
-def _take_shard(refs: Iterator[SeriesRef], size: int) -> Refs:
-    return tuple(islice(refs, size))
+        window.submit(shard)
 
 
 def _settle(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
-    """The rows of a shard that is no longer running; a shard whose worker died is split, a single series given up."""
-    refs = window.in_flight.pop(future)
-    if future.status == "finished":
-        rows: tuple[SeriesResult, ...] = future.result()
-        return rows
-    if future.status in ("cancelled", "lost"):
+    """The rows of a shard that is no longer running, or what is done about one that has none."""
+    shard = window.in_flight.pop(future)
+    try:
+        rows: tuple[SeriesResult, ...] = future.result(timeout=SECONDS_TO_GATHER)
+    except CancelledError as error:
         raise DspBatchError(
-            "the scheduler is gone: start it again and repeat the same command, it goes on where it stopped"
-        )
-    error = future.exception()
-    if len(refs) > 1:
-        _log.warning("a shard of %d series failed (%s): its series run one by one", len(refs), type(error).__name__)
-        window.again.extend((ref,) for ref in refs)
-        return ()
-    return (_given_up(refs[0], error, window.attempt),)
+            "the connection to the Dask scheduler is lost: start it again if it is gone, and repeat the same command; "
+            "it goes on where it stopped"
+        ) from error
+    except ImportError as error:
+        raise DspBatchError(
+            f"a worker cannot run the tasks ({error}): install the same dsp-batch in the environment of every worker"
+        ) from error
+    except Exception as error:  # noqa: BLE001  # stages report their own errors: this one is of the cluster
+        return _isolate(window, shard, error)
+    return rows
 
 
-def _given_up(ref: SeriesRef, error: BaseException | None, attempt: int) -> SeriesResult:
+def _isolate(window: _Window, shard: _Shard, error: Exception) -> tuple[SeriesResult, ...]:
+    """Split a shard that has failed as a whole; a series alone is tried once more where none can be mistaken for it.
+
+    Dask blames all tasks that a worker had when it died, those that were only waiting there too.
+    """
+    if isinstance(error, TimeoutError):
+        window.again.append(shard.refs)
+    elif len(shard.refs) > 1:
+        _log.warning("a shard of %d series failed (%s): they run one by one", len(shard.refs), type(error).__name__)
+        window.again.extend((ref,) for ref in reversed(shard.refs))
+    elif isinstance(error, KilledWorker) and not shard.alone:
+        window.suspects.append(shard.refs)
+    else:
+        return (_give_up(shard.refs[0], error, window.attempt),)
+    return ()
+
+
+def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
     row = SeriesResult(
         series_uuid=ref.series_uuid, root=ref.root, status="failed", attempt=attempt, columns=ref.columns
     )
     if isinstance(error, KilledWorker):
         message = f"{ref.url} killed each worker that took it up: run it alone, with more memory"
         return replace(row, reason="worker-died", error=message)
-    return replace(row, reason="internal", error=f"{type(error).__name__}: {error}".splitlines()[0])
+    return replace(row, reason="internal", error=" ".join(f"{type(error).__name__}: {error}".split()))
 
 
-@contextmanager
-def _interruptible() -> Iterator[list[float]]:
-    """The first Ctrl-C is noted in the list, the second raises KeyboardInterrupt."""
-    presses: list[float] = []
+@dataclass(slots=True, kw_only=True)
+class _Crew:
+    """The workers of the cluster, counted now and then."""
 
-    def press(_signal: int, _frame: FrameType | None) -> None:
-        if presses:
-            raise KeyboardInterrupt
-        presses.append(time.monotonic())
-        _log.warning("stopping: running series finish first; press Ctrl-C again to cancel them")
+    client: Client
+    patience: float
+    threads: int = 1
+    counted: float = -1e9
+    alive: float = field(default_factory=time.monotonic)
 
-    try:
-        earlier = signal.signal(signal.SIGINT, press)
-    except ValueError:  # not in the main thread: whoever runs that one handles signals
-        yield presses
-        return
-    try:
-        yield presses
-    finally:
-        signal.signal(signal.SIGINT, earlier)
+    def count_threads(self) -> int:
+        """Threads of all workers, at least 1.
+
+        Raises:
+            DspBatchError: There has been no worker for too long.
+        """
+        now = time.monotonic()
+        if now - self.counted < min(SECONDS_BETWEEN_COUNTS, self.patience):
+            return self.threads
+        self.counted = now
+        threads = 0
+        with suppress(OSError, ValueError):  # a lost scheduler shows in the shards
+            threads = sum(self.client.nthreads().values())
+        if threads:
+            self.threads, self.alive = threads, now
+        elif now - self.alive > self.patience:
+            raise DspBatchError(
+                f"all workers have been gone for {now - self.alive:.0f} s: start `dask worker`, and repeat the same "
+                "command; it goes on where it stopped"
+            )
+        return self.threads

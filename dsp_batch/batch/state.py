@@ -48,6 +48,15 @@ class Attempt(NamedTuple):
     overwrites: bool
     """It makes everything anew."""
 
+    def describe(self) -> dict[str, Any]:
+        """What `job.json` says of it."""
+        return {
+            "attempt": self.number,
+            "since": self.since,
+            "generation": self.generation,
+            "overwrites": self.overwrites,
+        }
+
 
 def results_folder(run: str) -> str:
     """Key of the folder of a run's result parts."""

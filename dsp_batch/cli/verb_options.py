@@ -31,6 +31,9 @@ _IMAGE: dict[str, Option] = {
     "quality": click.option(
         "-q", "--quality", type=int, default=25, show_default=True, metavar="0-100", help="Quality of WebP or JPEG."
     ),
+    "overlays": click.option(
+        "--overlays/--no-overlays", default=True, show_default=True, help="Burn overlay graphics in, in white."
+    ),
 }
 _CONTRAST: dict[str, Option] = {
     "contrast": click.option("--contrast", metavar="CONTRAST", help=f"{CONTRAST_HELP}  [default: embedded]"),

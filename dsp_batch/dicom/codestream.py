@@ -162,7 +162,8 @@ def _find_jpeg_xl(data: bytes) -> int:
     """First byte of the codestream: 0, or within the container's first jxlc or jxlp box."""
     at = 0 if data[4:8] == b"JXL " else len(data)
     while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">L4s", data, at)
+        box: tuple[int, bytes] = struct.unpack_from(">L4s", data, at)
+        length, kind = box
         if kind in (b"jxlc", b"jxlp"):
             return at + 8 + 4 * (kind == b"jxlp") + 8 * (length == 1)
         if length < 8:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dsp_batch.errors import PixelError
@@ -9,6 +11,12 @@ from dsp_batch.model import ByteArray, PaletteTable, StoredArray
 
 _PARTIAL = ("YBR_PARTIAL_420", "YBR_PARTIAL_422")
 _RGB = ("RGB", "YBR_RCT", "YBR_ICT", "ARGB", "CMYK", "HSV")
+
+_D50 = np.array([0.96422, 1.0, 0.82521])
+_XYZ_TO_SRGB = np.array(
+    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+)
+"""XYZ relative to D50 → linear sRGB, chromatic adaptation included (B. Lindbloom)."""
 
 
 def convert_to_rgb(samples: StoredArray, photometric: str, bits: int) -> ByteArray:
@@ -47,6 +55,29 @@ def _convert_ybr(samples: ByteArray, *, is_partial: bool) -> ByteArray:
     blue = y + np.float32(1.772) * cb
     rgb: ByteArray = np.rint(np.stack([red, green, blue], axis=-1)).clip(0, 255).astype(np.uint8)
     return rgb
+
+
+def convert_from_lab(encoded: Sequence[float]) -> tuple[int, int, int]:
+    """Convert a CIELab value as DICOM encodes it to sRGB.
+
+    Args:
+        encoded: L*, a*, b* as unsigned 16-bit numbers: 0 … 100 and twice −128 … 127 over their range.
+
+    Returns:
+        Red, green and blue, 0 … 255; colors that no screen shows are clipped.
+
+    References:
+        DICOM PS3.3 C.10.7.1.1; white point D50, adapted to that of sRGB (Bradford).
+    """
+    lightness = encoded[0] / 65535 * 100
+    a, b = (value / 65535 * 255 - 128 for value in encoded[1:3])
+    fy = (lightness + 16) / 116
+    roots = np.array([fy + a / 500, fy, fy - b / 200])
+    xyz = np.where(roots > 6 / 29, roots**3, 3 * (6 / 29) ** 2 * (roots - 4 / 29)) * _D50
+    linear = (_XYZ_TO_SRGB @ xyz).clip(0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    red, green, blue = np.rint(srgb * 255).astype(int).tolist()
+    return red, green, blue
 
 
 def apply_palette(values: StoredArray, palette: PaletteTable | None) -> ByteArray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from dsp_batch.dicom.walk import (
     BINARY_VRS,
     PIXEL_TAGS,
+    SMALLEST_ELEMENT,
     UNDEFINED,
     ElementHead,
     Encoding,
@@ -39,6 +40,9 @@ LARGE_VALUE = 16 * 1024
 
 MAX_GROWTH = 4 << 20
 """Bytes that one further request may add beyond what is known to be needed."""
+
+MAX_PADDING = 64 * 1024
+"""Zeros that may follow the last element; more are a file whose bytes never arrived."""
 
 MAX_INFLATED = 1 << 30
 """Bytes that a deflated dataset may grow to."""
@@ -112,6 +116,9 @@ class _Walk:
     first_used: int | None = None
     """Bytes of the first request that were needed, once there was a second one."""
 
+    padding: int = 0
+    """Zeros skipped."""
+
     def fetch(self, start: int, stop: int) -> Steps[None]:
         """Bring [start, stop) and some more into hand, keeping what there is from `start` on."""
         if stop > self.size:
@@ -146,14 +153,26 @@ class _Walk:
                     return position, head._replace(start=head.start + self.base)
                 if head.tag >> 16 > last_group:
                     return position, None
-                position = self.take(head, encoding)
+                position = self.take(head, encoding) if head.tag else self.skip_padding(position)
             except NeedMore as need:
-                if need.stop + self.base > self.size and not self.data[position - self.base :].strip(b"\0"):
-                    break  # less than an element of zeros: padding, not damage
-                yield from self.fetch(position, need.stop + self.base)
+                stop = need.stop + self.base
+                if self.size - position < SMALLEST_ELEMENT:
+                    yield from self.fetch(position, self.size)
+                    if not self.data.strip(b"\0"):
+                        break  # less than an element of zeros: padding, not damage
+                yield from self.fetch(position, stop)
         if position > self.size:
             raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {position}")
         return position, None
+
+    def skip_padding(self, position: int) -> int:
+        """Skip the zeros at `position`, 8 or more, in steps of 8; return the position behind them."""
+        rest = self.data[position - self.base : position - self.base + MAX_PADDING]
+        zeros = len(rest) - len(rest.lstrip(b"\0"))
+        self.padding += zeros
+        if self.padding > MAX_PADDING:
+            raise HeaderError(f"nothing but zeros follows byte {position - self.padding + zeros}: it is damaged")
+        return position + max(zeros - zeros % SMALLEST_ELEMENT, SMALLEST_ELEMENT)
 
     def take(self, head: ElementHead, encoding: Encoding) -> int:
         """Take up one element and return the position behind it, which may lie beyond what is in hand."""

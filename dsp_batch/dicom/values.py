@@ -11,7 +11,8 @@ from typing import Any
 
 from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.dictionary import is_ambiguous_sign, name_of, tag_of
-from dsp_batch.dicom.walk import BINARY_VRS, Encoding, nested_encoding, parse_elements, split_items
+from dsp_batch.dicom.walk import BINARY_VRS, MAX_DEPTH, Encoding, nested_encoding, parse_elements, split_items
+from dsp_batch.errors import HeaderError
 from dsp_batch.model import InstanceHeader, RawElement
 
 DicomJson = dict[str, Any]
@@ -28,8 +29,8 @@ _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 
 Decoded = list[Any] | bytes | None
-"""Text and numbers: a list, empty where the value is; sequences: a list of `DicomJson`; binary: bytes, little endian.
-None where the value was left in the object."""
+"""Text and numbers: a list, empty where the value is; sequences: a list of `DicomJson`; binary, and sequences that are
+damaged: bytes, little endian. None where the value was left in the object."""
 
 
 def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -49,21 +50,31 @@ def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
     return element.vr
 
 
-def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = ()) -> Decoded:
-    """Decode the value field of one element.
+def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = (), depth: int = 0) -> Decoded:
+    """Decode the value field of one element, `depth` sequences deep.
 
-    Numbers that do not parse stay text, as written: a damaged value must not hide the rest of the header.
+    Numbers that do not parse stay text, as written, and sequences bytes: a damaged value must not hide the rest of the
+    header.
     """
     value, vr = element.value, element.vr
     if value is None:
         return None
     if vr == "SQ":
-        return [_item_json(item, encoding, charsets) for item in split_items(value, encoding)]
+        return _decode_items(value, encoding, charsets, depth)
     if vr in BINARY_VRS:
         return _little_endian(value, _WORD_SIZES.get(vr, 1)) if encoding.big_endian else value
     if vr in _NUMBER_CODES:
         return _unpack(value, _NUMBER_CODES[vr], encoding.order)
     return _decode_tags(value, encoding) if vr == "AT" else _decode_texts(vr, value, charsets)
+
+
+def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> Decoded:
+    if depth > MAX_DEPTH:
+        return value
+    try:
+        return [_item_json(item, encoding, charsets, depth + 1) for item in split_items(value, encoding)]
+    except HeaderError:
+        return value
 
 
 def _decode_tags(value: bytes, encoding: Encoding) -> list[str]:
@@ -134,21 +145,22 @@ def _encodings(charsets: tuple[str, ...]) -> list[str]:
     return encodings
 
 
-def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...]) -> DicomJson:
+def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DicomJson:
     # UN hides implicit VR (PS3.5 6.2.2), and some writers nest it in explicit datasets: look at the first element.
     explicit = data[4:6].isalpha() and data[4:6].isupper()
     inner = Encoding(implicit_vr=not explicit, big_endian=encoding.big_endian)
     elements = parse_elements(data, inner)
     nested = character_sets(elements, charsets)
     return {
-        f"{tag:08X}": value_json(element.vr, decode_value(element, nested_encoding(inner, element.vr), nested))
+        f"{tag:08X}": value_json(element.vr, decode_value(element, nested_encoding(inner, element.vr), nested, depth))
         for tag, element in elements.items()
     }
 
 
 def value_json(vr: str, decoded: Decoded) -> DicomJson:
-    """One element in the DICOM JSON model (PS3.18 F.2)."""
+    """One element in the DICOM JSON model (PS3.18 F.2); a sequence that is damaged as the unknown that it is."""
     if isinstance(decoded, bytes):
+        vr = "UN" if vr == "SQ" else vr
         return {"vr": vr, "InlineBinary": base64.b64encode(decoded).decode("ascii")} if decoded else {"vr": vr}
     if not decoded:
         return {"vr": vr}

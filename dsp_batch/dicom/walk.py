@@ -19,6 +19,9 @@ LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN"
 """VRs with a 32-bit length after two reserved bytes (PS3.5 7.1.2)."""
 
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+SMALLEST_ELEMENT = 8
+"""Bytes of an element without value: tag and length."""
+
 MAX_DEPTH = 32
 """Nested sequences beyond this are damage, not content."""
 

@@ -85,6 +85,7 @@ def test_native_pixel_data_is_placed_and_not_read(syntax: str, meta: bool) -> No
 def test_encapsulated_pixel_data_begins_with_its_offset_table() -> None:
     dataset = add_pixels(make_dataset())
     dataset.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
     data = write_dataset(dataset, JPEGBaseline8Bit)
 

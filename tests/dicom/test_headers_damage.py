@@ -19,9 +19,10 @@ from pydicom.uid import (
 )
 from written_objects import DEFLATED, NATIVE_SYNTAXES, add_pixels, make_dataset, parse_object, write_dataset
 
-from dsp_batch.dicom.headers import WHOLE_OBJECT
+from dsp_batch.dicom.headers import read_header
 from dsp_batch.dicom.values import HeaderDecoder
 from dsp_batch.errors import HeaderError
+from dsp_batch.reading import Reply
 
 SECONDS = 2.0
 """More than any damaged object of a few MB may take."""
@@ -102,11 +103,9 @@ def test_a_cut_behind_a_value_that_was_left_out_is_an_error(syntax: str, length:
     dataset.add_new(0x00191001, "OB", b"\1" * length)
     behind = len(write_dataset(dataset, syntax))
     dataset.Rows = 4
-    data = write_dataset(dataset, syntax) + b"\0" * WHOLE_OBJECT * 0
+    data = write_dataset(dataset, syntax)
 
-    for cut in range(behind - length + 1, len(data)):
-        if cut == behind:
-            continue
+    for cut in {*range(behind - 20, len(data))} - {behind}:
         with pytest.raises(HeaderError):
             parse_object(data[:cut])
 
@@ -114,9 +113,6 @@ def test_a_cut_behind_a_value_that_was_left_out_is_an_error(syntax: str, length:
 def test_an_object_shorter_than_it_was_listed_is_an_error() -> None:
     """It was replaced while it was read, or the listing is stale."""
     data = write_dataset(make_dataset(ImageComments="x" * 40_000))
-    from dsp_batch.dicom.headers import read_header
-    from dsp_batch.reading import Reply
-
     reader = read_header("a.dcm", len(data))
     (first,) = next(reader)
     (second,) = reader.send(Reply([data[first.start : first.stop]], len(data)))
@@ -275,7 +271,6 @@ def test_broken_files_give_a_header_or_a_clear_error_soon(name: str) -> None:
 _NO_INSTANCES = {
     "DICOMDIR": "not-dicom",
     "DICOMDIR-empty.dcm": "not-dicom",
-    "GH177_D_CLUNIE_CT1_IVRLE_BigEndian_undefined_length.dcm": "bad-header",
     "GH626.dcm": "bad-header",
     "UN_sequence.dcm": "not-dicom",
     "deid.dicom": "not-dicom",

@@ -1,0 +1,158 @@
+"""The account of a run: what its manifest held, and what became of each series."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.compute as pc
+
+from dsp_batch.batch.compaction import compact
+from dsp_batch.batch.job import Job
+from dsp_batch.batch.manifest import DuplicateLine, Entry, RejectedLine, list_lines
+from dsp_batch.batch.results import latest_rows
+from dsp_batch.batch.state import results_folder, write_json
+from dsp_batch.model import SeriesRef
+from dsp_batch.version import __version__
+
+_log = logging.getLogger(__name__)
+
+SHOWN_REJECTS = 20
+"""Rejected lines that are shown; all are in `rejected.txt`."""
+
+MOST_COLUMNS = 500
+"""Columns of a manifest that are carried: JSON items may each bring their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """The account of a run that has ended."""
+
+    run: str
+    url: str
+    """Where the run's files are."""
+
+    attempt: int
+    series: int
+    by_status: dict[str, int]
+    by_reason: dict[str, int]
+    rejected: int
+    duplicates: int
+    seconds: float
+    """Wall time of this attempt."""
+
+    bytes_read: int
+    requests: int
+
+    @property
+    def succeeded(self) -> bool:
+        """Every series is done, kept or skipped, and every line was understood."""
+        return not self.by_status.get("failed") and not self.rejected
+
+    def __str__(self) -> str:
+        statuses = ("done", "kept", "skipped", "failed")
+        counts = ", ".join(f"{self.by_status.get(status, 0)} {status}" for status in statuses)
+        return (
+            f"{self.series} series: {counts}; {self.rejected} lines rejected, {self.duplicates} duplicates; "
+            f"results in {self.url}"
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Survey:
+    """What a pass over a manifest finds."""
+
+    series: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    columns: tuple[str, ...] = ()
+    """Columns that are carried into the results."""
+
+    endpoints: dict[str, str] = field(default_factory=dict)
+    """Root → S3-compatible server that the manifest names for it."""
+
+    _lines: bytearray = field(default_factory=bytearray)
+    """What `rejected.txt` will hold."""
+
+    def watch(self, entries: Iterator[Entry]) -> Iterator[SeriesRef]:
+        """Pass on the series and take note of all else."""
+        columns: dict[str, None] = {}
+        for entry in entries:
+            if isinstance(entry, RejectedLine):
+                self._reject(entry)
+            elif isinstance(entry, DuplicateLine):
+                self.duplicates += 1
+            else:
+                self.series += 1
+                if entry.endpoint_url:
+                    self.endpoints[entry.root] = entry.endpoint_url
+                if not entry.columns.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
+                    columns.update(dict.fromkeys(entry.columns))
+                yield entry
+        self.columns = tuple(columns)[:MOST_COLUMNS]
+
+    def describe(self) -> dict[str, Any]:
+        """What `job.json` says of the manifest."""
+        names = ("series", "duplicates", "rejected", "columns", "endpoints")
+        return {name: getattr(self, name) for name in names}
+
+    def rejected_lines(self) -> bytes:
+        """What `rejected.txt` says: number, text and reason of each line, between tabs."""
+        return bytes(self._lines)
+
+    def _reject(self, line: RejectedLine) -> None:
+        self.rejected += 1
+        if self.rejected <= SHOWN_REJECTS:
+            _log.warning("%s", line)
+        elif self.rejected == SHOWN_REJECTS + 1:
+            _log.warning("more lines are not understood; all are in rejected.txt")
+        text = "\t".join((str(line.line), *(" ".join(part.split("\t")) for part in (line.text, line.reason))))
+        self._lines += f"{text}\n".encode("utf-8", "backslashreplace")
+
+
+def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -> RunSummary:
+    """Bring the results of a run that has ended to their final form, and write its account.
+
+    Args:
+        run: Name of the run.
+        job: What was done.
+        survey: What its manifest held.
+        attempt: Number of the attempt that has ended.
+        seconds: How long it took.
+    """
+    folder = results_folder(run)
+    compact(job.cache, folder, attempt, survey.columns)
+    rows = latest_rows(job.cache, folder, ["root", "reason", "bytes_read", "requests"])
+    failed = rows.filter(pc.equal(rows.column("status"), "failed")).select(["series_uuid", "root"])
+    refs = [
+        SeriesRef(**row, endpoint_url=job.endpoint_url or survey.endpoints.get(row["root"]))
+        for row in failed.to_pylist()
+    ]
+    lines = "".join(f"{line}\n" for line in list_lines(refs))
+    job.cache.write(f"runs/{run}/failed.txt", lines.encode("utf-8", "surrogateescape"))
+    summary = RunSummary(
+        run=run,
+        url=job.cache.url_of(f"runs/{run}"),
+        attempt=attempt,
+        series=len(rows),
+        by_status=dict(Counter(rows.column("status").to_pylist())),
+        by_reason=dict(Counter(reason for reason in rows.column("reason").to_pylist() if reason)),
+        rejected=survey.rejected,
+        duplicates=survey.duplicates,
+        seconds=round(seconds, 3),
+        bytes_read=pc.sum(rows.column("bytes_read")).as_py() or 0,
+        requests=pc.sum(rows.column("requests")).as_py() or 0,
+    )
+    write_json(job.cache, f"runs/{run}/summary.json", _describe(summary))
+    return summary
+
+
+def _describe(summary: RunSummary) -> dict[str, Any]:
+    names = ("run", "attempt", "series", "by_status", "by_reason", "rejected", "duplicates", "seconds")
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    counts = {name: getattr(summary, name) for name in (*names, "bytes_read", "requests")}
+    return {**counts, "program": __version__, "finished": finished}
