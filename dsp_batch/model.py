@@ -306,6 +306,9 @@ class StoredFrame:
     overlay: npt.NDArray[np.bool_] | None = None
     """Where graphics are burned in, shape (rows, columns)."""
 
+    color_map: ByteArray | None = None
+    """Colors of the display values 0 … 255 of a monochrome frame, shape (256, 3); None for gray."""
+
     @property
     def is_color(self) -> bool:
         """Whether the values are RGB, which is never windowed."""

@@ -147,7 +147,7 @@ def _wait_for_workers(client: Client, options: ClusterOptions) -> None:
         client.wait_for_workers(1, timeout=options.wait_for_workers)
     except TimeoutError as error:
         raise DspBatchError(
-            f"the scheduler {client.scheduler.address} has no worker after {options.wait_for_workers:g} s: "
+            f"the scheduler {client.scheduler_info()['address']} has no worker after {options.wait_for_workers:g} s: "
             "start `dask worker`, or wait longer with --wait-for-workers"
         ) from error
 

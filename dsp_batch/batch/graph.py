@@ -43,13 +43,18 @@ def submit_shard(client: Client, shard: Any) -> Future[Any]:
 
 def token_of(future: Future[Any]) -> str:
     """The token of a shard that was submitted."""
-    return str(future.key[-1])
+    return _token(future.key)
 
 
 def running_tokens(client: Client) -> frozenset[str]:
     """Tokens of the shards that workers are busy with at this moment, as far as they answer."""
     with suppress(OSError, ValueError):
         stacks = client.call_stack()
-        return frozenset(str(key[-1]) for keys in stacks.values() for key in keys)
+        return frozenset(_token(key) for keys in stacks.values() for key in keys)
     _log.debug("the workers do not say what they are busy with")
     return frozenset()
+
+
+def _token(key: Any) -> str:
+    """The last part of a key; other clients' keys have none, and may be plain texts."""
+    return str(key[-1]) if isinstance(key, tuple) else ""

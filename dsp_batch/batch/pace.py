@@ -36,7 +36,7 @@ class Pace:
             self.series += 1
 
     def shard_size(self) -> int:
-        """Series for the next shard: about `SECONDS_PER_SHARD` of work, fewer towards the end: some for every thread."""
+        """Series for the next shard: about `SECONDS_PER_SHARD` of work, less towards the end: some for each thread."""
         fair = self.left // (self.threads * SHARDS_PER_THREAD * 2)
         by_time = int(SECONDS_PER_SHARD * self.series / max(self.seconds, 1e-3)) if self.series else FIRST_SHARD
         return max(1, min(fair, by_time, MAX_SERIES_PER_SHARD))

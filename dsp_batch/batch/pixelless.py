@@ -13,9 +13,7 @@ from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.version import __version__
 
 
-def skip_pixelless(
-    refs: Sequence[SeriesRef], job: Job, attempt: int
-) -> tuple[list[SeriesRef], list[SeriesResult]]:
+def skip_pixelless(refs: Sequence[SeriesRef], job: Job, attempt: int) -> tuple[list[SeriesRef], list[SeriesResult]]:
     """Tell series that may have pixels from those that the IDC index knows to have none.
 
     Only series in IDC's own buckets are looked up, and only by a client that has the index; a pass over it takes half

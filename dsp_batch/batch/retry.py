@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.job import Job, Verb
-from dsp_batch.batch.manifest import RejectedLine
 from dsp_batch.batch.progress import Progress
-from dsp_batch.batch.results import SCHEMA, ResultsWriter, latest_rows, list_parts, read_part
-from dsp_batch.batch.run import RunSummary, _conclude, _run_missing, _Survey
+from dsp_batch.batch.results import ResultsWriter, carried_names, latest_rows, list_parts, read_part
+from dsp_batch.batch.run import work_through
 from dsp_batch.batch.runner import Series
-from dsp_batch.batch.state import RunState, claim_product, read_json, results_folder
+from dsp_batch.batch.state import open_attempt, read_json, results_folder, write_json
 from dsp_batch.cache import Cache
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef, Window
@@ -27,7 +28,6 @@ _OPTIONS: dict[Verb, type[Options]] = {
     "contrast-mosaic": ContrastMosaicOptions,
     "build-index": IndexOptions,
 }
-_CARRIED = "manifest_"
 
 
 def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progress) -> RunSummary:
@@ -51,20 +51,16 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     """
     begin = time.monotonic()
     job = read_job(cache, run)
-    if job.draws:
-        claim_product(job, overwrite=False)
-    folder = results_folder(run)
-    rows = latest_rows(cache, folder, ["status"])
-    state = _state_of(rows)
-    refs = _read_failed(cache, folder, rows)
-    writer = ResultsWriter(cache=cache, folder=folder, attempt=state.attempt)
+    asked = read_json(cache, f"runs/{run}/job.json")
+    attempt = open_attempt(job, run)
+    survey = _survey_of(asked)
+    refs = _read_failed(cache, run, survey)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(cache, f"runs/{run}/job.json", {**asked, **attempt.describe(), "started": started})
+    writer = ResultsWriter(cache=cache, folder=results_folder(run), attempt=attempt.number, columns=survey.columns)
     progress.start(len(refs))
-    try:
-        _run_missing(Series(iter(refs), len(refs)), job, cluster, writer, progress)
-    finally:
-        writer.flush()
-        progress.stop()
-    return _conclude(run, job, _read_survey(cache, run), state, time.monotonic() - begin)
+    work_through(Series(iter(refs), len(refs), attempt.number), job, cluster, writer, progress)
+    return conclude(run, job, survey, attempt.number, time.monotonic() - begin)
 
 
 def read_job(cache: Cache, run: str) -> Job:
@@ -101,47 +97,35 @@ def _parse_contrast(values: dict[str, Any]) -> Contrast:
     return Contrast(kind=values["kind"], window=window and Window(**window))
 
 
-def _state_of(rows: pa.Table) -> RunState:
-    return RunState(
-        attempt=1 + (pc.max(rows.column("attempt")).as_py() or 0),
-        finished=frozenset(),
-        previews=frozenset(),
-        known={},
-        resumed=True,
+def _survey_of(asked: dict[str, Any]) -> Survey:
+    """What the run found in its manifest: lines that are not understood stay so."""
+    return Survey(
+        series=asked["series"],
+        duplicates=asked.get("duplicates", 0),
+        rejected=asked.get("rejected", 0),
+        columns=tuple(asked.get("columns", ())),
+        endpoints=asked.get("endpoints", {}),
     )
 
 
-def _read_failed(cache: Cache, folder: str, rows: pa.Table) -> list[SeriesRef]:
+def _read_failed(cache: Cache, run: str, survey: Survey) -> list[SeriesRef]:
     """The failed series with the columns that their manifest gave them."""
+    folder = results_folder(run)
+    rows = latest_rows(cache, folder, [])
     failed = rows.filter(pc.equal(rows.column("status"), "failed"))
     parts, numbers = failed.column("part").to_numpy(), failed.column("row").to_numpy()
     refs = []
     for part, key in enumerate(list_parts(cache, folder)):
         chosen = numbers[parts == part]
         if len(chosen):
-            refs += [_ref_of(row) for row in read_part(cache, key).take(pa.array(chosen)).to_pylist()]
+            refs += [_ref_of(row, survey) for row in read_part(cache, key).take(pa.array(chosen)).to_pylist()]
     return refs
 
 
-def _ref_of(row: dict[str, Any]) -> SeriesRef:
-    columns = {_column_name(name): value for name, value in row.items() if name not in SCHEMA.names}
-    return SeriesRef(root=row["root"], series_uuid=row["series_uuid"], columns=columns)
-
-
-def _column_name(carried: str) -> str:
-    """The manifest's own name of a column: the inverse of `results.carried_name`."""
-    own = carried.removeprefix(_CARRIED)
-    return own if own in SCHEMA.names else carried
-
-
-def _read_survey(cache: Cache, run: str) -> _Survey:
-    """What the run said of its manifest when it last ended: lines that are not understood stay so."""
-    summary = read_json(cache, f"runs/{run}/summary.json") or {}
-    job = read_json(cache, f"runs/{run}/job.json")
-    lines = (cache.read(f"runs/{run}/rejected.txt") or b"").decode().splitlines()
-    rejected = []
-    for line in lines:
-        number, _, rest = line.partition("\t")
-        text, _, reason = rest.rpartition("\t")
-        rejected.append(RejectedLine(source=job["manifest"], line=int(number), text=text, reason=reason))
-    return _Survey(series=job["series"], duplicates=summary.get("duplicates", 0), rejected=rejected)
+def _ref_of(row: dict[str, Any], survey: Survey) -> SeriesRef:
+    return SeriesRef(
+        root=row["root"],
+        series_uuid=row["series_uuid"],
+        endpoint_url=survey.endpoints.get(row["root"]),
+        columns={column: row.get(name) for column, name in carried_names(survey.columns).items()},
+    )

@@ -53,6 +53,9 @@ def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTrans
 
 def _rescale(attributes: Attributes, frame: int) -> tuple[float, float] | None:
     """Slope and intercept, of the frame or of the instance; a slope of 0 would erase the image and counts as absent."""
+    scaling = attributes.number("DoseGridScaling")  # PS3.3 C.8.8.3: the modality transform of dose grids
+    if scaling is not None and math.isfinite(scaling) and scaling != 0:
+        return scaling, 0.0
     for source in (frame_macro(attributes, frame, "PixelValueTransformationSequence"), attributes):
         slope, intercept = source.number("RescaleSlope"), source.number("RescaleIntercept")
         if slope is not None or intercept is not None:

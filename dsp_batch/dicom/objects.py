@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from dsp_batch.dicom.drawing import PLAIN, Drawer
+from dsp_batch.dicom.maps import DOSE, PARAMETRIC_MAP
+from dsp_batch.dicom.segmentation import SEGMENTATION
+from dsp_batch.dicom.slide import SLIDE
+
 RAW_DATA_STORAGE = "1.2.840.10008.5.1.4.1.1.66"
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
+_NAMES = {f"{_STORAGE}.66.7": "Label Map Segmentation Storage"}
+"""SOP classes that pydicom does not know yet."""
+
+DRAWERS: Mapping[str, Drawer] = {
+    f"{_STORAGE}.66.4": SEGMENTATION,
+    f"{_STORAGE}.66.7": SEGMENTATION,  # label map
+    f"{_STORAGE}.77.1.6": SLIDE,
+    f"{_STORAGE}.481.2": DOSE,
+    f"{_STORAGE}.30": PARAMETRIC_MAP,
+}
+"""SOP class → drawer; all others are plain images."""
+
+
+def find_drawer(sop_class_uid: str) -> Drawer:
+    """How objects of a SOP class are drawn."""
+    return DRAWERS.get(sop_class_uid, PLAIN)
+
+
 _FAMILIES_WITHOUT_PIXELS = tuple(f"{_STORAGE}.{family}." for family in (9, 11, 88, 104))
 """Waveforms, presentation states, structured reports and key objects, encapsulated documents and models."""
 
@@ -38,4 +63,4 @@ def sop_class_name(uid: str) -> str:
     """Name of a SOP class."""
     from pydicom.uid import UID  # noqa: PLC0415  # 0.7 s
 
-    return UID(uid).name
+    return _NAMES.get(uid) or UID(uid).name

@@ -1,0 +1,81 @@
+"""A small collection of generated series, and the programs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from outcomes import Outcome, run_here
+from pydicom.uid import JPEG2000Lossless
+
+from dsp_batch.cli import batch, series
+from dsp_batch.dicom.phantom import (
+    PhantomObject,
+    PhantomSeries,
+    build_corrupt,
+    build_ct,
+    build_mr,
+    build_radiograph,
+    build_report,
+    build_ultrasound,
+    write_collection,
+)
+
+
+class Run(Protocol):
+    """Runs a program in this process."""
+
+    def __call__(self, *arguments: object, stdin: bytes | None = None) -> Outcome: ...
+
+
+@pytest.fixture
+def preview(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`dicom-series-preview`, with a default cache directory of its own."""
+    monkeypatch.setenv("DICOM_SERIES_PREVIEW_CACHE_DIR", str(tmp_path / "default-cache"))
+    return partial(run_here, series.program, series.NAME)
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`dsp-batch`, with a default cache directory of its own."""
+    monkeypatch.setenv("DICOM_SERIES_PREVIEW_CACHE_DIR", str(tmp_path / "default-cache"))
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    return partial(run_here, batch.program, batch.NAME)
+
+
+@pytest.fixture(scope="session")
+def ct() -> PhantomSeries:
+    """Twelve axial slices."""
+    return build_ct(count=12, size=64)
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory, ct: PhantomSeries) -> Path:
+    """A root with series of each kind that matters to the programs."""
+    root = tmp_path_factory.mktemp("collection")
+    others = (
+        build_mr(count=5, rows=32, columns=64),
+        build_ultrasound(count=3, rows=48, columns=64),
+        build_radiograph(rows=60, columns=48),
+        build_report(),
+        build_corrupt(),
+        build_undecodable(),
+    )
+    write_collection(root, (ct, *others))
+    return root
+
+
+UNDECODABLE_SYNTAX = "1.2.840.10008.1.2.4.94"
+"""JPIP Referenced: the pixels are elsewhere."""
+
+
+def build_undecodable() -> PhantomSeries:
+    """A series in a transfer syntax that nobody decodes."""
+    whole = build_ct("undecodable", count=1, size=16, transfer_syntax=JPEG2000Lossless)
+    objects = (
+        PhantomObject(name=each.name, data=each.data.replace(JPEG2000Lossless.encode(), UNDECODABLE_SYNTAX.encode()))
+        for each in whole.objects
+    )
+    return PhantomSeries(series_uuid=whole.series_uuid, title=whole.title, objects=tuple(objects))

@@ -1,0 +1,60 @@
+"""Running a program as a user does, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of standard error that say what is wrong."""
+        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+
+    @property
+    def warnings(self) -> list[str]:
+        """The lines of standard error that warn."""
+        return [line for line in self.stderr.splitlines() if line.startswith("warning: ")]
+
+
+def run_here(program: click.Group, name: str, *arguments: object, stdin: bytes | None = None) -> Outcome:
+    """Run a program in this process, through the function that its script calls."""
+    result = CliRunner().invoke(program, [str(each) for each in arguments], input=stdin, prog_name=name)
+    assert isinstance(result.exception, SystemExit | None), f"{result.exception!r} left the program"
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+def start_process(module: str, *arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
+    """Start a program as a process of its own; `module` may be a script of the environment."""
+    script = Path(sys.executable).with_name(module)
+    command = [str(script)] if script.exists() else [sys.executable, "-m", module]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def run_process(module: str, *arguments: object, cwd: Path | None = None) -> Outcome:
+    """Run a program as a process of its own to its end."""
+    with start_process(module, *arguments, cwd=cwd) as process:
+        stdout, stderr = process.communicate(timeout=120)
+    return Outcome(process.returncode, stdout, stderr)
