@@ -36,7 +36,10 @@ def check_output(output: str) -> None:
 
     path = local_path(output)
     if path is not None:
-        _check_path(path, output)
+        try:
+            _check_path(path, output)
+        except OSError as error:
+            raise SinkError(f"cannot write {output}: {(error.strerror or str(error)).lower()}") from error
     elif split_scheme(normalise_root(output))[0] in ("http", "https"):
         raise SinkError(f"cannot write {output}: HTTP servers are only read; give a file or the URL of a bucket")
 

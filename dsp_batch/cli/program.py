@@ -64,7 +64,7 @@ def _run_guarded(work: Callable[[], Any]) -> int:
         _say("interrupted")
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        _explain(error, _lower(error.format_message()))
+        _say(f"error: {_lower(error.format_message())}")
         _say_usage(error)
     except DspBatchError as error:
         _explain(error, error.message)

@@ -12,11 +12,13 @@ from dsp_batch.model import ByteArray, PaletteTable, StoredArray
 _PARTIAL = ("YBR_PARTIAL_420", "YBR_PARTIAL_422")
 _RGB = ("RGB", "YBR_RCT", "YBR_ICT", "ARGB", "CMYK", "HSV")
 
-_D50 = np.array([0.96422, 1.0, 0.82521])
+_WHITE = np.array([0.95047, 1.0, 1.08883])
+"""D65, the white of sRGB. The standard means D50, but dcmqi, highdicom and so nearly all segmentations say D65."""
+
 _XYZ_TO_SRGB = np.array(
-    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+    [[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252]]
 )
-"""XYZ relative to D50 → linear sRGB, chromatic adaptation included (B. Lindbloom)."""
+"""CIE XYZ → linear sRGB (IEC 61966-2-1)."""
 
 
 def convert_to_rgb(samples: StoredArray, photometric: str, bits: int) -> ByteArray:
@@ -67,13 +69,13 @@ def convert_from_lab(encoded: Sequence[float]) -> tuple[int, int, int]:
         Red, green and blue, 0 … 255; colors that no screen shows are clipped.
 
     References:
-        DICOM PS3.3 C.10.7.1.1; white point D50, adapted to that of sRGB (Bradford).
+        DICOM PS3.3 C.10.7.1.1.
     """
     lightness = encoded[0] / 65535 * 100
     a, b = (value / 65535 * 255 - 128 for value in encoded[1:3])
     fy = (lightness + 16) / 116
     roots = np.array([fy + a / 500, fy, fy - b / 200])
-    xyz = np.where(roots > 6 / 29, roots**3, 3 * (6 / 29) ** 2 * (roots - 4 / 29)) * _D50
+    xyz = np.where(roots > 6 / 29, roots**3, 3 * (6 / 29) ** 2 * (roots - 4 / 29)) * _WHITE
     linear = (_XYZ_TO_SRGB @ xyz).clip(0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     red, green, blue = np.rint(srgb * 255).astype(int).tolist()

@@ -127,9 +127,13 @@ def _parse_float(text: str) -> float | str | None:
 def _decode_text(value: bytes, charsets: tuple[str, ...]) -> str:
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
+    import warnings  # noqa: PLC0415  # only with the import below
+
     from pydicom.charset import decode_bytes  # noqa: PLC0415  # most headers are ASCII and never need it
 
-    decoded: str = decode_bytes(value, _encodings(charsets), set(b"\\^=\n\r\f"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # bytes that are no text in their character set are shown as such
+        decoded: str = decode_bytes(value, _encodings(charsets), set(b"\\^=\n\r\f"))
     return decoded
 
 

@@ -22,6 +22,9 @@ BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 SMALLEST_ELEMENT = 8
 """Bytes of an element without value: tag and length."""
 
+_DELIMITER_BYTES = 8
+"""Bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
+
 MAX_DEPTH = 32
 """Nested sequences beyond this are damage, not content."""
 
@@ -189,8 +192,10 @@ def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
         if head.tag in (ITEM_END, SEQUENCE_END):
             break
         if head.tag & 0xFFFF:
-            value = data[head.start : at]
-            elements[head.tag] = RawElement(resolve_vr(head, elements), value, len(value))
+            vr = resolve_vr(head, elements)
+            is_encapsulated = head.length == UNDEFINED and vr in BINARY_VRS
+            value = data[head.start : at - _DELIMITER_BYTES if is_encapsulated else at]
+            elements[head.tag] = RawElement(vr, value, len(value))
     return elements
 
 

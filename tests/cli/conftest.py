@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from outcomes import Outcome, run_here
-from pydicom.uid import JPEG2000Lossless
+from outcomes import Run, run_here
+from series_to_refuse import build_undecodable
 
 from dsp_batch.cli import batch, series
 from dsp_batch.dicom.phantom import (
-    PhantomObject,
     PhantomSeries,
     build_corrupt,
     build_ct,
@@ -22,12 +20,6 @@ from dsp_batch.dicom.phantom import (
     build_ultrasound,
     write_collection,
 )
-
-
-class Run(Protocol):
-    """Runs a program in this process."""
-
-    def __call__(self, *arguments: object, stdin: bytes | None = None) -> Outcome: ...
 
 
 @pytest.fixture
@@ -65,17 +57,3 @@ def collection(tmp_path_factory: pytest.TempPathFactory, ct: PhantomSeries) -> P
     )
     write_collection(root, (ct, *others))
     return root
-
-
-UNDECODABLE_SYNTAX = "1.2.840.10008.1.2.4.94"
-"""JPIP Referenced: the pixels are elsewhere."""
-
-
-def build_undecodable() -> PhantomSeries:
-    """A series in a transfer syntax that nobody decodes."""
-    whole = build_ct("undecodable", count=1, size=16, transfer_syntax=JPEG2000Lossless)
-    objects = (
-        PhantomObject(name=each.name, data=each.data.replace(JPEG2000Lossless.encode(), UNDECODABLE_SYNTAX.encode()))
-        for each in whole.objects
-    )
-    return PhantomSeries(series_uuid=whole.series_uuid, title=whole.title, objects=tuple(objects))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import click
 from click.testing import CliRunner
@@ -29,6 +30,12 @@ class Outcome:
     def warnings(self) -> list[str]:
         """The lines of standard error that warn."""
         return [line for line in self.stderr.splitlines() if line.startswith("warning: ")]
+
+
+class Run(Protocol):
+    """Runs a program in this process."""
+
+    def __call__(self, *arguments: object, stdin: bytes | None = None) -> Outcome: ...
 
 
 def run_here(program: click.Group, name: str, *arguments: object, stdin: bytes | None = None) -> Outcome:

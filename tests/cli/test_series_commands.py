@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Run
-from outcomes import run_process
+from outcomes import Run, run_process
 from PIL import Image
 
 from dsp_batch.dicom.phantom import PhantomSeries, build_mr, build_report

@@ -42,7 +42,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "CS": _many(_text(16, string.ascii_uppercase + string.digits + "_")),
     "DA": _many(st.dates().map(lambda date: f"{date.year:04}{date.month:02}{date.day:02}")),
     "DS": _many(_decimal),
-    "DT": _many(st.datetimes().map(lambda date: f"{date.year:04}{date.month:02}{date.day:02}{date.hour:02}.5")),
+    "DT": _many(st.datetimes().map(lambda moment: moment.strftime("2%y%m%d0%H%M%S.%f"))),
     "FD": _many(st.floats(allow_nan=False, allow_infinity=False)),
     "FL": _many(_finite32),
     "IS": _many(_integer(32, signed=True)),

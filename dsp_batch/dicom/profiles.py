@@ -1,0 +1,47 @@
+"""ICC profiles of slides and photographs, to sRGB (PS3.3 C.11.15)."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import numpy as np
+
+from dsp_batch.attributes import Attributes
+from dsp_batch.model import ByteArray
+
+_log = logging.getLogger(__name__)
+
+
+def find_profile(attributes: Attributes) -> bytes | None:
+    """The ICC Profile (0028,2000) of the image, else of its first optical path; None where there is none.
+
+    It is a large binary value: a header that was read without those has none either.
+    """
+    return attributes.binary("ICCProfile") or attributes.item("OpticalPathSequence").binary("ICCProfile")
+
+
+def convert_to_srgb(rgb: ByteArray, profile: bytes) -> ByteArray:
+    """Convert colors of a device to sRGB, perceptually.
+
+    Args:
+        rgb: (rows, columns, 3). Not modified.
+        profile: An ICC input or display profile for RGB.
+
+    Returns:
+        sRGB, (rows, columns, 3); `rgb` itself where the profile is damaged or of other colors.
+    """
+    from PIL import Image, ImageCms  # noqa: PLC0415  # few images have a profile
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != "RGB":
+            return rgb
+        target = ImageCms.createProfile("sRGB")
+        image = ImageCms.profileToProfile(
+            Image.fromarray(rgb), source, target, renderingIntent=ImageCms.Intent.PERCEPTUAL
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        _log.info("ICC profile left out: %s", error)
+        return rgb
+    return rgb if image is None else np.asarray(image)

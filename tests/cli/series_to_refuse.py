@@ -1,0 +1,20 @@
+"""Generated series that no program can draw."""
+
+from __future__ import annotations
+
+from pydicom.uid import JPEG2000Lossless
+
+from dsp_batch.dicom.phantom import PhantomObject, PhantomSeries, build_ct
+
+UNDECODABLE_SYNTAX = "1.2.840.10008.1.2.4.94"
+"""JPIP Referenced: the pixels are elsewhere."""
+
+
+def build_undecodable() -> PhantomSeries:
+    """A series in a transfer syntax that nobody decodes."""
+    whole = build_ct("undecodable", count=1, size=16, transfer_syntax=JPEG2000Lossless)
+    objects = (
+        PhantomObject(name=each.name, data=each.data.replace(JPEG2000Lossless.encode(), UNDECODABLE_SYNTAX.encode()))
+        for each in whole.objects
+    )
+    return PhantomSeries(series_uuid=whole.series_uuid, title=whole.title, objects=tuple(objects))

@@ -1,0 +1,443 @@
+from __future__ import annotations
+
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from datasets import DATA, attributes_of, decode_file, make_attributes, needs_data
+from PIL import ImageCms
+from pydicom.sr.codedict import codes
+
+from dsp_batch.attributes import Attributes
+from dsp_batch.dicom.color import convert_from_lab
+from dsp_batch.dicom.drawing import PLAIN, Picture
+from dsp_batch.dicom.maps import DOSE, PARAMETRIC_MAP, describe_unit
+from dsp_batch.dicom.objects import find_drawer, lacks_pixels, sop_class_name
+from dsp_batch.dicom.pixels import describe_aspect, describe_transform
+from dsp_batch.dicom.profiles import convert_to_srgb, find_profile
+from dsp_batch.dicom.segmentation import SEGMENTATION
+from dsp_batch.dicom.slide import MAX_STITCHED, SLIDE
+from dsp_batch.errors import PixelError
+from dsp_batch.model import FrameRef, GrayscaleTransform, StoredArray, StoredFrame
+
+CT, SEG, LABEL_MAP, SM, DOSE_GRID, MAP, SR = (
+    f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "66.4", "66.7", "77.1.6", "481.2", "30", "88.33")
+)
+
+
+def stored(values: Any, dtype: Any = np.uint8, aspect: float = 1.0) -> StoredFrame:
+    return StoredFrame(values=np.asarray(values, dtype), transform=GrayscaleTransform(), aspect=aspect)
+
+
+def frames_of(arrays: dict[int, Any], row: int = 0) -> dict[FrameRef, StoredFrame]:
+    return {FrameRef(row, frame): stored(array) for frame, array in arrays.items()}
+
+
+class TestRegistry:
+    @pytest.mark.parametrize(
+        ("uid", "drawer"),
+        [
+            (CT, PLAIN),
+            (SEG, SEGMENTATION),
+            (LABEL_MAP, SEGMENTATION),
+            (SM, SLIDE),
+            (DOSE_GRID, DOSE),
+            (MAP, PARAMETRIC_MAP),
+        ],
+    )
+    def test_a_sop_class_has_a_drawer(self, uid: str, drawer: Any) -> None:
+        assert find_drawer(uid) is drawer
+
+    def test_what_nobody_knows_is_a_plain_image(self) -> None:
+        assert find_drawer("1.2.3") is PLAIN
+        assert find_drawer("") is PLAIN
+
+    def test_names_are_those_of_the_standard(self) -> None:
+        assert sop_class_name(CT) == "CT Image Storage"
+        assert sop_class_name(LABEL_MAP) == "Label Map Segmentation Storage"
+        assert sop_class_name("1.2.3") == "1.2.3"
+
+    def test_no_drawn_class_lacks_pixels(self) -> None:
+        assert not any(lacks_pixels(uid) for uid in (CT, SEG, LABEL_MAP, SM, DOSE_GRID, MAP))
+        assert lacks_pixels(SR)
+
+
+class TestPlain:
+    def test_each_frame_of_each_instance_is_a_picture(self) -> None:
+        instances = {4: make_attributes(), 7: make_attributes(NumberOfFrames=2)}
+
+        pictures = PLAIN.list_pictures(instances)
+
+        assert [picture.frames for picture in pictures] == [((4, 0),), ((7, 0),), ((7, 1),)]
+
+    def test_the_frame_comes_back_as_it_is(self) -> None:
+        frames = frames_of({3: [[1, 2]]})
+
+        assert PLAIN.compose(Picture(frames=(FrameRef(0, 3),)), make_attributes(), frames) is frames[FrameRef(0, 3)]
+
+
+class TestColors:
+    @pytest.mark.parametrize(
+        ("lab", "rgb"),
+        [
+            ((0, 0x8080, 0x8080), (0, 0, 0)),
+            ((0xFFFF, 0x8080, 0x8080), (255, 255, 255)),
+            ((0x8000, 0x8080, 0x8080), (119,) * 3),
+        ],
+    )
+    def test_gray_stays_gray(self, lab: tuple[int, int, int], rgb: tuple[int, int, int]) -> None:
+        assert convert_from_lab(lab) == rgb
+
+    @pytest.mark.parametrize("rgb", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 120, 60), (12, 34, 56)])
+    def test_colors_come_back_from_highdicom(self, rgb: tuple[int, int, int]) -> None:
+        lab = highdicom.color.CIELabColor.from_rgb(*rgb).value
+
+        assert np.abs(np.subtract(convert_from_lab(lab), rgb)).max() <= 3
+
+
+def segment(number: int, lab: tuple[int, int, int] | None) -> Attributes:
+    return Attributes({"SegmentNumber": number, "RecommendedDisplayCIELabValue": list(lab) if lab else None})
+
+
+def make_segmentation(kind: str, frames: list[tuple[float, int]], **values: Any) -> Attributes:
+    """A segmentation of frames (z, segment number); segment 1 is white, segment 2 mid-gray, 3 has no color."""
+    groups = [
+        Attributes(
+            {
+                "PlanePositionSequence": [Attributes({"ImagePositionPatient": [0.0, 0.0, z]})],
+                "SegmentIdentificationSequence": [Attributes({"ReferencedSegmentNumber": number})],
+            }
+        )
+        for z, number in frames
+    ]
+    segments = [segment(1, (0xFFFF, 0x8080, 0x8080)), segment(2, (0x8000, 0x8080, 0x8080)), segment(3, None)]
+    return make_attributes(
+        SegmentationType=kind,
+        NumberOfFrames=len(frames),
+        PerFrameFunctionalGroupsSequence=groups,
+        SegmentSequence=segments,
+        **values,
+    )
+
+
+class TestSegmentation:
+    def test_frames_at_one_position_are_one_picture(self) -> None:
+        attributes = make_segmentation("BINARY", [(0, 1), (5, 1), (0.001, 2), (10, 3)])
+
+        pictures = SEGMENTATION.list_pictures({2: attributes})
+
+        assert [picture.frames for picture in pictures] == [((2, 0), (2, 2)), ((2, 1),), ((2, 3),)]
+
+    def test_segments_have_their_recommended_colors(self) -> None:
+        attributes = make_segmentation("BINARY", [(0, 1), (0, 2)])
+        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+
+        drawn = SEGMENTATION.compose(picture, attributes, frames_of({0: [[0, 1, 1]], 1: [[0, 0, 1]]}))
+
+        assert drawn.values.tolist() == [[[0] * 3, [255] * 3, [119] * 3]]
+
+    def test_fractions_are_shades(self) -> None:
+        attributes = make_segmentation("FRACTIONAL", [(0, 1)], MaximumFractionalValue=100)
+        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+
+        drawn = SEGMENTATION.compose(picture, attributes, frames_of({0: [[0, 50, 100]]}))
+
+        assert drawn.values[0, :, 0].tolist() == [0, 128, 255]
+
+    def test_label_maps_hold_segment_numbers(self) -> None:
+        attributes = make_segmentation("LABELMAP", [(0, 1)])
+        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+
+        drawn = SEGMENTATION.compose(picture, attributes, frames_of({0: [[0, 1, 2, 3]]}))
+
+        assert drawn.values[0, :3, 1].tolist() == [0, 255, 119]
+        assert drawn.values[0, 3].max() > 200
+
+    def test_a_label_map_with_a_palette_keeps_its_colors(self) -> None:
+        attributes = make_segmentation("LABELMAP", [(0, 1)])
+        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+        frames = frames_of({0: [[[9, 8, 7]]]})
+
+        assert SEGMENTATION.compose(picture, attributes, frames).values.tolist() == [[[9, 8, 7]]]
+
+    def test_a_missing_frame_leaves_its_segment_out(self) -> None:
+        attributes = make_segmentation("BINARY", [(0, 1), (0, 2)])
+        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+
+        assert SEGMENTATION.compose(picture, attributes, frames_of({1: [[1]]})).values.max() == 119
+        with pytest.raises(PixelError):
+            SEGMENTATION.compose(picture, attributes, {})
+
+    def test_a_segmentation_of_highdicom_is_painted_where_its_masks_are(self) -> None:
+        sources = [_make_source(z) for z in range(3)]
+        masks = np.zeros((3, 16, 16, 2), np.uint8)
+        masks[:, 2:6, 2:6, 0] = 1
+        masks[1:, 8:12, 8:12, 1] = 1
+        written = highdicom.seg.Segmentation(
+            source_images=sources,
+            pixel_array=masks,
+            segmentation_type="BINARY",
+            segment_descriptions=[_describe_segment(1, (200, 30, 40)), _describe_segment(2, (30, 60, 220))],
+            series_instance_uid="1.2.3",
+            series_number=1,
+            sop_instance_uid="1.2.3.4",
+            instance_number=1,
+            manufacturer="m",
+            manufacturer_model_name="m",
+            software_versions="1",
+            device_serial_number="1",
+        )
+        attributes = attributes_of(written)
+
+        pictures = SEGMENTATION.list_pictures({0: attributes})
+        arrays = dict(enumerate(written.pixel_array))
+        last = SEGMENTATION.compose(max(pictures, key=lambda p: len(p.frames)), attributes, frames_of(arrays))
+
+        assert sorted(len(picture.frames) for picture in pictures) == [1, 2, 2]
+        assert np.abs(last.values[3, 3].astype(int) - (200, 30, 40)).max() <= 3
+        assert np.abs(last.values[9, 9].astype(int) - (30, 60, 220)).max() <= 3
+        assert last.values[0, 0].tolist() == [0, 0, 0]
+
+
+def _make_source(z: int) -> pydicom.Dataset:
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = CT, f"1.2.826.0.1.{z}"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = "1.2.1", "1.2.2", "1.2.4"
+    dataset.PatientID = dataset.PatientName = dataset.PatientBirthDate = dataset.PatientSex = ""
+    dataset.StudyID = dataset.AccessionNumber = dataset.StudyDate = dataset.StudyTime = (
+        dataset.ReferringPhysicianName
+    ) = ""
+    dataset.Modality, dataset.Rows, dataset.Columns = "CT", 16, 16
+    dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, z * 2]
+    dataset.PixelSpacing, dataset.SliceThickness = [1, 1], 2
+    return dataset
+
+
+def _describe_segment(number: int, rgb: tuple[int, int, int]) -> highdicom.seg.SegmentDescription:
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=str(number),
+        segmented_property_category=codes.SCT.Tissue,
+        segmented_property_type=codes.SCT.Liver,
+        algorithm_type="MANUAL",
+        display_color=highdicom.color.CIELabColor.from_rgb(*rgb),
+    )
+
+
+def make_slide(flavor: str, rows: int, columns: int, tile: int = 4, **values: Any) -> Attributes:
+    across, down = -(-columns // tile), -(-rows // tile)
+    fields = {
+        "ImageType": ["ORIGINAL", "PRIMARY", flavor, "NONE"],
+        "Rows": tile,
+        "Columns": tile,
+        "TotalPixelMatrixRows": rows,
+        "TotalPixelMatrixColumns": columns,
+        "NumberOfFrames": across * down,
+        "DimensionOrganizationType": "TILED_FULL",
+    }
+    return make_attributes(**(fields | values))
+
+
+def cut_tiles(image: StoredArray, tile: int) -> dict[int, StoredArray]:
+    rows, columns = image.shape[:2]
+    padded = np.zeros((-(-rows // tile) * tile, -(-columns // tile) * tile, *image.shape[2:]), image.dtype)
+    padded[:rows, :columns] = image
+    places = [(top, left) for top in range(0, rows, tile) for left in range(0, columns, tile)]
+    return {n: padded[top : top + tile, left : left + tile] for n, (top, left) in enumerate(places)}
+
+
+class TestSlide:
+    @pytest.mark.parametrize(
+        ("flavors", "chosen"),
+        [
+            (
+                {"VOLUME": (2000, 3000), "THUMBNAIL": (600, 900), "LABEL": (300, 300), "OVERVIEW": (400, 800)},
+                "THUMBNAIL",
+            ),
+            ({"VOLUME": (2000, 3000), "LABEL": (300, 300), "OVERVIEW": (400, 800)}, "VOLUME"),
+            ({"VOLUME": (60000, 70000), "LABEL": (300, 300), "OVERVIEW": (400, 800)}, "OVERVIEW"),
+        ],
+    )
+    def test_the_thumbnail_goes_before_a_level_before_the_overview(
+        self, flavors: dict[str, tuple[int, int]], chosen: str
+    ) -> None:
+        instances = {row: make_slide(flavor, *shape, 500) for row, (flavor, shape) in enumerate(flavors.items())}
+
+        (picture,) = SLIDE.list_pictures(instances)
+
+        assert picture.frames[0].instance == list(flavors).index(chosen)
+
+    def test_the_label_and_a_large_base_level_are_never_drawn(self) -> None:
+        instances = {0: make_slide("LABEL", 30, 30), 1: make_slide("VOLUME", 60000, 70000, 500)}
+
+        assert SLIDE.list_pictures(instances) == []
+
+    def test_the_smallest_level_of_a_useful_size_is_drawn(self) -> None:
+        sizes = [(4000, 4096), (500, 512), (250, 256), (1, 1), (60000, 60000)]
+        instances = {row: make_slide("VOLUME", *size, 256) for row, size in enumerate(sizes)}
+
+        (picture,) = SLIDE.list_pictures(instances)
+        (small,) = SLIDE.list_pictures({row: instances[row] for row in (2, 3)})
+
+        assert {ref.instance for ref in picture.frames} == {1}
+        assert len(picture.frames) == 4
+        assert {ref.instance for ref in small.frames} == {2}
+        assert MAX_STITCHED >= 4000 * 4096
+
+    def test_full_tiles_are_stitched_row_by_row_and_cut_at_the_edge(self) -> None:
+        image = np.random.default_rng(0).integers(0, 256, (10, 7, 3)).astype(np.uint8)
+        attributes = make_slide("VOLUME", 10, 7)
+        (picture,) = SLIDE.list_pictures({0: attributes})
+
+        drawn = SLIDE.compose(picture, attributes, frames_of(cut_tiles(image, 4)))
+
+        assert (drawn.values == image).all()
+
+    def test_only_the_first_focal_plane_is_read(self) -> None:
+        attributes = make_slide("VOLUME", 8, 8, NumberOfFrames=12, TotalPixelMatrixFocalPlanes=3)
+
+        (picture,) = SLIDE.list_pictures({0: attributes})
+
+        assert [ref.frame for ref in picture.frames] == [0, 1, 2, 3]
+
+    def test_sparse_tiles_lie_where_they_say_on_white_glass(self) -> None:
+        image = np.random.default_rng(0).integers(0, 200, (8, 12, 3)).astype(np.uint8)
+        tiles = cut_tiles(image, 4)
+        placed = [(1, 1, 0), (1, 5, 1), (5, 9, 5), (1, 1, 2)]  # the last one is of another focal plane
+        groups = [
+            Attributes(
+                {
+                    "PlanePositionSlideSequence": [
+                        Attributes(
+                            {"RowPositionInTotalImagePixelMatrix": row, "ColumnPositionInTotalImagePixelMatrix": column}
+                        )
+                    ]
+                }
+            )
+            for row, column, _ in placed
+        ]
+        attributes = make_slide(
+            "VOLUME",
+            8,
+            12,
+            DimensionOrganizationType="TILED_SPARSE",
+            NumberOfFrames=4,
+            PerFrameFunctionalGroupsSequence=groups,
+        )
+        (picture,) = SLIDE.list_pictures({0: attributes})
+        frames = frames_of({place: tiles[tile] for place, (_, _, tile) in enumerate(placed)})
+
+        drawn = SLIDE.compose(picture, attributes, frames).values
+
+        assert (drawn[:4, :8] == image[:4, :8]).all()
+        assert (drawn[4:, 8:] == image[4:, 8:]).all()
+        assert (drawn[4:, :8] == 255).all()
+
+    def test_a_missing_tile_leaves_a_hole_and_none_is_an_error(self) -> None:
+        attributes = make_slide("VOLUME", 8, 8)
+        (picture,) = SLIDE.list_pictures({0: attributes})
+        tiles = cut_tiles(np.zeros((8, 8, 3), np.uint8), 4)
+        del tiles[3]
+
+        assert SLIDE.compose(picture, attributes, frames_of(tiles)).values[4:, 4:].min() == 255
+        with pytest.raises(PixelError):
+            SLIDE.compose(picture, attributes, {})
+
+    @needs_data
+    def test_a_real_level_is_the_next_finer_one_made_smaller(self) -> None:
+        """The pyramid is its own oracle: two levels, stitched, show the same tissue."""
+        paths = dict(enumerate(sorted(DATA.glob("series/1c172b28*/*"))))
+        instances = {row: attributes_of(pydicom.dcmread(path)) for row, path in paths.items()}
+
+        def stitch(rows: dict[int, Attributes]) -> StoredArray:
+            (picture,) = SLIDE.list_pictures(rows)
+            row = picture.frames[0].instance
+            decoded = decode_file(paths[row], [ref.frame for ref in picture.frames])
+            frames = {FrameRef(row, frame): stored(values) for frame, values in decoded.items()}
+            return SLIDE.compose(picture, instances[row], frames).values
+
+        by_columns = {attributes.integer("TotalPixelMatrixColumns"): row for row, attributes in instances.items()}
+        chosen = stitch(instances)
+        finer = stitch({by_columns[1110]: instances[by_columns[1110]]})
+
+        assert chosen.shape == (741, 555, 3)
+        coarse = chosen[:736, :544].reshape(46, 16, 34, 16, 3).mean(axis=(1, 3))
+        fine = finer[:1472, :1088].reshape(46, 32, 34, 32, 3).mean(axis=(1, 3))
+        assert np.abs(fine - coarse).mean() < 1
+
+
+class TestMaps:
+    def test_dose_is_scaled_and_colored(self) -> None:
+        attributes = make_attributes(DoseGridScaling="0.001", DoseUnits="GY")
+        frames = frames_of({0: [[0, 1]]})
+
+        drawn = DOSE.compose(Picture(frames=(FrameRef(0, 0),)), attributes, frames)
+
+        assert describe_transform(attributes, 0).slope == 0.001
+        assert drawn.color_map is not None
+        assert drawn.color_map.shape == (256, 3)
+        assert drawn.color_map[0].tolist() == [0, 0, 0]
+        assert describe_unit(attributes) == "GY"
+
+    def test_parametric_maps_grow_brighter_evenly(self) -> None:
+        drawn = PARAMETRIC_MAP.compose(Picture(frames=(FrameRef(0, 0),)), make_attributes(), frames_of({0: [[1.0]]}))
+
+        assert drawn.color_map is not None
+        lightness = drawn.color_map @ np.array([0.299, 0.587, 0.114])
+        assert (np.diff(lightness) > -0.5).all()
+
+    @pytest.mark.parametrize(
+        ("attributes", "unit"),
+        [
+            ({"RescaleType": "HU"}, "HU"),
+            ({"Units": "BQML"}, "BQML"),
+            (
+                {
+                    "RealWorldValueMappingSequence": [
+                        Attributes({"MeasurementUnitsCodeSequence": [Attributes({"CodeValue": "um2/s"})]})
+                    ]
+                },
+                "um2/s",
+            ),
+            ({}, None),
+        ],
+    )
+    def test_units_are_named(self, attributes: dict[str, Any], unit: str | None) -> None:
+        assert describe_unit(make_attributes(**attributes)) == unit
+
+    @needs_data
+    def test_a_real_parametric_map_has_a_unit_and_floats(self) -> None:
+        path = next(next(DATA.glob("series/cfdc02e1*")).iterdir())
+        dataset = pydicom.dcmread(path)
+        attributes = attributes_of(dataset)
+
+        assert describe_unit(attributes)
+        assert describe_aspect(attributes, 0) > 0
+        assert decode_file(path)[0].dtype.kind == "f"
+
+
+class TestProfiles:
+    def test_is_found_in_the_image_or_its_optical_path(self) -> None:
+        path = Attributes({"ICCProfile": b"path"})
+
+        assert find_profile(make_attributes(ICCProfile=b"image", OpticalPathSequence=[path])) == b"image"
+        assert find_profile(make_attributes(OpticalPathSequence=[path])) == b"path"
+        assert find_profile(make_attributes()) is None
+
+    def test_srgb_stays_as_it_is(self) -> None:
+        rgb = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+        assert np.abs(convert_to_srgb(rgb, profile).astype(int) - rgb).max() <= 1
+
+    @pytest.mark.parametrize(
+        "profile", [b"", b"damaged", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()]
+    )
+    def test_a_profile_that_cannot_be_used_is_left_out(self, profile: bytes) -> None:
+        rgb = np.zeros((2, 2, 3), np.uint8)
+
+        assert convert_to_srgb(rgb, profile) is rgb
