@@ -12,13 +12,16 @@ import pyarrow as pa
 
 from dsp_batch.arrays import build_array
 from dsp_batch.dicom.dictionary import name_of
-from dsp_batch.dicom.values import FLOAT_VRS, INTEGER_VRS, Decoded
+from dsp_batch.dicom.values import FLOAT_VRS, INTEGER_VRS, Decoded, value_json
 from dsp_batch.dicom.walk import BINARY_VRS
 from dsp_batch.model import RawElement
 
 INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 
 Column = tuple[pa.Field, pa.Array]
+
+ELEMENT_COLUMNS = {"FrameTime": "0018_1063"}
+"""Elements whose keyword is the name of a column about frames: they go by their tag."""
 
 
 def build_columns(
@@ -35,10 +38,13 @@ def build_columns(
     Returns:
         Fields with their arrays. Field metadata hold `tag`, `vr` and, for private elements, `creator`.
     """
-    name = name_of(tag)
-    vr = next(element.vr for element in elements if element is not None)
+    name = ELEMENT_COLUMNS.get(name_of(tag), name_of(tag))
+    vrs = dict.fromkeys(element.vr for element in elements if element is not None)
+    vr = next((vr for vr in vrs if vr != "UN"), "UN")
+    # Implicit VR hides the VR of a private element that other instances of the series tell.
+    elements = [each._replace(vr=vr) if each is not None and each.vr == "UN" else each for each in elements]
     metadata = {"tag": f"{tag:08X}", "vr": vr} | ({"creator": creator} if creator else {})
-    if vr in BINARY_VRS or any(element is not None and element.value is None for element in elements):
+    if not BINARY_VRS.isdisjoint(each.vr for each in elements if each is not None):
         return _binary_columns(name, metadata, elements)
     decoded = [None if element is None else decode(row, element) for row, element in enumerate(elements)]
     return [_typed_column(name, metadata, vr, decoded)]
@@ -50,15 +56,17 @@ def _binary_columns(name: str, metadata: dict[str, str], elements: Sequence[RawE
         None if element is None or element.value is None else hashlib.sha256(element.value).hexdigest()
         for element in elements
     ]
+    kind = pa.int32() if all(size is None or size <= INT32.max for size in sizes) else pa.int64()
     return [
-        (pa.field(f"{name}_Size", pa.int32(), metadata=metadata), build_array(sizes, pa.int32())),
+        (pa.field(f"{name}_Size", kind, metadata=metadata), build_array(sizes, kind)),
         (pa.field(f"{name}_Hash", pa.string(), metadata=metadata), build_array(hashes, pa.string())),
     ]
 
 
 def _typed_column(name: str, metadata: dict[str, str], vr: str, decoded: list[Any]) -> Column:
     if vr == "SQ":
-        texts = [None if value is None else json.dumps(value, separators=(",", ":")) for value in decoded]
+        models = [value_json("SQ", value) if isinstance(value, bytes) else value for value in decoded]
+        texts = [None if model is None else json.dumps(model, separators=(",", ":")) for model in models]
         return pa.field(name, pa.string(), metadata=metadata), build_array(texts, pa.string())
     present = [value for values in decoded if isinstance(values, list) for value in values if value is not None]
     kind = _element_type(vr, present)
@@ -85,14 +93,13 @@ def _element_type(vr: str, values: list[Any]) -> pa.DataType:
 
 def _fits_float32(vr: str, values: list[float]) -> bool:
     """Whether 32 bits keep what was written: all of an FD, the decimal digits of a DS."""
-    exact = np.asarray(values, np.float64)
+    distinct = list(set(values))
+    exact = np.asarray(distinct, np.float64)
     with np.errstate(over="ignore"):
         narrow = exact.astype(np.float32)
     if vr == "FD":
         return bool(np.array_equal(exact, narrow.astype(np.float64), equal_nan=True))
-    return all(
-        _same_digits(wide, float(short)) for wide, short in zip(set(values), map(np.float32, set(values)), strict=True)
-    )
+    return all(_same_digits(wide, short) for wide, short in zip(distinct, narrow.tolist(), strict=True))
 
 
 def _same_digits(wide: float, narrow: float) -> bool:

@@ -66,7 +66,8 @@ def _place_slices(grid: Grid) -> FloatArray:
     """Positions of the slices of a grid image; NaN where it does not tell them."""
     if not grid.origin or not grid.step:
         return np.full((grid.slices, 3), np.nan)
-    return np.asarray(grid.origin) + np.outer(np.arange(grid.slices), grid.step)
+    positions: FloatArray = np.asarray(grid.origin) + np.outer(np.arange(grid.slices), grid.step)
+    return positions
 
 
 def _place_frames(attributes: Attributes, position: FloatArray, orientation: FloatArray, times: FloatArray) -> None:

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from dsp_batch.arrays import build_array
 from dsp_batch.attributes import Attributes
-from dsp_batch.columns import Column, build_columns
+from dsp_batch.columns import ELEMENT_COLUMNS, Column, build_columns
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.dictionary import is_private
 from dsp_batch.dicom.grids import Grid, describe_grid
+from dsp_batch.dicom.headers import DEFLATED
 from dsp_batch.dicom.values import (
     DicomJson,
     HeaderDecoder,
@@ -42,6 +43,16 @@ _FIXED = {
     _TRANSFER_SYNTAX_UID: ("TransferSyntaxUID", pa.string()),
 }
 """Elements that are columns even where they do not vary."""
+
+
+_LARGEST_NUMBER = 0x7FFFFFFFFFFFFFFF
+"""Integers beyond 64 bits are damage: an IS has 12 characters (PS3.5 6.2)."""
+
+_MOST_FRAMES_PER_BYTE = 8
+"""Frames of one bit. A NumberOfFrames that the object cannot hold is damage, and its frame table would fill memory."""
+
+_DEFLATE_RATIO = 1032
+"""Bytes that one deflated byte may stand for, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,10 +106,10 @@ class SeriesIndex:
 
     def grid(self, row: int) -> Grid | None:
         """How the slices of a grid image lie; None for any other instance."""
-        known = {field: self.values(name)[row] for name, field, _ in GRID_COLUMNS}
-        if not known["slices"]:
+        slices, rows, columns, origin, step = (self.values(name)[row] for name, _, _ in GRID_COLUMNS)
+        if not slices:
             return None
-        return Grid(**{field: tuple(value) if isinstance(value, list) else value for field, value in known.items()})
+        return Grid(slices=slices, rows=rows, columns=columns, origin=tuple(origin), step=tuple(step))
 
     def attributes(self, row: int) -> Attributes:
         """The header of one instance."""
@@ -128,12 +139,13 @@ class _RowAttributes(Mapping[str, Any]):
         return self._known[name]
 
     def _find(self, name: str) -> Any:
-        position = self._table.schema.get_field_index(name)
+        position = self._table.schema.get_field_index(ELEMENT_COLUMNS.get(name, name))
         if position < 0:
             return self._constants[name]
         value = self._table.column(position)[self._row].as_py()
         if value is not None and (self._table.schema.field(position).metadata or {}).get(b"vr") == b"SQ":
-            return element_value({"vr": "SQ", "Value": json.loads(value)})
+            model = json.loads(value)
+            return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -188,7 +200,7 @@ def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, lis
                 by_tag[tag] = [None] * len(headers)
             by_tag[tag][row] = element
     decoders = [HeaderDecoder(header) for header in headers]
-    one_decoder = all(decoder.key == decoders[0].key for decoder in decoders)
+    is_one_encoding = all(decoder.key == decoders[0].key for decoder in decoders)
     constants: DicomJson = {}
     columns: list[Column] = []
     for tag in sorted(by_tag):
@@ -196,13 +208,26 @@ def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, lis
         first = elements[0]
         if tag in _FIXED:
             columns.append(_fixed_column(tag, elements, decoders))
-        elif one_decoder and first is not None and first.value is not None and all(e == first for e in elements):
+        elif is_one_encoding and first is not None and first.value is not None and all(e == first for e in elements):
             constants[f"{tag:08X}"] = decoders[0].json(tag, first)
         else:
-            columns.extend(_varying_columns(tag, elements, decoders))
+            varying = _varying_columns(tag, elements, decoders)
+            common = _find_common(elements, varying)
+            if common is None:
+                columns.extend(varying)
+            else:
+                constants[f"{tag:08X}"] = decoders[common].json(tag, elements[common])
     missing = [tag for tag in _FIXED if tag not in by_tag]
     columns.extend(_fixed_column(tag, [None] * len(headers), decoders) for tag in missing)
     return constants, columns
+
+
+def _find_common(elements: list[RawElement | None], columns: list[Column]) -> int | None:
+    """The row to take the value from that all instances have, however each is encoded; None where they differ."""
+    values = columns[-1][1].to_pylist()
+    if None in values or any(value != values[0] for value in values):
+        return None
+    return next((row for row, element in enumerate(elements) if element is not None and element.vr != "UN"), 0)
 
 
 def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder]) -> list[Column]:
@@ -237,7 +262,7 @@ def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[He
     elif name == "NumberOfFrames":
         values = [_frame_count(value, decoder.header) for value, decoder in zip(values, decoders, strict=True)]
     elif not pa.types.is_string(kind):
-        values = [None if isinstance(value, str) else value for value in values]
+        values = [None if isinstance(value, str) or abs(value or 0) > _LARGEST_NUMBER else value for value in values]
     if pa.types.is_int32(kind) and any(value is not None and abs(value) > 0x7FFFFFFF for value in values):
         kind = pa.int64()
     vr = next((element.vr for element in elements if element is not None), "")
@@ -245,7 +270,8 @@ def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[He
 
 
 def _frame_count(value: Any, header: InstanceHeader) -> int | None:
-    if isinstance(value, int) and value > 0:
+    deflated = _DEFLATE_RATIO if header.transfer_syntax_uid == DEFLATED else 1
+    if isinstance(value, int) and 0 < value <= _MOST_FRAMES_PER_BYTE * deflated * header.size:
         return value
     return 1 if _ROWS in header.elements else None
 

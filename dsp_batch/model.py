@@ -248,7 +248,7 @@ class PixelFormat:
     """PhotometricInterpretation as the header says it: `MONOCHROME2`, `RGB`, `YBR_FULL_422` …"""
 
     bits_allocated: int
-    """1, or a multiple of 8 up to 64."""
+    """1 to 64; what is no multiple of 8 is packed without gaps."""
 
     bits_stored: int
     high_bit: int

@@ -7,13 +7,13 @@ from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
+from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex, build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
-from dsp_batch.pictures import has_pixels, sop_class_of, without_pixels
 from dsp_batch.reading import ByteRange, Reader, read_bytes
-from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
+from dsp_batch.rendering import Source, render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -147,11 +147,12 @@ def render_preview(
     index: SeriesIndex, store: Store, options: ImageVerbOptions, suffix: str, timeout: float | None = None
 ) -> EncodedImage:
     """Draw what the options ask for; see `render_mosaic`, `render_image` and `render_contrast_mosaic`."""
+    source = Source(store=store, timeout=timeout)
     if isinstance(options, MosaicOptions):
-        return render_mosaic(index, store, options, suffix, timeout)
+        return render_mosaic(index, source, options, suffix)
     if isinstance(options, ImageOptions):
-        return render_image(index, store, options, suffix, timeout)
-    return render_contrast_mosaic(index, store, options, suffix, timeout)
+        return render_image(index, source, options, suffix)
+    return render_contrast_mosaic(index, source, options, suffix)
 
 
 def preview_series(

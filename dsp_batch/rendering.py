@@ -1,156 +1,112 @@
-"""From a series index to a finished preview: which frames, their bytes, their tiles, one image."""
+"""From a series index to a finished preview: which pictures, their bytes, their tiles, one image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dsp_batch.core.encoding import encode_image
-from dsp_batch.core.geometry import order_frames
 from dsp_batch.core.selection import distribute, select_position, select_range
-from dsp_batch.core.tiling import compose_mosaic, failed_tile, fit_tile, tile_shape
+from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
 from dsp_batch.core.windowing import choose_voi, display_values, needs_percentiles, percentile_window
+from dsp_batch.dicom.drawing import Picture
+from dsp_batch.dicom.profiles import convert_to_srgb
+from dsp_batch.drawables import drawer_of, list_drawables
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import (
-    ByteArray,
-    EncodedImage,
-    FrameOrder,
-    FrameRef,
-    FrameTable,
-    LookupTable,
-    ObjectInfo,
-    StoredFrame,
-    Window,
-)
+from dsp_batch.model import ByteArray, EncodedImage, LookupTable, ObjectInfo, StoredFrame, Window
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
-from dsp_batch.pictures import Pictures, drawable_rows, read_pictures, without_pixels
+from dsp_batch.pictures import DecodedFrames, read_pictures
 from dsp_batch.reading import Reader, read_bytes
 from dsp_batch.storage.store import Store
 
-Picture = StoredFrame | DspBatchError
-"""A decoded frame, or why there is none."""
+Drawn = StoredFrame | DspBatchError
+"""A picture made from its frames, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Drawables:
-    """The frames of a series that can be drawn, in display order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where and how the frames of a series are read."""
 
-    order: FrameOrder
-    refs: tuple[FrameRef, ...]
+    store: Store
+    timeout: float | None = None
+    """Seconds for reading; None for no limit."""
 
 
-def render_mosaic(
-    index: SeriesIndex, store: Store, options: MosaicOptions, suffix: str, timeout: float | None = None
-) -> EncodedImage:
-    """Draw a grid of frames spread evenly over a range of the series.
+def render_mosaic(index: SeriesIndex, source: Source, options: MosaicOptions, suffix: str) -> EncodedImage:
+    """Draw a grid of pictures spread evenly over a range of the series.
 
     Args:
         index: The series.
-        store: Where its objects are read.
+        source: Where its objects are read.
         options: The range, the grid and the contrast.
         suffix: `.webp`, `.jpg` or `.jpeg`.
-        timeout: Seconds for reading; None for no limit.
 
     Raises:
         SeriesError: The series has nothing to draw.
-        OptionsError: The range holds no frame.
-        PixelError: No frame could be decoded.
+        OptionsError: The range holds nothing, or the image would be too large.
+        PixelError: Nothing could be decoded.
         StorageError: The frames could not be read.
     """
-    frames = _drawable_frames(index)
-    places = select_range(frames.order, options.start, options.end)
+    drawables = list_drawables(index)
+    places = select_range(drawables.order, options.start, options.end)
     rows, columns = options.grid
-    chosen = [frames.refs[place] for place in places[distribute(len(places), rows * columns)]]
-    pictures = _fetch_pictures(index, store, chosen, timeout, overlays=options.overlays)
-    tiles = _draw_tiles(pictures, (options.contrast,), options.image_width)
+    chosen = [drawables.pictures[place] for place in places[distribute(len(places), rows * columns)]]
+    drawn = _draw_pictures(index, source, chosen, overlays=options.overlays)
+    tiles = _draw_tiles(drawn, (options.contrast,), options.image_width)
     return _finish(tiles, (rows, columns), options.quality, suffix)
 
 
-def render_image(
-    index: SeriesIndex, store: Store, options: ImageOptions, suffix: str, timeout: float | None = None
-) -> EncodedImage:
-    """Draw one frame. Arguments and errors are those of `render_mosaic`."""
-    frames = _drawable_frames(index)
-    chosen = frames.refs[select_position(frames.order, options.position, options.slice_offset)]
-    pictures = _fetch_pictures(index, store, [chosen], timeout, overlays=options.overlays)
-    return _finish(_draw_tiles(pictures, (options.contrast,), options.image_width), (1, 1), options.quality, suffix)
+def render_image(index: SeriesIndex, source: Source, options: ImageOptions, suffix: str) -> EncodedImage:
+    """Draw one picture. Arguments and errors are those of `render_mosaic`."""
+    drawables = list_drawables(index)
+    chosen = drawables.pictures[select_position(drawables.order, options.position, options.slice_offset)]
+    drawn = _draw_pictures(index, source, [chosen], overlays=options.overlays)
+    return _finish(_draw_tiles(drawn, (options.contrast,), options.image_width), (1, 1), options.quality, suffix)
 
 
 def render_contrast_mosaic(
-    index: SeriesIndex, store: Store, options: ContrastMosaicOptions, suffix: str, timeout: float | None = None
+    index: SeriesIndex, source: Source, options: ContrastMosaicOptions, suffix: str
 ) -> EncodedImage:
-    """Draw the same frames under several contrasts. Arguments and errors are those of `render_mosaic`."""
-    frames = _drawable_frames(index)
+    """Draw the same pictures under several contrasts. Arguments and errors are those of `render_mosaic`."""
+    drawables = list_drawables(index)
     if options.position is not None:
-        places = np.asarray([select_position(frames.order, options.position, options.slice_offset or 0)])
+        places = np.asarray([select_position(drawables.order, options.position, options.slice_offset or 0)])
         rows = 1
     else:
-        in_range = select_range(frames.order, options.start or 0.0, options.end)
+        in_range = select_range(drawables.order, options.start or 0.0, options.end)
         rows = options.tile_height
         places = in_range[distribute(len(in_range), rows)]
-    chosen = [frames.refs[place] for place in places]
-    pictures = _fetch_pictures(index, store, chosen, timeout, overlays=options.overlays)
-    tiles = _draw_tiles(pictures, options.contrasts, options.image_width)
+    chosen = [drawables.pictures[place] for place in places]
+    drawn = _draw_pictures(index, source, chosen, overlays=options.overlays)
+    tiles = _draw_tiles(drawn, options.contrasts, options.image_width)
     return _finish(tiles, (rows, len(options.contrasts)), options.quality, suffix)
 
 
-def _drawable_frames(index: SeriesIndex) -> _Drawables:
-    """Order the frames that have pixels; the others of a mixed series neither count nor stretch its range."""
-    rows = drawable_rows(index)
-    if not rows:
-        raise without_pixels(f"{index.root}/{index.series_uuid}", (uid or "" for uid in index.values("SOPClassUID")))
-    table = index.frames
-    entries = np.flatnonzero(np.isin(table.instance, rows))
-    order = index.order if len(entries) == len(table.instance) else order_frames(_take_frames(table, entries))
-    places = entries[order.permutation]
-    refs = tuple(map(FrameRef, table.instance[places].tolist(), table.frame[places].tolist()))
-    return _Drawables(order=order, refs=refs)
-
-
-def _take_frames(table: FrameTable, entries: np.ndarray) -> FrameTable:
-    return FrameTable(
-        instance=table.instance[entries],
-        frame=table.frame[entries],
-        position=table.position[entries],
-        orientation=table.orientation[entries],
-        slice_location=table.slice_location[entries],
-        instance_number=table.instance_number[entries],
-        times=table.times[entries],
-        sop_instance_uid=tuple(table.sop_instance_uid[entry] for entry in entries),
-        name=tuple(table.name[entry] for entry in entries),
-    )
-
-
-def _fetch_pictures(
-    index: SeriesIndex, store: Store, refs: Sequence[FrameRef], timeout: float | None, *, overlays: bool
-) -> list[Picture]:
-    """Read and decode frames, object by object at once; a frame that fails is an error in its place."""
+def _draw_pictures(index: SeriesIndex, source: Source, pictures: Sequence[Picture], *, overlays: bool) -> list[Drawn]:
+    """Read, decode and compose pictures, all objects at once; one that fails is an error in its place."""
     wanted: dict[int, list[int]] = {}
-    for ref in refs:
+    for ref in (ref for picture in pictures for ref in picture.frames):
         wanted.setdefault(ref.instance, []).append(ref.frame)
     names, sizes = index.values("FileName"), index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in wanted}
     readers = {infos[row]: read_pictures(index, row, frames, overlays=overlays) for row, frames in wanted.items()}
     found = _read_bodies(readers, index.bodies)
     missing = {info: reader for info, reader in readers.items() if info.name not in found}
-    found.update(store.read(index.series_uuid, missing, timeout=timeout))
-    pictures: list[Picture] = []
-    for ref in refs:
-        of_object = found[infos[ref.instance].name]
-        picture: Picture = of_object[ref.frame] if isinstance(of_object, Mapping) else of_object
-        pictures.append(picture)
-    _raise_if_none(index, refs, pictures)
-    return pictures
+    found.update(source.store.read(index.series_uuid, missing, timeout=source.timeout))
+    by_row = {row: found[info.name] for row, info in infos.items()}
+    drawn = [_compose(index, picture, by_row) for picture in pictures]
+    _raise_if_none(index, pictures, drawn)
+    return drawn
 
 
 def _read_bodies(
-    readers: Mapping[ObjectInfo, Reader[Pictures]], bodies: Mapping[str, bytes]
-) -> dict[str, Pictures | DspBatchError]:
+    readers: Mapping[ObjectInfo, Reader[DecodedFrames]], bodies: Mapping[str, bytes]
+) -> dict[str, DecodedFrames | DspBatchError]:
     """Read from the objects that are in memory."""
-    found: dict[str, Pictures | DspBatchError] = {}
+    found: dict[str, DecodedFrames | DspBatchError] = {}
     for info, reader in readers.items():
         if info.name in bodies:
             try:
@@ -160,16 +116,36 @@ def _read_bodies(
     return found
 
 
-def _raise_if_none(index: SeriesIndex, refs: Sequence[FrameRef], pictures: Sequence[Picture]) -> None:
-    errors = [picture for picture in pictures if isinstance(picture, DspBatchError)]
+def _compose(index: SeriesIndex, picture: Picture, by_row: Mapping[int, DecodedFrames | DspBatchError]) -> Drawn:
+    """Make a picture from those of its frames that could be decoded."""
+    frames, error = {}, None
+    for ref in picture.frames:
+        of_object = by_row[ref.instance]
+        frame = of_object.frames[ref.frame] if isinstance(of_object, DecodedFrames) else of_object
+        if isinstance(frame, StoredFrame):
+            frames[ref] = frame
+        else:
+            error = error or frame
+    if error is not None and not frames:
+        return error
+    first = picture.frames[0].instance
+    try:
+        drawn = drawer_of(index, picture).compose(picture, index.attributes(first), frames)
+    except PixelError as failure:
+        return failure
+    decoded = by_row[first]
+    profile = decoded.profile if isinstance(decoded, DecodedFrames) else None
+    return replace(drawn, values=convert_to_srgb(drawn.values, profile)) if profile and drawn.is_color else drawn
+
+
+def _raise_if_none(index: SeriesIndex, pictures: Sequence[Picture], drawn: Sequence[Drawn]) -> None:
+    errors = [each for each in drawn if isinstance(each, DspBatchError)]
     for error in errors:
         if error.reason in ("network", "timeout", "access-denied"):
             raise error
-    if len(errors) == len(pictures):
-        name = index.values("FileName")[refs[0].instance]
-        message = (
-            f"no frame of {index.root}/{index.series_uuid} could be drawn; the first, in {name}: {errors[0].message}"
-        )
+    if len(errors) == len(drawn):
+        where, name = f"{index.root}/{index.series_uuid}", index.values("FileName")[pictures[0].frames[0].instance]
+        message = f"no frame of {where} could be drawn; the first, in {name}: {errors[0].message}"
         raise PixelError(message, errors[0].reason)
 
 
@@ -184,9 +160,9 @@ class _Tiles:
     window: Window | None
 
 
-def _draw_tiles(pictures: Sequence[Picture], contrasts: Sequence[Contrast], width: int) -> _Tiles:
+def _draw_tiles(drawn: Sequence[Drawn], contrasts: Sequence[Contrast], width: int) -> _Tiles:
     """Draw each picture under each contrast. One automatic window serves all, so that tiles compare."""
-    frames = [picture for picture in pictures if isinstance(picture, StoredFrame)]
+    frames = [each for each in drawn if isinstance(each, StoredFrame)]
     automatic = None
     if any(needs_percentiles(contrast, frame) for contrast in contrasts for frame in frames):
         automatic = percentile_window(frames)
@@ -194,11 +170,11 @@ def _draw_tiles(pictures: Sequence[Picture], contrasts: Sequence[Contrast], widt
     shape = tile_shape(rows, columns, frames[0].aspect, width)
     tiles: list[ByteArray] = []
     failures: list[str] = []
-    for picture in pictures:
-        if isinstance(picture, StoredFrame):
-            tiles.extend(_draw_tile(picture, choose_voi(c, picture, automatic), shape) for c in contrasts)
+    for each in drawn:
+        if isinstance(each, StoredFrame):
+            tiles.extend(_draw_tile(each, choose_voi(contrast, each, automatic), shape) for contrast in contrasts)
         else:
-            failures.append(picture.message)
+            failures.append(each.message)
             tiles.extend(failed_tile(shape) for _ in contrasts)
     voi = None if frames[0].is_color else choose_voi(contrasts[0], frames[0], automatic)
     return _Tiles(
@@ -212,12 +188,15 @@ def _draw_tiles(pictures: Sequence[Picture], contrasts: Sequence[Contrast], widt
 
 def _draw_tile(frame: StoredFrame, voi: Window | LookupTable, shape: tuple[int, int]) -> ByteArray:
     display = display_values(frame, voi)
+    if frame.color_map is not None and display.ndim == 2:
+        display = frame.color_map[display]
     if frame.overlay is not None:
         display = np.where(frame.overlay if display.ndim == 2 else frame.overlay[..., None], np.uint8(255), display)
     return fit_tile(display, frame.aspect, shape)
 
 
 def _finish(tiles: _Tiles, grid: tuple[int, int], quality: int, suffix: str) -> EncodedImage:
+    check_mosaic(grid, tiles.shape)
     pixels = compose_mosaic(tiles.tiles, grid, tiles.shape)
     return EncodedImage(
         data=encode_image(pixels, suffix, quality),

@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "model", "options", "attributes", "reading", "version"},
     {"core"},
     {"storage", "dicom"},
-    {"arrays", "columns", "frame_table", "index", "cache", "naming", "idc", "pictures"},
+    {"arrays", "columns", "frame_table", "index", "cache", "naming", "idc", "pictures", "drawables"},
     {"rendering", "pipeline", "api"},
     {"batch"},
     {"cli", "__main__"},

@@ -55,13 +55,11 @@ def _name_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
     """Read one item: an object with the columns of a table, or the name of a series as text."""
     if isinstance(item, str):
         return read_name(number, item.strip(), surroundings)
-    text = json.dumps(item, default=str)
-    if not isinstance(item, dict):
-        return reject(number, text, surroundings, "an item is an object or a text")
-    columns = match_columns(tuple(item))
-    if columns is None:
-        return reject(number, text, surroundings, explain_columns("keys"))
-    return read_row((number, text), tuple(item.values()), columns, surroundings)
+    columns = match_columns(tuple(item)) if isinstance(item, dict) else None
+    if columns is not None:
+        return read_row((number, item), tuple(item.values()), columns, surroundings)
+    reason = explain_columns("keys") if isinstance(item, dict) else "an item is an object or a text"
+    return reject(number, json.dumps(item, default=str), surroundings, reason)
 
 
 def _find_items(item: Any, source: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -17,6 +16,7 @@ from dsp_batch.batch.manifest_text import (
     follow_comment,
     name_series,
     reject,
+    split_record,
 )
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.naming import normalise_uuid
@@ -127,18 +127,26 @@ def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Read
         counter = count(1)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield read_row((next(counter), str(cells[key])), cells, columns, surroundings)
+                yield read_row((next(counter), cells[key]), cells, columns, surroundings)
             pa.default_memory_pool().release_unused()
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
 
 
-def read_row(line: tuple[int, str], cells: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
-    """Read which series a row is about: the best of its key columns that names one."""
+def read_row(line: tuple[int, Any], cells: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
+    """Read which series a row is about: the best of its key columns that names one.
+
+    Args:
+        line: Number of the row, and its text or what is written as JSON where it is rejected.
+        cells: Its cells.
+        columns: What they are for.
+        surroundings: What they leave open.
+    """
     number, record = line
     width = len(cells)
     carried = {key: _plain(cells[place]) if place < width else None for key, place in columns.others}
-    trouble = "" if len(record) < LONGEST_LINE else f"longer than {LONGEST_LINE} characters"
+    is_cut = isinstance(record, str) and len(record) >= LONGEST_LINE
+    trouble = f"longer than {LONGEST_LINE} characters" if is_cut else ""
     for place, helper in columns.keys if not trouble else ():
         cell = cells[place] if place < width else None
         text = cell.strip() if isinstance(cell, str) else ""
@@ -149,19 +157,13 @@ def read_row(line: tuple[int, str], cells: Sequence[Any], columns: Columns, surr
                 return name_series(number, text, surroundings, carried)
             except OptionsError as error:
                 trouble = trouble or error.message
-    return reject(number, record, surroundings, trouble or "the columns that name the series are empty")
+    text = record if isinstance(record, str) else json.dumps(record, default=str)
+    return reject(number, text, surroundings, trouble or "the columns that name the series are empty")
 
 
 def explain_columns(what: str) -> str:
     """Why a table or an object names no series."""
     return f"none of its {what} names a series: give one of {', '.join(KEY_COLUMNS)}"
-
-
-def split_record(text: str, delimiter: str) -> list[str]:
-    """The cells of a row, without their quotation marks and the blanks around them."""
-    if '"' not in text:
-        return [cell.strip() for cell in text.split(delimiter)]
-    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
 
 
 def _place_uuid(uuid: str, bucket: Any) -> str:

@@ -20,13 +20,17 @@ LONGEST_LINE = 1_048_576
 DELIMITERS = (",", "\t", ";")
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-# By far the most frequent texts, worth a short way: uuid, s3://bucket/uuid/*, cp s3://bucket/uuid/* destination.
+# By far the most frequent texts, worth a short way: uuid, s3://bucket/uuid/*, cp s3://bucket/uuid/* destination,
+# cp s3://bucket/uuid/instance.dcm destination.
 _PLAIN = re.compile(
-    rf"(?:(?:(?:cp|sync)\s+)?(s3://[a-z0-9][a-z0-9.-]+)/)?({_LOWER_UUID})(?(1)(?:/\*?)?(?:(?<=\*)\s+[^,;]*)?|)"
+    rf"(?:((?:cp|sync)\s+)?(s3://[a-z0-9][a-z0-9.-]+)/)?({_LOWER_UUID})"
+    r"(?(2)(?:/(?:\*|[^/\s,;*]+\.dcm)?)?)(?(1)(?:\s[^,;]*)?)"
 )
+_ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
+_QUOTED = re.compile(r'"[^"]*"')
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
 
 
@@ -151,6 +155,13 @@ def read_name(number: int, text: str, surroundings: Surroundings) -> Reading:
         return reject(number, text, surroundings, error.message)
 
 
+def split_record(text: str, delimiter: str) -> list[str]:
+    """The cells of a row, without their quotation marks and the blanks around them."""
+    if '"' not in text:
+        return [cell.strip() for cell in text.split(delimiter)]
+    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+
+
 def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> RejectedLine:
     """A line that names no series; of a long text the beginning is kept."""
     shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
@@ -172,7 +183,7 @@ def name_series(
         OptionsError: It names none.
     """
     if match := _PLAIN.fullmatch(text):
-        root, uuid = match.groups()
+        _, root, uuid = match.groups()
         if root is not None:
             return SeriesRef(
                 root=place_root(root, surroundings.server),
@@ -187,8 +198,23 @@ def name_series(
     if is_series_instance_uid(text):
         name = SeriesName(root=surroundings.root, name=text, kind="uid")
         return NamedLine(number, text, (name,), None, columns)
-    names, endpoint_url = name_text(text, surroundings)
-    return NamedLine(number, text, names, endpoint_url, columns)
+    if len(text) >= LONGEST_LINE:
+        raise OptionsError(f"longer than {LONGEST_LINE} characters")
+    if _QUOTED.fullmatch(text):
+        text, cells = text[1:-1].strip(), []
+    else:
+        cells = [] if _COMMAND.match(text) else _split_cells(text)
+    if len(cells) > 1:
+        texts = _find_series_cells(cells)
+        if len(texts) == 1:
+            return name_series(number, texts[0], surroundings, columns)
+        names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
+        return NamedLine(number, text, names, None, columns)
+    if _COMMAND.match(text):
+        surroundings = follow_comment(text, surroundings)
+    source = _find_source(text) if _COMMAND.match(text) else text
+    name = parse_series(source, surroundings.root, surroundings.server)
+    return NamedLine(number, text, (name,), None if surroundings.override else surroundings.endpoint_url, columns)
 
 
 def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
@@ -197,69 +223,37 @@ def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
     return replace(surroundings, endpoint_url=_s3_server(found[1])) if found else surroundings
 
 
-def name_text(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, ...], str | None]:
-    """Read one text that names a series.
-
-    Returns:
-        What it may mean, best first, and the S3-compatible server to read it from (None for AWS).
-
-    Raises:
-        OptionsError: It names none.
-    """
-    if len(text) >= LONGEST_LINE:
-        raise OptionsError(f"longer than {LONGEST_LINE} characters")
-    if _COMMAND.match(text):
-        return _name_command(text, surroundings)
-    if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
-        text, cells = text[1:-1].strip(), []
-        if _COMMAND.match(text):
-            return _name_command(text, surroundings)
-    else:
-        cells = _split_cells(text)
-    names: tuple[SeriesName, ...] = _name_cells(cells, surroundings) if cells else (_parse_name(text, surroundings),)
-    is_s3 = names[0].own_root and names[0].root.startswith("s3://")
-    return names, surroundings.endpoint_url if is_s3 and not surroundings.override else None
-
-
-def _parse_name(text: str, surroundings: Surroundings) -> SeriesName:
-    return parse_series(text, surroundings.root, surroundings.server)
-
-
-def _name_command(text: str, surroundings: Surroundings) -> tuple[tuple[SeriesName, ...], str | None]:
-    """The source of a copy command: `cp s3://bucket/uuid/* .`, whatever its options and destination."""
-    surroundings = follow_comment(text, surroundings)
+def _find_source(text: str) -> str:
+    """The source of a copy command, whatever its options and destination."""
     words = [match[1] or match[2] or match[3] or "" for match in _WORD.finditer(text)]
     verbs = [place for place, word in enumerate(words) if word in ("cp", "sync", "mv")]
     sources = [word for word in words[verbs[0] + 1 :] if "://" in word] if verbs else []
     if not sources or sources[0].startswith(("http://", "https://")):
         raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")
-    name = _parse_name(sources[0], surroundings)
-    return (name,), None if surroundings.override else surroundings.endpoint_url
+    return sources[0]
 
 
 def _split_cells(text: str) -> list[str]:
-    """The cells of a row of a table without header; empty for a text that is no row."""
-    rows = [
-        [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
-        for delimiter in DELIMITERS
-        if delimiter in text
-    ]
-    return next((row for row in rows if any(map(_is_series_cell, row))), rows[0] if rows else [])
+    """The cells of a row of a table without header; fewer than two for a text that is no row."""
+    rows = [split_record(text, delimiter) for delimiter in DELIMITERS if delimiter in text]
+    if len(rows) > 1:
+        rows.sort(key=lambda row: not any(_ANY_UUID.search(cell) for cell in row if " " not in cell))
+    return rows[0] if rows else []
 
 
-def _is_series_cell(cell: str) -> bool:
-    return "://" in cell or normalise_uuid(cell) is not None or is_series_instance_uid(cell)
+def _find_series_cells(cells: list[str]) -> list[str]:
+    """The cells of a row without header that may name its series, best first.
 
-
-def _name_cells(cells: list[str], surroundings: Surroundings) -> tuple[SeriesName, ...]:
-    """The series of a row without header: its URL, else its UUIDs, the last first, since studies come before series."""
-    urls = [cell for cell in cells if "://" in cell]
+    A URL tells more than a UUID. Of several UUIDs the last is likeliest: that of the study comes before it.
+    """
+    urls = [cell for cell in cells if "://" in cell and (not cell.startswith("http") or _ANY_UUID.search(cell))]
     if urls:
-        return tuple(_parse_name(cell, surroundings) for cell in sorted(urls, key=lambda url: not url.startswith("s3")))
-    uuids = [cell for cell in cells if normalise_uuid(cell)] or [cell for cell in cells if is_series_instance_uid(cell)]
-    if not uuids:
+        return [next((url for url in urls if url.startswith("s3://")), urls[0])]
+    uuids = [cell for cell in cells if len(cell) in (32, 36) and normalise_uuid(cell)]
+    names = uuids or [cell for cell in cells if is_series_instance_uid(cell)]
+    if not names:
         raise OptionsError("no cell of this row is the URL or UUID of a series")
-    return tuple(_parse_name(cell, surroundings) for cell in reversed(uuids))
+    return names[::-1]
 
 
 @lru_cache(maxsize=16)

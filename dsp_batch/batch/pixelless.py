@@ -44,7 +44,7 @@ def _is_idc_series(ref: SeriesRef, job: Job) -> bool:
 
 
 def _describe(ref: SeriesRef, series: idc.IdcSeries, attempt: int) -> SeriesResult:
-    from dsp_batch.pictures import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
+    from dsp_batch.drawables import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
     return SeriesResult(

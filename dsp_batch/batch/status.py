@@ -92,9 +92,10 @@ def read_statuses(url: str, endpoint_url: str | None = None) -> list[RunStatus]:
 def _read_status(cache: Cache, run: str) -> RunStatus:
     job = read_json(cache, f"runs/{run}/job.json")
     summary = read_json(cache, f"runs/{run}/summary.json") or {}
-    rows = latest_rows(cache, results_folder(run), ["status", "reason", "bytes_read"])
-    # The summary of an earlier attempt says nothing of one that goes on.
-    ended = summary.get("finished", "") >= job["started"]
+    rows = latest_rows(cache, results_folder(run), ["reason", "bytes_read"])
+    # Rows and summary of earlier attempts say nothing of one that makes everything anew, or goes on.
+    rows = rows.filter(pc.greater_equal(rows.column("attempt"), job["since"]))
+    ended = summary.get("attempt") == job["attempt"]
     return RunStatus(
         run=run,
         url=cache.url_of(f"runs/{run}"),
@@ -104,7 +105,7 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
         series=job["series"],
         by_status=_count(rows.column("status")),
         by_reason=_count(rows.column("reason").drop_null()),
-        attempts=pc.max(rows.column("attempt")).as_py() or 0,
+        attempts=job["attempt"],
         started=job["started"],
         finished=summary["finished"] if ended else None,
         **_describe_pace(rows, summary if ended else None),
@@ -117,10 +118,7 @@ def _count(column: Any) -> dict[str, int]:
 
 def _describe_pace(rows: pa.Table, summary: dict[str, Any] | None) -> dict[str, float | None]:
     """Series and bytes a second of the last attempt, where it had anything to do."""
-    last = rows.slice(0, 0)
-    if summary:
-        attempt = summary.get("attempt") or pc.max(rows.column("attempt"))
-        last = rows.filter(pc.equal(rows.column("attempt"), attempt))
+    last = rows.filter(pc.equal(rows.column("attempt"), summary["attempt"])) if summary else rows.slice(0, 0)
     if summary is None or not len(last) or not summary["seconds"]:
         return {"series_per_second": None, "megabytes_per_second": None}
     total = pc.sum(last.column("bytes_read")).as_py() or 0

@@ -31,7 +31,7 @@ def finish(run: Callable[[], RunSummary]) -> int:
     Returns:
         The exit status.
     """
-    from dsp_batch.batch.runner import Interrupted
+    from dsp_batch.batch.interrupt import Interrupted
 
     try:
         summary = run()

@@ -20,7 +20,6 @@ from dsp_batch.errors import DspBatchError, SinkError
 if TYPE_CHECKING:
     from dsp_batch.cache import Cache
     from dsp_batch.model import SeriesRef
-    from dsp_batch.naming import SeriesName
     from dsp_batch.options import IndexOptions
     from dsp_batch.pipeline import ImageVerbOptions
     from dsp_batch.storage.store import Store
@@ -35,12 +34,11 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
         DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
     """
     suffix = check_image_output(output)
-    name = _parse_name(series, source)
     from dsp_batch.pipeline import load_index, render_preview
     from dsp_batch.storage.sink import write_once
 
     kept = None if cache.disabled else _open_cache(cache, source)
-    ref, store = _find_series(name, source)
+    ref, store = _open_series(series, source)
     with log_stage("index"):
         index = load_index(ref, store, kept, drawing=True)
     with log_stage("render"):
@@ -87,16 +85,16 @@ def write_indices(series: Sequence[str], target: Cache | str, options: IndexOpti
         The exit status.
 
     Raises:
-        OptionsError: A name is malformed; nothing was read.
+        DspBatchError: A name is malformed, or a prefix that nothing begins with; nothing was read or written.
         DspBatchError: The only series failed.
     """
-    names = [_parse_name(text, source) for text in dict.fromkeys(series)]
+    opened = [_open_series(text, source) for text in dict.fromkeys(series)]
     status = 0
-    for name in names:
+    for ref, store in opened:
         try:
-            _write_index(name, target, options, source)
+            _write_index(ref, store, target, options, source)
         except DspBatchError as error:
-            if len(names) == 1:
+            if len(opened) == 1:
                 raise
             _log.error("%s", error.message, exc_info=error)
             status = EXIT_ERROR
@@ -111,12 +109,11 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
-    name = _parse_name(series, source)
     from dsp_batch.cache import index_key
     from dsp_batch.pipeline import load_index
 
     kept = _open_cache(cache, source)
-    ref, store = _find_series(name, source)
+    ref, store = _open_series(series, source)
     with log_stage("index"):
         load_index(ref, store, kept)
     return kept.url_of(index_key(ref.series_uuid))
@@ -134,14 +131,15 @@ def log_stage(name: str) -> Iterator[None]:
     _log.debug("%s: %.3f s, %d requests, %d bytes read", name, seconds, usage.requests, usage.bytes_read)
 
 
-def _write_index(name: SeriesName, target: Cache | str, options: IndexOptions, source: SourceOptions) -> None:
+def _write_index(
+    ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SourceOptions
+) -> None:
     from dsp_batch import index as indices
     from dsp_batch.cache import write_index
     from dsp_batch.pipeline import fetch_headers
     from dsp_batch.storage.sink import write_once
     from dsp_batch.version import __version__
 
-    ref, store = _find_series(name, source)
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
@@ -155,26 +153,15 @@ def _write_index(name: SeriesName, target: Cache | str, options: IndexOptions, s
     _log.debug("%s: %d instances, %d bytes", receipt.url, len(index), receipt.size)
 
 
-def _parse_name(series: str, source: SourceOptions) -> SeriesName:
-    from dsp_batch.naming import parse_series, place_root
-    from dsp_batch.storage.aws import resolve_endpoint
-    from dsp_batch.storage.roots import normalise_root
-
-    endpoint_url = resolve_endpoint(source.endpoint_url)
-    return parse_series(series, place_root(normalise_root(source.root), endpoint_url), endpoint_url)
-
-
-def _find_series(name: SeriesName, source: SourceOptions) -> tuple[SeriesRef, Store]:
-    from dsp_batch.naming import resolve_series
+def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:
+    """Find a series; a folder named in full is not looked for before it is read."""
+    from dsp_batch.api import find_series
     from dsp_batch.storage.store import build_store
 
-    def open_store(root: str) -> Store:
-        return build_store(
-            root, endpoint_url=source.endpoint_url, anonymous=source.anonymous, max_workers=source.max_workers
-        )
-
-    ref = resolve_series(name, open_store)
-    return ref, open_store(ref.root)
+    endpoint_url, anonymous = source.endpoint_url, source.anonymous
+    ref = find_series(series, root=source.root, endpoint_url=endpoint_url, anonymous=anonymous)
+    store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)
+    return ref, store
 
 
 def _open_cache(cache: CacheOptions, source: SourceOptions) -> Cache:

@@ -71,7 +71,7 @@ def _describe_uih(attributes: Attributes) -> Grid | None:
         return None
     columns = math.ceil(math.sqrt(len(positions)))
     known = all(len(position) == 3 for position in positions)
-    step = (np.array(positions[-1]) - positions[0]) / (len(positions) - 1) if known else []
+    step = (np.array(positions[-1]) - positions[0]) / (len(positions) - 1) if known else np.array([])
     return Grid(
         slices=len(positions),
         columns=columns,

@@ -36,8 +36,7 @@ def decode_native(data: bytes, pixels: PixelFormat) -> StoredArray:
     count = rows * columns * samples
     if pixels.bits_allocated == 1:
         return _unpack_bits(data, count).reshape(_shape(pixels))
-    width = pixels.bits_allocated // 8
-    if pixels.photometric in _SUBSAMPLED and len(data) < count * width:
+    if pixels.photometric in _SUBSAMPLED and len(data) * 8 < count * pixels.bits_allocated:
         return _expand_422(_read_words(data, rows * columns * 2, pixels), pixels)
     words = _read_words(data, count, pixels)
     if samples > 1 and pixels.planar_configuration == 1:
@@ -56,15 +55,28 @@ def _unpack_bits(data: bytes, count: int) -> StoredArray:
     return np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
 
 
+def _unpack_words(data: bytes, count: int, bits: int) -> StoredArray:
+    """Pixels of odd widths follow each other without gaps, the lowest bit first: 12 bit in ACR-NEMA, say."""
+    cells = _unpack_bits(data, count * bits).reshape(count, bits)
+    size = next(size for size in (1, 2, 4, 8) if bits <= size * 8)
+    padded = np.zeros((count, size * 8), np.uint8)
+    padded[:, :bits] = cells
+    words: StoredArray = np.packbits(padded, axis=1, bitorder="little").view(f"<u{size}")
+    return words.reshape(count).astype(f"u{size}", copy=False)
+
+
 def _read_words(data: bytes, count: int, pixels: PixelFormat) -> StoredArray:
+    size = -(-count * pixels.bits_allocated // 8)
+    if len(data) < size:
+        raise PixelError(f"its frame holds {len(data)} bytes where {size} are needed")
     width = pixels.bits_allocated // 8
-    if len(data) < count * width:
-        raise PixelError(f"its frame holds {len(data)} bytes where {count * width} are needed")
     order = ">" if pixels.transfer_syntax_uid in BIG_ENDIAN else "<"
     if pixels.value_type == "float":
         return np.frombuffer(data, f"{order}f{width}", count).astype(f"f{width}", copy=False)
-    if width in (1, 2, 4, 8):
+    if pixels.bits_allocated in (8, 16, 32, 64):
         return np.frombuffer(data, f"{order}u{width}", count).astype(f"u{width}", copy=False)
+    if pixels.bits_allocated % 8:
+        return _unpack_words(data, count, pixels.bits_allocated)
     padded = np.zeros((count, 8), np.uint8)
     words = np.frombuffer(data, np.uint8, count * width).reshape(count, width)
     padded[:, :width] = words[:, ::-1] if order == ">" else words
@@ -127,5 +139,11 @@ def _check_segments(data: bytes, expected: int) -> None:
     count, *offsets = struct.unpack_from("<16L", data)
     offsets = offsets[:count]
     is_rising = all(first < second for first, second in pairwise(offsets))
-    if count != expected or not is_rising or offsets[0] != _RLE_HEADER or offsets[-1] >= len(data):
+    if (
+        count != expected
+        or count > len(offsets)
+        or not is_rising
+        or offsets[0] != _RLE_HEADER
+        or offsets[-1] >= len(data)
+    ):
         raise PixelError(f"its RLE header of {count} segments is damaged: {expected} are needed, within the frame")

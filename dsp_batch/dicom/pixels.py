@@ -19,7 +19,6 @@ MAX_FRAME_BYTES = 2**31
 MAX_ASPECT = 100.0
 """Pixels longer than this are a mistake in the header; the longest real ones (M-mode, rebinned NM) are below 20."""
 
-_ALLOCATED = (1, 8, 16, 24, 32, 40, 48, 56, 64)
 _COLORS = ("RGB", "YBR", "ARGB", "CMYK", "HSV")
 _CENTIMETERS = 3
 _TWO_DIMENSIONAL = 1
@@ -45,13 +44,11 @@ def describe_pixels(
         DICOM PS3.3 C.7.6.3 (Image Pixel), C.7.6.24 (Floating Point Image Pixel).
     """
     rows, columns = (_require(attributes, keyword, range(1, 65536)) for keyword in ("Rows", "Columns"))
-    allocated = _require(attributes, "BitsAllocated", _ALLOCATED)
+    allocated = _require(attributes, "BitsAllocated", range(1, 65))
     photometric, samples = _describe_samples(attributes)
-    stored = (
-        allocated
-        if attributes.number("BitsStored") is None
-        else _require(attributes, "BitsStored", range(1, allocated + 1))
-    )
+    stored = allocated if attributes.number("BitsStored") is None else _require(attributes, "BitsStored", range(1, 65))
+    if stored > allocated:
+        raise PixelError(f"BitsStored is {stored} where BitsAllocated is {allocated}: its pixels cannot be read")
     high_bit = attributes.integer("HighBit")
     if high_bit is None or not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
@@ -78,7 +75,7 @@ def describe_pixels(
     )
 
 
-def _require(attributes: Attributes, keyword: str, allowed: range | tuple[int, ...]) -> int:
+def _require(attributes: Attributes, keyword: str, allowed: range) -> int:
     value = attributes.integer(keyword)
     if value is None:
         found = attributes.text(keyword)

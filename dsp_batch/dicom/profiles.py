@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dsp_batch.attributes import Attributes
 from dsp_batch.model import ByteArray
+
+if TYPE_CHECKING:
+    from PIL.ImageCms import ImageCmsTransform
 
 _log = logging.getLogger(__name__)
 
@@ -31,17 +36,26 @@ def convert_to_srgb(rgb: ByteArray, profile: bytes) -> ByteArray:
     Returns:
         sRGB, (rows, columns, 3); `rgb` itself where the profile is damaged or of other colors.
     """
+    transform = _build_transform(profile)
+    if transform is None:
+        return rgb
     from PIL import Image, ImageCms  # noqa: PLC0415  # few images have a profile
+
+    image = ImageCms.applyTransform(Image.fromarray(rgb), transform)
+    return rgb if image is None else np.asarray(image)
+
+
+@lru_cache(maxsize=8)
+def _build_transform(profile: bytes) -> ImageCmsTransform | None:
+    """The conversion, which takes longer to build than to apply; the frames of a slide share one."""
+    from PIL import ImageCms  # noqa: PLC0415  # likewise
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != "RGB":
-            return rgb
+            return None
         target = ImageCms.createProfile("sRGB")
-        image = ImageCms.profileToProfile(
-            Image.fromarray(rgb), source, target, renderingIntent=ImageCms.Intent.PERCEPTUAL
-        )
+        return ImageCms.buildTransform(source, target, "RGB", "RGB", ImageCms.Intent.PERCEPTUAL)
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         _log.info("ICC profile left out: %s", error)
-        return rgb
-    return rgb if image is None else np.asarray(image)
+        return None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 
 import click
 import pytest
-from outcomes import Outcome, run_here
+from outcomes import Outcome, run_here, start_process
 
 from dsp_batch.cli.options import verbose_option
 from dsp_batch.cli.program import Program
@@ -127,13 +126,10 @@ def test_without_arguments_the_help_is_the_result() -> None:
 
 
 def test_a_reader_that_has_gone_is_no_traceback() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as closed, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdout", closed)
-        with pytest.raises(SystemExit) as ended:
-            program.main(["--help"], prog_name="program")
-        patch.undo()
-        closed.detach()
+    with start_process("dsp-batch", "--help") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        stderr = process.stderr.read()
 
-    assert ended.value.code == 1
+    assert (process.returncode, stderr) == (1, "")

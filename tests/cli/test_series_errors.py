@@ -231,9 +231,7 @@ def test_a_range_without_a_frame_is_an_error(draw: Callable[..., Outcome]) -> No
 
 
 @pytest.mark.parametrize("status", ["403", "404"])
-def test_access_denied_says_how_the_request_was_made(
-    preview: Run, tmp_path: Path, status: str
-) -> None:
+def test_access_denied_says_how_the_request_was_made(preview: Run, tmp_path: Path, status: str) -> None:
     with run_faulty_server({}) as server:
         server.faults[:] = [status] * 100
         outcome = preview(

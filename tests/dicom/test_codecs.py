@@ -107,6 +107,16 @@ class TestNative:
 
         assert decode_frame(data, pixels).ravel().tolist() == values
 
+    @given(bits=st.integers(2, 31), values=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=30))
+    def test_words_that_fill_no_bytes_are_packed(self, bits: int, values: list[int]) -> None:
+        values = [value % 2**bits for value in values]
+        stream = sum(value << (place * bits) for place, value in enumerate(values))
+        data = stream.to_bytes(-(-bits * len(values) // 8), "little")
+
+        decoded = decode_frame(data, make_pixels((1, len(values)), bits_allocated=bits, bits_stored=bits))
+
+        assert decoded.tolist() == [values]
+
     def test_pixels_of_one_bit_begin_at_the_lowest(self) -> None:
         pixels = make_pixels((2, 5), bits_allocated=1, bits_stored=1)
 
