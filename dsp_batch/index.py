@@ -212,22 +212,26 @@ def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, lis
             constants[f"{tag:08X}"] = decoders[0].json(tag, first)
         else:
             varying = _varying_columns(tag, elements, decoders)
-            common = _find_common(elements, varying)
+            common = _find_common(tag, elements, decoders, varying)
             if common is None:
                 columns.extend(varying)
             else:
-                constants[f"{tag:08X}"] = decoders[common].json(tag, elements[common])
+                constants[f"{tag:08X}"] = common
     missing = [tag for tag in _FIXED if tag not in by_tag]
     columns.extend(_fixed_column(tag, [None] * len(headers), decoders) for tag in missing)
     return constants, columns
 
 
-def _find_common(elements: list[RawElement | None], columns: list[Column]) -> int | None:
-    """The row to take the value from that all instances have, however each is encoded; None where they differ."""
+def _find_common(
+    tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder], columns: list[Column]
+) -> DicomJson | None:
+    """The one value that all instances have, however each encodes it; None where they differ or it was not read."""
+    present = [(e, decoder) for e, decoder in zip(elements, decoders, strict=True) if e and e.value is not None]
     values = columns[-1][1].to_pylist()
-    if None in values or any(value != values[0] for value in values):
+    if len(present) < len(elements) or any(value != values[0] for value in values):
         return None
-    return next((row for row, element in enumerate(elements) if element is not None and element.vr != "UN"), 0)
+    element, decoder = next((pair for pair in present if pair[0].vr != "UN"), present[0])
+    return decoder.json(tag, element)
 
 
 def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder]) -> list[Column]:

@@ -366,6 +366,9 @@ class SeriesResult:
     transfer_syntax: str | None = None
     window_center: float | None = None
     window_width: float | None = None
+    unit: str | None = None
+    """Unit of the modality values and of the window: `HU`, `GY`, `BQML`, a UCUM code."""
+
     width: int | None = None
     height: int | None = None
     preview_bytes: int | None = None

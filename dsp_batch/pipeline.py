@@ -7,6 +7,7 @@ from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
+from dsp_batch.dicom.maps import describe_unit
 from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex, build_index
@@ -175,4 +176,5 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
         "n_instances": len(index),
         "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),
         "transfer_syntax": "|".join(syntaxes) or None,
+        "unit": describe_unit(first),
     }

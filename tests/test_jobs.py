@@ -132,10 +132,8 @@ def test_every_program_explains_itself(path: Path) -> None:
     assert ended.stdout.startswith(f"usage: {path.name}")
 
 
-@pytest.mark.parametrize("path", sorted(JOBS.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [p for p in sorted(JOBS.iterdir()) if p.is_file()], ids=lambda path: path.name)
 def test_every_file_says_how_it_is_used_and_what_was_run(path: Path) -> None:
-    if path.is_dir():
-        pytest.skip("left by Python")
     head = path.read_text()[:2500]
 
     assert re.search(r"^(# )?(Run|Not run): ", head, re.MULTILINE)

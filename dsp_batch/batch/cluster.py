@@ -177,9 +177,9 @@ def _install_advice(place: str, error: BaseException) -> str:
 
 
 def _installed_version() -> str:
-    import imagecodecs  # noqa: F401, PLC0415
-
-    import dsp_batch.batch.shard  # noqa: F401, PLC0415  # what the tasks need, codecs' package included
+    import dsp_batch.batch.shard  # noqa: F401, PLC0415  # what the tasks need
+    from dsp_batch.dicom.codecs import require_codecs  # noqa: PLC0415  # likewise
     from dsp_batch.version import __version__ as found  # noqa: PLC0415  # of the process that this runs in
 
+    require_codecs()
     return found

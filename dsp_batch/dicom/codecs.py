@@ -119,3 +119,12 @@ def _store_values(decoded: Decoded, pixels: PixelFormat) -> StoredArray:
 def _smallest_type(pixels: PixelFormat) -> np.dtype[np.generic]:
     size = next(size for size in (1, 2, 4, 8) if pixels.bits_stored <= size * 8)
     return np.dtype(f"{'i' if pixels.signed else 'u'}{size}")
+
+
+def require_codecs() -> None:
+    """Import the package that decodes compressed frames, so that a worker without it is found before any work.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    import imagecodecs  # noqa: F401, PLC0415  # otherwise imported by the first compressed frame

@@ -1,0 +1,169 @@
+"""What is in the cache is used when it is the index asked for, and is built anew when it is not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from written_objects import index_objects, make_dataset, write_dataset
+
+from dsp_batch.cache import Cache, index_key, read_index, write_index
+from dsp_batch.dicom.phantom import build_ct, write_collection
+from dsp_batch.index import FORMAT, SeriesIndex
+from dsp_batch.model import SeriesRef
+from dsp_batch.options import IndexOptions
+from dsp_batch.pipeline import build_index, fetch_headers, load_index
+from dsp_batch.storage.store import Store
+from dsp_batch.storage.usage import measure_usage
+
+COUNT = 5
+
+
+@pytest.fixture
+def ref(tmp_path: Path) -> SeriesRef:
+    """A series of five CT slices on disk."""
+    series = build_ct(count=COUNT, size=32)
+    write_collection(tmp_path / "root", [series])
+    return SeriesRef(root=str(tmp_path / "root"), series_uuid=series.series_uuid)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(url=str(tmp_path / "cache"))
+
+
+def index_path(cache: Cache, ref: SeriesRef) -> Path:
+    return Path(cache.url_of(index_key(ref.series_uuid)))
+
+
+def change_description(path: Path, **changes: Any) -> None:
+    """Write an index file anew with another description."""
+    table = pq.read_table(path)
+    description = json.loads(table.schema.metadata[b"dsp_batch"]) | changes
+    pq.write_table(table.replace_schema_metadata({b"dsp_batch": json.dumps(description).encode()}), path)
+
+
+def test_an_index_is_written_once_and_then_read_without_touching_the_series(ref: SeriesRef, cache: Cache) -> None:
+    store = Store(ref.root)
+    built = load_index(ref, store, cache)
+    written = index_path(cache, ref).read_bytes()
+
+    with measure_usage() as usage:
+        read = load_index(ref, store, cache)
+
+    assert usage.requests == 1
+    assert usage.bytes_read == len(written)
+    assert read.table.equals(built.table)
+    assert read.constants == built.constants
+    assert index_path(cache, ref).read_bytes() == written
+    assert [path.name for path in Path(cache.url).rglob("*") if path.is_file()] == [f"{ref.series_uuid}_index.parquet"]
+
+
+def test_without_a_cache_nothing_is_written(ref: SeriesRef, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+
+    assert len(load_index(ref, Store(ref.root), None)) == COUNT
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_partial_index_is_never_used_as_a_complete_one(
+    ref: SeriesRef, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(ref.root)
+    partial = build_index(fetch_headers(ref, store, IndexOptions(limit=2)))
+    assert partial.partial
+    assert (len(partial), partial.objects["listed"]) == (2, COUNT)
+    write_index(partial, cache)
+
+    index = load_index(ref, store, cache)
+
+    assert (len(index), index.partial) == (COUNT, False)
+    assert "limit" in caplog.text
+    assert len(load_index(ref, store, cache)) == COUNT
+    assert pq.read_table(index_path(cache, ref)).num_rows == COUNT
+
+
+def test_a_limit_that_all_objects_are_within_makes_a_complete_index(ref: SeriesRef) -> None:
+    index = build_index(fetch_headers(ref, Store(ref.root), IndexOptions(limit=COUNT)))
+
+    assert (len(index), index.partial) == (COUNT, False)
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda path: path.write_bytes(b""), "not readable"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "not readable"),
+        (lambda path: path.write_bytes(b"some text"), "not readable"),
+        (lambda path: pq.write_table(pq.read_table(path).replace_schema_metadata({}), path), "not readable"),
+        (lambda path: change_description(path, format=FORMAT + 1), f"format {FORMAT + 1}"),
+        (lambda path: change_description(path, root="s3://elsewhere"), "s3://elsewhere"),
+    ],
+)
+def test_an_index_that_does_not_serve_is_built_anew_with_a_warning(
+    ref: SeriesRef, cache: Cache, caplog: pytest.LogCaptureFixture, damage: Any, word: str
+) -> None:
+    store = Store(ref.root)
+    built = load_index(ref, store, cache)
+    damage(index_path(cache, ref))
+
+    with caplog.at_level(logging.WARNING):
+        again = load_index(ref, store, cache)
+
+    assert again.table.equals(built.table)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert word in warning
+    assert str(index_path(cache, ref)) in warning
+    assert "\n" not in warning
+    caplog.clear()
+    assert read_index(cache, ref.series_uuid, ref.root) is not None
+    assert not caplog.records
+
+
+def test_an_index_without_a_key_that_is_needed_is_built_anew(ref: SeriesRef, cache: Cache) -> None:
+    store = Store(ref.root)
+    load_index(ref, store, cache)
+    path = index_path(cache, ref)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"dsp_batch": json.dumps({"format": FORMAT}).encode()}), path)
+
+    assert len(load_index(ref, store, cache)) == COUNT
+
+
+def write_often(url: str, name: str, times: int) -> None:
+    """Write an index of this process's own under the key that all share."""
+    index = index_objects(*(write_dataset(make_dataset(PatientName=name, InstanceNumber=n)) for n in range(1, 60)))
+    for _ in range(times):
+        write_index(index, Cache(url=url))
+
+
+def names_in(index: SeriesIndex) -> set[str | None]:
+    return {index.attributes(row).text("PatientName") for row in range(len(index))}
+
+
+def test_two_processes_may_write_one_index_at_once(cache: Cache) -> None:
+    context = multiprocessing.get_context("spawn")
+    uuid = index_objects(write_dataset(make_dataset())).series_uuid
+    writers = [context.Process(target=write_often, args=(cache.url, name, 100)) for name in ("First", "Second")]
+    seen = []
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        index = read_index(cache, uuid, "/root")
+        if index is not None:
+            assert len(index) == 59
+            seen.append(names_in(index))
+        else:
+            assert not seen
+    for writer in writers:
+        writer.join()
+
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert seen
+    assert all(names in ({"First"}, {"Second"}) for names in seen)
+    assert [path.name for path in (Path(cache.url) / "indices").iterdir()] == [f"{uuid}_index.parquet"]
