@@ -441,16 +441,16 @@ def parse_index(data: bytes) -> SeriesIndex:
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read()
         description = json.loads((table.schema.metadata or {})[METADATA_KEY])
-        found = description["format"]
-    except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
-        raise SeriesError(f"it is not readable as an index ({str(error).splitlines()[0]})") from error
-    if found != FORMAT:
-        raise SeriesError(f"it has format {found}, not {FORMAT}")
-    return SeriesIndex(
-        series_uuid=description["series_uuid"],
-        root=description["root"],
-        table=table,
-        constants=description["constants"],
-        objects=description["objects"],
-        partial=description["partial"],
-    )
+        if description["format"] != FORMAT:
+            raise SeriesError(f"it has format {description['format']}, not {FORMAT}")
+        return SeriesIndex(
+            series_uuid=description["series_uuid"],
+            root=description["root"],
+            table=table,
+            constants=description["constants"],
+            objects=description["objects"],
+            partial=description["partial"],
+        )
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SeriesError(f"it is not readable as an index ({reason})") from error

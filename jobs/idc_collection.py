@@ -6,8 +6,8 @@
 The manifest comes from the IDC index, which the extra `idc` installs; series are read from IDC's public buckets on AWS,
 without an account. It ends with a table of the results. Add `--scheduler` to run on a cluster rather than here.
 
-Run: the manifest, on Linux, with idc-index-data 25.0.5. Not run: the reading, which needs the network; the same steps
-over the phantom collection are those of jobs/local.py.
+Run: on Linux, with idc-index-data 25.0.5, where no network was: the manifest came out, and a row `failed` for each of
+its three series. Not run: with the network; reading itself is run by jobs/local.py.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ import dsp_batch.api
 from dsp_batch.batch.results import SCHEMA
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
+from dsp_batch.index import GRID_COLUMNS
 from dsp_batch.model import Status
 
 PROJECT = Path(__file__).parent.parent
@@ -272,6 +273,12 @@ def test_the_index_page_lists_the_columns_of_an_index(demo: Path) -> None:
     assert [row[:2] for row in documented] == [[field.name, arrow_name(field.type)] for field in schema]
 
 
+def test_the_index_page_lists_the_columns_of_grid_images() -> None:
+    rows = table_of("reference/index-schema.md", "Columns where an instance is a grid image")
+
+    assert [row[:2] for row in rows] == [[name, arrow_name(kind)] for name, _, kind in GRID_COLUMNS]
+
+
 def test_every_other_column_of_an_index_tells_its_element(demo: Path) -> None:
     documented = [row[0] for row in table_of("reference/index-schema.md", "Columns of every index")]
     schema = dsp_batch.load_index(f"{demo}/demo/series/{CT}").table.schema
@@ -317,14 +324,11 @@ def test_the_results_page_lists_every_file_of_a_run(demo: Path) -> None:
 
 
 def test_the_top_level_holds_nothing_but_what_is_meant_to_be_there() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached"], cwd=PROJECT, capture_output=True, text=True, check=False
-    ).stdout.split()
-    if not listed:
-        pytest.skip("not a git checkout")
-    visible = {line.partition("/")[0] for line in listed if not line.startswith(".")}
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False).stdout
+    names = listed.split() or [path.name for path in PROJECT.iterdir()]
+    visible = {name.partition("/")[0] for name in names if not name.startswith(".")}
 
-    assert visible <= {
+    assert visible == {
         "pyproject.toml",
         "README.md",
         "environment.yml",

@@ -10,11 +10,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from index_writers import write_often
 from written_objects import index_objects, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache, index_key, read_index, write_index
 from dsp_batch.dicom.phantom import build_ct, write_collection
-from dsp_batch.index import FORMAT, SeriesIndex
+from dsp_batch.index import FORMAT, serialize_index
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import build_index, fetch_headers, load_index
@@ -135,35 +136,26 @@ def test_an_index_without_a_key_that_is_needed_is_built_anew(ref: SeriesRef, cac
     assert len(load_index(ref, store, cache)) == COUNT
 
 
-def write_often(url: str, name: str, times: int) -> None:
-    """Write an index of this process's own under the key that all share."""
-    index = index_objects(*(write_dataset(make_dataset(PatientName=name, InstanceNumber=n)) for n in range(1, 60)))
-    for _ in range(times):
-        write_index(index, Cache(url=url))
-
-
-def names_in(index: SeriesIndex) -> set[str | None]:
-    return {index.attributes(row).text("PatientName") for row in range(len(index))}
-
-
 def test_two_processes_may_write_one_index_at_once(cache: Cache) -> None:
+    versions = []
+    for name in ("First", "Second"):
+        versions.append(index_objects(*(write_dataset(make_dataset(PatientName=name * n)) for n in range(1, 60))))
+    key = index_key(versions[0].series_uuid)
     context = multiprocessing.get_context("spawn")
-    uuid = index_objects(write_dataset(make_dataset())).series_uuid
-    writers = [context.Process(target=write_often, args=(cache.url, name, 100)) for name in ("First", "Second")]
+    arguments = [(cache, key, serialize_index(index, "1"), 200) for index in versions]
+    writers = [context.Process(target=write_often, args=each) for each in arguments]
     seen = []
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        index = read_index(cache, uuid, "/root")
-        if index is not None:
-            assert len(index) == 59
-            seen.append(names_in(index))
-        else:
+        index = read_index(cache, versions[0].series_uuid, "/root")
+        if index is None:
             assert not seen
+        else:
+            seen.append(next(place for place, each in enumerate(versions) if each.table.equals(index.table)))
     for writer in writers:
         writer.join()
 
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert seen
-    assert all(names in ({"First"}, {"Second"}) for names in seen)
-    assert [path.name for path in (Path(cache.url) / "indices").iterdir()] == [f"{uuid}_index.parquet"]
+    assert [path.name for path in (Path(cache.url) / "indices").iterdir()] == [Path(key).name]

@@ -88,7 +88,10 @@ def test_every_element_of_every_object_is_in_the_file(series_uuid: str) -> None:
         dataset = pydicom.dcmread(DATA / "series" / series_uuid / row["FileName"], force=True)
         big_endian = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
         elements = {
-            int(tag): part for part in (dataset.file_meta, dataset) for tag in part.keys() if tag & 0xFFFF  # noqa: SIM118  # a Dataset iterates over elements
+            int(tag): part
+            for part in (dataset.file_meta, dataset)
+            for tag in part.keys()
+            if tag & 0xFFFF  # noqa: SIM118  # a Dataset iterates over elements
         }
         present = {tag for tag in elements if tag not in _PIXELS and tag < 0x7FE00010}
         for tag in present:

@@ -9,17 +9,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dsp_batch.idc.keys import BoolArray, Hashes, find_hashes, hash_bytes
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid
+
+KeyArray = npt.NDArray[np.bytes_]
+"""16 bytes a key, shape (n,)."""
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"
 _LARGEST_MERGED = 131_072
 """Keys of a run that is still merged with the next."""
-
-
-KeyArray = npt.NDArray[np.bytes_]
-"""16 bytes a key, shape (n,)."""
 
 
 class NameKeys(NamedTuple):
@@ -62,37 +62,39 @@ def _digest(text: str) -> bytes:
 
 
 class SeenKeys:
-    """A set of 16-byte keys that costs 16 bytes a key, asked and filled in batches.
+    """A set of keys that costs 16 bytes a key, asked and filled in batches.
 
     Sorted runs of falling length; two of like length are merged while they are small, which bounds both the number of
     runs and the memory that merging takes.
     """
 
     def __init__(self) -> None:
-        self._runs: list[KeyArray] = []
+        self._runs: list[Hashes] = []
 
-    def add(self, keys: KeyArray) -> npt.NDArray[np.bool_]:
+    def add(self, keys: KeyArray) -> BoolArray:
         """Add keys.
 
         Returns:
-            Which of them are new: neither added before nor earlier in this batch, shape (len(keys),).
+            Which of them are new: neither added before nor earlier in this batch, shape (n,).
         """
-        unique, first = np.unique(keys, return_index=True)
-        fresh = np.ones(len(unique), dtype=np.bool_)
+        hashes = hash_bytes(keys.view(np.uint8).reshape(len(keys), _KEY_BYTES))
+        _, place = np.unique(hashes.first, return_index=True)
+        unique = Hashes(hashes.first[place], hashes.second[place])
+        fresh = np.ones(len(place), dtype=np.bool_)
         for run in self._runs:
-            places = np.searchsorted(run, unique)
-            places[places == len(run)] = 0
-            fresh &= run[places] != unique
+            fresh &= ~find_hashes(run, unique).found
         is_new = np.zeros(len(keys), dtype=np.bool_)
-        is_new[first[fresh]] = True
+        is_new[place[fresh]] = True
         if fresh.any():
-            self._insert(unique[fresh])
+            self._insert(Hashes(unique.first[fresh], unique.second[fresh]))
         return is_new
 
-    def _insert(self, run: KeyArray) -> None:
-        while self._runs and len(self._runs[-1]) <= min(2 * len(run), _LARGEST_MERGED):
-            run = np.concatenate([self._runs.pop(), run])
-            run.sort()
+    def _insert(self, run: Hashes) -> None:
+        while self._runs and len(self._runs[-1].first) <= min(2 * len(run.first), _LARGEST_MERGED):
+            other = self._runs.pop()
+            first = np.concatenate([other.first, run.first])
+            order = np.argsort(first, kind="stable")
+            run = Hashes(first[order], np.concatenate([other.second, run.second])[order])
         self._runs.append(run)
 
 

@@ -15,7 +15,7 @@ from typing import IO
 
 from dsp_batch.batch.manifest_json import name_json
 from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_parquet, name_records
-from dsp_batch.batch.manifest_text import Reading, Surroundings, name_lines, read_lines
+from dsp_batch.batch.manifest_text import Reading, Surroundings, drop_title, name_lines, read_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing
@@ -111,8 +111,9 @@ def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[R
         if rows > PREAMBLE_ROWS:
             break
     header = find_header(head)
-    everything = chain(head, lines)
-    return name_records(everything, header, surroundings) if header else name_lines(everything, surroundings)
+    if header is not None:
+        return name_records(chain(head, lines), header, surroundings)
+    return name_lines(chain(drop_title(head), lines), surroundings)
 
 
 def _first_character(text: io.TextIOWrapper) -> str:

@@ -174,26 +174,23 @@ def _place_uuid(uuid: str, bucket: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """A value that a result row can carry: a scalar, or text; None for an empty cell."""
-    if isinstance(value, list | dict | tuple):
-        return json.dumps(value, default=str)
-    return None if value == "" else value
+    if isinstance(value, str):
+        return value or None
+    return json.dumps(value, default=str) if isinstance(value, list | dict | tuple) else value
 
 
 def _join_records(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """Join lines whose quoted cell holds line ends. A quotation mark that is never closed spoils its own line alone."""
     waiting: list[tuple[int, str]] = []
-    while waiting or (waiting := list(islice(lines, 1))):
-        number, text = waiting.pop(0)
-        if '"' not in text or text.count('"') % 2 == 0:
-            yield number, text
-            continue
-        waiting.extend(islice(lines, _LONGEST_RECORD - len(waiting)))
-        joined, used = text, 0
-        while joined.count('"') % 2 and used < len(waiting) and len(joined) < LONGEST_LINE:
-            joined = f"{joined}\n{waiting[used][1]}"
-            used += 1
-        if joined.count('"') % 2:
-            yield number, text
-        else:
-            del waiting[:used]
-            yield number, joined
+    while record := waiting.pop(0) if waiting else next(lines, None):
+        text = record[1]
+        if '"' in text and text.count('"') % 2:
+            waiting.extend(islice(lines, _LONGEST_RECORD - len(waiting)))
+            joined, used = text, 0
+            while joined.count('"') % 2 and used < len(waiting) and len(joined) < LONGEST_LINE:
+                joined = f"{joined}\n{waiting[used][1]}"
+                used += 1
+            if joined.count('"') % 2 == 0:
+                del waiting[:used]
+                record = record[0], joined  # noqa: PLW2901  # the record that begins here
+        yield record

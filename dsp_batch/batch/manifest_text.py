@@ -125,26 +125,26 @@ def read_lines(stream: TextIO, source: str) -> Iterator[str]:
             yield text
 
 
+def drop_title(lines: list[str]) -> list[str]:
+    """Blank a column name that stands first and has URLs or commands below it; with other lines it is a mistake."""
+    places = [place for place, line in enumerate(lines) if line and line[0] != "#"][:2]
+    if len(places) == 2 and _COLUMN_NAME.fullmatch(lines[places[0]]) and "://" in lines[places[1]]:
+        return [*lines[: places[0]], "", *lines[places[0] + 1 :]]
+    return lines
+
+
 def name_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
-    """Read lines that each name a series; follow the endpoint in comments; skip a column name that stands first."""
-    title: Reading | None = None
-    is_first = True
+    """Read lines that each name a series; follow the endpoint in comments."""
     for number, text in enumerate(lines, 1):
-        if text.startswith("#"):
+        if not text:
+            continue
+        if text[0] == "#":
             surroundings = follow_comment(text, surroundings)
-        elif text:
-            reading = read_name(number, text, surroundings)
-            if is_first and isinstance(reading, RejectedLine) and _COLUMN_NAME.fullmatch(text):
-                title = reading
-            else:
-                # A bare word is a column name when URLs or commands follow it, else a mistake.
-                if title is not None and "/" not in text:
-                    yield title
-                title = None
-                yield reading
-            is_first = False
-    if title is not None:
-        yield title
+            continue
+        try:
+            yield name_series(number, text, surroundings, _NO_COLUMNS)
+        except OptionsError as error:
+            yield reject(number, text, surroundings, error.message)
 
 
 def read_name(number: int, text: str, surroundings: Surroundings) -> Reading:
@@ -195,32 +195,38 @@ def name_series(
         if surroundings.root_is_certain:
             return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
         return BareUuid(number, uuid, columns)
-    if is_series_instance_uid(text):
-        name = SeriesName(root=surroundings.root, name=text, kind="uid")
-        return NamedLine(number, text, (name,), None, columns)
-    if len(text) >= LONGEST_LINE:
-        raise OptionsError(f"longer than {LONGEST_LINE} characters")
-    if _QUOTED.fullmatch(text):
-        text, cells = text[1:-1].strip(), []
-    else:
-        cells = [] if _COMMAND.match(text) else _split_cells(text)
-    if len(cells) > 1:
-        texts = _find_series_cells(cells)
-        if len(texts) == 1:
-            return name_series(number, texts[0], surroundings, columns)
-        names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
-        return NamedLine(number, text, names, None, columns)
-    if _COMMAND.match(text):
-        surroundings = follow_comment(text, surroundings)
-    source = _find_source(text) if _COMMAND.match(text) else text
-    name = parse_series(source, surroundings.root, surroundings.server)
-    return NamedLine(number, text, (name,), None if surroundings.override else surroundings.endpoint_url, columns)
+    return _name_other(number, text, surroundings, columns)
 
 
 def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
     """The surroundings behind a comment: IDC's portal names the S3-compatible server there."""
     found = _ENDPOINT.search(text)
     return replace(surroundings, endpoint_url=_s3_server(found[1])) if found else surroundings
+
+
+def _name_other(
+    number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]
+) -> SeriesRef | BareUuid | NamedLine:
+    """The long way, for what is written less often."""
+    if is_series_instance_uid(text):
+        uid = SeriesName(root=surroundings.root, name=text, kind="uid")
+        return NamedLine(number, text, (uid,), None, columns)
+    if len(text) >= LONGEST_LINE:
+        raise OptionsError(f"longer than {LONGEST_LINE} characters")
+    is_quoted = _QUOTED.fullmatch(text) is not None
+    text = text[1:-1].strip() if is_quoted else text
+    is_command = _COMMAND.match(text) is not None
+    cells = [] if is_quoted or is_command else _split_cells(text)
+    if len(cells) > 1:
+        texts = _find_series_cells(cells)
+        if len(texts) == 1:
+            return name_series(number, texts[0], surroundings, columns)
+        names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
+        return NamedLine(number, text, names, None, columns)
+    surroundings = follow_comment(text, surroundings) if is_command else surroundings
+    source = _find_source(text) if is_command else text
+    name = parse_series(source, surroundings.root, surroundings.server)
+    return NamedLine(number, text, (name,), None if surroundings.override else surroundings.endpoint_url, columns)
 
 
 def _find_source(text: str) -> str:

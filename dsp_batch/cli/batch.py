@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from dsp_batch.cli.options import RunSettings, cluster_options, run_options, verbose_option
-from dsp_batch.cli.program import Program
+from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.runs import demo, finish, manifest, retry, status
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
 from dsp_batch.version import __version__
@@ -107,6 +107,6 @@ def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, clu
     return finish(lambda: run_manifest(run, job, cluster, open_progress()))
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run `dsp-batch` and exit."""
-    program(prog_name=NAME)
+    run_to_end(program, NAME)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import click
 
 from dsp_batch.cli import batch, series
-from dsp_batch.cli.program import Program
+from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.version import __version__
 
 
@@ -19,6 +21,6 @@ program.add_command(series.program, "preview")
 program.add_command(batch.program, "batch")
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the program that the first argument names, and exit."""
-    program(prog_name="python -m dsp_batch")
+    run_to_end(program, "python -m dsp_batch")

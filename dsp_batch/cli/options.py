@@ -6,6 +6,7 @@ Only click is imported here: what checks the values is imported when a command r
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -158,6 +159,8 @@ class RunSettings:
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
     own = {each: values.pop(each) for each in ("overwrite", "strict", "timeout")}
+    if math.isnan(own["timeout"]):
+        raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from dsp_batch.errors import OptionsError, SinkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg")
 
@@ -57,4 +60,5 @@ def _check_path(path: Path, output: str) -> None:
 
 
 def _suffix(output: str) -> str:
-    return PurePosixPath(output).suffix.lower()
+    name = output.rstrip("/").rpartition("/")[2]
+    return f".{name.rpartition('.')[2]}".lower() if "." in name[1:] else ""

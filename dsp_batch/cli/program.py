@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -48,12 +49,29 @@ class Program(click.Group):
             status = _run_guarded(run)
         sys.exit(status)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context of a call, with the width of the terminal: click's own way of asking for it is slow."""
+        if parent is None:
+            extra.setdefault("terminal_width", _help_width())
+        return super().make_context(info_name, args, parent, **extra)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments; without any, show the help."""
         if not args:
             click.echo(ctx.get_help())
             ctx.exit(0)
         return super().parse_args(ctx, args)
+
+
+def _help_width() -> int:
+    """Columns for help: those of the terminal, between 50 and 100."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        columns = 80
+    return max(50, min(columns, 100) - 2)
 
 
 def _run_guarded(work: Callable[[], Any]) -> int:
@@ -93,3 +111,22 @@ def _say_usage(error: click.ClickException) -> None:
 def _lower(sentence: str) -> str:
     """Click's sentences in the form of ours: small first letter, no full stop."""
     return sentence[:1].lower() + sentence[1:].rstrip(".")
+
+
+def run_to_end(program: click.Group, name: str) -> NoReturn:
+    """Run a program and leave the process at once with its exit status.
+
+    The usual way out tears the interpreter down while threads of the storage client may still call into it, which
+    aborts the process now and then: an exit status of 134 where an error of one line was said.
+    """
+    status = EXIT_ERROR
+    try:
+        program.main(prog_name=name)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else EXIT_ERROR
+    try:
+        sys.stdout.flush()
+    except OSError:  # whoever read the output has left
+        status = status or EXIT_ERROR
+    sys.stderr.flush()
+    os._exit(status)

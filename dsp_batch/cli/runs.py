@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -139,20 +138,22 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
 
 
 @click.command()
-@click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", default="demo")
 @cluster_options
 @verbose_option
-def demo(folder: Path, cluster: ClusterOptions) -> int:
+def demo(folder: str, cluster: ClusterOptions) -> int:
     """Draw and index a generated collection, without network: a first run to look at.
 
     FOLDER (./demo) gets series/, the collection, and cache/, what the batch made of it. One series is a report without
     pixels and is skipped, one is corrupt and fails; when that is what happens, the demo has succeeded.
     """
+    from pathlib import Path
+
     from dsp_batch.batch.demo import run_demo
     from dsp_batch.batch.progress import open_progress
 
     try:
-        shown = run_demo(folder, cluster, open_progress())
+        shown = run_demo(Path(folder), cluster, open_progress())
     except OSError as error:
         raise SinkError(f"cannot write below {folder}: {(error.strerror or str(error)).lower()}") from error
     rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from dsp_batch.cli.older import SeriesProgram
 from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, source_options, verbose_option
 from dsp_batch.cli.outputs import is_parquet
+from dsp_batch.cli.program import run_to_end
 from dsp_batch.cli.single import choose_index_target, find_index, preview, write_indices
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
 from dsp_batch.version import __version__
@@ -115,6 +116,6 @@ def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
     click.echo(os.fsencode(find_index(series, source, cache)))
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run `dicom-series-preview` and exit."""
-    program(prog_name=NAME)
+    run_to_end(program, NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +21,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def print_json(value: Any) -> None:
     """Print a JSON document."""
+    import json  # noqa: PLC0415  # not for --help
+
     click.echo(json.dumps(value, indent=2))
 
 

@@ -18,11 +18,13 @@ import numpy as np
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.keys import (
     INSTALL_HINT,
+    KeyTable,
     Matches,
     find_uids,
     find_uuids,
     format_uuid,
     load_series_uids,
+    load_uuid_bytes,
     load_uuids,
     read_batches,
 )
@@ -164,7 +166,7 @@ def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | No
         table = load_uuids(path)
         matches = find_uuids(table, series_uuids)
         buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
-        for number, bucket in _found(matches):
+        for number, bucket in _found(table, matches):
             places[number] = places[number] or buckets[bucket]
     return places
 
@@ -180,8 +182,10 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
         table = load_series_uids(path)
         matches = find_uids(table, series_instance_uids)
         buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
-        for number, bucket in _found(matches):
-            placed[number] = placed[number] or PlacedUuid(format_uuid(matches.payload[number]), buckets[bucket])
+        uuids = load_uuid_bytes(path)
+        for number, bucket in _found(table, matches):
+            uuid = uuids[table.rows[matches.places[number]]]
+            placed[number] = placed[number] or PlacedUuid(format_uuid(uuid), buckets[bucket])
     return placed
 
 
@@ -198,8 +202,9 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
         return {}
     described: dict[str, IdcSeries] = {}
     for path, superseded in _tables(index):
-        matches = find_uuids(load_uuids(path), wanted)
-        rows = np.sort(matches.rows[matches.found])
+        table = load_uuids(path)
+        matches = find_uuids(table, wanted)
+        rows = np.sort(table.rows[matches.places[matches.found]])
         described = {**{s.series_uuid: s for s in _read_rows(path, rows, superseded=superseded)}, **described}
     return described
 
@@ -235,10 +240,10 @@ def _tables(index: IdcIndex) -> list[tuple[Path, bool]]:
     return [(index.path, False), *([(index.prior_path, True)] if index.prior_path else [])]
 
 
-def _found(matches: Matches) -> list[tuple[int, int]]:
+def _found(table: KeyTable, matches: Matches) -> list[tuple[int, int]]:
     """Number and bucket of the keys that were found."""
     numbers = np.flatnonzero(matches.found)
-    return list(zip(numbers.tolist(), matches.buckets[numbers].tolist(), strict=True))
+    return list(zip(numbers.tolist(), table.buckets[matches.places[numbers]].tolist(), strict=True))
 
 
 def _read_rows(path: Path, rows: IntArray, *, superseded: bool) -> Iterator[IdcSeries]:

@@ -1,16 +1,16 @@
 """Sorted tables over the IDC index: where a series is, found by its UUID or its SeriesInstanceUID.
 
-A record is a key and what it leads to, as bytes in one array that is sorted in place: 21 bytes a series by UUID,
-35 by SeriesInstanceUID.
+A key is a hash of 128 bits in two halves: the first is sorted and searched, the second confirms. A table takes 21 bytes
+a series; the columns themselves would take 100.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,102 +20,122 @@ from dsp_batch.model import ByteArray, IntArray
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 
+BoolArray = npt.NDArray[np.bool_]
+HashArray = npt.NDArray[np.uint64]
+
 _BATCH_ROWS = 16_384
 _BUFFER_BYTES = 262_144
-_KEY_BYTES = 16
+_UUID_CHARACTERS = 36
 _UID_CHARACTERS = 64
-# Odd numbers with bits evenly spread, from the fractional parts of the golden ratio and of the square root of 3.
-_MIXERS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 
 _HEX_VALUES = np.zeros(256, dtype=np.uint8)
 _HEX_VALUES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 _HEX_VALUES[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
-_UUID_DIGITS = np.array([place for place in range(36) if place not in (8, 13, 18, 23)])
+_UUID_DIGITS = np.array([place for place in range(_UUID_CHARACTERS) if place not in (8, 13, 18, 23)])
 _UID_VALUES = np.zeros(256, dtype=np.uint8)
 _UID_VALUES[np.frombuffer(b"0123456789.", np.uint8)] = np.arange(1, 12)
+
+# Odd numbers with bits evenly spread, from the fractional parts of the golden ratio and of the square root of 3.
+_MIXERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
+
+
+class Hashes(NamedTuple):
+    """128 bits for each of n keys."""
+
+    first: HashArray
+    """What is sorted and searched, shape (n,)."""
+
+    second: HashArray
+    """What confirms, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KeyTable:
-    """Sorted records: a key, then what it leads to."""
+    """Keys in sorted order and what they lead to."""
 
-    records: ByteArray
-    """Shape (n, width), sorted by row."""
+    keys: Hashes
+    buckets: ByteArray
+    """Entry of `bucket_names`, shape (n,)."""
+
+    rows: IntArray
+    """Row of the file, shape (n,)."""
 
     bucket_names: tuple[str, ...]
-    """What the bucket numbers in the records stand for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Matches:
-    """What was found. One entry for each key that was looked for; entries that were not found hold no sense."""
+class Matches(NamedTuple):
+    """What was found; entries for keys that were not found hold no sense."""
 
-    found: npt.NDArray[np.bool_]
-    buckets: ByteArray
-    """Entries of the table's `bucket_names`."""
+    found: BoolArray
+    places: IntArray
+    """Entries of the table."""
 
-    payload: ByteArray
-    """The rest of the records: the row of the file (4 bytes), or the series UUID (16 bytes)."""
 
-    @property
-    def rows(self) -> IntArray:
-        """Rows of the file, of a table by UUID."""
-        return self.payload.copy().view(">u4").reshape(len(self.payload)).astype(np.int64)
+def hash_bytes(keys: ByteArray) -> Hashes:
+    """Hash keys of equal length.
+
+    Args:
+        keys: Shape (n, length), the length a multiple of 8.
+    """
+    lanes = np.ascontiguousarray(keys).view(np.uint64)
+    halves = []
+    for mixer in _MIXERS:
+        mixed = np.full(len(lanes), mixer, dtype=np.uint64)
+        for lane in lanes.T:
+            mixed = (mixed ^ lane) * mixer
+            mixed ^= mixed >> np.uint64(32)
+        halves.append(mixed)
+    return Hashes(halves[0], halves[1])
+
+
+def find_hashes(keys: Hashes, wanted: Hashes) -> Matches:
+    """Look hashes up in hashes whose first halves are sorted; of several equal ones the first is found."""
+    if len(keys.first) == 0:
+        nothing = np.zeros(len(wanted.first), dtype=np.int64)
+        return Matches(nothing.astype(np.bool_), nothing)
+    places = np.searchsorted(keys.first, wanted.first)
+    places[places == len(keys.first)] = 0
+    return Matches((keys.first[places] == wanted.first) & (keys.second[places] == wanted.second), places)
 
 
 @lru_cache(maxsize=4)
 def load_uuids(path: Path) -> KeyTable:
-    """The table of an index file by series UUID; payload: the row of the file. Kept in memory: 22 MB for all of IDC."""
-    records = np.empty((count_rows(path), _KEY_BYTES + 1 + 4), dtype=np.uint8)
-    names: dict[str, int] = {}
-    start = 0
-    for batch in read_batches(path, ["crdc_series_uuid", "aws_bucket"]):
-        part = records[start : start + batch.num_rows]
-        part[:, :16] = _pack(_HEX_VALUES[_characters(batch.column(0), 36)[:, _UUID_DIGITS]])
-        part[:, 16] = _number_buckets(batch.column(1), names)
-        part[:, 17:] = _big_endian(np.arange(start, start + batch.num_rows), ">u4")
-        start += batch.num_rows
-    _sort(records)
-    return KeyTable(records=records, bucket_names=tuple(names))
+    """The table of an index file by series UUID."""
+    return _load_table(path, "crdc_series_uuid", lambda column: hash_bytes(_pack_uuids(column)))
 
 
 @lru_cache(maxsize=4)
 def load_series_uids(path: Path) -> KeyTable:
-    """The table of an index file by SeriesInstanceUID; payload: the series UUID. 37 MB for all of IDC.
+    """The table of an index file by SeriesInstanceUID."""
+    return _load_table(path, "SeriesInstanceUID", lambda column: _hash_uids(_characters(column, _UID_CHARACTERS)))
 
-    Of several versions of a series the last comes first.
-    """
-    records = np.empty((count_rows(path), _KEY_BYTES + 2 + 1 + _KEY_BYTES), dtype=np.uint8)
-    names: dict[str, int] = {}
+
+@lru_cache(maxsize=4)
+def load_uuid_bytes(path: Path) -> ByteArray:
+    """The series UUID of each row of an index file, shape (n, 16)."""
+    uuids = np.empty((count_rows(path), 16), dtype=np.uint8)
     start = 0
-    for batch in read_batches(path, ["SeriesInstanceUID", "aws_bucket", "crdc_series_uuid", "max_idc_version"]):
-        part = records[start : start + batch.num_rows]
-        part[:, :16] = _hash_uids(_characters(batch.column(0), _UID_CHARACTERS))
-        versions = _integers(batch.column(3)) if batch.num_columns == 4 else np.zeros(len(part), dtype=np.int64)
-        part[:, 16:18] = _big_endian(65_535 - versions, ">u2")
-        part[:, 18] = _number_buckets(batch.column(1), names)
-        part[:, 19:] = _pack(_HEX_VALUES[_characters(batch.column(2), 36)[:, _UUID_DIGITS]])
+    for batch in read_batches(path, ["crdc_series_uuid"]):
+        uuids[start : start + batch.num_rows] = _pack_uuids(batch.column(0))
         start += batch.num_rows
-    _sort(records)
-    return KeyTable(records=records, bucket_names=tuple(names))
+    return uuids
 
 
 def find_uuids(table: KeyTable, series_uuids: Sequence[str]) -> Matches:
     """Look hyphenated series UUIDs up in a table by UUID."""
     digits = bytes.fromhex("".join(series_uuids).replace("-", ""))
-    return _find(table, np.frombuffer(digits, dtype=np.uint8).reshape(-1, _KEY_BYTES), 0)
+    return find_hashes(table.keys, hash_bytes(np.frombuffer(digits, dtype=np.uint8).reshape(-1, 16)))
 
 
 def find_uids(table: KeyTable, series_instance_uids: Sequence[str]) -> Matches:
     """Look SeriesInstanceUIDs of at most 64 characters up in a table by SeriesInstanceUID."""
-    text = b"".join(uid.encode("ascii").ljust(_UID_CHARACTERS, b"\0") for uid in series_instance_uids)
-    characters = np.frombuffer(text, dtype=np.uint8).reshape(-1, _UID_CHARACTERS)
-    return _find(table, _hash_uids(characters), 2)
+    text = "".join(uid.ljust(_UID_CHARACTERS, "\0") for uid in series_instance_uids).encode("ascii")
+    return find_hashes(table.keys, _hash_uids(np.frombuffer(text, dtype=np.uint8).reshape(-1, _UID_CHARACTERS)))
 
 
-def format_uuid(key: ByteArray) -> str:
+def format_uuid(uuid: ByteArray) -> str:
     """The hyphenated form of the 16 bytes of a UUID."""
-    digits = key.tobytes().hex()
+    digits = uuid.tobytes().hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
@@ -158,32 +178,23 @@ def _explain(path: Path, error: Exception) -> ManifestError:
     return ManifestError(f"the IDC index {path} cannot be read ({error}); {INSTALL_HINT} again")
 
 
-def _find(table: KeyTable, keys: ByteArray, skipped: int) -> Matches:
-    """Look packed keys up; `skipped` bytes stand between key and bucket."""
-    width = table.records.shape[1]
-    count, end = len(keys), _KEY_BYTES
-    if len(table.records) == 0:
-        empty = np.zeros((count, width), dtype=np.uint8)
-        return Matches(
-            found=np.zeros(count, dtype=np.bool_), buckets=empty[:, 0], payload=empty[:, end + skipped + 1 :]
-        )
-    # A key followed by zeros comes directly before the first record with that key.
-    wanted = np.zeros((count, width), dtype=np.uint8)
-    wanted[:, :end] = keys
-    positions = np.searchsorted(_as_text(table.records), _as_text(wanted))
-    positions[positions == len(table.records)] = 0
-    records = table.records[positions]
-    found = (records[:, :end] == keys).all(axis=1)
-    return Matches(found=found, buckets=records[:, end + skipped], payload=records[:, end + skipped + 1 :])
-
-
-def _as_text(records: ByteArray) -> npt.NDArray[np.bytes_]:
-    """Each row as one text, shape (n,): what numpy sorts and searches as a whole."""
-    return records.view(f"S{records.shape[1]}").reshape(len(records))
-
-
-def _sort(records: ByteArray) -> None:
-    _as_text(records).sort()
+def _load_table(path: Path, column: str, hash_column: Callable[[Any], Hashes]) -> KeyTable:
+    """Hash a column and sort it. Among equal keys the row of the latest version comes first."""
+    count = count_rows(path)
+    first, second = np.empty(count, dtype=np.uint64), np.empty(count, dtype=np.uint64)
+    buckets, ages = np.empty(count, dtype=np.uint8), np.zeros(count, dtype=np.int16)
+    names: dict[str, int] = {}
+    start = 0
+    for batch in read_batches(path, [column, "aws_bucket", "max_idc_version"]):
+        part = slice(start, start + batch.num_rows)
+        first[part], second[part] = hash_column(batch.column(0))
+        buckets[part] = _number_buckets(batch.column(1), names)
+        if batch.num_columns == 3:
+            ages[part] = -_integers(batch.column(2))
+        start += batch.num_rows
+    order = np.lexsort((ages, first)).astype(np.int32)
+    first, second = first[order], second[order]
+    return KeyTable(keys=Hashes(first, second), buckets=buckets[order], rows=order, bucket_names=tuple(names))
 
 
 def _number_buckets(column: Any, names: dict[str, int]) -> IntArray:
@@ -216,24 +227,17 @@ def _characters(column: Any, width: int) -> ByteArray:
     return characters
 
 
+def _pack_uuids(column: Any) -> ByteArray:
+    """The 16 bytes of each UUID, shape (n, 16)."""
+    return _pack(_HEX_VALUES[_characters(column, _UUID_CHARACTERS)[:, _UUID_DIGITS]])
+
+
+def _hash_uids(characters: ByteArray) -> Hashes:
+    """UIDs are digits and dots (PS3.5 9.1): half a byte a character."""
+    return hash_bytes(_pack(_UID_VALUES[characters]))
+
+
 def _pack(nibbles: ByteArray) -> ByteArray:
     """Two half bytes a byte, shape (n, digits // 2)."""
     packed: ByteArray = (nibbles[:, 0::2] << 4 | nibbles[:, 1::2]).astype(np.uint8, copy=False)
     return packed
-
-
-def _hash_uids(characters: ByteArray) -> ByteArray:
-    """16 bytes for each UID, shape (n, 16). UIDs are digits and dots (PS3.5 9.1): half a byte a character."""
-    lanes = np.ascontiguousarray(_pack(_UID_VALUES[characters])).view(np.uint64)
-    hashes = np.empty((len(lanes), len(_MIXERS)), dtype=np.uint64)
-    for place, mixer in enumerate(_MIXERS):
-        mixed = np.full(len(lanes), mixer, dtype=np.uint64)
-        for lane in lanes.T:
-            mixed = (mixed ^ lane) * np.uint64(mixer)
-            mixed ^= mixed >> np.uint64(32)
-        hashes[:, place] = mixed
-    return hashes.view(np.uint8)
-
-
-def _big_endian(values: IntArray, dtype: str) -> ByteArray:
-    return np.frombuffer(values.astype(dtype).tobytes(), dtype=np.uint8).reshape(len(values), -1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 from outcomes import Run, run_here
 from series_to_refuse import build_undecodable
 
@@ -57,3 +59,12 @@ def collection(tmp_path_factory: pytest.TempPathFactory, ct: PhantomSeries) -> P
     )
     write_collection(root, (ct, *others))
     return root
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """A scheduler with a worker, both in threads of this process."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from distributed import LocalCluster
 from faulty_server import run_faulty_server
-from outcomes import Outcome, Run, run_process, start_process
+from outcomes import Outcome, Run, start_process
 
 from dsp_batch.batch.results import latest_rows
 from dsp_batch.cache import open_cache
@@ -24,15 +23,6 @@ VERBS = {
     "get-image": ("--position", 0.5),
     "contrast-mosaic": ("--contrast", "lung", "--contrast", "auto", "--start", 0),
 }
-
-
-@pytest.fixture(scope="session")
-def scheduler() -> Iterator[str]:
-    """A scheduler with a worker, both in threads of this process."""
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
 
 
 @pytest.fixture
@@ -273,28 +263,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < limit
         time.sleep(0.02)
-
-
-def test_the_demo_draws_a_collection_on_a_cluster_of_its_own(tmp_path: Path) -> None:
-    outcome = run_process("dsp-batch", "demo", cwd=tmp_path)
-
-    assert outcome.status == 0, outcome.stderr
-    lines = outcome.stdout.splitlines()
-    assert "as expected" in outcome.stdout
-    assert lines[-1].startswith("9 series: 7 done, 0 kept, 1 skipped, 1 failed; ")
-    previews = [Path(line.rpartition("  ")[2]) for line in lines if line.endswith(".webp")]
-    assert len(previews) == 7
-    assert all(path.read_bytes()[8:12] == b"WEBP" for path in previews)
-    assert all(path.is_relative_to(tmp_path / "demo") for path in previews)
-    assert (outcome.errors, "Traceback" in outcome.stderr) == ([], False)
-
-
-def test_the_demo_says_where_it_cannot_write(batches: Run, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-
-    outcome = batches("demo", tmp_path / "file" / "demo")
-
-    assert_error(outcome, str(tmp_path / "file"))
 
 
 def test_the_account_agrees_with_the_rows(start: Callable[..., Outcome], manifest: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def options_of(command: click.Command) -> dict[str, click.Option]:
 
 def defaults_of(options: type[Any]) -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(options):
-        if isinstance(field.default, int | float):
+        if type(field.default) in (int, float):
             yield field.name, field.default
 
 

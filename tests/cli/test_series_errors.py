@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import idc_tables
 import pytest
 from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
@@ -67,8 +68,14 @@ def test_a_series_that_is_not_there_is_named_with_its_root(
     assert_error(outcome, str(collection), name.rstrip("*").rpartition("/")[2])
 
 
-def test_a_series_instance_uid_that_nobody_knows_is_an_error(preview: Run, collection: Path, tmp_path: Path) -> None:
-    assert_error(preview("mosaic", "1.2.3.4", tmp_path / "out.webp", "--root", collection), "1.2.3.4", "IDC index")
+def test_a_series_instance_uid_that_nobody_knows_is_an_error(
+    preview: Run, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = idc_tables.write_index(tmp_path)
+    for found, words in ((index, [str(collection)]), (None, ["pip install"])):
+        monkeypatch.setattr("dsp_batch.naming.idc.open_index", lambda found=found: found)
+        outcome = preview("mosaic", "1.2.3.9", tmp_path / "out.webp", "--root", collection)
+        assert_error(outcome, "1.2.3.9", "IDC index", *words)
 
 
 def test_a_root_that_is_not_there_is_named(preview: Run, tmp_path: Path) -> None:

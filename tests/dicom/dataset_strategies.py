@@ -102,7 +102,9 @@ _items = st.recursive(st.builds(_make_item, st.fixed_dictionaries({}, optional={
 def datasets(draw: st.DrawFn) -> Dataset:
     """Instances with any of the VRs, nested sequences of defined and undefined length, and a private block."""
     dataset = make_dataset()
-    dataset.update(_make_item(draw(_fields), draw(st.none() | st.lists(_items, max_size=3)), undefined=draw(st.booleans())))
+    dataset.update(
+        _make_item(draw(_fields), draw(st.none() | st.lists(_items, max_size=3)), undefined=draw(st.booleans()))
+    )
     if draw(st.booleans()):
         block = dataset.private_block(0x0029, "SIEMENS MEDCOM HEADER", create=True)  # in pydicom's private dictionary
         block.add_new(0x08, "CS", draw(_text(16, string.ascii_uppercase)))

@@ -49,7 +49,7 @@ def json_of(header: InstanceHeader) -> dict[str, object]:
     return {f"{tag:08X}": decoder.json(tag, element) for tag, element in header.elements.items()}
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(datasets(), st.sampled_from([*NATIVE_SYNTAXES, DEFLATED]), st.booleans())
 def test_any_dataset_in_any_encoding_reads_as_pydicom_reads_it(dataset: Dataset, syntax: str, meta: bool) -> None:  # noqa: FBT001  # drawn
     meta = meta or syntax == DEFLATED

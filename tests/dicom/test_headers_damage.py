@@ -217,7 +217,7 @@ def decode_or_fail(data: bytes) -> None:
         decoder.json(tag, element)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(NATIVE_SYNTAXES), st.lists(st.tuples(st.integers(132, 1000), st.integers(0, 255)), max_size=8))
 @example(ExplicitVRBigEndian, [(0x90, 0xFF)])
 def test_changed_bytes_give_a_header_or_a_clear_error(syntax: str, changes: list[tuple[int, int]]) -> None:

@@ -56,7 +56,7 @@ def test_elements_and_their_bytes_are_those_that_pydicom_finds(folder: str) -> N
 
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != _NO_INSTANCE])
 def test_vrs_are_those_of_pydicom_where_the_encoding_leaves_them_open(folder: str) -> None:
-    for path in list_objects(DATA / folder)[:3]:
+    for path in list_objects(DATA / folder)[:1]:
         header = parse_file(path, bulk=None)
         dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         open_tags = [tag for tag, raw in dataset.items() if raw.VR in (None, "UN") and tag & 0xFFFF]
@@ -68,7 +68,7 @@ def test_vrs_are_those_of_pydicom_where_the_encoding_leaves_them_open(folder: st
 
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != _NO_INSTANCE])
 def test_pixels_lie_where_the_header_says(folder: str) -> None:
-    for path in list_objects(DATA / folder)[:3]:
+    for path in list_objects(DATA / folder)[:2]:
         header, data = parse_file(path), path.read_bytes()
         dataset = pydicom.dcmread(path, force=True)
         keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset), None)

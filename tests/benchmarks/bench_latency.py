@@ -1,0 +1,46 @@
+"""A cold mosaic when the server is far away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from bench_figures import COLD, TILES, Figure
+from bench_places import Bench
+from bench_process import run_task
+from bench_proxy import run_proxy
+from bench_series import arguments_of
+
+_MILLISECONDS = (0, 10, 40, 100)
+_IN_FLIGHT = 64
+"""Requests of one series at a time, at most: the default of the commands."""
+
+
+def count_rounds(count: int) -> int:
+    """Answers that a cold mosaic must wait for, one after the other.
+
+    The listing, the first header (its length is what the others ask for), the other headers, the frames.
+    """
+    return 1 + 1 + -(-(count - 1) // _IN_FLIGHT) + -(-min(TILES, count) // _IN_FLIGHT)
+
+
+def bench_latency(bench: Bench) -> Iterator[Figure]:
+    """Wall time against latency times rounds plus CPU."""
+    nginx, series = bench.source("nginx"), bench.find("ct300")
+    if nginx is None:
+        return
+    upstream = urlsplit(nginx.root).port or 80
+    rounds = count_rounds(series.count)
+    for milliseconds in _MILLISECONDS:
+        bench.say(f"latency of {milliseconds} ms")
+        with run_proxy(upstream, milliseconds, bench.folder / "proxy.log") as port:
+            source = replace(nginx, root=f"http://127.0.0.1:{port}")
+            arguments = arguments_of(bench, series, source, COLD)
+            values = run_task("walk_series", arguments, kind=f"{COLD} nginx {series.name}", runs=bench.runs)
+        expected = milliseconds / 1000 * rounds + values["cpu_seconds"]
+        own = {name: values[name] for name in ("requests", "cpu_seconds", "wall_seconds")}
+        own |= {"expected_seconds": expected, "wall_over_expected": values["wall_seconds"] / expected}
+        yield Figure(
+            part="latency", case=series.name, source="nginx", operation=f"{milliseconds} ms, {rounds} rounds", values=own
+        )

@@ -1,0 +1,128 @@
+"""The report as Markdown, on the terminal and on its page."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from bench_figures import TARGETS, UNITS, Figure, Report, is_met, worst
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_TITLES = {
+    "series": "One series, by source",
+    "render": "Drawing and encoding alone",
+    "startup": "Whole commands",
+    "latency": "Latency",
+    "batch": "Batches",
+    "memory": "Memory",
+}
+_LIBRARIES = ("numpy", "obstore", "pillow", "pyarrow", "pydicom", "dask")
+
+
+def describe_machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": _find_processor(),
+        "cores": str(cores),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "Python": platform.python_version(),
+        **{name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _find_processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def format_report(report: Report) -> str:
+    """Machine, targets, and a table for each part."""
+    machine = "; ".join(f"{name} {value}" for name, value in report.machine.items())
+    parts = [f"Measured: {machine}.", "### Targets", _format_targets(report.figures)]
+    for part, title in _TITLES.items():
+        figures = [figure for figure in report.figures if figure.part == part]
+        if figures:
+            parts += [f"### {title}", _format_figures(figures)]
+    parts += [f"Left out: {note}." for note in report.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def _format_targets(figures: Sequence[Figure]) -> str:
+    rows = []
+    for target in TARGETS:
+        value = worst(target, figures)
+        if value is not None:
+            bound = f"{'≥' if target.at_least else '≤'} {_format_value(target.measure, target.bound)}"
+            met = "met" if is_met(target, value) else "**not met**"
+            rows.append([target.title, UNITS[target.measure].title, bound, _format_value(target.measure, value), met])
+    return _format_table(["what", "figure", "target", "measured, the worst of the sources", ""], rows)
+
+
+def _format_figures(figures: Sequence[Figure]) -> str:
+    measures = [name for name in UNITS if any(name in figure.values for figure in figures)]
+    rows = [
+        [
+            *(figure.case, figure.source, figure.operation),
+            *(_format_value(name, figure.values[name]) if name in figure.values else "" for name in measures),
+        ]
+        for figure in figures
+    ]
+    return _format_table(["", "source", "operation", *(UNITS[name].title for name in measures)], rows)
+
+
+def _format_value(measure: str, value: float) -> str:
+    unit = UNITS[measure]
+    return f"{value / unit.scale:,.{unit.digits}f}"
+
+
+def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write_page(text: str) -> None:
+    """Put the report between the markers of its page."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{PAGE.name} has no markers {BEGIN} and {END}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def as_json(report: Report) -> Mapping[str, object]:
+    """The report as plain values."""
+    figures = [
+        {
+            "part": figure.part,
+            "case": figure.case,
+            "source": figure.source,
+            "operation": figure.operation,
+            "values": dict(figure.values),
+        }
+        for figure in report.figures
+    ]
+    targets = [
+        {
+            "what": target.title,
+            "measure": target.measure,
+            "bound": target.bound,
+            "at_least": target.at_least,
+            "measured": value,
+            "met": is_met(target, value),
+        }
+        for target in TARGETS
+        if (value := worst(target, report.figures)) is not None
+    ]
+    return {"machine": dict(report.machine), "figures": figures, "targets": targets, "notes": list(report.notes)}

@@ -1,0 +1,202 @@
+"""What runs in a fresh process to be measured: `python bench_tasks.py JSON` prints its figures as JSON."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+Arguments = dict[str, Any]
+Figures = dict[str, float]
+
+
+def peak_bytes() -> float:
+    """Most memory that this process ever had, in bytes.
+
+    The kernel hands `ru_maxrss` of whoever started a process down to it; the counter of the address space begins anew.
+    """
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024.0 * int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
+
+
+def process_cpu() -> float:
+    """CPU seconds of all threads of this process so far, its start and imports included."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def measure(figures: Figures) -> Iterator[None]:
+    """Write down requests, bytes, CPU and wall seconds of the block."""
+    from dsp_batch.storage.usage import measure_usage
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    with measure_usage() as usage:
+        yield
+    figures["cpu_seconds"] = time.process_time() - cpu
+    figures["wall_seconds"] = time.perf_counter() - wall
+    figures["requests"], figures["bytes_read"] = usage.requests, usage.bytes_read
+
+
+def open_series(arguments: Arguments) -> tuple[Any, Any]:
+    """The series and its store."""
+    from dsp_batch.model import SeriesRef
+    from dsp_batch.storage.store import build_store
+
+    store = build_store(arguments["root"])
+    return SeriesRef(root=store.root, series_uuid=arguments["series_uuid"]), store
+
+
+def walk_series(arguments: Arguments) -> Figures:
+    """Walk the path of one series as a command does: an index, or an index and a preview."""
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, measure(figures):
+        from dsp_batch.cache import open_cache
+        from dsp_batch.options import ImageOptions, MosaicOptions
+        from dsp_batch.pipeline import load_index, preview_series
+
+        ref, store = open_series(arguments)
+        caches = {"fresh": lambda: open_cache(fresh), "kept": lambda: open_cache(arguments["kept"])}
+        cache = caches.get(arguments["cache"], lambda: None)()
+        if arguments["verb"] == "build-index":
+            load_index(ref, store, cache)
+        else:
+            options = ImageOptions(position=0.5) if arguments["verb"] == "get-image" else MosaicOptions()
+            preview_series(ref, store, cache, options, ".webp")
+    return figures
+
+
+def render_in_memory(arguments: Arguments) -> Figures:
+    """Draw a mosaic from objects that are in memory, many times: no reading in the figures."""
+    import io
+    from dataclasses import replace
+
+    import numpy as np
+    from PIL import Image
+
+    from dsp_batch.core.encoding import encode_image
+    from dsp_batch.options import MosaicOptions
+    from dsp_batch.pipeline import load_index
+    from dsp_batch.rendering import Source, render_mosaic
+
+    ref, store = open_series(arguments)
+    index = load_index(ref, store, None)
+    folder = Path(arguments["root"]) / ref.series_uuid
+    index = replace(index, bodies={name: (folder / name).read_bytes() for name in index.values("FileName")})
+
+    def render(quality: int) -> bytes:
+        return render_mosaic(index, Source(store=store), MosaicOptions(quality=quality), ".webp").data
+
+    # The whole, and the encoder alone on pixels that the best quality leaves nearly untouched.
+    with Image.open(io.BytesIO(render(100))) as image:
+        pixels = np.asarray(image.convert("L"))
+    whole = _cpu_of(lambda: render(25))
+    encoding = _cpu_of(lambda: encode_image(pixels, ".webp", 25))
+    return {"render_seconds": whole - encoding, "encode_seconds": encoding}
+
+
+def _cpu_of(action: Callable[[], object], repeats: int = 15) -> float:
+    """CPU seconds of an action, the median of many."""
+    from statistics import median
+
+    seconds = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        action()
+        seconds.append(time.process_time() - begin)
+    return median(seconds)
+
+
+def walk_serially(arguments: Arguments) -> Figures:
+    """Many series, one after the other, in one process; the first one is not counted."""
+    from dsp_batch.cache import open_cache
+    from dsp_batch.options import MosaicOptions
+    from dsp_batch.pipeline import preview_series
+
+    figures: Figures = {}
+    first, *rest = arguments["series_uuids"]
+    with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh:
+
+        def preview(series_uuid: str) -> None:
+            ref, store = open_series({**arguments, "series_uuid": series_uuid})
+            preview_series(ref, store, open_cache(fresh), MosaicOptions(), ".webp")
+
+        preview(first)
+        with measure(figures):
+            for series_uuid in rest:
+                preview(series_uuid)
+    return {name: value / len(rest) for name, value in figures.items()}
+
+
+def run_batch(arguments: Arguments) -> Figures:
+    """A manifest through `run_manifest` on a local cluster."""
+    from bench_workers import watch_workers
+
+    from dsp_batch.batch.cluster import ClusterOptions
+    from dsp_batch.batch.job import Job
+    from dsp_batch.batch.progress import LineProgress
+    from dsp_batch.batch.run import RunOptions, run_manifest
+    from dsp_batch.cache import open_cache
+    from dsp_batch.options import MosaicOptions
+
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, watch_workers() as workers, measure(figures):
+        job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(fresh), name="mosaic")
+        options = RunOptions(source=arguments["manifest"], root=arguments["root"])
+        summary = run_manifest(options, job, ClusterOptions(workers=arguments["workers"]), LineProgress())
+    done = summary.by_status.get("done", 0)
+    if done != arguments["series"]:
+        raise SystemExit(f"{done} of {arguments['series']} series are done: {summary}")
+    return {**figures, "worker_cpu_seconds": workers.cpu_seconds, **workers.describe_memory()}
+
+
+TASKS = {task.__name__: task for task in (walk_series, render_in_memory, walk_serially, run_batch)}
+
+
+def profile_series(arguments: Arguments, lines: int) -> str:
+    """Profile the task of one series, imports not counted.
+
+    Returns:
+        The functions that took longest, themselves and with what they call.
+    """
+    import cProfile
+    import io
+    import pstats
+
+    walk_series(arguments)
+    profile = cProfile.Profile()
+    profile.runcall(walk_series, arguments)
+    text = io.StringIO()
+    statistics = pstats.Stats(profile, stream=text).strip_dirs()
+    for order in ("tottime", "cumulative"):
+        statistics.sort_stats(order).print_stats(lines)
+    return text.getvalue()
+
+
+def main() -> None:
+    """Import what the task needs, run it, print its figures."""
+    request = json.loads(sys.argv[1])
+    if "profile" in request:
+        sys.stdout.write(profile_series(request["arguments"], request["profile"]))
+        return
+    for name in request["modules"]:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    figures = TASKS[request["task"]](request["arguments"])
+    figures |= {"process_cpu_seconds": process_cpu(), "peak_bytes": peak_bytes()}
+    modules = [name for name in sys.modules if name != "__main__"]
+    json.dump({"figures": figures, "modules": modules}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Both programs with series, cache and output in buckets of a real S3 server."""
+
+from __future__ import annotations
+
+import io
+import uuid
+
+import pytest
+from outcomes import Run
+from PIL import Image
+from servers import S3Server
+
+from dsp_batch.dicom.phantom import PhantomSeries
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, ct: PhantomSeries) -> str:
+    """A private bucket with the CT."""
+    name = f"cli-{uuid.uuid4().hex[:12]}"
+    s3_server.create_bucket(name)
+    s3_server.put(name, {f"{ct.series_uuid}/{each.name}": each.data for each in ct.objects})
+    return name
+
+
+def read_key(server: S3Server, bucket: str, key: str) -> bytes:
+    data: bytes = server.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+    return data
+
+
+def test_a_mosaic_goes_from_bucket_to_bucket(
+    preview: Run, s3_environment: S3Server, ct: PhantomSeries, bucket: str
+) -> None:
+    outcome = preview(
+        "mosaic", ct.series_uuid, f"s3://{bucket}/previews/out.webp",
+        "--root", f"s3://{bucket}", "--cache-dir", f"s3://{bucket}/cache",
+    )  # fmt: skip
+
+    assert (outcome.status, outcome.stdout, outcome.stderr) == (0, "", "")
+    assert Image.open(io.BytesIO(read_key(s3_environment, bucket, "previews/out.webp"))).format == "WEBP"
+    assert read_key(s3_environment, bucket, f"cache/indices/{ct.series_uuid}_index.parquet")[:4] == b"PAR1"
+
+
+def test_get_index_prints_the_url(preview: Run, s3_environment: S3Server, ct: PhantomSeries, bucket: str) -> None:
+    outcome = preview("get-index", f"s3://{bucket}/{ct.series_uuid}", "--cache-dir", f"s3://{bucket}/cache/")
+
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert outcome.stdout == f"s3://{bucket}/cache/indices/{ct.series_uuid}_index.parquet\n"
+
+
+def test_an_endpoint_given_by_hand_wins(
+    preview: Run, s3_environment: S3Server, ct: PhantomSeries, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+    outcome = preview(
+        "get-image", f"s3://{bucket}/{ct.series_uuid}", f"s3://{bucket}/out.jpg", "--position", 0,
+        "--endpoint-url", s3_environment.endpoint, "--no-cache",
+    )  # fmt: skip
+
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert read_key(s3_environment, bucket, "out.jpg")[:2] == b"\xff\xd8"
+
+
+@pytest.mark.usefixtures("s3_environment")
+def test_access_denied_says_how_the_request_was_made(
+    preview: Run, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+    for option, word in (("--anon", "anonymous"), ("--no-anon", "signed")):
+        outcome = preview("get-index", f"s3://{bucket}/{uuid.uuid4()}", option)
+        assert (outcome.status, outcome.stdout, len(outcome.stderr.splitlines())) == (1, "", 1)
+        assert f"s3://{bucket}" in outcome.errors[0]
+        assert word in outcome.errors[0]
+
+
+def test_a_bucket_that_is_not_there_is_named(preview: Run, s3_environment: S3Server, ct: PhantomSeries) -> None:
+    outcome = preview("get-index", f"s3://no-such-bucket-here/{ct.series_uuid}")
+
+    assert (outcome.status, len(outcome.stderr.splitlines())) == (1, 1)
+    assert "no-such-bucket-here" in outcome.errors[0]
+
+
+def test_a_run_lives_in_a_bucket(
+    batches: Run, s3_environment: S3Server, scheduler: str, ct: PhantomSeries, bucket: str
+) -> None:
+    cache = f"s3://{bucket}/cache"
+    line = f"cp s3://{bucket}/{ct.series_uuid}/* .\n".encode()
+
+    outcome = batches("mosaic", "-", "--cache-dir", cache, "--scheduler", scheduler, stdin=line)
+    again = batches("mosaic", "-", "--cache-dir", cache, "--scheduler", scheduler, stdin=line)
+    status = batches("status", cache)
+
+    assert (outcome.status, again.status, status.status) == (0, 0, 0)
+    assert f"1 done, 0 kept, 0 skipped, 0 failed; 0 lines rejected, 0 duplicates; results in {cache}/runs/" in (
+        outcome.stdout
+    )
+    assert again.stdout == outcome.stdout
+    preview = read_key(s3_environment, bucket, f"cache/previews/mosaic/{ct.series_uuid[:2]}/{ct.series_uuid}.webp")
+    assert preview[8:12] == b"WEBP"
+    assert outcome.stdout.split("/runs/")[1].strip() in status.stdout

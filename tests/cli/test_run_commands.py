@@ -1,0 +1,225 @@
+"""`dsp-batch`: the commands about runs, and the one that writes manifests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import idc_tables
+import pytest
+from outcomes import Outcome, Run, run_process
+
+from dsp_batch.batch.account import Survey, conclude
+from dsp_batch.batch.job import Job
+from dsp_batch.batch.results import ResultsWriter
+from dsp_batch.batch.run import begin_attempt
+from dsp_batch.batch.state import open_attempt
+from dsp_batch.cache import Cache, open_cache
+from dsp_batch.model import SeriesResult
+from dsp_batch.options import MosaicOptions
+
+RUN = "mosaic-mosaic-0123456789ab"
+
+
+def write_run(cache: Cache, *rows: SeriesResult, series: int, ends: bool = True) -> None:
+    """Write what a run leaves, by the functions that runs write it with."""
+    job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
+    attempt = open_attempt(job, RUN)
+    survey = Survey(series=series)
+    begin_attempt(job, attempt, survey, {"run": RUN, "manifest": "manifest.txt", "root": "s3://bucket"})
+    writer = ResultsWriter(cache=cache, folder=f"runs/{RUN}/results", attempt=attempt.number)
+    writer.add(rows)
+    writer.flush()
+    if ends:
+        conclude(RUN, job, survey, attempt.number, seconds=2.0)
+
+
+def make_row(number: int, status: str, reason: str | None = None) -> SeriesResult:
+    return SeriesResult(
+        series_uuid=f"00000000-0000-0000-0000-00000000000{number}",
+        root="s3://bucket",
+        status=status,
+        reason=reason,
+        bytes_read=3_000_000,
+    )
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """A cache directory with a run that has ended: one series failed, one was skipped, four are done."""
+    cache = open_cache(str(tmp_path / "cache"))
+    rows = [make_row(number, "done") for number in range(4)]
+    rows += [make_row(4, "failed", "network"), make_row(5, "skipped", "no-pixels")]
+    write_run(cache, *rows, series=6)
+    return cache
+
+
+def cells_of(outcome: Outcome, first: str) -> dict[str, str]:
+    """The cells of the table row that begins with a text, by their column."""
+    header, row = (
+        next(line for line in outcome.stdout.splitlines() if line.startswith(start)) for start in ("run", first)
+    )
+    return dict(zip(header.split(), row.split(), strict=True))
+
+
+@pytest.mark.parametrize("place", ["", f"runs/{RUN}", f"runs/{RUN}/"])
+def test_status_counts_a_run_by_its_folder_and_by_its_cache_directory(batches: Run, cache: Cache, place: str) -> None:
+    outcome = batches("status", f"{cache.url}/{place}")
+
+    assert (outcome.status, outcome.stderr) == (0, "")
+    cells = cells_of(outcome, RUN)
+    assert cells == {
+        "run": RUN, "state": "ended", "series": "6", "done": "4", "kept": "0", "skipped": "1", "failed": "1",
+        "left": "0", "series/s": "3.0", "MB/s": "9.0",
+    }  # fmt: skip
+    reasons = [line.split()[1:] for line in outcome.stdout.splitlines() if line.startswith(RUN)][1:]
+    assert sorted(reasons) == [["network", "1"], ["no-pixels", "1"]]
+
+
+def test_status_as_json_is_for_programs(batches: Run, cache: Cache) -> None:
+    outcome = batches("status", cache.url, "--json")
+
+    (status,) = json.loads(outcome.stdout)
+    assert (status["run"], status["series"], status["attempts"]) == (RUN, 6, 1)
+    assert status["by_status"] == {"done": 4, "failed": 1, "skipped": 1}
+    assert status["by_reason"] == {"network": 1, "no-pixels": 1}
+    assert (status["series_per_second"], status["megabytes_per_second"]) == (3.0, 9.0)
+
+
+def test_status_tells_a_run_that_has_not_ended(batches: Run, tmp_path: Path) -> None:
+    write_run(open_cache(str(tmp_path / "cache")), make_row(1, "done"), series=1_000, ends=False)
+
+    outcome = batches("status", tmp_path / "cache")
+
+    assert outcome.stdout.splitlines()[1].split() == [RUN, "open", "1,000", "1", "0", "0", "0", "999"]
+
+
+def test_status_is_of_the_attempt_that_goes_on(batches: Run, cache: Cache) -> None:
+    write_run(cache, make_row(4, "done"), series=6, ends=False)
+
+    (status,) = json.loads(batches("status", cache.url, "--json").stdout)
+
+    assert status["by_status"] == {"done": 5, "skipped": 1}
+    assert (status["finished"], status["attempts"], status["series_per_second"]) == (None, 2, None)
+
+
+@pytest.mark.parametrize("command", ["status", "retry"])
+@pytest.mark.parametrize("place", ["", "runs/no-such-run", "file.txt"])
+def test_a_run_that_is_not_there_is_an_error(batches: Run, tmp_path: Path, command: str, place: str) -> None:
+    (tmp_path / "file.txt").write_text("no run")
+
+    outcome = batches(command, f"{tmp_path}/{place}")
+
+    assert (outcome.status, outcome.stdout, len(outcome.stderr.splitlines())) == (1, "", 1)
+    assert str(tmp_path) in outcome.errors[0]
+    assert "no run" in outcome.errors[0]
+
+
+def test_a_job_of_another_version_is_not_retried(batches: Run, cache: Cache) -> None:
+    path = Path(cache.url) / "runs" / RUN / "job.json"
+    job = json.loads(path.read_text())
+    path.write_text(json.dumps({**job, "options": {**job["options"], "frames": 3}}))
+
+    outcome = batches("retry", f"{cache.url}/runs/{RUN}")
+
+    assert outcome.status == 1
+    assert "another version" in outcome.errors[0]
+
+
+@pytest.fixture
+def idc_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small IDC index in the place of the installed one."""
+    index = idc_tables.write_index(tmp_path)
+    monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: index)
+
+
+@pytest.mark.usefixtures("idc_index")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--collection-id", "4D-Lung"], [idc_tables.CT, idc_tables.MR]),
+        (["--collection-id", "4d_lung", "--modality", "ct"], [idc_tables.CT]),
+        (["--modality", "CT", "--modality", "MR", "--limit", "2"], [idc_tables.CT, idc_tables.MR]),
+        (["--analysis-results", "only"], [idc_tables.SEG, idc_tables.SR]),
+        (["--analysis-results", "include", "--patient-id", "p2"], [idc_tables.SEG, idc_tables.SR]),
+        (["--series-instance-uid", idc_tables.MR_UID], [idc_tables.MR]),
+        (["--study-instance-uid", "1.2"], [idc_tables.RAW]),
+    ],
+)
+def test_a_manifest_holds_what_fits_all_options(
+    batches: Run, tmp_path: Path, options: list[str], expected: list[str]
+) -> None:
+    output = tmp_path / "manifest.s5cmd"
+
+    outcome = batches("manifest", *options, "-o", output)
+
+    assert (outcome.status, outcome.stdout) == (0, "")
+    assert f"{len(expected)} series" in outcome.stderr
+    lines = [line for line in output.read_text().splitlines() if not line.startswith("#")]
+    assert [line.split("/")[3] for line in lines] == expected
+    assert all(line.startswith("cp s3://idc-open-data") for line in lines)
+
+
+@pytest.mark.usefixtures("idc_index")
+def test_a_manifest_may_go_to_standard_output(batches: Run) -> None:
+    outcome = batches("manifest", "--modality", "MR", "-o", "-")
+
+    assert (outcome.status, outcome.stdout) == (0, f"cp s3://idc-open-data-cr/{idc_tables.MR}/* .\n")
+
+
+@pytest.mark.usefixtures("idc_index")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--collection-id", "4d_lun"], ["'4d_lun'", "4d_lung"]),
+        (["--modality", "XX"], ["'XX'"]),
+        (["--collection-id", "nlst", "--modality", "SEG"], ["--analysis-results"]),
+        (["--limit", "0"], ["--limit"]),
+        (["--analysis-results", "maybe"], ["--analysis-results", "include"]),
+    ],
+)
+def test_a_manifest_of_nothing_is_an_error(batches: Run, tmp_path: Path, options: list[str], words: list[str]) -> None:
+    outcome = batches("manifest", *options, "-o", tmp_path / "manifest.txt")
+
+    assert (outcome.status, outcome.stdout, len(outcome.errors)) == (1, "", 1)
+    assert all(word in outcome.errors[0] for word in words)
+    assert not (tmp_path / "manifest.txt").exists()
+
+
+def test_a_manifest_needs_the_index(batches: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: None)
+
+    outcome = batches("manifest", "-o", tmp_path / "manifest.txt")
+
+    assert outcome.status == 1
+    assert "dsp-batch[idc]" in outcome.errors[0]
+
+
+def test_a_manifest_in_a_missing_folder_is_refused(batches: Run, tmp_path: Path) -> None:
+    outcome = batches("manifest", "-o", tmp_path / "missing" / "manifest.txt")
+
+    assert outcome.status == 1
+    assert str(tmp_path / "missing") in outcome.errors[0]
+
+
+def test_the_demo_draws_a_collection_on_a_cluster_of_its_own(tmp_path: Path) -> None:
+    outcome = run_process("dsp-batch", "demo", "--workers", 1, cwd=tmp_path)
+
+    assert outcome.status == 0, outcome.stderr
+    lines = outcome.stdout.splitlines()
+    assert "as expected" in outcome.stdout
+    assert lines[-1].startswith("9 series: 7 done, 0 kept, 1 skipped, 1 failed; ")
+    previews = [Path(line.rpartition("  ")[2]) for line in lines if line.endswith(".webp")]
+    assert len(previews) == 7
+    assert all(path.read_bytes()[8:12] == b"WEBP" for path in previews)
+    assert all(path.is_relative_to(tmp_path / "demo") for path in previews)
+    assert (outcome.errors, "Traceback" in outcome.stderr) == ([], False)
+
+
+def test_the_demo_says_where_it_cannot_write(batches: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    outcome = batches("demo", tmp_path / "file" / "demo")
+
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert str(tmp_path / "file") in outcome.errors[0]
