@@ -15,6 +15,10 @@ check: .venv/test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Minutes on a quiet machine; `python tests/benchmarks/run.py --help` shows how to measure a part.
+bench: .venv/test
+	$(BIN)/python tests/benchmarks/run.py
+
 # Pages and pictures that the tool itself writes: the CLI reference and the images of docs/.
 docs: .venv/test
 	$(BIN)/python docs/make_docs.py

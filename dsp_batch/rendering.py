@@ -14,9 +14,9 @@ from dsp_batch.core.windowing import choose_voi, display_values, needs_percentil
 from dsp_batch.dicom.drawing import Picture
 from dsp_batch.dicom.profiles import convert_to_srgb
 from dsp_batch.drawables import drawer_of, list_drawables
-from dsp_batch.errors import DspBatchError, PixelError
+from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import ByteArray, EncodedImage, LookupTable, ObjectInfo, StoredFrame, Window
+from dsp_batch.model import ByteArray, EncodedImage, FrameRef, LookupTable, ObjectInfo, StoredFrame, Window
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.pictures import DecodedFrames, read_pictures
 from dsp_batch.reading import Reader, read_bytes
@@ -125,17 +125,28 @@ def _compose(index: SeriesIndex, picture: Picture, by_row: Mapping[int, DecodedF
         if isinstance(frame, StoredFrame):
             frames[ref] = frame
         else:
-            error = error or frame
+            error = error or _locate(index, ref, frame)
     if error is not None and not frames:
         return error
     first = picture.frames[0].instance
     try:
         drawn = drawer_of(index, picture).compose(picture, index.attributes(first), frames)
     except PixelError as failure:
-        return failure
+        return _locate(index, picture.frames[0], failure)
     decoded = by_row[first]
     profile = decoded.profile if isinstance(decoded, DecodedFrames) else None
     return replace(drawn, values=convert_to_srgb(drawn.values, profile)) if profile and drawn.is_color else drawn
+
+
+def _locate(index: SeriesIndex, ref: FrameRef, error: DspBatchError) -> DspBatchError:
+    """Say of an error of pixels where it lies: object, frame and transfer syntax."""
+    if not isinstance(error, PixelError | HeaderError):
+        return error
+    keys = ("FileName", "TransferSyntaxUID", "NumberOfFrames")
+    name, syntax, count = (index.values(key)[ref.instance] for key in keys)
+    frame = f", frame {ref.frame + 1}" if (count or 1) > 1 and not error.message.startswith("frame ") else ""
+    encoded = f" ({syntax})" if syntax and syntax not in error.message else ""
+    return type(error)(f"{name}{frame}{encoded}: {error.message}", error.reason)
 
 
 def _raise_if_none(index: SeriesIndex, pictures: Sequence[Picture], drawn: Sequence[Drawn]) -> None:
@@ -145,8 +156,8 @@ def _raise_if_none(index: SeriesIndex, pictures: Sequence[Picture], drawn: Seque
             raise error
     if len(errors) == len(drawn):
         where, name = f"{index.root}/{index.series_uuid}", index.values("FileName")[pictures[0].frames[0].instance]
-        message = f"no frame of {where} could be drawn; the first, in {name}: {errors[0].message}"
-        raise PixelError(message, errors[0].reason)
+        first = errors[0].message if name in errors[0].message else f"{name}: {errors[0].message}"
+        raise PixelError(f"no frame of {where} could be drawn; the first, in {first}", errors[0].reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

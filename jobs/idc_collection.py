@@ -1,4 +1,4 @@
-"""Preview one collection of the Imaging Data Commons: manifest, batch, and what came of it.
+"""Preview one collection of the Imaging Data Commons: manifest, plan, batch, and what came of it.
 
     pip install 'dsp-batch[idc]'
     python jobs/idc_collection.py rider_pilot cache/ --modality CT --limit 20
@@ -6,8 +6,8 @@
 The manifest comes from the IDC index, which the extra `idc` installs; series are read from IDC's public buckets on AWS,
 without an account. It ends with a table of the results. Add `--scheduler` to run on a cluster rather than here.
 
-Run: on Linux, with idc-index-data 25.0.5, where no network was: the manifest came out, and a row `failed` for each of
-its three series. Not run: with the network; reading itself is run by jobs/local.py.
+Run: on Linux, with idc-index-data 25.0.5, where no network was: the manifest and the plan came out, and a row `failed`
+for each of three series. Not run: with the network; reading itself is run by jobs/local.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from dsp_batch import MosaicOptions, open_cache
+from dsp_batch import MosaicOptions, open_cache, read_manifest
 from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.manifest_lookup import default_lookup
+from dsp_batch.batch.plan import PlanOptions, format_plan, plan_manifest
 from dsp_batch.batch.progress import open_progress
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.selection import list_selected
@@ -30,7 +32,7 @@ from dsp_batch.idc import SeriesSelection
 
 
 def main() -> int:
-    """Write the manifest, run the batch over it, and show the slowest series."""
+    """Write the manifest, say what it will take, run the batch over it, and show the slowest series."""
     parser = argparse.ArgumentParser(description="Draw a mosaic of every series of a collection of IDC.")
     parser.add_argument("collection_id", help="such as rider_pilot")
     parser.add_argument("cache_dir", type=Path, help="folder that everything is written to")
@@ -42,6 +44,7 @@ def main() -> int:
 
     try:
         manifest = write_manifest(arguments)
+        show_plan(manifest)
         summary = run_batch(manifest, arguments)
     except DspBatchError as error:
         sys.exit(f"error: {error.message}")
@@ -61,6 +64,12 @@ def write_manifest(arguments: argparse.Namespace) -> Path:
     manifest.write_text("".join(f"{line}\n" for line in lines))
     logging.getLogger(__name__).info("%d series in %s", sum(not line.startswith("#") for line in lines), manifest)
     return manifest
+
+
+def show_plan(manifest: Path) -> None:
+    """Series by kind, and the requests, bytes and hours that are expected."""
+    plan = plan_manifest(read_manifest(str(manifest)), PlanOptions(), default_lookup())
+    print(*format_plan(plan), sep="\n")
 
 
 def run_batch(manifest: Path, arguments: argparse.Namespace) -> RunSummary:

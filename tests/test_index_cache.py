@@ -137,9 +137,10 @@ def test_an_index_without_a_key_that_is_needed_is_built_anew(ref: SeriesRef, cac
 
 
 def test_two_processes_may_write_one_index_at_once(cache: Cache) -> None:
-    versions = []
-    for name in ("First", "Second"):
-        versions.append(index_objects(*(write_dataset(make_dataset(PatientName=name * n)) for n in range(1, 60))))
+    versions = [
+        index_objects(*(write_dataset(make_dataset(PatientID=f"{name}{n}")) for n in range(1, 60)))
+        for name in ("First", "Second")
+    ]
     key = index_key(versions[0].series_uuid)
     context = multiprocessing.get_context("spawn")
     arguments = [(cache, key, serialize_index(index, "1"), 200) for index in versions]

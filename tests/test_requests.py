@@ -48,7 +48,7 @@ def measure_preview(
 
 
 def test_a_cold_mosaic_lists_once_and_reads_each_header_and_each_tile_once(tmp_path: Path) -> None:
-    count, size = 48, 256
+    count, size = 40, 160
     ref = write_phantom(tmp_path, build_ct(count=count, size=size))
 
     image, usage = measure_preview(ref, MosaicOptions())
@@ -59,8 +59,8 @@ def test_a_cold_mosaic_lists_once_and_reads_each_header_and_each_tile_once(tmp_p
 
 
 def test_the_first_header_of_a_large_series_is_read_alone_and_once(tmp_path: Path) -> None:
-    count = 60
-    ref = write_phantom(tmp_path, build_ct(count=count, size=160))
+    count = 52
+    ref = write_phantom(tmp_path, build_ct(count=count, size=144))
 
     _, usage = measure_preview(ref, MosaicOptions(tile_width=2))
 
@@ -68,19 +68,19 @@ def test_the_first_header_of_a_large_series_is_read_alone_and_once(tmp_path: Pat
 
 
 def test_small_objects_are_read_once_for_header_and_pixels(tmp_path: Path) -> None:
-    series = build_ct(count=60, size=64)
+    series = build_ct(count=52, size=64)
     ref = write_phantom(tmp_path, series)
     assert all(len(item.data) <= 32 * 1024 for item in series.objects)
 
     image, usage = measure_preview(ref, MosaicOptions())
 
     assert image.n_tiles == TILES
-    assert usage.requests == 1 + 60
+    assert usage.requests == 1 + 52
     assert usage.bytes_read == sum(len(item.data) for item in series.objects)
 
 
 def test_a_series_of_no_more_objects_than_tiles_is_read_in_one_pass(tmp_path: Path) -> None:
-    series = build_ct(count=12, size=256)
+    series = build_ct(count=12, size=160)
     ref = write_phantom(tmp_path, series)
 
     image, usage = measure_preview(ref, MosaicOptions())
@@ -91,7 +91,7 @@ def test_a_series_of_no_more_objects_than_tiles_is_read_in_one_pass(tmp_path: Pa
 
 
 def test_with_a_cached_index_a_mosaic_costs_its_tiles(tmp_path: Path) -> None:
-    ref = write_phantom(tmp_path / "root", build_ct(count=40, size=256))
+    ref = write_phantom(tmp_path / "root", build_ct(count=40, size=160))
     cache = Cache(url=str(tmp_path / "cache"))
     cold = preview_series(ref, Store(ref.root), cache, MosaicOptions(), ".webp")
     (index_file,) = (tmp_path / "cache" / "indices").iterdir()
@@ -100,7 +100,7 @@ def test_with_a_cached_index_a_mosaic_costs_its_tiles(tmp_path: Path) -> None:
 
     assert image == cold
     assert usage.requests == 1 + TILES
-    assert usage.bytes_read == index_file.stat().st_size + TILES * 256 * 256 * 2
+    assert usage.bytes_read == index_file.stat().st_size + TILES * 160 * 160 * 2
 
 
 def test_a_large_private_value_before_the_rows_costs_a_second_small_range(tmp_path: Path) -> None:

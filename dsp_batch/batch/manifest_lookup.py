@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import Protocol
 
 from dsp_batch import idc
 from dsp_batch.batch.manifest_text import BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model import ObjectInfo, SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
 
 _log = logging.getLogger(__name__)
@@ -19,7 +20,15 @@ _log = logging.getLogger(__name__)
 BATCH_LINES = 4_096
 """Lines that are looked up at once: enough to be quick, few enough that a manifest streams."""
 
-StoreOf = Callable[[str, str | None], SeriesListing]
+
+class StoreListing(SeriesListing, Protocol):
+    """The part of a store that is asked before anything is read."""
+
+    def list_objects(self, series_uuid: str) -> Sequence[ObjectInfo]:
+        """The objects of a series, with their sizes."""
+
+
+StoreOf = Callable[[str, str | None], StoreListing]
 """Root and S3-compatible server (None for the default) → where to list."""
 
 
@@ -42,7 +51,7 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
     """
 
     @lru_cache(maxsize=64)
-    def store_of(root: str, manifest_endpoint_url: str | None) -> SeriesListing:
+    def store_of(root: str, manifest_endpoint_url: str | None) -> StoreListing:
         from dsp_batch.storage.store import build_store  # noqa: PLC0415  # only where something is listed
 
         return build_store(

@@ -192,5 +192,5 @@ def _join_records(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]
                 used += 1
             if joined.count('"') % 2 == 0:
                 del waiting[:used]
-                record = record[0], joined  # noqa: PLW2901  # the record that begins here
+                record = record[0], joined  # the record that begins here
         yield record

@@ -8,7 +8,7 @@ import click
 
 from dsp_batch.cli.options import RunSettings, cluster_options, run_options, verbose_option
 from dsp_batch.cli.program import Program, run_to_end
-from dsp_batch.cli.runs import demo, finish, manifest, retry, status
+from dsp_batch.cli.runs import demo, finish, manifest, plan, retry, status
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
 from dsp_batch.version import __version__
 
@@ -82,7 +82,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run("build-index", manifest, options, settings, cluster)
 
 
-for _command in (status, retry, manifest, demo):
+for _command in (plan, status, retry, manifest, demo):
     program.add_command(_command)
 
 

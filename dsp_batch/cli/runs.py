@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsp_batch.cli.options import cluster_options, endpoint_option, json_option, verbose_option
+from dsp_batch.cli.options import (
+    SourceOptions,
+    cluster_options,
+    endpoint_option,
+    json_option,
+    source_options,
+    verbose_option,
+)
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
@@ -39,6 +46,51 @@ def finish(run: Callable[[], RunSummary]) -> int:
         raise KeyboardInterrupt from None
     print_line(str(summary))
     return 0 if summary.succeeded else EXIT_ERROR
+
+
+@click.command()
+@click.argument("manifest")
+@click.option(
+    "--tiles",
+    type=click.IntRange(min=0),
+    default=36,
+    show_default=True,
+    metavar="N",
+    help="Frames of one preview; 0 for indices alone.",
+)
+@click.option("--cores", type=int, default=16, show_default=True, metavar="N", help="Worker threads, one a core.")
+@click.option(
+    "--latency",
+    type=float,
+    default=0.04,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time that storage takes to answer a request.",
+)
+@json_option
+@source_options
+@verbose_option
+def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any) -> int:
+    """Print what a run over a manifest would take: series by kind, what is skipped, requests, bytes and hours.
+
+    Nothing is read of the series. What the IDC index does not know of them is told by their listings.
+    """
+    from dsp_batch.batch.account import Survey
+    from dsp_batch.batch.manifest import read_entries
+    from dsp_batch.batch.manifest_lookup import default_lookup
+    from dsp_batch.batch.plan import PlanOptions, describe_plan, format_plan, plan_manifest
+
+    options, survey = PlanOptions(**assumed), Survey()
+    lookup = default_lookup(source.endpoint_url, source.anonymous)
+    entries = read_entries(manifest, root=source.root, endpoint_url=source.endpoint_url, lookup=lookup)
+    planned = plan_manifest(survey.watch(entries), options, lookup)
+    if as_json:
+        print_json({**describe_plan(planned), "rejected": survey.rejected, "duplicates": survey.duplicates})
+    else:
+        for line in format_plan(planned):
+            print_line(line)
+        print_line(f"{survey.rejected} lines rejected, {survey.duplicates} duplicates")
+    return EXIT_ERROR if survey.rejected else 0
 
 
 @click.command()

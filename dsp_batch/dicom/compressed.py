@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,12 @@ from dsp_batch.errors import PixelError
 from dsp_batch.model import PixelFormat, StoredArray
 
 _END_OF_IMAGE = b"\xff\xd9"
+_MOST_UNCHECKED = 1 << 25
+"""Samples that any codestream may claim: decoding them takes below 300 MB and some seconds at worst."""
+
+_MOST_SAMPLES_A_BYTE = 1 << 10
+"""Larger images hold less: baseline JPEG spends 2 bits or more on 64 samples, real ones of any codec 100 times that."""
+
 CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
 """What codecs raise at damaged data."""
 
@@ -40,7 +47,7 @@ def decode_jpeg(data: bytes, pixels: PixelFormat) -> Decoded:
     its own, so there the header goes first.
     """
     stream = parse_jpeg(data)
-    _check_shape(stream, pixels)
+    _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
     photometric = pixels.photometric
     inside, outside = None, None
     if stream.components == 3:
@@ -61,7 +68,7 @@ def _transforms_color(stream: Codestream, pixels: PixelFormat) -> bool:
 def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Decoded:
     """Decode JPEG-LS; it knows neither sign nor color."""
     stream = parse_jpeg(data)
-    _check_shape(stream, pixels)
+    _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
     import imagecodecs  # noqa: PLC0415  # see above
 
     # Without an end of image CharLS counts zeros behind damaged data, for half a minute a frame.
@@ -77,7 +84,7 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
     errors of damaged data on stderr and gives out the rest as an image (2026.3.6).
     """
     stream = parse_jpeg_2000(data)
-    _check_shape(stream, pixels)
+    _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
     import imagecodecs  # noqa: PLC0415  # see above
 
     samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
@@ -87,9 +94,7 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
 
 def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
     """Decode JPEG XL; the codec gives out RGB whatever it was encoded from."""
-    shape = parse_jpeg_xl(data)
-    if shape != (pixels.rows, pixels.columns):
-        _refuse_shape(shape, pixels)
+    _check_claims(data, (*parse_jpeg_xl(data), pixels.samples_per_pixel), pixels)
     import imagecodecs  # noqa: PLC0415  # see above
 
     samples = _run_codec(lambda: imagecodecs.jpegxl_decode(data, numthreads=1), pixels)
@@ -97,11 +102,13 @@ def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
     return Decoded(samples, photometric, samples.dtype.itemsize * 8, pixels.bits_stored)
 
 
-def _check_shape(stream: Codestream, pixels: PixelFormat) -> None:
-    """Refuse before decoding: a small codestream may claim a gigantic image."""
-    found = (stream.rows, stream.columns, stream.components)
-    if found != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
-        _refuse_shape(found, pixels)
+def _check_claims(data: bytes, shape: tuple[int, int, int], pixels: PixelFormat) -> None:
+    """Refuse before decoding: a small codestream may claim a gigantic image, and the header agree with it."""
+    if shape != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
+        _refuse_shape(shape, pixels)
+    samples = math.prod(shape)
+    if samples > max(_MOST_UNCHECKED, len(data) * _MOST_SAMPLES_A_BYTE):
+        raise PixelError(f"its codestream of {len(data)} bytes cannot hold the {samples} samples that it claims")
 
 
 def _refuse_shape(found: tuple[int, ...], pixels: PixelFormat) -> None:

@@ -77,10 +77,11 @@ def _read_plane(
 
 
 def _unpack_bits(data: bytes, start: int, rows: int, columns: int) -> BoolImage:
-    """Bits of one plane, lowest bit first (PS3.5 8.1.2); what the data lack is blank."""
+    """Bits of one plane, lowest bit first (PS3.5 8.1.2); rows that the data lack are blank, and left out."""
     packed = np.frombuffer(data, np.uint8)[start // 8 : (start + rows * columns + 7) // 8]
     bits = np.unpackbits(packed, bitorder="little")[start % 8 :][: rows * columns]
-    return np.pad(bits, (0, rows * columns - len(bits))).reshape(rows, columns).astype(np.bool_)
+    present = -(-len(bits) // columns)
+    return np.pad(bits, (0, present * columns - len(bits))).reshape(present, columns).astype(np.bool_)
 
 
 def _unused_bits(attributes: Attributes, group: int, pixels: PixelFormat, words: bytes | None) -> BoolImage | None:

@@ -29,7 +29,7 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
         DICOM PS3.3 C.7.6.3.1.5, C.7.6.3.1.6 (data), C.7.9.2 (segmented data).
     """
     signed = attributes.integer("PixelRepresentation") == 1
-    channels = []
+    channels, bits = [], 0
     first_value = 0
     for channel in _CHANNELS:
         keyword = f"{channel}PaletteColorLookupTableDescriptor"
@@ -37,10 +37,11 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
         if descriptor is None:
             raise PixelError(f"{keyword} is absent or no descriptor: the colors of its pixels are unknown")
         first_value = descriptor.first_value
-        channels.append(_scale_entries(_read_entries(attributes, channel, descriptor), descriptor))
+        channels.append(_read_entries(attributes, channel, descriptor))
+        bits = max(bits, descriptor.bits)
     length = max(map(len, channels))
     colors = np.stack([np.pad(values, (0, length - len(values)), mode="edge") for values in channels], axis=1)
-    return PaletteTable(first_value=first_value, colors=colors)
+    return PaletteTable(first_value=first_value, colors=_scale_entries(colors, bits))
 
 
 def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) -> Entries:
@@ -55,13 +56,14 @@ def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) 
     return _expand_segments(codes.tolist(), descriptor, keyword)
 
 
-def _scale_entries(entries: Entries, descriptor: Descriptor) -> ByteArray:
-    """Reduce entries to 8 bit.
+def _scale_entries(entries: Entries, bits: int) -> ByteArray:
+    """Reduce the entries of all three tables to 8 bit.
 
     Entries are intensities over the full range of their bits. Writers that declare 16 bit and fill in 0 … 255 are
-    common, and a palette that is black as declared was not meant so: such entries are taken as 8 bit (as DCMTK does).
+    common, and a palette that is black as declared was not meant so: such entries are taken as 8 bit. A single table
+    within that range is a dark channel, though.
     """
-    bits = descriptor.bits if int(entries.max()) > 0xFF else 8
+    bits = bits if int(entries.max()) > 0xFF else 8
     return (entries >> (bits - 8) if bits > 8 else entries).astype(np.uint8)
 
 

@@ -7,17 +7,17 @@ from dsp_batch.idc.index import (
     IdcSeries,
     Place,
     PlacedUuid,
-    SeriesSelection,
     describe_series,
     find_places,
     find_series_uids,
     installed,
     open_index,
+    read_columns,
     read_values,
     require_index,
-    select_series,
 )
 from dsp_batch.idc.keys import INSTALL_HINT
+from dsp_batch.idc.selection import SeriesSelection, select_series
 
 __all__ = [
     "INSTALL_HINT",
@@ -31,6 +31,7 @@ __all__ = [
     "find_series_uids",
     "installed",
     "open_index",
+    "read_columns",
     "read_values",
     "require_index",
     "select_series",

@@ -1,4 +1,4 @@
-"""Questions to the IDC index: where series are, what they are, which fit a selection.
+"""Questions to the IDC index: where series are, and what they are.
 
 The index is one Parquet file of the package `idc-index-data` (extra `idc`), a row per series. It is read by projected
 columns, in batches, on the client alone.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,20 +85,7 @@ class IdcSeries:
     superseded: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesSelection:
-    """Which series of the index are wanted. Values of one field are alternatives, the fields narrow each other."""
-
-    collection_ids: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    patient_ids: tuple[str, ...] = ()
-    study_instance_uids: tuple[str, ...] = ()
-    series_instance_uids: tuple[str, ...] = ()
-    analysis_results: Literal["include", "exclude", "only"] = "exclude"
-    limit: int | None = None
-
-
-_COLUMNS = {
+SERIES_COLUMNS = {
     "crdc_series_uuid": "series_uuid",
     "aws_bucket": "root",
     "SeriesInstanceUID": "series_instance_uid",
@@ -112,15 +99,6 @@ _COLUMNS = {
     "series_size_MB": "size_mb",
 }
 """Column of the index → field of `IdcSeries`."""
-
-_FILTERS = {
-    "collection_id": "collection_ids",
-    "Modality": "modalities",
-    "PatientID": "patient_ids",
-    "StudyInstanceUID": "study_instance_uids",
-    "SeriesInstanceUID": "series_instance_uids",
-}
-"""Column of the index → field of `SeriesSelection`."""
 
 
 def installed() -> bool:
@@ -197,32 +175,22 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
     Returns:
         UUID → series, for those that the index or its table of prior versions knows.
     """
-    wanted = sorted(set(series_uuids))
-    if not wanted:
-        return {}
     described: dict[str, IdcSeries] = {}
-    for path, superseded in _tables(index):
-        table = load_uuids(path)
-        matches = find_uuids(table, wanted)
-        rows = np.sort(table.rows[matches.places[matches.found]])
-        described = {**{s.series_uuid: s for s in _read_rows(path, rows, superseded=superseded)}, **described}
+    for path, rows, superseded in _find_rows(index, series_uuids):
+        for series in describe_rows(_read_rows(path, rows, list(SERIES_COLUMNS)), superseded=superseded):
+            described.setdefault(series.series_uuid, series)
     return described
 
 
-def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[IdcSeries]:
-    """Series of the current version that fit a selection, in the order of the index.
+def read_columns(index: IdcIndex, series_uuids: Iterable[str], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Some columns of some series, as the index names them: less work than `describe_series`.
 
-    Collections and modalities are compared without regard to case, `-` and blanks in a collection as `_`.
+    Returns:
+        A tuple for each series that is known, in the order of the index; None for what the index does not say.
     """
-    left = selection.limit if selection.limit is not None else -1
-    columns = [*_COLUMNS, "analysis_result_id"]
-    for batch in read_batches(index.path, columns):
-        if left == 0:
-            return
-        chosen = batch.filter(_selection_mask(batch, selection))
-        chosen = chosen.slice(0, left) if left > 0 else chosen
-        left -= chosen.num_rows if left > 0 else 0
-        yield from _series_of(chosen, superseded=False)
+    for path, rows, _ in _find_rows(index, series_uuids):
+        for batch in _read_rows(path, rows, columns):
+            yield from zip(*(_values(batch, name) for name in columns), strict=True)
 
 
 def read_values(index: IdcIndex, column: str) -> list[str]:
@@ -246,45 +214,39 @@ def _found(table: KeyTable, matches: Matches) -> list[tuple[int, int]]:
     return list(zip(numbers.tolist(), table.buckets[matches.places[numbers]].tolist(), strict=True))
 
 
-def _read_rows(path: Path, rows: IntArray, *, superseded: bool) -> Iterator[IdcSeries]:
-    """Describe some rows of a table, given in rising order."""
+def _find_rows(index: IdcIndex, series_uuids: Iterable[str]) -> Iterator[tuple[Path, IntArray, bool]]:
+    """File, rows in rising order, and whether they are superseded, of each table that knows some of the series."""
+    wanted = sorted(set(series_uuids))
+    for path, superseded in _tables(index) if wanted else ():
+        table = load_uuids(path)
+        matches = find_uuids(table, wanted)
+        rows = np.sort(table.rows[matches.places[matches.found]])
+        if len(rows):
+            yield path, rows, superseded
+
+
+def _read_rows(path: Path, rows: IntArray, columns: Sequence[str]) -> Iterator[Any]:
+    """Some rows of a table, given in rising order, as record batches."""
     import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
 
     start = 0
-    for batch in read_batches(path, list(_COLUMNS)):
+    for batch in read_batches(path, list(columns)):
         first, last = np.searchsorted(rows, (start, start + batch.num_rows))
         if last > first:
-            yield from _series_of(batch.take(pa.array(rows[first:last] - start)), superseded=superseded)
+            yield batch.take(pa.array(rows[first:last] - start))
         start += batch.num_rows
+        if last == len(rows):
+            return
 
 
-def _series_of(batch: Any, *, superseded: bool) -> Iterator[IdcSeries]:
-    names = [name for name in batch.schema.names if name in _COLUMNS]
-    targets = [_COLUMNS[name] for name in names]
-    for values in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
-        row = dict(zip(targets, values, strict=True))
-        row["root"] = f"s3://{row['root']}"
-        yield IdcSeries(**row, superseded=superseded)
+def describe_rows(batches: Iterable[Any], *, superseded: bool) -> Iterator[IdcSeries]:
+    """Series of record batches with the columns of `SERIES_COLUMNS`."""
+    for batch in batches:
+        for values in zip(*(_values(batch, name) for name in SERIES_COLUMNS), strict=True):
+            row = dict(zip(SERIES_COLUMNS.values(), values, strict=True))
+            row["root"] = f"s3://{row['root']}"
+            yield IdcSeries(**row, superseded=superseded)
 
 
-def _selection_mask(batch: Any, selection: SeriesSelection) -> Any:
-    import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
-    import pyarrow.compute as pc  # noqa: PLC0415  # likewise
-
-    mask = pa.array(np.ones(batch.num_rows, dtype=np.bool_))
-    for column, name in _FILTERS.items():
-        values: tuple[str, ...] = getattr(selection, name)
-        if values:
-            cells = batch.column(column)
-            cells = pc.utf8_lower(cells) if column in ("collection_id", "Modality") else cells
-            wanted = [_fold(value) if column == "collection_id" else value for value in values]
-            wanted = [value.lower() for value in wanted] if column == "Modality" else wanted
-            mask = pc.and_(mask, pc.is_in(cells, value_set=pa.array(wanted, cells.type)))
-    if selection.analysis_results != "include":
-        is_analysis = pc.is_valid(batch.column("analysis_result_id"))
-        mask = pc.and_(mask, is_analysis if selection.analysis_results == "only" else pc.invert(is_analysis))
-    return mask
-
-
-def _fold(collection_id: str) -> str:
-    return collection_id.strip().lower().replace("-", "_").replace(" ", "_")
+def _values(batch: Any, name: str) -> list[Any]:
+    return batch.column(name).to_pylist() if name in batch.schema.names else [None] * batch.num_rows

@@ -29,7 +29,7 @@ class _Manifest(NamedTuple):
 
 def bench_batch(bench: Bench) -> Iterator[Figure]:
     """Series like ct300 on two workers, from far away on one, and tiny series in great number."""
-    large = _link(bench, "large", ["ct300"], 8 if bench.is_quick else 24)
+    large = _link(bench, "large", ["ct300"], 4 if bench.is_quick else 24)
     for name in ("disk", "nginx"):
         source = bench.source(name)
         if source is not None:
@@ -84,7 +84,7 @@ def _bench_tiny(bench: Bench) -> Iterator[Figure]:
     disk = bench.source("disk")
     if disk is None:
         return
-    few, many = (100, 400) if bench.is_quick else (200, 3000)
+    few, many = (50, 150) if bench.is_quick else (200, 3000)
     bench.say(f"batch of {many} tiny series")
     folder = bench.folder / "www" / "tiny"
     names = []
@@ -110,7 +110,7 @@ def bench_worker_memory(bench: Bench) -> Iterator[Figure]:
     disk = bench.source("disk")
     if disk is None:
         return
-    count = 60 if bench.is_quick else 1000
+    count = 20 if bench.is_quick else 1000
     names = [each.name for each in bench.series]
     bench.say(f"memory of a worker over {count} series")
     manifest = _link(bench, "mixed", names, count)
@@ -136,4 +136,3 @@ def _write_manifest(folder: Path, root: str, series_uuids: Sequence[str]) -> Pat
     path = folder / "manifest.txt"
     path.write_text("".join(f"{root}/{series_uuid}\n" for series_uuid in series_uuids))
     return path
-

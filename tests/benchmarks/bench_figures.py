@@ -189,9 +189,7 @@ TARGETS: tuple[Target, ...] = (
         )
         for name, (share, seconds) in _PEER_CPU.items()
     ),
-    Target(
-        title="ct300, cold mosaic", part="series", case="ct300", operation=COLD, measure="peak_bytes", bound=150e6
-    ),
+    Target(title="ct300, cold mosaic", part="series", case="ct300", operation=COLD, measure="peak_bytes", bound=150e6),
     Target(title="36 tiles of 512 × 512 × 16 bit", part="render", measure="render_seconds", bound=25e-3),
     Target(title="mosaic of 768 × 768", part="render", measure="encode_seconds", bound=30e-3),
     Target(title="help", part="startup", operation="--help", measure="wall_seconds", bound=0.2),

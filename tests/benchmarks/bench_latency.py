@@ -10,7 +10,7 @@ from bench_figures import COLD, TILES, Figure
 from bench_places import Bench
 from bench_process import run_task
 from bench_proxy import run_proxy
-from bench_series import arguments_of
+from bench_series import arguments_of, kind_of
 
 _MILLISECONDS = (0, 10, 40, 100)
 _IN_FLIGHT = 64
@@ -37,10 +37,14 @@ def bench_latency(bench: Bench) -> Iterator[Figure]:
         with run_proxy(upstream, milliseconds, bench.folder / "proxy.log") as port:
             source = replace(nginx, root=f"http://127.0.0.1:{port}")
             arguments = arguments_of(bench, series, source, COLD)
-            values = run_task("walk_series", arguments, kind=f"{COLD} nginx {series.name}", runs=bench.runs)
+            values = run_task("walk_series", arguments, kind=kind_of(series, nginx, COLD), runs=bench.runs)
         expected = milliseconds / 1000 * rounds + values["cpu_seconds"]
         own = {name: values[name] for name in ("requests", "cpu_seconds", "wall_seconds")}
         own |= {"expected_seconds": expected, "wall_over_expected": values["wall_seconds"] / expected}
         yield Figure(
-            part="latency", case=series.name, source="nginx", operation=f"{milliseconds} ms, {rounds} rounds", values=own
+            part="latency",
+            case=series.name,
+            source="nginx",
+            operation=f"{milliseconds} ms, {rounds} rounds",
+            values=own,
         )

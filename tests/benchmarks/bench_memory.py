@@ -39,7 +39,10 @@ def _write_large(path: Path) -> None:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
-    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["a"]), generate_uid(entropy_srcs=["b"])
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = (
+        generate_uid(entropy_srcs=["a"]),
+        generate_uid(entropy_srcs=["b"]),
+    )
     dataset.Modality, dataset.InstanceNumber, dataset.NumberOfFrames = "OT", 1, _FRAMES
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = _ROWS, _COLUMNS, 1
     dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 0

@@ -23,7 +23,8 @@ _modules: dict[tuple[str, ...], list[str]] = {}
 def clean_environment(own: Mapping[str, str]) -> dict[str, str]:
     """This environment without the user's settings, and with a source's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
-    return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, **own}
+    fixed = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "DASK_LOGGING__DISTRIBUTED": "error"}
+    return {**kept, **fixed, **own}
 
 
 def run_task(

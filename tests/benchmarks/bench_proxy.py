@@ -42,7 +42,9 @@ async def _serve(port: int, upstream: int, seconds: float) -> None:
             try:
                 # Half of the latency on each way.
                 there, back = _delay(reader, far_writer, seconds / 2), _delay(far_reader, writer, seconds / 2)
-                await asyncio.wait([asyncio.create_task(there), asyncio.create_task(back)], return_when="FIRST_COMPLETED")
+                await asyncio.wait(
+                    [asyncio.create_task(there), asyncio.create_task(back)], return_when="FIRST_COMPLETED"
+                )
             finally:
                 far_writer.close()
                 writer.close()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 from click.testing import CliRunner
+
+_SEPARATE_STREAMS: dict[str, Any] = (
+    {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+)
+"""Click 8.2 always keeps standard error apart, 8.1 when asked to."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ class Run(Protocol):
 
 def run_here(program: click.Group, name: str, *arguments: object, stdin: bytes | None = None) -> Outcome:
     """Run a program in this process, through the function that its script calls."""
-    result = CliRunner().invoke(program, [str(each) for each in arguments], input=stdin, prog_name=name)
+    result = CliRunner(**_SEPARATE_STREAMS).invoke(
+        program, [str(each) for each in arguments], input=stdin, prog_name=name
+    )
     assert isinstance(result.exception, SystemExit | None), f"{result.exception!r} left the program"
     return Outcome(result.exit_code, result.stdout, result.stderr)
 

@@ -15,6 +15,7 @@ from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.run import begin_attempt
 from dsp_batch.batch.state import open_attempt
 from dsp_batch.cache import Cache, open_cache
+from dsp_batch.dicom.phantom import PhantomSeries
 from dsp_batch.model import SeriesResult
 from dsp_batch.options import MosaicOptions
 
@@ -131,6 +132,55 @@ def idc_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small IDC index in the place of the installed one."""
     index = idc_tables.write_index(tmp_path)
     monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: index)
+    monkeypatch.setattr("dsp_batch.idc.open_index", lambda: index)
+
+
+@pytest.fixture
+def mixed_manifest(tmp_path: Path, ct: PhantomSeries, collection: Path) -> Path:
+    """Two series of IDC, one of them without pixels, and one of a folder, twice."""
+    lines = (idc_tables.CT, idc_tables.SR, f"{collection}/{ct.series_uuid}", f"{collection}/{ct.series_uuid}/")
+    path = tmp_path / "mixed.txt"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+@pytest.mark.usefixtures("idc_index")
+def test_a_plan_counts_before_anything_is_read(batches: Run, mixed_manifest: Path) -> None:
+    outcome = batches("plan", mixed_manifest, "--json")
+
+    plan = json.loads(outcome.stdout)
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert (plan["series"], plan["skipped"], plan["duplicates"], plan["rejected"]) == (3, {"no-pixels": 1}, 1, 0)
+    assert plan["objects"] == 50 + 1 + 12
+    assert plan["requests"] >= 50 + 36 + 12
+    assert plan["assumed"]["tiles"] == 36
+
+
+@pytest.mark.usefixtures("idc_index")
+def test_a_plan_is_a_table_for_people(batches: Run, mixed_manifest: Path) -> None:
+    mixed_manifest.write_text(mixed_manifest.read_text() + "what is this\n")
+
+    outcome = batches("plan", mixed_manifest, "--tiles", 1, "--cores", 4)
+
+    assert (outcome.status, len(outcome.warnings)) == (1, 1)
+    assert "CT Image Storage" in outcome.stdout
+    assert "not drawn: 1 no-pixels" in outcome.stdout
+    assert "4 cores" in outcome.stdout
+    assert outcome.stdout.splitlines()[-1] == "1 lines rejected, 1 duplicates"
+
+
+@pytest.mark.parametrize("options", [["--cores", "0"], ["--latency", "nan"], ["--tiles", "-1"], ["--root", ""]])
+def test_a_plan_checks_what_it_assumes(batches: Run, mixed_manifest: Path, options: list[str]) -> None:
+    outcome = batches("plan", mixed_manifest, *options)
+
+    assert (outcome.status, outcome.stdout, len(outcome.errors)) == (1, "", 1)
+
+
+def test_a_plan_of_no_manifest_is_an_error(batches: Run, tmp_path: Path) -> None:
+    outcome = batches("plan", tmp_path / "missing.txt")
+
+    assert (outcome.status, outcome.stdout, len(outcome.errors)) == (1, "", 1)
+    assert "missing.txt" in outcome.errors[0]
 
 
 @pytest.mark.usefixtures("idc_index")

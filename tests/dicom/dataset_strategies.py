@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -43,7 +42,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "CS": _many(_text(16, string.ascii_uppercase + string.digits + "_")),
     "DA": _many(st.dates().map(lambda date: f"{date.year:04}{date.month:02}{date.day:02}")),
     "DS": _many(_decimal),
-    "DT": _many(st.datetimes(datetime(1900, 1, 1)).map(lambda moment: moment.strftime("%Y%m%d%H%M%S.%f"))),
+    "DT": _many(st.datetimes().map(lambda moment: f"2024{moment:%m%d%H%M%S.%f}")),
     "FD": _many(st.floats(allow_nan=False, allow_infinity=False)),
     "FL": _many(_finite32),
     "IS": _many(_integer(32, signed=True)),

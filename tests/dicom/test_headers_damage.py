@@ -25,7 +25,7 @@ from dsp_batch.errors import HeaderError
 from dsp_batch.reading import Reply
 
 SECONDS = 2.0
-"""More than any damaged object of a few MB may take."""
+"""Of processor time: more than any damaged object of a few MB may take."""
 
 
 def make_small_dataset() -> Dataset:
@@ -112,7 +112,7 @@ def test_a_cut_behind_a_value_that_was_left_out_is_an_error(syntax: str, length:
 
 def test_an_object_shorter_than_it_was_listed_is_an_error() -> None:
     """It was replaced while it was read, or the listing is stale."""
-    data = write_dataset(make_dataset(ImageComments="x" * 40_000))
+    data = write_dataset(make_dataset(TextValue="x" * 40_000))
     reader = read_header("a.dcm", len(data))
     (first,) = next(reader)
     (second,) = reader.send(Reply([data[first.start : first.stop]], len(data)))
@@ -132,10 +132,10 @@ def test_a_large_file_of_zeros_behind_a_header_is_damage_and_found_soon() -> Non
     """A download that was cut off leaves such files, with their size reserved."""
     data = write_dataset(make_dataset(PatientName="A^B")) + bytes(8 << 20)
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(HeaderError, match="zeros"):
         parse_object(data)
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,12 @@ def test_any_one_of_three_elements_makes_an_instance(keyword: str) -> None:
 
 def nest(depth: int, *, undefined: bool) -> bytes:
     """Sequences in sequences, explicit little endian."""
-    parts: list[bytes] = []
     if undefined:
         head = struct.pack("<HH2sHLHHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
         return head * depth + struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0) * depth
     lengths = list(accumulate([20] * depth))
-    for length in reversed(lengths):
-        parts.append(struct.pack("<HH2sHLHHL", 8, 0x1140, b"SQ", 0, length - 12, 0xFFFE, 0xE000, length - 20))
-    return b"".join(parts)
+    heads = ((8, 0x1140, b"SQ", 0, length - 12, 0xFFFE, 0xE000, length - 20) for length in reversed(lengths))
+    return b"".join(struct.pack("<HH2sHLHHL", *head) for head in heads)
 
 
 @pytest.mark.parametrize("undefined", [True, False])
@@ -191,18 +189,19 @@ def nest(depth: int, *, undefined: bool) -> bytes:
 def test_a_depth_bomb_does_not_go_off(depth: int, *, undefined: bool) -> None:
     data = write_dataset(make_dataset(PatientName="A^B")) + nest(depth, undefined=undefined)
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         header = parse_object(data)
     except HeaderError as error:
-        assert undefined and depth > 32  # noqa: PT017, PT018  # what was raised is not what is asked
-        assert "nested" in error.message
+        assert undefined
+        assert depth > 32
+        assert "nested" in error.message  # noqa: PT017  # shallow ones do not fail
     else:
         decoder = HeaderDecoder(header)
         found = {tag: decoder.json(tag, element) for tag, element in header.elements.items()}
         assert found[0x00081140]["vr"] == "SQ"
         assert found[0x00100010]["Value"] == [{"Alphabetic": "A^B"}]
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 def decode_or_fail(data: bytes) -> None:
@@ -237,7 +236,7 @@ def test_garbage_gives_a_clear_error(garbage: bytes, prefix: bytes) -> None:
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from dsp_batch.dicom import headers
 
-    data = write_dataset(make_dataset(ImageComments="x" * 2_000_000), DEFLATED)
+    data = write_dataset(make_dataset(TextValue="x" * 2_000_000), DEFLATED)
     monkeypatch.setattr(headers, "MAX_INFLATED", 1 << 20)
 
     with pytest.raises(HeaderError, match="grows beyond 1 MB") as caught:
@@ -256,7 +255,7 @@ def test_noise_in_place_of_a_deflated_dataset_is_an_error() -> None:
 @needs_data
 @pytest.mark.parametrize("name", [path.name for path in list_objects(DATA / "broken")] if DATA.is_dir() else [])
 def test_broken_files_give_a_header_or_a_clear_error_soon(name: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         header = parse_file(DATA / "broken" / name)
     except HeaderError as error:
@@ -265,7 +264,7 @@ def test_broken_files_give_a_header_or_a_clear_error_soon(name: str) -> None:
     else:
         decoder = HeaderDecoder(header)
         assert {decoder.json(tag, element)["vr"] for tag, element in header.elements.items()}
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 _NO_INSTANCES = {

@@ -16,7 +16,7 @@ from dsp_batch.dicom.values import effective_vr
 from dsp_batch.errors import HeaderError
 from dsp_batch.model import InstanceHeader
 
-pytestmark = needs_data
+pytestmark = [needs_data, pytest.mark.filterwarnings("ignore:Expected explicit VR")]
 
 FOLDERS = [f"series/{row['series_uuid']}" for row in read_catalog()] + ["codecs"]
 _NO_INSTANCE = "series/cb72d2cc-5693-5a4d-905f-e7b63e2a0507"  # one object without SOP class, instance and rows

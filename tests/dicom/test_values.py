@@ -37,7 +37,7 @@ def decode(vr: str, value: bytes, *charsets: str) -> Any:
     return decode_value(RawElement(vr, value, len(value)), Encoding(), charsets)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @pytest.mark.parametrize("vr", sorted(VALUES))
 @given(data=st.data(), syntax=st.sampled_from(NATIVE_SYNTAXES))
 def test_values_of_each_vr_are_those_of_pydicom(vr: str, syntax: str, data: st.DataObject) -> None:
@@ -102,7 +102,7 @@ def test_character_sets_hold_for_text_and_within_sequences(charset: str, name: s
     dataset = make_dataset(SpecificCharacterSet=charset.split("\\"), PatientName=name)
     dataset.ReferencedPatientSequence = [Dataset()]
     dataset.ReferencedPatientSequence[0].PatientName = name
-    dataset.StudyDescription = name.split("=")[-1].split("^")[0]
+    dataset.StudyDescription = name.rpartition("=")[2].partition("^")[0]
 
     found = json_of(parse_object(write_dataset(dataset, syntax)))
 
@@ -131,7 +131,7 @@ def test_a_backslash_within_a_character_separates_no_values() -> None:
     assert decode("LO", text.encode("gb18030") + b"\\" + text.encode("gb18030"), "GB18030") == [text, text]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from(["LO", "PN", "UT", "LT", "CS", "UI", "DS", "IS", "DA"]),
     st.binary(max_size=30),

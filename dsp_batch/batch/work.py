@@ -1,0 +1,118 @@
+"""What a series costs, told from what is known before anything of it is read: requests, bytes, seconds.
+
+The figures are averages over the Imaging Data Commons, for plans and for sharing work out. They promise nothing about
+one series.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, Options
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1"
+
+_LIST_PAGE = 1_000
+"""Keys in one answer to an S3 listing."""
+
+_REQUESTS_IN_FLIGHT = 64
+"""Of one series."""
+
+_SECONDS_PER_REQUEST = 0.0003
+_SECONDS_PER_HEADER = 0.0007
+_SECONDS_PER_FRAME = 0.004
+"""CPU of decoding, windowing and fitting one frame of 512 × 512."""
+
+_SECONDS_PER_IMAGE = 0.03
+"""CPU of encoding a mosaic."""
+
+_TYPICAL_OBJECT = 500_000
+"""Bytes of an object where only the size of the series is known, or not even that."""
+
+
+class Shape(NamedTuple):
+    """How objects of a kind are made."""
+
+    header_bytes: int
+    frames: int
+    """Frames of one object."""
+
+    frames_drawn: int | None = None
+    """Frames that are read of a series whatever its length; None: one a tile."""
+
+
+_PLAIN = Shape(header_bytes=12_000, frames=1)
+_SHAPES = {
+    f"{_STORAGE}.66.4": Shape(header_bytes=1_500_000, frames=600),  # Segmentation: an item a frame in the header
+    f"{_STORAGE}.77.1.6": Shape(header_bytes=60_000, frames=1_500, frames_drawn=16),  # Whole slide: one small level
+    f"{_STORAGE}.13.1.3": Shape(header_bytes=100_000, frames=60),  # Breast Tomosynthesis
+    f"{_STORAGE}.3.1": Shape(header_bytes=12_000, frames=50),  # Ultrasound Multi-frame
+    f"{_STORAGE}.2.1": Shape(header_bytes=500_000, frames=150),  # Enhanced CT
+    f"{_STORAGE}.4.1": Shape(header_bytes=500_000, frames=150),  # Enhanced MR
+    f"{_STORAGE}.130": Shape(header_bytes=500_000, frames=150),  # Enhanced PET
+    f"{_STORAGE}.30": Shape(header_bytes=200_000, frames=50),  # Parametric Map
+    f"{_STORAGE}.481.2": Shape(header_bytes=12_000, frames=100),  # RT Dose
+}
+"""SOP class → how its objects are made; all others hold one frame behind a short header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFacts:
+    """What is known of a series before anything of it is read."""
+
+    sop_class_uid: str | None = None
+    modality: str | None = None
+    n_instances: int | None = None
+    size: int | None = None
+    """Bytes of all objects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a series is expected to cost."""
+
+    objects: int
+    requests: int
+    bytes_read: int
+    cpu_seconds: float
+    round_trips: int
+    """Waits for storage that follow one another; requests in flight at once are one."""
+
+    def seconds(self, latency: float) -> float:
+        """Seconds of one worker thread, when storage takes `latency` seconds to answer."""
+        return self.cpu_seconds + self.round_trips * latency
+
+
+def count_tiles(options: Options) -> int:
+    """Frames that a preview shows at most; 0 when only an index is built."""
+    if isinstance(options, MosaicOptions):
+        return math.prod(options.grid)
+    if isinstance(options, ContrastMosaicOptions):
+        return 1 if options.position is not None else options.tile_height
+    return 1 if isinstance(options, ImageOptions) else 0
+
+
+def estimate_work(facts: SeriesFacts, tiles: int) -> Work:
+    """Estimate what a series costs: listing it, a header of each object, and the frames of its preview.
+
+    Args:
+        facts: What is known; typical values stand in for the rest.
+        tiles: As `count_tiles` gives it.
+    """
+    shape = _SHAPES.get(facts.sop_class_uid or "", _PLAIN)
+    objects = facts.n_instances or max(1, round((facts.size or 0) / _TYPICAL_OBJECT))
+    object_bytes = _TYPICAL_OBJECT if facts.size is None else facts.size / objects
+    drawn = min(objects * shape.frames, shape.frames_drawn or tiles) if tiles else 0
+    pages = math.ceil(objects / _LIST_PAGE)
+    requests = pages + objects + drawn
+    header_bytes = min(shape.header_bytes, object_bytes)
+    cpu = requests * _SECONDS_PER_REQUEST + objects * _SECONDS_PER_HEADER * header_bytes / _PLAIN.header_bytes
+    return Work(
+        objects=objects,
+        requests=requests,
+        bytes_read=round(objects * header_bytes + drawn * object_bytes / shape.frames),
+        cpu_seconds=cpu + drawn * _SECONDS_PER_FRAME + (_SECONDS_PER_IMAGE if drawn else 0),
+        round_trips=pages + math.ceil(objects / _REQUESTS_IN_FLIGHT) + math.ceil(drawn / _REQUESTS_IN_FLIGHT),
+    )

@@ -1,0 +1,74 @@
+"""Series of the IDC index by what they are: a collection, a modality, a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from dsp_batch.idc.index import SERIES_COLUMNS, IdcIndex, IdcSeries, describe_rows
+from dsp_batch.idc.keys import read_batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSelection:
+    """Which series of the index are wanted. Values of one field are alternatives, the fields narrow each other."""
+
+    collection_ids: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    patient_ids: tuple[str, ...] = ()
+    study_instance_uids: tuple[str, ...] = ()
+    series_instance_uids: tuple[str, ...] = ()
+    analysis_results: Literal["include", "exclude", "only"] = "exclude"
+    limit: int | None = None
+
+
+_FILTERS = {
+    "collection_id": "collection_ids",
+    "Modality": "modalities",
+    "PatientID": "patient_ids",
+    "StudyInstanceUID": "study_instance_uids",
+    "SeriesInstanceUID": "series_instance_uids",
+}
+"""Column of the index → field of `SeriesSelection`."""
+
+
+def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[IdcSeries]:
+    """Series of the current version that fit a selection, in the order of the index.
+
+    Collections and modalities are compared without regard to case, `-` and blanks in a collection as `_`.
+    """
+    left = selection.limit if selection.limit is not None else -1
+    columns = [*SERIES_COLUMNS, "analysis_result_id"]
+    for batch in read_batches(index.path, columns):
+        if left == 0:
+            return
+        chosen = batch.filter(_fits(batch, selection))
+        chosen = chosen.slice(0, left) if left > 0 else chosen
+        left -= chosen.num_rows if left > 0 else 0
+        yield from describe_rows([chosen], superseded=False)
+
+
+def _fits(batch: Any, selection: SeriesSelection) -> Any:
+    import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
+    import pyarrow.compute as pc  # noqa: PLC0415  # likewise
+
+    mask = pa.array(np.ones(batch.num_rows, dtype=np.bool_))
+    for column, name in _FILTERS.items():
+        values: tuple[str, ...] = getattr(selection, name)
+        if values:
+            cells = batch.column(column)
+            cells = pc.utf8_lower(cells) if column in ("collection_id", "Modality") else cells
+            wanted = [_fold(value) if column == "collection_id" else value for value in values]
+            wanted = [value.lower() for value in wanted] if column == "Modality" else wanted
+            mask = pc.and_(mask, pc.is_in(cells, value_set=pa.array(wanted, cells.type)))
+    if selection.analysis_results != "include":
+        is_analysis = pc.is_valid(batch.column("analysis_result_id"))
+        mask = pc.and_(mask, is_analysis if selection.analysis_results == "only" else pc.invert(is_analysis))
+    return mask
+
+
+def _fold(collection_id: str) -> str:
+    return collection_id.strip().lower().replace("-", "_").replace(" ", "_")
