@@ -1,4 +1,4 @@
-"""Arrow arrays straight from Python values.
+"""Arrow arrays straight from Python values, and tables from Parquet files in memory.
 
 `pyarrow.array` looks whether a list might be one of pandas' own and imports pandas for that where it is installed,
 which takes longer than building the whole index of a series.
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 
 def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -43,3 +44,14 @@ def _pack_validity(valid: list[bool]) -> pa.Buffer | None:
 
 def _offsets(lengths: list[int]) -> pa.Buffer:
     return pa.py_buffer(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+
+
+def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file that is in memory.
+
+    In this thread alone: Arrow's own threads may outlive the interpreter, which then aborts when the process ends.
+
+    Raises:
+        pyarrow.ArrowInvalid: It is no Parquet file.
+    """
+    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)

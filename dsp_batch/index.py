@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.arrays import build_array
+from dsp_batch.arrays import build_array, read_parquet
 from dsp_batch.attributes import Attributes
 from dsp_batch.columns import ELEMENT_COLUMNS, Column, build_columns
 from dsp_batch.core.geometry import order_frames
@@ -439,7 +439,7 @@ def parse_index(data: bytes) -> SeriesIndex:
         SeriesError: The file is no Parquet, or no index of this format.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        table = read_parquet(data)
         description = json.loads((table.schema.metadata or {})[METADATA_KEY])
         if description["format"] != FORMAT:
             raise SeriesError(f"it has format {description['format']}, not {FORMAT}")

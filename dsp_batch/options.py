@@ -11,13 +11,13 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model import Window
 
 PRESETS: dict[str, Window] = {
-    "ct-lung": Window(width=1500, center=-500),
-    "ct-bone": Window(width=2000, center=300),
-    "ct-brain": Window(width=80, center=40),
-    "ct-abdomen": Window(width=350, center=50),
-    "ct-liver": Window(width=150, center=30),
-    "ct-mediastinum": Window(width=350, center=50),
-    "ct-soft-tissue": Window(width=400, center=50),
+    "ct-lung": Window(width=1500.0, center=-500.0),
+    "ct-bone": Window(width=2000.0, center=300.0),
+    "ct-brain": Window(width=80.0, center=40.0),
+    "ct-abdomen": Window(width=350.0, center=50.0),
+    "ct-liver": Window(width=150.0, center=30.0),
+    "ct-mediastinum": Window(width=350.0, center=50.0),
+    "ct-soft-tissue": Window(width=400.0, center=50.0),
 }
 """Windows in HU by name."""
 

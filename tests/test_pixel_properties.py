@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -272,6 +276,24 @@ def test_display_values_follow_slope_window_polarity_and_padding(
         expected[(values[0] >= min(padding)) & (values[0] <= max(padding))] = 0
     assert frame.transform.voi == WHITE
     assert np.abs(display_values(frame, WHITE) - expected).max() <= 0.5
+
+
+@pytest.mark.skipif(not shutil.which("dcm2pnm"), reason="DCMTK is not installed")
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("shape", [None, "IDENTITY", "INVERSE"])
+def test_polarity_is_that_of_dcmtk(photometric: str, shape: str | None, tmp_path: Path) -> None:
+    values = np.array([[[0, 100, 255]]], np.uint8)
+    dataset = describe_image(values.shape, 8, 8, PhotometricInterpretation=photometric)
+    if shape:
+        dataset.PresentationLUTShape = shape
+    data = write_native(dataset, values.tobytes(), EXPLICIT)
+    (tmp_path / "a.dcm").write_bytes(data)
+    subprocess.run(["dcm2pnm", "+Ww", "128", "256", str(tmp_path / "a.dcm"), str(tmp_path / "a.pgm")], check=True)
+
+    (frame,) = read_frames_of(data)
+
+    expected = np.asarray(PIL.Image.open(tmp_path / "a.pgm")).astype(int)
+    assert np.abs(display_values(frame, WHITE) - expected).max() <= 1
 
 
 @settings(max_examples=30, deadline=None)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dsp_batch.arrays import read_parquet
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model import SeriesResult
@@ -190,7 +191,7 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
     if data is None:
         raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
     try:
-        table = pq.read_table(pa.BufferReader(data), columns=columns)
+        table = read_parquet(data, columns)
         return table if columns is None else conform_table(table, pa.schema([SCHEMA.field(name) for name in columns]))
     except pa.ArrowException as error:
         raise SinkError(f"{cache.url_of(key)} is no readable part: delete it and run again") from error
