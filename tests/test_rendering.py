@@ -243,6 +243,19 @@ def test_one_automatic_window_serves_all_tiles(tmp_path: Path) -> None:
     assert image.window.center == pytest.approx(2000, abs=20)
 
 
+@pytest.mark.parametrize("slices", [65535, 5])
+def test_a_mosaic_of_more_slices_than_pixels_is_the_one_image_that_it_is(slices: int, tmp_path: Path) -> None:
+    """Regression: slices without a pixel were a ZeroDivisionError."""
+    dataset = make_frame(150, 0, size=2)
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]
+    dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", slices)
+    index, store = write_series(tmp_path, [dataset])
+
+    image = render_preview(index, store, mosaic(2), ".webp")
+
+    assert tile_means(image, 2, 2) == [[150, 0], [0, 0]]
+
+
 def test_an_embedded_window_is_each_frame_s_own(tmp_path: Path) -> None:
     datasets = [make_frame(100, 0), make_frame(100, 1)]
     for dataset, center in zip(datasets, (100, 150), strict=True):

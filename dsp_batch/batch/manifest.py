@@ -102,7 +102,9 @@ def read_entries(
     override = resolve_endpoint(endpoint_url)
     root = place_root(normalise_root(root), override)
     is_certain = lookup.index is None or not is_idc_root(root)
-    surroundings = Surroundings(source=label, root=root, override=override, root_is_certain=is_certain)
+    surroundings = Surroundings(
+        source=label, root=root, server=override, server_is_given=override is not None, root_is_certain=is_certain
+    )
     found = False
     first_reject: RejectedLine | None = None
     batches = resolve_lines(_read_source(source, surroundings, lookup), surroundings, lookup)
@@ -130,10 +132,10 @@ def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:
 
 def _read_source(source: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[Reading]:
     if is_folder(source):
-        root = place_root(normalise_root(source), surroundings.override)
+        root = place_root(normalise_root(source), surroundings.server)
         yield from name_folders(root, lookup.store_of(root, None))
         return
-    with open_manifest(source, surroundings.override) as stream:
+    with open_manifest(source, surroundings.server) as stream:
         yield from name_manifest(stream, surroundings)
 
 

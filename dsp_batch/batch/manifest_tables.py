@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import count, islice
+from itertools import count, islice, repeat
 from typing import IO, Any, NamedTuple
 
 from dsp_batch.batch.manifest_text import (
@@ -55,6 +55,9 @@ class Columns(NamedTuple):
     others: tuple[tuple[str, int], ...]
     """Name and place of the columns that are carried along."""
 
+    width: int
+    """Number of all columns."""
+
 
 def find_header(lines: Sequence[str]) -> Header | None:
     """Find the row with the names of key columns among the first lines of a text.
@@ -91,7 +94,7 @@ def match_columns(names: tuple[str, ...]) -> Columns | None:
     order += [(name, bucket) for name in _UUIDS if bucket is not None]
     order += [(name, None) for name in (*_GOOGLE, *_UUIDS, *_UID)]
     keys = tuple((found[name], helper) for name, helper in order if name in found)
-    return Columns(keys, tuple(others.items())) if keys else None
+    return Columns(keys, tuple(others.items()), len(names)) if keys else None
 
 
 def name_records(lines: Iterator[str], header: Header, surroundings: Surroundings) -> Iterator[Reading]:
@@ -103,7 +106,7 @@ def name_records(lines: Iterator[str], header: Header, surroundings: Surrounding
         if line.startswith("#"):
             surroundings = follow_comment(line, surroundings)
     for number, record in _join_records(enumerate(lines, header.place + 2)):
-        if record and not (record.startswith("#") and header.delimiter not in record):
+        if record and (record[0] != "#" or header.delimiter in record):
             cells = split_record(record, header.delimiter)
             if cells[0] != header.names[0] or tuple(cells) != header.names:  # files put together repeat it
                 yield read_row((number, record), cells, columns, surroundings)
@@ -143,15 +146,16 @@ def read_row(line: tuple[int, Any], cells: Sequence[Any], columns: Columns, surr
         surroundings: What they leave open.
     """
     number, record = line
-    width = len(cells)
-    carried = {key: _plain(cells[place]) if place < width else None for key, place in columns.others}
+    if len(cells) < columns.width:
+        cells = [*cells, *repeat(None, columns.width - len(cells))]
+    carried = {name: _plain(cells[place]) for name, place in columns.others}
     is_cut = isinstance(record, str) and len(record) >= LONGEST_LINE
     trouble = f"longer than {LONGEST_LINE} characters" if is_cut else ""
     for place, helper in columns.keys if not trouble else ():
-        cell = cells[place] if place < width else None
+        cell = cells[place]
         text = cell.strip() if isinstance(cell, str) else ""
         if text and helper is not None:
-            text = _place_uuid(text, cells[helper] if helper < width else None)
+            text = _place_uuid(text, cells[helper])
         if text:
             try:
                 return name_series(number, text, surroundings, carried)

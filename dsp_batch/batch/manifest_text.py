@@ -89,19 +89,17 @@ class Surroundings:
     root: str
     """Where series are that come without a place."""
 
-    endpoint_url: str | None = None
-    """S3-compatible server named in the comments; None for AWS."""
+    server: str | None = None
+    """S3-compatible server that is read; None for AWS."""
 
-    override: str | None = None
-    """S3-compatible server that wins over the comments."""
+    server_is_given: bool = False
+    """The server was given by hand or by the environment: the comments of the manifest name none."""
 
     root_is_certain: bool = True
     """UUIDs without a place are below `root`; False where the IDC index is asked first."""
 
-    @property
-    def server(self) -> str | None:
-        """The S3-compatible server that will be read; None for AWS."""
-        return self.override or self.endpoint_url
+    endpoint_url: str | None = None
+    """The server that the comments name, for the series to remember; None for AWS."""
 
 
 def read_lines(stream: TextIO, source: str) -> Iterator[str]:
@@ -158,7 +156,8 @@ def read_name(number: int, text: str, surroundings: Surroundings) -> Reading:
 def split_record(text: str, delimiter: str) -> list[str]:
     """The cells of a row, without their quotation marks and the blanks around them."""
     if '"' not in text:
-        return [cell.strip() for cell in text.split(delimiter)]
+        cells = text.split(delimiter)
+        return [cell.strip() for cell in cells] if f" {delimiter}" in text or f"{delimiter} " in text else cells
     return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
 
 
@@ -188,7 +187,7 @@ def name_series(
             return SeriesRef(
                 root=place_root(root, surroundings.server),
                 series_uuid=uuid,
-                endpoint_url=None if surroundings.override else surroundings.endpoint_url,
+                endpoint_url=surroundings.endpoint_url,
                 columns=columns,
                 line=number,
             )
@@ -200,8 +199,11 @@ def name_series(
 
 def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
     """The surroundings behind a comment: IDC's portal names the S3-compatible server there."""
-    found = _ENDPOINT.search(text)
-    return replace(surroundings, endpoint_url=_s3_server(found[1])) if found else surroundings
+    found = None if surroundings.server_is_given else _ENDPOINT.search(text)
+    if found is None:
+        return surroundings
+    server = _s3_server(found[1])
+    return replace(surroundings, server=server, endpoint_url=server)
 
 
 def _name_other(
@@ -226,7 +228,7 @@ def _name_other(
     surroundings = follow_comment(text, surroundings) if is_command else surroundings
     source = _find_source(text) if is_command else text
     name = parse_series(source, surroundings.root, surroundings.server)
-    return NamedLine(number, text, (name,), None if surroundings.override else surroundings.endpoint_url, columns)
+    return NamedLine(number, text, (name,), surroundings.endpoint_url, columns)
 
 
 def _find_source(text: str) -> str:

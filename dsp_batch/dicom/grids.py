@@ -39,14 +39,17 @@ def describe_grid(attributes: Attributes) -> Grid | None:
     """Find out whether an instance is a grid image.
 
     Returns:
-        The grid; None for any other image, and for a mosaic that does not tell how many slices it has.
+        The grid; None for any other image, and for a mosaic that does not tell how many slices it has, or tells of
+        more than it has pixels for.
     """
     kinds = attributes.texts("ImageType")
     if attributes.integer("NumberOfFrames") not in (None, 1):
         return None
-    if "VFRAME" in kinds:
-        return _describe_uih(attributes)
-    return _describe_siemens(attributes) if "MOSAIC" in kinds else None
+    grid = (
+        _describe_uih(attributes) if "VFRAME" in kinds else _describe_siemens(attributes) if "MOSAIC" in kinds else None
+    )
+    rows, columns = attributes.number("Rows") or math.inf, attributes.number("Columns") or math.inf
+    return grid if grid and grid.rows <= rows and grid.columns <= columns else None
 
 
 def crop_slice(values: StoredArray, grid: Grid, number: int) -> StoredArray:
@@ -146,7 +149,8 @@ def parse_csa(data: bytes, names: set[str]) -> dict[str, tuple[float, ...]]:
                 texts.append(data[at : at + length].partition(b"\0")[0].decode("ascii", "replace").strip())
                 at += (length + 3) // 4 * 4
             if name in names:
-                found[name] = tuple(float(text) for text in texts if text)
+                numbers = tuple(float(text) for text in texts if text)
+                found[name] = numbers if all(map(math.isfinite, numbers)) else ()
     except (struct.error, ValueError):
         return {}
     return found

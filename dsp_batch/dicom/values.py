@@ -26,6 +26,8 @@ _SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
 _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs that Specific Character Set (0008,0005) governs."""
 
+_LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
+
 _CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 
 Decoded = list[Any] | bytes | None
@@ -71,6 +73,8 @@ def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, .
 def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> Decoded:
     if depth > MAX_DEPTH:
         return value
+    if value[:4] == _LITTLE_ENDIAN_ITEM and encoding.big_endian:
+        encoding = Encoding(implicit_vr=True)  # its VR was UN (PS3.5 6.2.2)
     try:
         return [_item_json(item, encoding, charsets, depth + 1) for item in split_items(value, encoding)]
     except HeaderError:

