@@ -20,13 +20,14 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.dictionary import is_private
 from dsp_batch.dicom.grids import Grid, describe_grid
 from dsp_batch.dicom.headers import DEFLATED
+from dsp_batch.dicom.pixels import describe_pixels
 from dsp_batch.dicom.values import (
     DicomJson,
     HeaderDecoder,
     JsonAttributes,
     element_value,
 )
-from dsp_batch.errors import SeriesError
+from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.frame_table import list_frames
 from dsp_batch.model import FrameOrder, FrameTable, InstanceHeader, RawElement, SeriesHeaders
 
@@ -393,13 +394,22 @@ def _frame_columns(index: SeriesIndex, rows: Any) -> list[Column]:
         positions.append(_known(primary[part]) if many and order.axis[0] != "I" else None)
         times.append(_frame_times(index.attributes(int(row)), counts[row]) if many else None)
         offset, length = index.values("PixelDataOffset")[row], index.values("PixelDataLength")[row]
-        step = length // counts[row] if many and offset is not None else 0
-        whole = step > 0 and length - step * counts[row] <= 1  # one byte may pad the last frame
+        step = _frame_bytes(index, int(row)) if many and offset is not None else 0
+        whole = 0 < step * counts[row] <= (length or 0)
         offsets.append([offset + step * k for k in range(counts[row])] if whole else None)
         lengths.append([step] * counts[row] if whole else None)
     named = [("FramePosition", pa.float32(), positions), ("FrameTime", pa.float64(), times)]
     named += [("FrameOffset", pa.int64(), offsets), ("FrameLength", pa.int64(), lengths)]
     return [(pa.field(name, pa.list_(kind)), build_array(lists, pa.list_(kind))) for name, kind, lists in named]
+
+
+def _frame_bytes(index: SeriesIndex, row: int) -> int:
+    """Bytes of one native frame; 0 where it is unknown or no whole number (PS3.5 8.1.1)."""
+    try:
+        bits = describe_pixels(index.attributes(row), index.values("TransferSyntaxUID")[row]).native_frame_bits
+    except PixelError:
+        return 0
+    return 0 if bits % 8 else bits // 8
 
 
 def _known(values: Any) -> list[float] | None:

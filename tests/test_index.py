@@ -134,6 +134,30 @@ def test_a_multi_frame_object_tells_of_its_frames(frame_time: float | None) -> N
     assert [data[at : at + 2] for at in row["FrameOffset"]] == [b"\0\0", b"\x10\0", b"\x20\0"]
 
 
+@pytest.mark.parametrize(("size", "is_known"), [(4, True), (3, False)])
+def test_frames_of_one_bit_pixels_have_a_place_where_they_begin_on_a_byte(size: int, *, is_known: bool) -> None:
+    """Regression: three frames of nine bits, padded to four bytes, were given a byte each."""
+    dataset = add_pixels(make_dataset(), frames=3, size=size)
+    dataset.BitsAllocated = dataset.BitsStored = 1
+    dataset.HighBit = 0
+    dataset.PixelData = bytes(6 if is_known else 4)
+
+    (row,) = open_index_file(index_objects(write_dataset(dataset)))[0].to_pylist()
+
+    assert row["FrameLength"] == ([2, 2, 2] if is_known else None)
+    assert row["FrameOffset"] == ([row["PixelDataOffset"] + 2 * frame for frame in range(3)] if is_known else None)
+
+
+@pytest.mark.parametrize("missing", [2, 33])
+def test_frames_of_pixels_that_are_cut_have_no_place(missing: int) -> None:
+    dataset = add_pixels(make_dataset(), frames=3)
+    dataset.PixelData = dataset.PixelData[:-missing] + bytes(missing % 2)
+
+    (row,) = open_index_file(index_objects(write_dataset(dataset)))[0].to_pylist()
+
+    assert row["FrameLength"] is row["FrameOffset"] is None
+
+
 def test_a_number_of_frames_that_the_object_cannot_hold_is_damage() -> None:
     """Regression: a table of two thousand million frames fills any memory."""
     data = write_dataset(add_pixels(make_dataset(NumberOfFrames=2_000_000_000)))

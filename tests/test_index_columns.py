@@ -205,6 +205,18 @@ def test_a_private_vr_that_some_instances_hide_is_told_by_the_others(
         assert table.column("0019_1001").to_pylist() == expected
 
 
+@pytest.mark.parametrize("reverse", [True, False])
+def test_a_private_value_that_all_have_is_no_column_though_some_hide_its_vr(*, reverse: bool) -> None:
+    dataset = make_dataset()
+    dataset.add_new(0x00190010, "LO", "NOBODY KNOWS")
+    dataset.add_new(0x00191001, "LO", "same")
+    syntaxes = [ImplicitVRLittleEndian, ExplicitVRLittleEndian][:: -1 if reverse else 1]
+
+    _, description = open_index_file(index_objects(*(write_dataset(dataset, syntax) for syntax in syntaxes)))
+
+    assert description["constants"]["00191001"] == {"vr": "LO", "Value": ["same"]}
+
+
 def test_a_private_sequence_that_some_instances_hide_is_a_sequence_in_all() -> None:
     """Regression: bytes beside items were no JSON, and a TypeError."""
     objects = []

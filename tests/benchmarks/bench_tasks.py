@@ -150,13 +150,14 @@ def run_batch(arguments: Arguments) -> Figures:
     from dsp_batch.options import MosaicOptions
 
     figures: Figures = {}
-    with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, watch_workers() as workers, measure(figures):
+    with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, measure(figures), watch_workers() as workers:
         job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(fresh), name="mosaic")
         options = RunOptions(source=arguments["manifest"], root=arguments["root"])
         summary = run_manifest(options, job, ClusterOptions(workers=arguments["workers"]), LineProgress())
     done = summary.by_status.get("done", 0)
     if done != arguments["series"]:
         raise SystemExit(f"{done} of {arguments['series']} series are done: {summary}")
+    figures["cpu_seconds"] -= workers.own_cpu_seconds
     return {**figures, "worker_cpu_seconds": workers.cpu_seconds, **workers.describe_memory()}
 
 

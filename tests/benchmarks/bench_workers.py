@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-_SECONDS_BETWEEN_LOOKS = 0.05
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 @dataclass(slots=True)
@@ -20,6 +20,9 @@ class WorkerWatch:
     cpu_by_process: dict[int, float] = field(default_factory=dict)
     memory: list[tuple[float, float]] = field(default_factory=list)
     """Seconds, and resident bytes of the largest child at that time."""
+
+    own_cpu_seconds: float = 0.0
+    """What watching has cost this process."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -56,6 +59,7 @@ def watch_workers() -> Iterator[WorkerWatch]:
     def sample() -> None:
         while not is_over.wait(_SECONDS_BETWEEN_LOOKS):
             watch.look()
+        watch.own_cpu_seconds = time.thread_time()
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
