@@ -10,7 +10,8 @@ from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.dicom.maps import describe_unit
 from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
-from dsp_batch.index import SeriesIndex, build_index
+from dsp_batch.index import SeriesIndex
+from dsp_batch.indexing import build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.reading import ByteRange, Reader, read_bytes

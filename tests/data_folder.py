@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dsp_batch.dicom.headers import read_header
-from dsp_batch.index import SeriesIndex, build_index
+from dsp_batch.index import SeriesIndex
+from dsp_batch.indexing import build_index
 from dsp_batch.model import InstanceHeader, SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import fetch_headers

@@ -30,7 +30,8 @@ from PIL import Image
 
 from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.errors import DspBatchError, SeriesError
-from dsp_batch.index import SeriesIndex, build_index
+from dsp_batch.index import SeriesIndex
+from dsp_batch.indexing import build_index
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.pipeline import fetch_headers, preview_series, render_preview

@@ -14,7 +14,8 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 from pydicom.uid import ImplicitVRLittleEndian as ImplicitLittle
 
 from dsp_batch.dicom.headers import read_header
-from dsp_batch.index import SeriesIndex, build_index
+from dsp_batch.index import SeriesIndex
+from dsp_batch.indexing import build_index
 from dsp_batch.model import InstanceHeader, SeriesHeaders, SeriesRef
 from dsp_batch.reading import read_bytes
 

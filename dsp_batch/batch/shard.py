@@ -14,7 +14,8 @@ from typing import Any
 from dsp_batch.batch.job import Job
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
-from dsp_batch.index import SeriesIndex, build_index
+from dsp_batch.index import SeriesIndex
+from dsp_batch.indexing import build_index
 from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult, Status
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, fetch_headers, render_preview

@@ -134,8 +134,9 @@ def log_stage(name: str) -> Iterator[None]:
 def _write_index(
     ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SourceOptions
 ) -> None:
-    from dsp_batch import index as indices
     from dsp_batch.cache import write_index
+    from dsp_batch.index import serialize_index
+    from dsp_batch.indexing import build_index
     from dsp_batch.pipeline import fetch_headers
     from dsp_batch.storage.sink import write_once
     from dsp_batch.version import __version__
@@ -143,10 +144,10 @@ def _write_index(
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
-        index = indices.build_index(headers)
+        index = build_index(headers)
     with log_stage("write"):
         if isinstance(target, str):
-            data = indices.serialize_index(index, __version__)
+            data = serialize_index(index, __version__)
             receipt = write_once(target, data, endpoint_url=source.endpoint_url)
         else:
             receipt = write_index(index, target)

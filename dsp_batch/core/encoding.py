@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401  # else Pillow imports all its formats to find it, in 0.1 s
 
 from dsp_batch.errors import OptionsError
 from dsp_batch.model import ByteArray

@@ -46,7 +46,7 @@ def display_values(frame: StoredFrame, voi: Window | LookupTable) -> ByteArray:
     # A table over the range that occurs: 0.5 ms for 512 × 512 pixels of 12 bit, a fifth of the arithmetic per pixel.
     table = _map_to_display(np.arange(lowest, highest + 1), frame.transform, voi)
     entry = values - values.dtype.type(lowest)  # may wrap around, and is right again as an unsigned number
-    return table.take(_view_unsigned(entry))
+    return table.take(_view_unsigned(entry), mode="clip")  # all entries are in range: half the time of checking that
 
 
 def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:
