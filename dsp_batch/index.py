@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,8 @@ from dsp_batch.dicom.values import DicomJson, JsonAttributes, element_value
 from dsp_batch.errors import SeriesError
 from dsp_batch.frame_table import list_frames
 from dsp_batch.model import FrameOrder, FrameTable
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Version of the file's layout; an index of another one is built anew."""
@@ -68,16 +70,24 @@ class SeriesIndex:
     def _columns(self) -> dict[str, list[Any]]:
         return {}
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.table.column_names)}
+
+    @cached_property
+    def _derived(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
     def has(self, name: str) -> bool:
         """Whether any instance has the element."""
-        return name in self.table.column_names or name in self._constants
+        return name in self._places or name in self._constants
 
     def values(self, name: str) -> list[Any]:
         """The values of one element, row by row: scalars, lists where it has several values, None where absent.
 
         Sequences and binary values are not given here: ask `attributes`.
         """
-        if name in self.table.column_names:
+        if name in self._places:
             if name not in self._columns:
                 self._columns[name] = self.table.column(name).to_pylist()
             return self._columns[name]
@@ -94,7 +104,27 @@ class SeriesIndex:
 
     def attributes(self, row: int) -> Attributes:
         """The header of one instance."""
-        return Attributes(_RowAttributes(self.table, self._constants, row))
+        return Attributes(_RowAttributes(self, row))
+
+    def derive(self, describe: Callable[..., T], row: int, *details: Hashable) -> T:
+        """What a function makes of the header of one instance.
+
+        The instances of a series are described alike: what comes of elements that all of them share is worked out once.
+
+        Args:
+            describe: Called with the attributes of the instance and the details.
+            row: The instance.
+            details: Further arguments: the frame, say.
+        """
+        key = (describe, *details)
+        if key not in self._derived:
+            values = _RowAttributes(self, row)
+            found = describe(Attributes(values), *details)
+            if values.varies:
+                return found
+            self._derived[key] = found
+        derived: T = self._derived[key]
+        return derived
 
     @cached_property
     def frames(self) -> FrameTable:
@@ -110,9 +140,11 @@ class SeriesIndex:
 class _RowAttributes(Mapping[str, Any]):
     """One row and the constants, by keyword."""
 
-    def __init__(self, table: pa.Table, constants: JsonAttributes, row: int) -> None:
-        self._table, self._constants, self._row = table, constants, row
+    def __init__(self, index: SeriesIndex, row: int) -> None:
+        self._index, self._row = index, row
         self._known: dict[str, Any] = {}
+        self.varies = False
+        """Whether a value was asked for that is not the same in all rows."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known:
@@ -120,21 +152,31 @@ class _RowAttributes(Mapping[str, Any]):
         return self._known[name]
 
     def _find(self, name: str) -> Any:
-        position = self._table.schema.get_field_index(ELEMENT_COLUMNS.get(name, name))
-        if position < 0:
-            return self._constants[name]
-        value = self._table.column(position)[self._row].as_py()
-        if value is not None and (self._table.schema.field(position).metadata or {}).get(b"vr") == b"SQ":
-            model = json.loads(value)
-            return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})
-        return value
+        index = self._index
+        column = ELEMENT_COLUMNS.get(name, name)
+        place = index._places.get(column)  # noqa: SLF001  # the index seen by row
+        if place is None:
+            return index._constants[name]  # noqa: SLF001  # likewise
+        if (index.table.schema.field(place).metadata or {}).get(b"vr") == b"SQ":
+            self.varies = True
+            return _parse_sequence(index.table.column(place)[self._row].as_py())
+        values = index.values(column)
+        self.varies = self.varies or any(value != values[0] for value in values)
+        return values[self._row]
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._table.column_names
-        yield from self._constants
+        yield from self._index.table.column_names
+        yield from self._index._constants  # noqa: SLF001  # likewise
 
     def __len__(self) -> int:
-        return int(self._table.num_columns) + len(self._constants)
+        return int(self._index.table.num_columns) + len(self._index.constants)
+
+
+def _parse_sequence(text: str | None) -> Any:
+    if text is None:
+        return None
+    model = json.loads(text)
+    return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})
 
 
 def serialize_index(index: SeriesIndex, program: str) -> bytes:

@@ -270,6 +270,11 @@ class PixelFormat:
         samples = 2 if self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") else self.samples_per_pixel
         return self.rows * self.columns * samples * self.bits_allocated
 
+    @property
+    def decoded_frame_bytes(self) -> int:
+        """Bytes of one decoded frame, before a palette or fewer bits change it."""
+        return self.rows * self.columns * self.samples_per_pixel * -(-self.bits_allocated // 8)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GrayscaleTransform:

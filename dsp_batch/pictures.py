@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from dsp_batch.attributes import EMPTY, Attributes
+from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.codecs import decode_frame
 from dsp_batch.dicom.dictionary import name_of, tag_of
 from dsp_batch.dicom.frames import PixelSource, parse_offset_table, read_frames
 from dsp_batch.dicom.grayscale import describe_transform
-from dsp_batch.dicom.grids import Grid, crop_slice
+from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.headers import read_header
 from dsp_batch.dicom.overlays import combine_overlays, overlay_data_tags
 from dsp_batch.dicom.palette import describe_palette
@@ -20,7 +21,7 @@ from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.dicom.values import HeaderDecoder
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import PaletteTable, PixelFormat, StoredFrame
+from dsp_batch.model import GrayscaleTransform, PaletteTable, PixelFormat, StoredFrame
 from dsp_batch.reading import ByteRange, Reader, Reply
 
 _PALETTE_DATA = tuple(
@@ -29,32 +30,71 @@ _PALETTE_DATA = tuple(
 _OFFSET_TABLES = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DecodedFrames:
-    """Frames of one instance."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedFrames:
+    """Frames of one instance as they lie in its object, and what decoding them takes besides."""
 
-    frames: Mapping[int, StoredFrame | DspBatchError]
-    """Frame number → the decoded frame, or why there is none."""
+    index: SeriesIndex
+    row: int
+    pixels: PixelFormat
+    data: Mapping[int, bytes | PixelError]
+    """Frame number → its bytes, or why they cannot be had; of a grid image the one frame that all slices are in."""
+
+    palette: PaletteTable | None = None
+    overlays: Attributes | None = None
+    """The header with its overlay data; None where there are none to draw."""
 
     profile: bytes | None = None
     """ICC profile of its colors."""
 
+    def decode(self, frame: int) -> StoredFrame | DspBatchError:
+        """Decode one of the frames; of a grid image, one slice. Why there is none takes its place."""
+        grid = self.index.grid(self.row)
+        if grid is None:
+            return self._decode(frame)
+        if not isinstance(self._whole_grid, StoredFrame):
+            return self._whole_grid
+        # Graphics on the whole of a grid belong to none of its slices.
+        return replace(self._whole_grid, values=crop_slice(self._whole_grid.values, grid, frame), overlay=None)
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Instance:
-    """What decoding a frame takes besides its bytes."""
+    @cached_property
+    def _whole_grid(self) -> StoredFrame | DspBatchError:
+        return self._decode(0)
 
-    pixels: PixelFormat
-    palette: PaletteTable | None
-    attributes: Attributes
-    overlays: Attributes
-    """The header with its overlay data; empty where there are none to draw."""
+    def _decode(self, frame: int) -> StoredFrame | DspBatchError:
+        data = self.data[frame]
+        if isinstance(data, PixelError):
+            return data
+        words = data if is_native(self.pixels.transfer_syntax_uid) else None
+        try:
+            return StoredFrame(
+                values=decode_frame(data, self.pixels, self.palette),
+                transform=transform_of(self.index, self.row, frame),
+                aspect=self.index.derive(describe_aspect, self.row, frame),
+                overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
+            )
+        except PixelError as error:
+            return error
+
+
+def pixels_of(index: SeriesIndex, row: int) -> PixelFormat:
+    """How the stored values of an instance lie in its bytes.
+
+    Raises:
+        PixelError: As `describe_pixels`.
+    """
+    return index.derive(describe_pixels, row, index.values("TransferSyntaxUID")[row])
+
+
+def transform_of(index: SeriesIndex, row: int, frame: int) -> GrayscaleTransform:
+    """What a frame asks for between its stored values and the display."""
+    return index.derive(describe_transform, row, frame)
 
 
 def read_pictures(
     index: SeriesIndex, row: int, frames: Sequence[int], *, overlays: bool = True
-) -> Reader[DecodedFrames]:
-    """Read and decode frames of one instance.
+) -> Reader[EncodedFrames]:
+    """Read frames of one instance, and what decoding them takes.
 
     Args:
         index: The series.
@@ -63,53 +103,27 @@ def read_pictures(
         overlays: Read overlay planes too.
 
     Returns:
-        A reader of the decoded frames, each of which may be an error of its own.
+        A reader of the frames, each of which may be an error of its own.
 
     Raises:
         PixelError: No frame of the instance can be had.
     """
-    attributes = index.attributes(row)
-    pixels = describe_pixels(attributes, index.values("TransferSyntaxUID")[row])
+    pixels = pixels_of(index, row)
     has_palette = pixels.photometric == "PALETTE COLOR"
-    planes = overlay_data_tags(attributes) if overlays else frozenset[int]()
-    tables = _palette_tags(attributes) if has_palette else frozenset[int]()
+    planes = index.derive(overlay_data_tags, row) if overlays else frozenset[int]()
+    tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
     whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
-    instance = _Instance(
-        pixels=pixels,
-        palette=describe_palette(whole) if has_palette else None,
-        attributes=attributes,
-        overlays=whole if planes else EMPTY,
-    )
-    grid = index.grid(row)
     source = _describe_source(index, row, pixels, whole)
-    found = yield from read_frames(source, frames if grid is None else [0])
-    decoded = {frame: _decode(data, instance, frame) for frame, data in found.items()}
-    if grid is not None:
-        decoded = {frame: _cut(decoded[0], grid, frame) for frame in frames}
-    return DecodedFrames(frames=decoded, profile=find_profile(whole) if pixels.is_color else None)
-
-
-def _cut(whole: StoredFrame | DspBatchError, grid: Grid, number: int) -> StoredFrame | DspBatchError:
-    """One slice of a grid image; graphics on the whole of it belong to none of them."""
-    if not isinstance(whole, StoredFrame):
-        return whole
-    return replace(whole, values=crop_slice(whole.values, grid, number), overlay=None)
-
-
-def _decode(data: bytes | PixelError, instance: _Instance, frame: int) -> StoredFrame | DspBatchError:
-    if isinstance(data, PixelError):
-        return data
-    pixels = instance.pixels
-    words = data if is_native(pixels.transfer_syntax_uid) else None
-    try:
-        return StoredFrame(
-            values=decode_frame(data, pixels, instance.palette),
-            transform=describe_transform(instance.attributes, frame),
-            aspect=describe_aspect(instance.attributes, frame),
-            overlay=combine_overlays(instance.overlays, pixels, words, frame),
-        )
-    except PixelError as error:
-        return error
+    data = yield from read_frames(source, frames if index.grid(row) is None else [0])
+    return EncodedFrames(
+        index=index,
+        row=row,
+        pixels=pixels,
+        data=data,
+        palette=describe_palette(whole) if has_palette else None,
+        overlays=whole if planes else None,
+        profile=find_profile(whole) if pixels.is_color else None,
+    )
 
 
 def _palette_tags(attributes: Attributes) -> frozenset[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
@@ -14,8 +15,9 @@ from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.painting import Source
 from dsp_batch.reading import ByteRange, Reader, read_bytes
-from dsp_batch.rendering import Source, render_contrast_mosaic, render_image, render_mosaic
+from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -145,11 +147,8 @@ def load_index(
     return index
 
 
-def render_preview(
-    index: SeriesIndex, store: Store, options: ImageVerbOptions, suffix: str, timeout: float | None = None
-) -> EncodedImage:
+def render_preview(index: SeriesIndex, source: Source, options: ImageVerbOptions, suffix: str) -> EncodedImage:
     """Draw what the options ask for; see `render_mosaic`, `render_image` and `render_contrast_mosaic`."""
-    source = Source(store=store, timeout=timeout)
     if isinstance(options, MosaicOptions):
         return render_mosaic(index, source, options, suffix)
     if isinstance(options, ImageOptions):
@@ -157,12 +156,17 @@ def render_preview(
     return render_contrast_mosaic(index, source, options, suffix)
 
 
+def use_all_cores(store: Store) -> Source:
+    """Where frames are read, for a process that has the machine to itself."""
+    return Source(store=store, decoders=os.cpu_count() or 1)
+
+
 def preview_series(
     ref: SeriesRef, store: Store, cache: Cache | None, options: ImageVerbOptions, suffix: str
 ) -> EncodedImage:
     """The whole path for one series: its index, then its preview."""
     index = load_index(ref, store, cache, drawing=True)
-    return render_preview(index, store, options, suffix)
+    return render_preview(index, use_all_cores(store), options, suffix)
 
 
 def describe_index(index: SeriesIndex) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import MosaicOptions, parse_contrast
+from dsp_batch.painting import Source
 from dsp_batch.pipeline import describe_index, load_index, render_preview
 from dsp_batch.storage.store import Store
 
@@ -27,7 +28,7 @@ def draw_series(root: Path, series_uuid: str, options: MosaicOptions) -> tuple[I
     ref, store = SeriesRef(root=str(root), series_uuid=series_uuid), Store(str(root))
     try:
         index = load_index(ref, store, None, drawing=True)
-        preview = render_preview(index, store, options, ".webp")
+        preview = render_preview(index, Source(store=store), options, ".webp")
     except DspBatchError as error:
         return None, f"{series_uuid[:8]} {error.reason}\n{error.message.partition(' has ')[2][:42]}"
     row = describe_index(index)

@@ -42,8 +42,8 @@ Values = npt.NDArray[Any]
 def read_frames_of(data: bytes, count: int = 1) -> list[StoredFrame]:
     """All frames of an object in memory, by way of its index."""
     index = build_index(gather_headers([data]))
-    found = read_bytes(read_pictures(index, 0, range(count)), data).frames
-    frames = [found[number] for number in range(count)]
+    found = read_bytes(read_pictures(index, 0, range(count)), data)
+    frames = [found.decode(number) for number in range(count)]
     for frame in frames:
         assert isinstance(frame, StoredFrame), frame
     return [frame for frame in frames if isinstance(frame, StoredFrame)]

@@ -32,7 +32,7 @@ from dsp_batch.drawables import list_drawables
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import ByteArray, FrameRef, LookupTable, ObjectInfo, StoredFrame, Window
 from dsp_batch.options import EMBEDDED
-from dsp_batch.pictures import DecodedFrames, read_pictures
+from dsp_batch.pictures import EncodedFrames, read_pictures
 
 pytestmark = needs_data
 needs_dcmtk = pytest.mark.skipif(not shutil.which("dcm2pnm"), reason="DCMTK is not installed")
@@ -94,8 +94,8 @@ def draw_cases(series_uuid: str) -> list[Case]:
     cases = []
     for ref in refs:
         of_object = found[names[ref.instance]]
-        assert isinstance(of_object, DecodedFrames), of_object
-        frame = of_object.frames[ref.frame]
+        assert isinstance(of_object, EncodedFrames), of_object
+        frame = of_object.decode(ref.frame)
         assert isinstance(frame, StoredFrame), frame
         cases.append(Case(index=index, ref=ref, frame=frame))
     return cases

@@ -18,6 +18,7 @@ from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult, Status
 from dsp_batch.options import IndexOptions
+from dsp_batch.painting import Source
 from dsp_batch.pipeline import describe_index, fetch_headers, render_preview
 from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
@@ -106,7 +107,8 @@ def _render(work: SeriesWork, job: Job) -> SeriesWork:
     if work.index is None or isinstance(job.options, IndexOptions):
         raise ValueError("a series came to its last stage without an index or without anything to draw")
     store = job.open_store(work.ref)
-    image = render_preview(work.index, store, job.options, ".webp", timeout=_seconds_left(work, job))
+    source = Source(store=store, timeout=_seconds_left(work, job))
+    image = render_preview(work.index, source, job.options, ".webp")
     key = preview_key(job.name, work.ref.series_uuid)
     job.cache.write(key, image.data)
     for failure in image.failures:

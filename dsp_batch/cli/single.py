@@ -34,7 +34,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
         DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
     """
     suffix = check_image_output(output)
-    from dsp_batch.pipeline import load_index, render_preview
+    from dsp_batch.pipeline import load_index, render_preview, use_all_cores
     from dsp_batch.storage.sink import write_once
 
     kept = None if cache.disabled else _open_cache(cache, source)
@@ -42,7 +42,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
     with log_stage("index"):
         index = load_index(ref, store, kept, drawing=True)
     with log_stage("render"):
-        image = render_preview(index, store, options, suffix)
+        image = render_preview(index, use_all_cores(store), options, suffix)
     for failure in image.failures:
         _log.warning("%s: %s", ref.url, failure)
     with log_stage("write"):

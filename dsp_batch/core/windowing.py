@@ -101,11 +101,9 @@ def choose_voi(contrast: Contrast, frame: StoredFrame, automatic: Window | None)
     return automatic or _NO_VALUES
 
 
-def needs_percentiles(contrast: Contrast, frame: StoredFrame) -> bool:
-    """Whether `choose_voi` would take the automatic window for this frame."""
-    if frame.is_color or contrast.kind == "window":
-        return False
-    return contrast.kind == "auto" or frame.transform.voi is None
+def needs_percentiles(contrast: Contrast, transform: GrayscaleTransform) -> bool:
+    """Whether `choose_voi` would take the automatic window for a monochrome frame with this transform."""
+    return contrast.kind == "auto" or (contrast.kind == "embedded" and transform.voi is None)
 
 
 def _map_to_display(stored: StoredArray, transform: GrayscaleTransform, voi: Window | LookupTable) -> ByteArray:

@@ -34,6 +34,9 @@ class Drawer:
     """One picture from its decoded frames, some of which may be missing, and the header of its first frame's
     instance; raises `PixelError` where nothing can be drawn."""
 
+    in_color: bool = False
+    """Pictures are in color, whatever their frames are."""
+
 
 def list_plain_pictures(instances: Instances) -> list[Picture]:
     """Every frame of every instance."""

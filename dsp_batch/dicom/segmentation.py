@@ -103,4 +103,4 @@ def _distinct_color(number: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-SEGMENTATION = Drawer(list_pictures=list_segmentation_pictures, compose=compose_segmentation)
+SEGMENTATION = Drawer(list_pictures=list_segmentation_pictures, compose=compose_segmentation, in_color=True)

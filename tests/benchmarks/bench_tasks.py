@@ -86,8 +86,9 @@ def render_in_memory(arguments: Arguments) -> Figures:
 
     from dsp_batch.core.encoding import encode_image
     from dsp_batch.options import MosaicOptions
+    from dsp_batch.painting import Source
     from dsp_batch.pipeline import load_index
-    from dsp_batch.rendering import Source, render_mosaic
+    from dsp_batch.rendering import render_mosaic
 
     ref, store = open_series(arguments)
     index = load_index(ref, store, None)

@@ -399,8 +399,4 @@ def test_contrast_decides_what_a_frame_is_displayed_with() -> None:
 def test_percentiles_are_needed_exactly_where_they_are_chosen(contrast: Contrast, voi: Window | None) -> None:
     frame, automatic = make_frame([[1]], voi=voi), Window(center=3, width=4)
 
-    assert needs_percentiles(contrast, frame) == (choose_voi(contrast, frame, automatic) is automatic)
-
-
-def test_color_needs_no_percentiles() -> None:
-    assert not needs_percentiles(AUTO, make_frame(np.zeros((2, 2, 3)), np.uint8))
+    assert needs_percentiles(contrast, frame.transform) == (choose_voi(contrast, frame, automatic) is automatic)
