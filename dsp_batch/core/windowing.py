@@ -17,6 +17,12 @@ _PERCENTILES = (2.0, 98.0)
 _LARGEST_VALUE = 1e300
 """Modality values beyond it are fill values of 64-bit floats: the difference of two of them overflows."""
 
+_BLOCK = 1 << 16
+"""Pixels that are looked up at once."""
+
+_COUNTED = 1 << 18
+"""Pixels that are counted at once; NumPy makes 64 bits of each."""
+
 _NO_VALUES = Window(center=0.0, width=1.0)
 """Stands in where no frame has a value to choose a window from; such frames are all black anyway."""
 
@@ -46,7 +52,7 @@ def display_values(frame: StoredFrame, voi: Window | LookupTable) -> ByteArray:
     # A table over the range that occurs: 0.5 ms for 512 × 512 pixels of 12 bit, a fifth of the arithmetic per pixel.
     table = _map_to_display(np.arange(lowest, highest + 1), frame.transform, voi)
     entry = values - values.dtype.type(lowest)  # may wrap around, and is right again as an unsigned number
-    return table.take(_view_unsigned(entry), mode="clip")  # all entries are in range: half the time of checking that
+    return _take_entries(table, _view_unsigned(np.ascontiguousarray(entry)))
 
 
 def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:
@@ -104,6 +110,20 @@ def choose_voi(contrast: Contrast, frame: StoredFrame, automatic: Window | None)
 def needs_percentiles(contrast: Contrast, transform: GrayscaleTransform) -> bool:
     """Whether `choose_voi` would take the automatic window for a monochrome frame with this transform."""
     return contrast.kind == "auto" or (contrast.kind == "embedded" and transform.voi is None)
+
+
+def _take_entries(table: ByteArray, entry: npt.NDArray[np.unsignedinteger[Any]]) -> ByteArray:
+    """Look entries up, all of which the table has.
+
+    NumPy makes places of 64 bits of them first: by blocks that is done in the processor's cache, in 0.6 of the time for
+    large frames and in none of the memory.
+    """
+    display = np.empty(entry.shape, np.uint8)
+    entries, shades = entry.reshape(-1), display.reshape(-1)
+    for start in range(0, entries.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        table.take(entries[block], mode="clip", out=shades[block])  # half the time of checking the places
+    return display
 
 
 def _map_to_display(stored: StoredArray, transform: GrayscaleTransform, voi: Window | LookupTable) -> ByteArray:
@@ -189,8 +209,11 @@ def _view_unsigned(stored: StoredArray) -> npt.NDArray[np.unsignedinteger[Any]]:
 
 def _count_stored_values(stored: StoredArray) -> npt.NDArray[np.int64]:
     """How often each bit pattern occurs, shape (256,) or (65536,)."""
-    unsigned = _view_unsigned(stored)
-    return np.bincount(unsigned.ravel(), minlength=1 << 8 * unsigned.itemsize)
+    patterns = _view_unsigned(stored).ravel()
+    counts = np.zeros(1 << 8 * patterns.itemsize, np.int64)
+    for start in range(0, patterns.size, _COUNTED):
+        counts += np.bincount(patterns[start : start + _COUNTED], minlength=counts.size)
+    return counts
 
 
 def _modality_key(transform: GrayscaleTransform) -> tuple[object, ...]:
