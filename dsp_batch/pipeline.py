@@ -14,10 +14,12 @@ from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
+from dsp_batch.naming import is_idc_root
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.painting import Source
 from dsp_batch.reading import ByteRange, Reader, read_bytes
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
+from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ def fetch_headers(
     """
     objects = store.list_objects(ref.series_uuid)
     if not objects:
-        raise StorageError(f"no series {ref.series_uuid} below {ref.root}: check the name and --root", "not-found")
+        raise _no_series(ref)
     chosen = objects[: options.limit]
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
@@ -79,6 +81,13 @@ def fetch_headers(
         partial=len(chosen) < len(objects),
         bodies=bodies,
     )
+
+
+def _no_series(ref: SeriesRef) -> StorageError:
+    """A folder without objects; IDC keeps one series in thirty in another bucket than the default."""
+    others = ", ".join(f"s3://{bucket}" for bucket in sorted(PUBLIC_BUCKETS) if ref.root != f"s3://{bucket}")
+    hint = f"; IDC's other buckets are {others}" if is_idc_root(ref.root) else ""
+    return StorageError(f"no series {ref.series_uuid} below {ref.root}: check the name and --root{hint}", "not-found")
 
 
 def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
