@@ -294,6 +294,9 @@ class GrayscaleTransform:
     inverted: bool = False
     """Low values are white: MONOCHROME1, or a presentation LUT shape INVERSE; applied once."""
 
+    supplement: PaletteTable | None = None
+    """Colors of the stored values from its first one on; those below are gray (supplemental palette)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredFrame:

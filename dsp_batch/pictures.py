@@ -14,7 +14,7 @@ from dsp_batch.dicom.grayscale import describe_transform
 from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.headers import read_header
 from dsp_batch.dicom.overlays import combine_overlays, overlay_data_tags
-from dsp_batch.dicom.palette import describe_palette
+from dsp_batch.dicom.palette import describe_palette, has_supplement
 from dsp_batch.dicom.pixels import describe_aspect, describe_pixels
 from dsp_batch.dicom.profiles import find_profile
 from dsp_batch.dicom.syntaxes import is_native
@@ -41,6 +41,8 @@ class EncodedFrames:
     """Frame number → its bytes, or why they cannot be had; of a grid image the one frame that all slices are in."""
 
     palette: PaletteTable | None = None
+    """Of a PALETTE COLOR image, or the supplement of a grayscale one."""
+
     overlays: Attributes | None = None
     """The header with its overlay data; None where there are none to draw."""
 
@@ -66,10 +68,13 @@ class EncodedFrames:
         if isinstance(data, PixelError):
             return data
         words = data if is_native(self.pixels.transfer_syntax_uid) else None
+        transform = transform_of(self.index, self.row, frame)
+        if self.index.derive(has_supplement, self.row, frame):
+            transform = replace(transform, supplement=self.palette)
         try:
             return StoredFrame(
                 values=decode_frame(data, self.pixels, self.palette),
-                transform=transform_of(self.index, self.row, frame),
+                transform=transform,
                 aspect=self.index.derive(describe_aspect, self.row, frame),
                 overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
             )
@@ -109,7 +114,9 @@ def read_pictures(
         PixelError: No frame of the instance can be had.
     """
     pixels = pixels_of(index, row)
-    has_palette = pixels.photometric == "PALETTE COLOR"
+    has_palette = pixels.photometric == "PALETTE COLOR" or any(
+        index.derive(has_supplement, row, frame) for frame in frames
+    )
     planes = index.derive(overlay_data_tags, row) if overlays else frozenset[int]()
     tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
     whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))

@@ -10,7 +10,7 @@ import numpy as np
 from dsp_batch.core.encoding import encode_image
 from dsp_batch.core.selection import distribute, select_position, select_range
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
-from dsp_batch.core.windowing import choose_voi, display_values, needs_percentiles, percentile_window
+from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
 from dsp_batch.drawables import list_drawables
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import ByteArray, EncodedImage, LookupTable, StoredFrame, Window
@@ -132,6 +132,8 @@ def _need_percentiles(painting: Painting, contrasts: Sequence[Contrast]) -> bool
 
 def _draw_tile(frame: StoredFrame, voi: Window | LookupTable, shape: tuple[int, int]) -> ByteArray:
     display = display_values(frame, voi)
+    if frame.transform.supplement is not None:
+        display = apply_supplement(display, frame.values, frame.transform.supplement)
     if frame.color_map is not None and display.ndim == 2:
         display = frame.color_map[display]
     if frame.overlay is not None:

@@ -8,7 +8,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model import ByteArray, FloatArray, GrayscaleTransform, LookupTable, StoredArray, StoredFrame, Window
+from dsp_batch.model import (
+    ByteArray,
+    FloatArray,
+    GrayscaleTransform,
+    LookupTable,
+    PaletteTable,
+    StoredArray,
+    StoredFrame,
+    Window,
+)
 from dsp_batch.options import Contrast
 
 BoolArray = npt.NDArray[np.bool_]
@@ -53,6 +62,27 @@ def display_values(frame: StoredFrame, voi: Window | LookupTable) -> ByteArray:
     table = _map_to_display(np.arange(lowest, highest + 1), frame.transform, voi)
     entry = values - values.dtype.type(lowest)  # may wrap around, and is right again as an unsigned number
     return _take_entries(table, _view_unsigned(np.ascontiguousarray(entry)))
+
+
+def apply_supplement(display: ByteArray, stored: StoredArray, palette: PaletteTable) -> ByteArray:
+    """Color what a supplemental palette has colors for; what lies below stays gray.
+
+    Args:
+        display: Display values, (rows, columns). Not modified.
+        stored: The stored values behind them, (rows, columns).
+        palette: Stored values from its first one on have its colors, those beyond its end the last one.
+
+    Returns:
+        RGB, (rows, columns, 3).
+
+    References:
+        DICOM PS3.3 C.8.16.2.1.1.1.
+    """
+    is_colored = stored >= palette.first_value
+    places = stored[is_colored].astype(np.int64) - palette.first_value
+    image = np.repeat(display[..., np.newaxis], 3, axis=2)
+    image[is_colored] = palette.colors[places.clip(0, len(palette.colors) - 1)]
+    return image
 
 
 def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:
@@ -194,7 +224,7 @@ def _is_padding(stored: StoredArray, transform: GrayscaleTransform) -> BoolArray
 def _is_usable(values: FloatArray, stored: StoredArray, transform: GrayscaleTransform) -> BoolArray:
     """Whether a modality value counts for the percentiles."""
     usable: BoolArray = (np.abs(values) <= _LARGEST_VALUE) & np.logical_not(_is_padding(stored, transform))
-    return usable
+    return usable if transform.supplement is None else usable & (stored < transform.supplement.first_value)
 
 
 def _is_countable(stored: StoredArray) -> bool:
@@ -217,8 +247,8 @@ def _count_stored_values(stored: StoredArray) -> npt.NDArray[np.int64]:
 
 
 def _modality_key(transform: GrayscaleTransform) -> tuple[object, ...]:
-    """What frames must have in common for one table of counts (a LUT is equal to itself alone)."""
-    return transform.slope, transform.intercept, transform.modality_lut, transform.padding
+    """What frames must have in common for one table of counts (a table is equal to itself alone)."""
+    return transform.slope, transform.intercept, transform.modality_lut, transform.padding, transform.supplement
 
 
 def _tabulate(

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from dsp_batch.attributes import Attributes
+from dsp_batch.dicom.groups import frame_macro
 from dsp_batch.dicom.luts import Descriptor, Entries, parse_descriptor, parse_words, unpack_entries
 from dsp_batch.errors import PixelError
 from dsp_batch.model import ByteArray, PaletteTable
 
 _CHANNELS = ("Red", "Green", "Blue")
+_FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
+"""Functional groups that tell the pixel presentation of a frame."""
+
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
 
@@ -42,6 +46,19 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
     length = max(map(len, channels))
     colors = np.stack([np.pad(values, (0, length - len(values)), mode="edge") for values in channels], axis=1)
     return PaletteTable(first_value=first_value, colors=_scale_entries(colors, bits))
+
+
+def has_supplement(attributes: Attributes, frame: int) -> bool:
+    """Whether a grayscale frame has colors too: a supplemental palette, and a pixel presentation that uses it.
+
+    References:
+        DICOM PS3.3 C.7.6.19 (Supplemental Palette Color Lookup Table), C.8.16.2.1.1 (Pixel Presentation).
+    """
+    presentation = attributes.text("PixelPresentation")
+    if presentation == "MIXED":
+        macros = (frame_macro(attributes, frame, name) for name in _FRAME_TYPES)
+        presentation = next((found for macro in macros if (found := macro.text("PixelPresentation"))), None)
+    return presentation == "COLOR" and "RedPaletteColorLookupTableDescriptor" in attributes
 
 
 def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) -> Entries:
