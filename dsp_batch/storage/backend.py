@@ -15,6 +15,10 @@ class TemporaryError(Exception):
     """
 
 
+class SlowDownError(TemporaryError):
+    """The server asks for fewer requests (S3: SlowDown; HTTP: 429, 503)."""
+
+
 class ObjectSource(Protocol):
     """One object while its reader runs."""
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model import ObjectInfo
 from dsp_batch.reading import ByteRange, Reader, Reply, T
 from dsp_batch.storage.backend import Backend, ObjectSource, TemporaryError
+from dsp_batch.storage.flow import Flow, Gate
 from dsp_batch.storage.ranges import cut_parts, merge_ranges
 from dsp_batch.storage.retry import retry_temporary
+
+_TURN = 0.02
+"""Seconds after which a worker that never waits, on local files, lets deadline and interrupt be looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +29,19 @@ class Folder:
     name: str
     url: str
     """For messages."""
+
+    flow: Flow
+    """Of the bucket or server that it lies in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What the workers of one call share."""
+
+    folder: Folder
+    pending: Iterator[tuple[ObjectInfo, Reader[Any]]]
+    gate: Gate
+    results: dict[str, Any]
 
 
 async def read_objects(
@@ -40,11 +59,10 @@ async def read_objects(
         Object name → what its reader returned, or the error that ended it, in the order of `readers`.
     """
     results: dict[str, T | DspBatchError] = {}
-    slots = asyncio.Semaphore(max_workers)
-    pending = iter(readers.items())
-    workers = [
-        asyncio.create_task(_work(folder, pending, slots, results)) for _ in range(min(max_workers, len(readers)))
-    ]
+    gate = Gate(folder.flow, max_workers)
+    reading = _Reading(folder=folder, pending=iter(readers.items()), gate=gate, results=results)
+    count = min(folder.flow.limit(max_workers), len(readers))
+    workers = [asyncio.create_task(_work(reading)) for _ in range(count)]
     try:
         async with asyncio.timeout(seconds) as deadline:
             await asyncio.gather(*workers)
@@ -64,53 +82,59 @@ def _late(folder: Folder, info: ObjectInfo, seconds: float | None) -> StorageErr
     return StorageError(f"cannot read {folder.url}/{info.name}: not finished within {seconds:g} s", reason="timeout")
 
 
-async def _work(
-    folder: Folder,
-    pending: Iterator[tuple[ObjectInfo, Reader[T]]],
-    slots: asyncio.Semaphore,
-    results: dict[str, T | DspBatchError],
-) -> None:
-    for info, reader in pending:
-        await asyncio.sleep(0)  # local files never wait: the deadline is looked at here
+async def _work(reading: _Reading) -> None:
+    folder = reading.folder
+    turn = time.monotonic()
+    for info, reader in reading.pending:
+        if time.monotonic() - turn > _TURN:
+            await asyncio.sleep(0)
+            turn = time.monotonic()
         source = folder.backend.open_object(folder.name, info)
         try:
-            results[info.name] = await _drive(reader, source, slots, f"read {folder.url}/{info.name}")
+            reading.results[info.name] = await _drive(reader, source, reading.gate, f"read {folder.url}/{info.name}")
         except DspBatchError as error:
-            results[info.name] = error
+            reading.results[info.name] = error
         finally:
             source.close()
             reader.close()
 
 
-async def _drive(reader: Reader[T], source: ObjectSource, slots: asyncio.Semaphore, what: str) -> T:
+async def _drive(reader: Reader[T], source: ObjectSource, gate: Gate, what: str) -> T:
     try:
         ranges = next(reader)
         while True:
-            reply = await _answer(ranges, source, slots, what)
+            reply = await _answer(ranges, source, gate, what)
             ranges = reader.send(reply)
     except StopIteration as stop:
         value: T = stop.value
         return value
 
 
-async def _answer(ranges: Sequence[ByteRange], source: ObjectSource, slots: asyncio.Semaphore, what: str) -> Reply:
+async def _answer(ranges: Sequence[ByteRange], source: ObjectSource, gate: Gate, what: str) -> Reply:
     merged = merge_ranges(ranges, source.size)
     if not merged and source.size is None:
         merged = [ByteRange(0, 1)]  # the size is part of the reply, and only an answer tells it
-
-    async def fetch(each: ByteRange) -> bytes:
-        async with slots:
-            return await retry_temporary(lambda: _read_whole_range(source, each), what)
-
     if len(merged) == 1:
-        answers = {merged[0]: await fetch(merged[0])}
+        answers = {merged[0]: await _fetch(source, merged[0], gate, what)}
     else:
-        answers = dict(zip(merged, await _gather_or_cancel([fetch(each) for each in merged]), strict=True))
+        fetches = [_fetch(source, each, gate, what) for each in merged]
+        answers = dict(zip(merged, await _gather_or_cancel(fetches), strict=True))
     return Reply(cut_parts(ranges, answers), source.size or 0)
 
 
-async def _read_whole_range(source: ObjectSource, each: ByteRange) -> bytes:
+async def _fetch(source: ObjectSource, each: ByteRange, gate: Gate, what: str) -> bytes:
+    await gate.enter()
+    try:
+        # A place is kept while a request waits to be tried again: that is what lowers the rate most.
+        return await retry_temporary(partial(_read_whole_range, source, each, gate.flow), what, gate.slow_down)
+    finally:
+        gate.leave()
+
+
+async def _read_whole_range(source: ObjectSource, each: ByteRange, flow: Flow) -> bytes:
+    begin = time.monotonic()
     data = await source.read_range(each.start, each.stop)
+    flow.note_answer(time.monotonic() - begin)
     expected = max(min(each.stop, source.size or 0) - each.start, 0)
     if len(data) != expected:
         raise TemporaryError(f"{len(data)} bytes came instead of {expected}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache, partial
@@ -13,6 +14,7 @@ from dsp_batch.reading import Reader, T
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend
 from dsp_batch.storage.events import run_blocking
+from dsp_batch.storage.flow import find_flow
 from dsp_batch.storage.loop import Folder, read_objects
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.roots import normalise_root, split_scheme
@@ -97,7 +99,12 @@ class Store:
         """
         if not readers:
             return {}
-        folder = Folder(backend=_open_backend(self), name=series_uuid, url=f"{self.root}/{series_uuid}")
+        folder = Folder(
+            backend=_open_backend(self),
+            name=series_uuid,
+            url=f"{self.root}/{series_uuid}",
+            flow=find_flow(_place_of(self)),
+        )
         return run_blocking(read_objects(folder, readers, max_workers=self.max_workers, seconds=timeout))
 
 
@@ -122,8 +129,20 @@ def build_store(
     return Store(root, endpoint_url=endpoint, anonymous=anonymous, max_workers=max_workers)
 
 
-@lru_cache(maxsize=64)
+def _place_of(store: Store) -> str:
+    """The bucket or server behind a store: what asks for fewer requests, whatever the prefix."""
+    scheme, place = split_scheme(store.root)
+    return "" if scheme == "file" else f"{store.endpoint_url or ''} {scheme}://{place.partition('/')[0]}"
+
+
 def _open_backend(store: Store) -> Backend:
+    """The backend of a store, one in a process: two threads that both opened it would not share connections."""
+    with _opening:
+        return _build_backend(store)
+
+
+@lru_cache(maxsize=64)
+def _build_backend(store: Store) -> Backend:
     scheme, place = split_scheme(store.root)
     if scheme == "file":
         from dsp_batch.storage.local import LocalBackend  # noqa: PLC0415  # each way of storing has its own imports
@@ -142,6 +161,15 @@ def _open_backend(store: Store) -> Backend:
     return FilesystemBackend(store.root, anonymous=store.anonymous, max_workers=store.max_workers)
 
 
+_opening = threading.Lock()
+
+
+def _forget_backends() -> None:
+    global _opening  # noqa: PLW0603  # another thread may have held it
+    _opening = threading.Lock()
+    _build_backend.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):
     # Clients own threads and sockets, which do not survive a fork.
-    os.register_at_fork(after_in_child=_open_backend.cache_clear)
+    os.register_at_fork(after_in_child=_forget_backends)
