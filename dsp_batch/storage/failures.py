@@ -10,7 +10,7 @@ from dsp_batch.storage.backend import SlowDownError, TemporaryError
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _TEMPORARY_STATUS = frozenset((408, 429, 500, 502, 503, 504))
-_TEMPORARY_CODES = frozenset(("RequestTimeout", "InternalError", "ServiceUnavailable"))
+_TEMPORARY_CODES = frozenset(("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"))
 _SLOW_DOWN_STATUS = frozenset((429, 503))
 _DENIED_CODES = frozenset(
     (
@@ -70,10 +70,8 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
 def translate_status(status: int, code: str, what: str, access: str) -> StorageError | TemporaryError:
     """Say what an HTTP status means; `code` is S3's word for it, or empty."""
     label = f"HTTP {status} {code}".rstrip()
-    if status in _SLOW_DOWN_STATUS or code == "SlowDown":
-        return SlowDownError(label)
     if status in _TEMPORARY_STATUS or code in _TEMPORARY_CODES:
-        return TemporaryError(label)
+        return (SlowDownError if status in _SLOW_DOWN_STATUS or code == "SlowDown" else TemporaryError)(label)
     if status in (401, 403) or code in _DENIED_CODES:
         return StorageError(
             f"cannot {what}: access denied ({code or label}; the request was {access})", reason="access-denied"
