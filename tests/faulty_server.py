@@ -49,6 +49,12 @@ def run_faulty_server(objects: dict[str, bytes]) -> Iterator[FaultyServer]:
         thread.join()
 
 
+_ERROR_BODIES = {
+    "503": b"<Error><Code>SlowDown</Code></Error>",
+    "403": b"<Error><Code>AccessDenied</Code></Error>",
+}
+
+
 class _FaultyHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     state: FaultyServer
@@ -65,13 +71,28 @@ class _FaultyHandler(BaseHTTPRequestHandler):
         if fault in ("reset", "close", "hang"):
             self._break_off(fault)
         elif fault.isdigit():
-            self._send(int(fault), b"<Error><Code>SlowDown</Code></Error>" if fault == "503" else b"")
+            self._send(int(fault), _ERROR_BODIES.get(fault, b""))
         elif "list-type" in parts.query:
             self._list(path, parse_qs(parts.query).get("prefix", [""])[0])
         elif path not in self.state.objects:
             self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
         else:
             self._send_object(self.state.objects[path], cut=fault == "cut")
+
+    def do_PUT(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        with self.state.lock:
+            self.state.requests.append(path)
+            fault = self.state.faults.pop(0) if self.state.faults else ""
+        if fault in ("reset", "close", "hang"):
+            self._break_off(fault)
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if fault:
+            self._send(int(fault), _ERROR_BODIES.get(fault, b""))
+        else:
+            self.state.objects[path] = body
+            self._send(200, b"")
 
     def _break_off(self, fault: str) -> None:
         if fault == "hang":

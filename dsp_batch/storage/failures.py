@@ -45,6 +45,11 @@ def is_beyond_end(error: Exception) -> bool:
     return _find_status(str(error)) == 416
 
 
+def is_missing_bucket(error: Exception) -> bool:
+    """Whether S3 answered that there is not even the bucket."""
+    return "<Code>NoSuchBucket</Code>" in str(error)
+
+
 def translate_failure(error: Exception, what: str, access: str) -> StorageError | TemporaryError:
     """Say what an exception of obstore means.
 
@@ -60,6 +65,8 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
         status = 404
     if status is not None:
         return translate_status(status, code, what, access)
+    if isinstance(error, ValueError):  # obstore takes no key with an empty part (`a//b`), or with `.` or `..` as a part
+        return StorageError(f"cannot {what}: the key has an empty part, `.` or `..`", reason="not-found")
     if "certificate" in text.lower():
         return StorageError(f"cannot {what}: the server's certificate is not trusted", reason="network")
     if "redirect" in text.lower():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import threading
 import time
 from collections import deque
-from functools import lru_cache
+
+from dsp_batch.storage.once import once_in_process
 
 USUAL = 64
 """Requests in flight where answers come within 40 ms."""
@@ -67,7 +67,7 @@ class Flow:
                 self._level, self._braked_at = self.limit(most) / 2, now
 
 
-@lru_cache(maxsize=64)
+@once_in_process
 def find_flow(place: str) -> Flow:  # noqa: ARG001  # the cache's key
     """The flow of a bucket or server, the same one for everybody in this process."""
     return Flow()
@@ -113,7 +113,3 @@ class Gate:
             if not turn.done():
                 turn.set_result(None)
                 self._in_flight += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=find_flow.cache_clear)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model import ObjectInfo
-from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access
+from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.failures import explain_cause, translate_failure, translate_status
+from dsp_batch.storage.once import once_in_process
 from dsp_batch.storage.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.usage import count_usage
 
@@ -32,8 +33,8 @@ class S3Backend:
     def __init__(self, place: str, endpoint_url: str | None, *, anonymous: bool | None) -> None:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._access = resolve_access(self._bucket, endpoint_url, anonymous=anonymous)
-        self._store = open_bucket(self._bucket, self._access)
+        client = open_bucket(self._bucket, endpoint_url, anonymous=anonymous)
+        self._access, self._store = client.access, client.store
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
         """List the objects directly below a folder, with their sizes."""
@@ -81,10 +82,32 @@ class S3Backend:
         return await asyncio.to_thread(_list_pages, self._bucket, (key, name_prefix), self._access, what)
 
 
-def open_bucket(bucket: str, access: Access) -> S3Store:
-    """Open obstore's client for a bucket."""
+class Bucket(NamedTuple):
+    """obstore's client for a bucket, and how it reaches it."""
+
+    store: S3Store
+    access: Access
+
+
+def open_bucket(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Bucket:
+    """The client for a bucket: one in a process, so that series and cache, prefixes and threads share connections.
+
+    Args:
+        bucket: Name of the bucket.
+        endpoint_url: S3-compatible server; None for the environment's, else AWS.
+        anonymous: As in `resolve_access`.
+
+    Raises:
+        StorageError: As in `resolve_access`.
+    """
+    return _open_client(bucket, resolve_endpoint(endpoint_url), anonymous)
+
+
+@once_in_process
+def _open_client(bucket: str, endpoint_url: str | None, anonymous: bool | None) -> Bucket:  # noqa: FBT001  # a cache key
     from obstore.store import S3Store  # noqa: PLC0415  # local roots do without
 
+    access = resolve_access(bucket, endpoint_url, anonymous=anonymous)
     config: S3Config = {"region": access.region, "skip_signature": access.credentials is None}
     if access.endpoint_url is not None:
         # Both names, because obstore prefers the second and takes it from the environment.
@@ -92,9 +115,10 @@ def open_bucket(bucket: str, access: Access) -> S3Store:
     elif "." not in bucket:  # AWS's certificates cover one label before s3.amazonaws.com
         config |= {"virtual_hosted_style_request": True}
     provider = None if access.credentials is None else build_credential_provider(access.credentials)
-    return S3Store(
+    store = S3Store(
         bucket, config=config, client_options=client_options(), retry_config=NO_RETRY, credential_provider=provider
     )
+    return Bucket(store, access)
 
 
 def _list_pages(

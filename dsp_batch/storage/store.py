@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model import ObjectInfo
@@ -16,6 +14,7 @@ from dsp_batch.storage.backend import Backend
 from dsp_batch.storage.events import run_blocking
 from dsp_batch.storage.flow import find_flow
 from dsp_batch.storage.loop import Folder, read_objects
+from dsp_batch.storage.once import once_in_process
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.roots import normalise_root, split_scheme
 
@@ -135,14 +134,8 @@ def _place_of(store: Store) -> str:
     return "" if scheme == "file" else f"{store.endpoint_url or ''} {scheme}://{place.partition('/')[0]}"
 
 
+@once_in_process
 def _open_backend(store: Store) -> Backend:
-    """The backend of a store, one in a process: two threads that both opened it would not share connections."""
-    with _opening:
-        return _build_backend(store)
-
-
-@lru_cache(maxsize=64)
-def _build_backend(store: Store) -> Backend:
     scheme, place = split_scheme(store.root)
     if scheme == "file":
         from dsp_batch.storage.local import LocalBackend  # noqa: PLC0415  # each way of storing has its own imports
@@ -159,17 +152,3 @@ def _build_backend(store: Store) -> Backend:
     from dsp_batch.storage.filesystem import FilesystemBackend  # noqa: PLC0415  # likewise
 
     return FilesystemBackend(store.root, anonymous=store.anonymous, max_workers=store.max_workers)
-
-
-_opening = threading.Lock()
-
-
-def _forget_backends() -> None:
-    global _opening  # noqa: PLW0603  # another thread may have held it
-    _opening = threading.Lock()
-    _build_backend.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):
-    # Clients own threads and sockets, which do not survive a fork.
-    os.register_at_fork(after_in_child=_forget_backends)

@@ -5,17 +5,15 @@ from pathlib import Path
 import pytest
 from servers import S3Server, WebServer, run_nginx
 
-from dsp_batch.storage import remote, store
+from dsp_batch.storage.once import forget_opened
 
 
 @pytest.fixture(autouse=True)
 def _fresh_clients() -> Iterator[None]:
     """Each test opens its own clients: the environment and time limits differ."""
-    store._build_backend.cache_clear()
-    remote._open_s3.cache_clear()
+    forget_opened()
     yield
-    store._build_backend.cache_clear()
-    remote._open_s3.cache_clear()
+    forget_opened()
 
 
 @pytest.fixture
