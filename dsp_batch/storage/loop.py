@@ -13,7 +13,7 @@ from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model import ObjectInfo
 from dsp_batch.reading import ByteRange, Reader, Reply, T
 from dsp_batch.storage.backend import Backend, ObjectSource, TemporaryError
-from dsp_batch.storage.flow import Flow, Gate
+from dsp_batch.storage.flow import Flow
 from dsp_batch.storage.ranges import cut_parts, merge_ranges
 from dsp_batch.storage.retry import retry_temporary
 
@@ -40,7 +40,7 @@ class _Reading:
 
     folder: Folder
     pending: Iterator[tuple[ObjectInfo, Reader[Any]]]
-    gate: Gate
+    slots: asyncio.Semaphore
     results: dict[str, Any]
 
 
@@ -59,10 +59,10 @@ async def read_objects(
         Object name → what its reader returned, or the error that ended it, in the order of `readers`.
     """
     results: dict[str, T | DspBatchError] = {}
-    gate = Gate(folder.flow, max_workers)
-    reading = _Reading(folder=folder, pending=iter(readers.items()), gate=gate, results=results)
-    count = min(folder.flow.limit(max_workers), len(readers))
-    workers = [asyncio.create_task(_work(reading)) for _ in range(count)]
+    in_flight = folder.flow.limit(max_workers)
+    slots = asyncio.Semaphore(in_flight)
+    reading = _Reading(folder=folder, pending=iter(readers.items()), slots=slots, results=results)
+    workers = [asyncio.create_task(_work(reading)) for _ in range(min(in_flight, len(readers)))]
     try:
         async with asyncio.timeout(seconds) as deadline:
             await asyncio.gather(*workers)
@@ -90,8 +90,9 @@ async def _work(reading: _Reading) -> None:
             await asyncio.sleep(0)
             turn = time.monotonic()
         source = folder.backend.open_object(folder.name, info)
+        request = _Request(source=source, slots=reading.slots, flow=folder.flow, what=f"read {folder.url}/{info.name}")
         try:
-            reading.results[info.name] = await _drive(reader, source, reading.gate, f"read {folder.url}/{info.name}")
+            reading.results[info.name] = await _drive(reader, request)
         except DspBatchError as error:
             reading.results[info.name] = error
         finally:
@@ -99,42 +100,54 @@ async def _work(reading: _Reading) -> None:
             reader.close()
 
 
-async def _drive(reader: Reader[T], source: ObjectSource, gate: Gate, what: str) -> T:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """How ranges of one object are asked for."""
+
+    source: ObjectSource
+    slots: asyncio.Semaphore
+    flow: Flow
+    what: str
+    """For messages."""
+
+
+async def _drive(reader: Reader[T], request: _Request) -> T:
     try:
         ranges = next(reader)
         while True:
-            reply = await _answer(ranges, source, gate, what)
+            reply = await _answer(ranges, request)
             ranges = reader.send(reply)
     except StopIteration as stop:
         value: T = stop.value
         return value
 
 
-async def _answer(ranges: Sequence[ByteRange], source: ObjectSource, gate: Gate, what: str) -> Reply:
+async def _answer(ranges: Sequence[ByteRange], request: _Request) -> Reply:
+    source = request.source
     merged = merge_ranges(ranges, source.size)
     if not merged and source.size is None:
         merged = [ByteRange(0, 1)]  # the size is part of the reply, and only an answer tells it
     if len(merged) == 1:
-        answers = {merged[0]: await _fetch(source, merged[0], gate, what)}
+        answers = {merged[0]: await _fetch(request, merged[0])}
     else:
-        fetches = [_fetch(source, each, gate, what) for each in merged]
+        fetches = [_fetch(request, each) for each in merged]
         answers = dict(zip(merged, await _gather_or_cancel(fetches), strict=True))
     return Reply(cut_parts(ranges, answers), source.size or 0)
 
 
-async def _fetch(source: ObjectSource, each: ByteRange, gate: Gate, what: str) -> bytes:
-    await gate.enter()
-    try:
-        # A place is kept while a request waits to be tried again: that is what lowers the rate most.
-        return await retry_temporary(partial(_read_whole_range, source, each, gate.flow), what, gate.slow_down)
-    finally:
-        gate.leave()
+async def _fetch(request: _Request, each: ByteRange) -> bytes:
+    async with request.slots:
+        return await retry_temporary(partial(_attempt, request, each), request.what, request.flow.slow_down)
 
 
-async def _read_whole_range(source: ObjectSource, each: ByteRange, flow: Flow) -> bytes:
+async def _attempt(request: _Request, each: ByteRange) -> bytes:
+    source, flow = request.source, request.flow
+    pause = flow.reserve_start()
+    if pause:
+        await asyncio.sleep(pause)
     begin = time.monotonic()
     data = await source.read_range(each.start, each.stop)
-    flow.note_answer(time.monotonic() - begin)
+    flow.note_answer(begin, time.monotonic())
     expected = max(min(each.stop, source.size or 0) - each.start, 0)
     if len(data) != expected:
         raise TemporaryError(f"{len(data)} bytes came instead of {expected}")
