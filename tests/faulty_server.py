@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,10 +22,29 @@ class FaultyServer:
     """Path → content; paths begin with a slash."""
 
     faults: list[str] = field(default_factory=list)
-    """What to do to the next requests, one each: a status (`503`), `reset`, `cut`, `hang` or `close`."""
+    """What to do to the next requests, one each.
+
+    A status (`503`), `reset`, `close` or `hang` before the answer; `cut` (half of the body, then the end), `stall`
+    (half of it, then silence), `slow` (in ten pieces), `whole` (200 and everything), `short` (half of the range, said
+    so), `shifted` (other bytes, said so).
+    """
+
+    rate: float | None = None
+    """Requests a second above which the server answers 503; None for any number."""
 
     requests: list[str] = field(default_factory=list)
     """Paths asked for."""
+
+    refused: int = 0
+    """Requests above the rate."""
+
+    connections: int = 0
+    """TCP connections that were opened."""
+
+    tokens: float = 20.0
+    """Requests that the rate allows now."""
+
+    refilled: float = field(default_factory=time.monotonic)
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     released: threading.Event = field(default_factory=threading.Event)
@@ -62,12 +82,34 @@ class _FaultyHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
 
+    def setup(self) -> None:
+        super().setup()
+        with self.state.lock:
+            self.state.connections += 1
+
+    def _begin(self, path: str) -> str:
+        """Note a request; what is to happen to it."""
+        state = self.state
+        with state.lock:
+            state.requests.append(path)
+            if state.rate is not None and not self._take_token(state.rate):
+                state.refused += 1
+                return "503"
+            return state.faults.pop(0) if state.faults else ""
+
+    def _take_token(self, rate: float) -> bool:
+        now = time.monotonic()
+        self.state.tokens = min(20.0, self.state.tokens + (now - self.state.refilled) * rate)
+        self.state.refilled = now
+        if self.state.tokens < 1:
+            return False
+        self.state.tokens -= 1
+        return True
+
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         path = unquote(parts.path)
-        with self.state.lock:
-            self.state.requests.append(path)
-            fault = self.state.faults.pop(0) if self.state.faults else ""
+        fault = self._begin(path)
         if fault in ("reset", "close", "hang"):
             self._break_off(fault)
         elif fault.isdigit():
@@ -77,13 +119,11 @@ class _FaultyHandler(BaseHTTPRequestHandler):
         elif path not in self.state.objects:
             self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
         else:
-            self._send_object(self.state.objects[path], cut=fault == "cut")
+            self._send_object(self.state.objects[path], fault)
 
     def do_PUT(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        with self.state.lock:
-            self.state.requests.append(path)
-            fault = self.state.faults.pop(0) if self.state.faults else ""
+        fault = self._begin(path)
         if fault in ("reset", "close", "hang"):
             self._break_off(fault)
             return
@@ -111,24 +151,38 @@ class _FaultyHandler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.write(body)
 
-    def _send_object(self, content: bytes, *, cut: bool) -> None:
+    def _send_object(self, content: bytes, fault: str) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         start, stop = (int(asked[1]), min(int(asked[2]) + 1, len(content))) if asked else (0, len(content))
         if start >= len(content):
             self._send(416, b"", Content_Range=f"bytes */{len(content)}")
             return
-        body = content[start:stop]
-        if cut:  # promise all and send half
-            self.send_response(206)
-            self.send_header("Content-Length", str(len(body)))
+        if fault == "short":
+            stop = (start + stop) // 2
+        elif fault == "shifted":
+            start, stop = start + 1, stop + 1
+        body = content if fault == "whole" else content[start:stop]
+        self.send_response(200 if fault == "whole" or not asked else 206)
+        self.send_header("Content-Length", str(len(body)))
+        if fault != "whole" and asked:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
-            self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
-            self.end_headers()
+        self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
+        self.end_headers()
+        with suppress(OSError):
+            self._send_body(body, fault)
+
+    def _send_body(self, body: bytes, fault: str) -> None:
+        if fault == "slow":
+            for begin in range(0, len(body), len(body) // 10 or 1):
+                self.wfile.write(body[begin : begin + (len(body) // 10 or 1)])
+                time.sleep(0.01)
+        elif fault in ("cut", "stall"):  # promise all and send half
             self.wfile.write(body[: len(body) // 2])
+            if fault == "stall":
+                self.state.released.wait(30)
             self.close_connection = True
-            return
-        date = "Sat, 01 Jan 2022 00:00:00 GMT"
-        self._send(206, body, Content_Range=f"bytes {start}-{stop - 1}/{len(content)}", Last_Modified=date)
+        else:
+            self.wfile.write(body)
 
     def _list(self, bucket: str, prefix: str) -> None:
         entries = "".join(

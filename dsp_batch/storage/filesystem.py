@@ -30,6 +30,9 @@ _ANONYMOUS: dict[str, dict[str, Any]] = {
     "abfs": {"anon": True},
 }
 
+_THREADS = 32
+"""Calls in flight, at most, where each takes a thread."""
+
 
 @lru_cache(maxsize=16)
 def open_filesystem(scheme: str, anonymous: bool | None = None) -> Any:  # noqa: FBT001  # a cache key, as in Store
@@ -64,7 +67,7 @@ class FilesystemBackend:
         scheme, self._path = split_scheme(root)
         self._root = root
         self._filesystem = open_filesystem(scheme, anonymous)
-        self._threads = ThreadPoolExecutor(max_workers, thread_name_prefix="dsp-batch-storage")
+        self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
         """List the objects directly below a folder."""

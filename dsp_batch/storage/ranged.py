@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dsp_batch.errors import StorageError
+from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.failures import is_beyond_end, translate_failure
 from dsp_batch.storage.usage import count_usage
 
@@ -45,8 +46,8 @@ def client_options() -> ClientConfig:
     }
 
 
-class RangesIgnoredError(Exception):
-    """The server answers a range with the whole object."""
+class RangesIgnoredError(TemporaryError):
+    """The server answers a range with the whole object. S3 never does; a proxy before it may, once."""
 
 
 class RangedSource:
@@ -99,7 +100,7 @@ class RangedSource:
         from obstore.exceptions import NotSupportedError  # noqa: PLC0415  # local roots do without
 
         if isinstance(error, NotSupportedError):
-            return RangesIgnoredError()
+            return RangesIgnoredError("the whole object came instead of a range")
         return translate_failure(error, f"read {self._place}/{self._path}", self._access)
 
     async def _beyond_end(self, start: int) -> bytes:

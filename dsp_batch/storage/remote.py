@@ -134,6 +134,7 @@ def _open_s3(bucket: str, endpoint_url: str | None) -> tuple[Any, Access]:
         skip_instance_cache=True,
     )
     # Left alone, botocore makes 5 attempts and s3fs as many of those; attempts are counted in one place, `retry.py`.
+    # (aiohttp still repeats a put once whose connection broke.)
     filesystem.retries = 1
     return filesystem, access
 

@@ -26,7 +26,8 @@ def normalise_root(text: str) -> str:
 
     Returns:
         The same place without trailing slash. Local places are absolute paths without `file://`; Google buckets of
-        the Imaging Data Commons are replaced by their AWS twins.
+        the Imaging Data Commons are replaced by their AWS twins; S3 keys have no empty parts, which obstore cannot
+        ask for.
 
     Raises:
         StorageError: The text is empty, or holds a password, a query, `..` in a URL, or control characters.
@@ -49,6 +50,8 @@ def normalise_root(text: str) -> str:
         scheme = "s3"
     if scheme in ("gs", "gcs"):
         scheme, container = ("s3", GOOGLE_TWINS[container]) if container in GOOGLE_TWINS else ("gs", container)
+    if scheme == "s3":
+        path = "/".join(part for part in path.split("/") if part)
     if scheme in ("http", "https"):
         container = container.lower()
     return f"{scheme}://{container}/{path}".rstrip("/")

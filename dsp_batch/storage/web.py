@@ -16,23 +16,26 @@ from dsp_batch.storage.links import Entry, parse_listing
 from dsp_batch.storage.page import Page, encode_url, fetch_page, require_body
 from dsp_batch.storage.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
 
+_THREADS = 32
+"""Whole bodies in flight, at most: each takes a thread."""
+
 
 class WebBackend:
     """A folder of an HTTP server, or an S3 bucket that is given by its HTTP address.
 
     Args:
         root: Normalised URL.
-        max_workers: Whole bodies in flight, at most.
+        max_workers: Whole bodies in flight, at most 32 of them.
     """
 
     def __init__(self, root: str, max_workers: int) -> None:
         from obstore.store import HTTPStore  # noqa: PLC0415  # local roots do without
 
         self.root = encode_url(root)
-        self.ranges_ignored = False
+        self.ranges_ignored: bool | None = None
         self._bucket: tuple[str, str] | None = None
         self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
-        self._threads = ThreadPoolExecutor(max_workers, thread_name_prefix="dsp-batch-storage")
+        self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
         """List the objects directly below a folder; sizes only where the listing gives them exactly."""
@@ -121,11 +124,16 @@ class WebSource:
 
     async def read_range(self, start: int, stop: int) -> bytes:
         """Read `[start, stop)`."""
-        if not self._backend.ranges_ignored:
+        if self._body is None and not self._backend.ranges_ignored:
             try:
-                return await self._ranged.read_range(start, stop)
+                data = await self._ranged.read_range(start, stop)
             except RangesIgnoredError:
-                self._backend.ranges_ignored = True
+                # Once a range was answered, a whole body is a cache on the way that had to fetch the object first.
+                if self._backend.ranges_ignored is None:
+                    self._backend.ranges_ignored = True
+            else:
+                self._backend.ranges_ignored = False
+                return data
         async with self._lock:
             if self._body is None:
                 what = f"read {self._backend.root}/{self._path}"

@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import botocore.session
 import pytest
 
 from dsp_batch.storage.aws import is_public, resolve_access
@@ -36,3 +39,39 @@ def test_an_access_does_not_show_its_secret(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
 
     assert "hunter2" not in repr(resolve_access("mine", None))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"AWS_SESSION_TOKEN": "token"},
+        {"AWS_SECURITY_TOKEN": "old token"},
+        {"AWS_REGION": "eu-west-3"},
+        {"AWS_PROFILE": "lab"},
+        {"AWS_SHARED_CREDENTIALS_FILE": "files"},
+        {"AWS_CONFIG_FILE": "files"},
+        {"AWS_ACCESS_KEY_ID": ""},
+    ],
+)
+def test_keys_in_the_environment_are_those_that_botocore_finds(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "files").write_text("[default]\nregion = sa-east-1\n[profile lab]\nregion = eu-north-1\n")
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    if "AWS_PROFILE" in variables:
+        keys["AWS_CONFIG_FILE"] = str(tmp_path / "files")
+    for name, value in {**keys, **variables}.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if value == "files" else value)
+
+    access = resolve_access("mine", None)
+
+    session = botocore.session.Session()
+    found = session.get_credentials()
+    if found is None:
+        assert access.credentials is None
+    else:
+        expected, given = found.get_frozen_credentials(), access.credentials.get_frozen_credentials()
+        assert (given.access_key, given.secret_key, given.token) == expected[:3]
+    region = variables.get("AWS_REGION") or session.get_config_variable("region") or "us-east-1"
+    assert access.region == region

@@ -51,6 +51,33 @@ def test_temporary_failures_pass_unseen(server: FaultyServer, kind: str, fault: 
     assert usage.bytes_read == 1000
 
 
+@pytest.mark.parametrize("kind", ["s3", "http"])
+@pytest.mark.parametrize("size", [1000, None])
+@pytest.mark.parametrize("fault", ["stall", "short", "shifted", "slow", "whole"])
+def test_answers_that_lie_about_their_bytes_do_no_harm(
+    server: FaultyServer, kind: str, size: int | None, fault: str
+) -> None:
+    store = _open(server, kind)
+    info = ObjectInfo(name="x.dcm", size=size)
+    server.faults += ["", fault]
+
+    assert store.read("s", {info: take([(10, 20)], [(600, 900), (30, 40)])})["x.dcm"] == [
+        ([_CONTENT[10:20]], 1000),
+        ([_CONTENT[600:900], _CONTENT[30:40]], 1000),
+    ]
+
+
+def test_one_whole_body_does_not_make_a_server_one_that_ignores_ranges(server: FaultyServer) -> None:
+    store = _open(server, "http")
+    server.faults += ["", "whole"]
+
+    with measure_usage() as usage:
+        for _ in range(3):
+            assert store.read("s", {_OBJECT: take([(5, 10)])})["x.dcm"] == [([_CONTENT[5:10]], 1000)]
+
+    assert usage.bytes_read == 5 + 1000 + 5
+
+
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [

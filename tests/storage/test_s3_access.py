@@ -36,6 +36,24 @@ def test_a_public_bucket_is_read_without_looking_for_credentials(
     assert done.stdout.splitlines() == ["(ObjectInfo(name='x', size=2),)", "False"]
 
 
+def test_keys_in_the_environment_and_reading_the_cache_need_neither_botocore_nor_s3fs(
+    s3_environment: S3Server, bucket: str
+) -> None:
+    s3_environment.put(bucket, {"s/x": b"12"})
+    program = (
+        "import sys\n"
+        "from dsp_batch.storage.sink import list_keys, read_whole\n"
+        "from dsp_batch.storage.store import Store\n"
+        "root = sys.argv[1]\n"
+        "print(len(Store(root).list_objects('s')), read_whole(root + '/s/x'), len(list(list_keys(root))))\n"
+        "print({'botocore', 's3fs', 'fsspec', 'aiohttp'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", program, f"s3://{bucket}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == ["1 b'12' 1", "set()"]
+
+
 def test_without_credentials_requests_are_anonymous(s3_server: S3Server, bucket: str) -> None:
     public = f"public-{uuid.uuid4().hex[:8]}"
     s3_server.create_bucket(public, public=True)

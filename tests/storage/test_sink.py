@@ -13,7 +13,7 @@ from servers import S3Server
 
 from dsp_batch.errors import SinkError, StorageError
 from dsp_batch.model import Receipt
-from dsp_batch.storage import files
+from dsp_batch.storage import files, retry
 from dsp_batch.storage.sink import delete, list_keys, read_whole, remove_stale_temporary, write_once
 from dsp_batch.storage.usage import measure_usage
 
@@ -214,6 +214,66 @@ def test_a_listing_goes_on_behind_the_last_key_after_a_failure() -> None:
         listed = [each.key for each in list_keys("s3://bucket/p", endpoint_url=server.url)]
 
     assert listed == [f"{index:04}" for index in range(5)]
+
+
+@pytest.mark.parametrize("fault", ["503", "500", "429", "reset", "close"])
+def test_a_write_that_meets_a_temporary_failure_is_tried_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    with run_faulty_server({}) as server:
+        server.faults += [fault, fault]
+        write_once("s3://bucket/a/x", b"data", endpoint_url=server.url)
+
+        assert server.objects == {"/bucket/a/x": b"data"}
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts", "message"),
+    [
+        ("503", 6, "HTTP 503 SlowDown after 6 attempts; check the network and try again"),
+        ("reset", 12, "could not connect after 6 attempts; check the network and try again"),  # aiohttp doubles these
+        ("403", 1, "access denied (AccessDenied; the request was anonymous)"),
+    ],
+)
+def test_a_write_that_never_succeeds_says_so_in_one_line_and_leaves_the_old_object(
+    fault: str, attempts: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    with run_faulty_server({"/bucket/x": b"old"}) as server:
+        server.faults += [fault] * 30
+        with pytest.raises(SinkError) as caught:
+            write_once("s3://bucket/x", b"new", endpoint_url=server.url)
+
+        assert caught.value.message == f"cannot write s3://bucket/x: {message}"
+        assert caught.value.reason == "write-failed"
+        assert server.objects == {"/bucket/x": b"old"}
+        assert len(server.requests) <= attempts
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "cut", "close"])
+def test_reading_from_the_cache_is_tried_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    with run_faulty_server({"/bucket/x": b"data"}) as server, measure_usage() as usage:
+        server.faults += [fault, fault]
+
+        assert read_whole("s3://bucket/x", endpoint_url=server.url) == b"data"
+        assert len(server.requests) == usage.requests == 3
+        assert usage.bytes_read == 4
+
+
+def test_a_large_object_is_one_put() -> None:
+    data = bytes(101 << 20)
+    with run_faulty_server({}) as server:
+        write_once("s3://bucket/x", data, endpoint_url=server.url)
+
+        assert server.requests == ["/bucket/x"]
+        assert server.objects["/bucket/x"] == data
+
+
+def test_empty_parts_of_a_key_mean_nothing(bucket: str) -> None:
+    write_once(f"{bucket}//a///x", b"data")
+
+    assert read_whole(f"{bucket}/a/x") == read_whole(f"{bucket}//a//x") == b"data"
 
 
 def test_a_missing_bucket_is_named(s3_environment: S3Server) -> None:
