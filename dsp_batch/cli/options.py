@@ -100,10 +100,10 @@ _ANONYMOUS = click.option(
 _MAX_WORKERS = click.option(
     "--max-workers",
     type=click.IntRange(min=1),
-    default=64,
+    default=256,
     show_default=True,
     metavar="N",
-    help="Requests in flight, for one series.",
+    help="Requests in flight for one series, at most.",
 )
 _CACHE_DIRECTORY = click.option(
     "--cache-dir",

@@ -18,6 +18,7 @@ _TITLES = {
     "series": "One series, by source",
     "render": "Drawing and encoding alone",
     "startup": "Whole commands",
+    "requests": "Requests alone",
     "latency": "Latency",
     "batch": "Batches",
     "memory": "Memory",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 Arguments = dict[str, Any]
@@ -108,8 +109,6 @@ def render_in_memory(arguments: Arguments) -> Figures:
 
 def _cpu_of(action: Callable[[], object], repeats: int = 15) -> float:
     """CPU seconds of an action, the median of many."""
-    from statistics import median
-
     seconds = []
     for _ in range(repeats):
         begin = time.process_time()
@@ -162,7 +161,24 @@ def run_batch(arguments: Arguments) -> Figures:
     return {**figures, "worker_cpu_seconds": workers.cpu_seconds, **workers.describe_memory()}
 
 
-TASKS = {task.__name__: task for task in (walk_series, render_in_memory, walk_serially, run_batch)}
+def request_ranges(arguments: Arguments) -> Figures:
+    """Read the first 8 KB of every object, through the store and through its client alone, by turns."""
+    from bench_requests import read_bare, read_stored
+
+    ref, store = open_series(arguments)
+    names = [info.name for info in store.list_objects(ref.series_uuid)]
+    ways = {"request_seconds": read_stored, "client_request_seconds": read_bare}
+    runs: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(9):
+        for name, read in ways.items():
+            begin = time.process_time()
+            read(store, ref.series_uuid, names)
+            runs[name].append((time.process_time() - begin) / len(names))
+    figures = {name: median(seconds[1:]) for name, seconds in runs.items()}  # the first opened the connections
+    return {**figures, "own_request_seconds": figures["request_seconds"] - figures["client_request_seconds"]}
+
+
+TASKS = {task.__name__: task for task in (walk_series, render_in_memory, walk_serially, run_batch, request_ranges)}
 
 
 def profile_series(arguments: Arguments, lines: int) -> str:

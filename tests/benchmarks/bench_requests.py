@@ -1,0 +1,74 @@
+"""What a request costs beyond its client: the storage loop against the bare calls that it makes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from bench_figures import COLD, Figure
+from bench_places import Bench
+from bench_process import run_task
+from bench_series import arguments_of
+
+from dsp_batch.model import ObjectInfo
+from dsp_batch.reading import ByteRange, Reader
+
+_BYTES = 8192
+_IN_FLIGHT = 64
+
+
+def read_stored(store: Any, series_uuid: str, names: Sequence[str]) -> None:
+    """Read the first 8 KB of each object through the store."""
+    results = store.read(series_uuid, {ObjectInfo(name=name, size=_BYTES): _read_start() for name in names})
+    if any(length != _BYTES for length in results.values()):
+        raise SystemExit(f"not read: {results}")
+
+
+def _read_start() -> Reader[int]:
+    reply = yield (ByteRange(0, _BYTES),)
+    return len(reply.parts[0])
+
+
+def read_bare(store: Any, series_uuid: str, names: Sequence[str]) -> None:
+    """Read the same through obstore, and do nothing else."""
+    import obstore
+
+    client, folder = _open_client(store.root)
+
+    async def read() -> None:
+        pending = iter(names)
+
+        async def work() -> None:
+            for name in pending:
+                await obstore.get_range_async(client, f"{folder}{series_uuid}/{name}", start=0, end=_BYTES)
+
+        await asyncio.gather(*(work() for _ in range(_IN_FLIGHT)))
+
+    asyncio.run(read())
+
+
+@lru_cache
+def _open_client(root: str) -> tuple[Any, str]:
+    """A client of obstore, and what its keys begin with."""
+    from obstore.store import HTTPStore
+
+    from dsp_batch.storage.s3 import open_bucket
+
+    if not root.startswith("s3://"):
+        return HTTPStore(root, client_options={"allow_http": True}), ""
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    return open_bucket(bucket, None).store, f"{prefix}/"
+
+
+def bench_requests(bench: Bench) -> Iterator[Figure]:
+    """CPU of one request, from each server."""
+    series = bench.find("ct300")
+    for source in bench.sources:
+        if source.name != "disk":
+            bench.say(f"requests to {source.name}")
+            arguments = arguments_of(bench, series, source, COLD)
+            values = run_task("request_ranges", arguments, kind="", runs=bench.runs, environment=source.environment)
+            own = {name: value for name, value in values.items() if name.endswith("request_seconds")}
+            yield Figure(part="requests", case="ct300", source=source.name, operation="8 KB, 300 objects", values=own)
