@@ -198,7 +198,6 @@ TARGETS: tuple[Target, ...] = (
     Target(title="help", part="startup", operation="--help", measure="wall_seconds", bound=0.2),
     Target(title="a command without Dask", part="startup", operation="get-index", measure="wall_seconds", bound=0.5),
     Target(title="cached image", part="startup", operation="get-image", measure="wall_seconds", bound=0.6),
-    Target(title="a request over the client alone", part="requests", measure="own_request_seconds", bound=60e-6),
     Target(title="cold ct300 mosaic", part="latency", measure="wall_over_expected", bound=1.5),
     Target(
         title="batch of ct300",

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
-
-from bench_figures import COLD, Figure
-from bench_places import Bench
-from bench_process import run_task
-from bench_series import arguments_of
 
 from dsp_batch.model import ObjectInfo
 from dsp_batch.reading import ByteRange, Reader
@@ -60,15 +55,3 @@ def _open_client(root: str) -> tuple[Any, str]:
         return HTTPStore(root, client_options={"allow_http": True}), ""
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
     return open_bucket(bucket, None).store, f"{prefix}/"
-
-
-def bench_requests(bench: Bench) -> Iterator[Figure]:
-    """CPU of one request, from each server."""
-    series = bench.find("ct300")
-    for source in bench.sources:
-        if source.name != "disk":
-            bench.say(f"requests to {source.name}")
-            arguments = arguments_of(bench, series, source, COLD)
-            values = run_task("request_ranges", arguments, kind="", runs=bench.runs, environment=source.environment)
-            own = {name: value for name, value in values.items() if name.endswith("request_seconds")}
-            yield Figure(part="requests", case="ct300", source=source.name, operation="8 KB, 300 objects", values=own)

@@ -74,6 +74,18 @@ def bench_render(bench: Bench) -> Iterator[Figure]:
         yield Figure(part="render", case=series.name, source="memory", operation="36 tiles", values=wanted)
 
 
+def bench_requests(bench: Bench) -> Iterator[Figure]:
+    """CPU of one request, from each server."""
+    series = bench.find("ct300")
+    for source in bench.sources:
+        if source.name != "disk":
+            bench.say(f"requests to {source.name}")
+            arguments = arguments_of(bench, series, source, COLD)
+            values = run_task("request_ranges", arguments, kind="", runs=bench.runs, environment=source.environment)
+            own = {name: value for name, value in values.items() if name.endswith("request_seconds")}
+            yield Figure(part="requests", case="ct300", source=source.name, operation="8 KB, 300 objects", values=own)
+
+
 def bench_startup(bench: Bench) -> Iterator[Figure]:
     """Whole commands, from the first instruction to the exit."""
     for program in (_PROGRAM, _BATCH_PROGRAM):

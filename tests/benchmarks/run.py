@@ -25,8 +25,7 @@ from bench_figures import Report
 from bench_latency import bench_latency
 from bench_memory import bench_memory
 from bench_places import Bench, open_sources, write_series
-from bench_requests import bench_requests
-from bench_series import bench_render, bench_series, bench_startup, profile
+from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
 from bench_tables import as_json, describe_machine, format_report, write_page
 
 _PARTS = {
