@@ -7,42 +7,30 @@ header: a parser that takes what it was given would call a cut header complete.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from dsp_batch.dicom.walk import (
-    BINARY_VRS,
-    PIXEL_TAGS,
-    SMALLEST_ELEMENT,
-    UNDEFINED,
-    ElementHead,
-    Encoding,
-    NeedMore,
-    find_end,
-    nested_encoding,
-    parse_head,
-    resolve_vr,
-    take_short,
-)
+from dsp_batch.dicom.sparse import FIRST_RANGE, LARGE_VALUE, Setting, SparseWalk, Steps
+from dsp_batch.dicom.stretches import Stretches
+from dsp_batch.dicom.walk import UNDEFINED, Encoding
 from dsp_batch.errors import HeaderError
 from dsp_batch.model import InstanceHeader, RawElement
-from dsp_batch.reading import ByteRange, Reader, Reply, T
+from dsp_batch.reading import ByteRange, Reader
 
-FIRST_RANGE = 16 * 1024
-"""Bytes of the first request: the whole header of most CT, PET and many MR instances."""
+__all__ = [
+    "DEFLATED",
+    "FIRST_RANGE",
+    "LARGE_VALUE",
+    "WHOLE_OBJECT",
+    "HeaderHint",
+    "InflatedObject",
+    "inflate",
+    "read_header",
+    "read_inflated",
+]
 
 WHOLE_OBJECT = 32 * 1024
 """Objects up to this size are read whole: a second request would cost more than the bytes."""
-
-LARGE_VALUE = 16 * 1024
-"""Binary values longer than this stay in the object unless asked for."""
-
-MAX_GROWTH = 4 << 20
-"""Bytes that one further request may add beyond what is known to be needed."""
-
-MAX_PADDING = 64 * 1024
-"""Zeros that may follow the last element; more are a file whose bytes never arrived."""
 
 MAX_INFLATED = 1 << 30
 """Bytes that a deflated dataset may grow to."""
@@ -67,14 +55,12 @@ _SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS = 0x00080016, 0x00080018, 0x00280010
 _TRANSFER_SYNTAX_UID = 0x00020010
 
 
-Steps = Generator[Sequence[ByteRange], Reply, T]
-
-
 @dataclass(slots=True)
 class HeaderHint:
-    """What the headers of a series that were read tell of those to come: how much to ask for.
+    """What the headers of a series that were read tell of those to come: how much to ask for, and what to expect.
 
-    The instances of a series have nearly the same elements, so that 6 KB headers need no requests of 16 KB.
+    The instances of a series have nearly the same elements, so that 6 KB headers need no requests of 16 KB, and what is
+    the same in all is parsed once.
     """
 
     first: int = FIRST_RANGE
@@ -82,6 +68,9 @@ class HeaderHint:
 
     more: int = FIRST_RANGE
     """Bytes that a request behind a large value asks for."""
+
+    stretches: dict[Setting, Stretches] = field(default_factory=dict)
+    """The elements that headers share."""
 
     _first_used: int = 0
     _more_used: int = 0
@@ -98,99 +87,6 @@ class HeaderHint:
 def _round_up(used: int) -> int:
     """A few hundred bytes more than the longest header so far, in whole half kilobytes."""
     return (used + 256 + 511) // 512 * 512
-
-
-@dataclass(slots=True)
-class _Walk:
-    """One pass over an object: the part of it that is in hand, and the elements found so far."""
-
-    data: bytes
-    size: int
-    elements: dict[int, RawElement] = field(default_factory=dict)
-    bulk: frozenset[int] | None = frozenset()
-    base: int = 0
-    growth: int = FIRST_RANGE
-    left_out: int | None = None
-    """Where the last value begins that was left in the object."""
-
-    first_used: int | None = None
-    """Bytes of the first request that were needed, once there was a second one."""
-
-    padding: int = 0
-    """Zeros skipped."""
-
-    def fetch(self, start: int, stop: int) -> Steps[None]:
-        """Bring [start, stop) and some more into hand, keeping what there is from `start` on."""
-        if stop > self.size:
-            raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {stop}")
-        kept = self.data[start - self.base :]
-        begin = start + len(kept)
-        if begin >= stop:
-            self.data, self.base = kept, start
-            return
-        end = min(max(stop, begin + self.growth), self.size)
-        self.growth = min(max(self.growth, FIRST_RANGE) * 2, MAX_GROWTH)
-        if self.first_used is None:
-            self.first_used = FIRST_RANGE if kept or self.left_out is None else self.left_out
-        reply = yield (ByteRange(begin, end),)
-        self.data, self.base = kept + reply.parts[0], start
-        if len(self.data) < end - start:
-            raise HeaderError(f"the object ends at byte {start + len(self.data)} though it was listed with {self.size}")
-
-    def run(self, position: int, encoding: Encoding, last_group: int = 0xFFFF) -> Steps[tuple[int, ElementHead | None]]:
-        """Walk to Pixel Data, to the end of the object, or to the first element of a group behind `last_group`.
-
-        Returns:
-            Where the walk stopped, and the head of Pixel Data, its start counted from the start of the object.
-        """
-        simple = encoding == Encoding()
-        while position < self.size:
-            if simple and position >= self.base:
-                position = self.base + take_short(self.data, position - self.base, self.elements, last_group)
-            try:
-                head = parse_head(self.data, position - self.base, encoding)
-                if head.tag in PIXEL_TAGS:
-                    return position, head._replace(start=head.start + self.base)
-                if head.tag >> 16 > last_group:
-                    return position, None
-                position = self.take(head, encoding) if head.tag else self.skip_padding(position)
-            except NeedMore as need:
-                stop = need.stop + self.base
-                if self.size - position < SMALLEST_ELEMENT:
-                    yield from self.fetch(position, self.size)
-                    if not self.data.strip(b"\0"):
-                        break  # less than an element of zeros: padding, not damage
-                yield from self.fetch(position, stop)
-        if position > self.size:
-            raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {position}")
-        return position, None
-
-    def skip_padding(self, position: int) -> int:
-        """Skip the zeros at `position`, 8 or more, in steps of 8; return the position behind them."""
-        rest = self.data[position - self.base : position - self.base + MAX_PADDING]
-        zeros = len(rest) - len(rest.lstrip(b"\0"))
-        self.padding += zeros
-        if self.padding > MAX_PADDING:
-            raise HeaderError(f"nothing but zeros follows byte {position - self.padding + zeros}: it is damaged")
-        return position + max(zeros - zeros % SMALLEST_ELEMENT, SMALLEST_ELEMENT)
-
-    def take(self, head: ElementHead, encoding: Encoding) -> int:
-        """Take up one element and return the position behind it, which may lie beyond what is in hand."""
-        tag, vr, start, length = head
-        if vr in ("", "UN"):
-            vr = resolve_vr(head, self.elements)
-        end = start + length
-        if length == UNDEFINED:
-            end = find_end(self.data, start, nested_encoding(encoding, head.vr))
-        is_left_out = self.bulk is not None and tag not in self.bulk and vr in BINARY_VRS and end - start > LARGE_VALUE
-        if is_left_out:
-            self.left_out = self.base + start
-            self.elements[tag] = RawElement(vr, None, end - start)
-        elif end > len(self.data):
-            raise NeedMore(end)
-        elif tag & 0xFFFF:
-            self.elements[tag] = RawElement(vr, self.data[start:end], end - start)
-        return self.base + end
 
 
 def read_header(
@@ -216,7 +112,7 @@ def read_header(
     reply = yield (ByteRange(0, first),)
     if not reply.parts[0]:
         raise HeaderError("the object is empty", "not-dicom")
-    walk = _Walk(data=reply.parts[0], size=reply.size, bulk=bulk, growth=hint.more)
+    walk = SparseWalk(data=reply.parts[0], size=reply.size, bulk=bulk, shared=hint.stretches, growth=hint.more)
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
     behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
@@ -226,14 +122,14 @@ def read_header(
     return header
 
 
-def _read_header(name: str, walk: _Walk) -> Steps[InstanceHeader]:
+def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
     size = walk.size
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     syntax = _text(walk.elements.get(_TRANSFER_SYNTAX_UID))
     if syntax == DEFLATED:
         yield from walk.fetch(start, size)
         inflated = inflate(walk.data)
-        walk, start = _Walk(data=inflated, size=len(inflated), elements=walk.elements, bulk=walk.bulk), 0
+        walk, start = replace(walk, data=inflated, size=len(inflated), base=0), 0
     elif start + 8 > walk.base + len(walk.data):
         yield from walk.fetch(start, min(start + 8, size))
     declared = _ENCODINGS.get(syntax, Encoding()) if syntax else None
@@ -315,10 +211,10 @@ def read_inflated() -> Reader[InflatedObject]:
         HeaderError: It is no deflated object, or it is damaged.
     """
     reply = yield (ByteRange(0, WHOLE_OBJECT),)
-    walk = _Walk(data=reply.parts[0], size=reply.size)
+    walk = SparseWalk(data=reply.parts[0], size=reply.size)
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     if start < walk.size:
         yield from walk.fetch(start, walk.size)
     data = inflate(walk.data)
-    _, pixels = yield from _Walk(data=data, size=len(data)).run(0, Encoding())
+    _, pixels = yield from SparseWalk(data=data, size=len(data)).run(0, Encoding())
     return InflatedObject(data, pixels.start if pixels else None, pixels.length if pixels else None)

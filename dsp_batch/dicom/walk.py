@@ -29,7 +29,6 @@ MAX_DEPTH = 32
 """Nested sequences beyond this are damage, not content."""
 
 _VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
-_SHORT_VR_NAMES = {name: vr for name, vr in _VR_NAMES.items() if vr not in LONG_VRS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +93,6 @@ def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
     return ElementHead(tag, vr, at + 12, long_length.unpack_from(data, at + 8)[0])
 
 
-def take_short(data: bytes, at: int, elements: dict[int, RawElement], last_group: int) -> int:
-    """Take up elements of explicit VR little endian as long as nothing about them is special: the bulk of a header.
-
-    Args:
-        data: The bytes in hand.
-        at: Where an element begins.
-        elements: Filled with what was found, group lengths left out.
-        last_group: Elements of later groups are left alone.
-
-    Returns:
-        Where the first element begins that is not whole, has a long VR or none, or belongs to a later group.
-    """
-    unpack, names, build, end = _HEADS["<"][0].unpack_from, _SHORT_VR_NAMES, tuple.__new__, len(data)
-    while at + 8 <= end:
-        group, element, vr_bytes, length = unpack(data, at)
-        vr = names.get(vr_bytes)
-        stop = at + 8 + length
-        if vr is None or stop > end or group > last_group:
-            break
-        if element:
-            elements[group << 16 | element] = build(RawElement, (vr, data[at + 8 : stop], length))
-        at = stop
-    return at
-
-
 def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
     """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
 
@@ -159,15 +133,18 @@ def nested_encoding(encoding: Encoding, vr: str) -> Encoding:
     return Encoding(implicit_vr=True) if vr == "UN" else encoding
 
 
-def resolve_vr(head: ElementHead, elements: dict[int, RawElement]) -> str:
-    """The VR of an element whose encoding leaves it open, private creators of the same dataset considered."""
-    if head.vr not in ("", "UN"):
-        return head.vr
-    creator = None
-    if is_private(head.tag):
-        block = elements.get(head.tag & 0xFFFF0000 | head.tag >> 8 & 0xFF)
-        creator = block.value.decode("ascii", "replace").strip(" \0") if block and block.value else None
-    vr = vr_of(head.tag, creator)
+def find_creator(tag: int, elements: dict[int, RawElement]) -> tuple[int, RawElement | None]:
+    """The private creator of an element in the same dataset, and its tag; 0 and None for public elements."""
+    if not is_private(tag):
+        return 0, None
+    block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
+    return block, elements.get(block)
+
+
+def resolve_vr(head: ElementHead, creator: RawElement | None) -> str:
+    """The VR of an element whose encoding leaves it open, from the dictionaries; its private creator decides."""
+    name = creator.value.decode("ascii", "replace").strip(" \0") if creator and creator.value else None
+    vr = vr_of(head.tag, name)
     return "SQ" if vr == "UN" and head.length == UNDEFINED else vr
 
 
@@ -192,7 +169,10 @@ def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
         if head.tag in (ITEM_END, SEQUENCE_END):
             break
         if head.tag & 0xFFFF:
-            vr = resolve_vr(head, elements)
+            vr = head.vr
+            if vr in ("", "UN"):
+                _, creator = find_creator(head.tag, elements)
+                vr = resolve_vr(head, creator)
             is_encapsulated = head.length == UNDEFINED and vr in BINARY_VRS
             value = data[head.start : at - _DELIMITER_BYTES if is_encapsulated else at]
             elements[head.tag] = RawElement(vr, value, len(value))
