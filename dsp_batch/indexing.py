@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from dsp_batch.dicom.dictionary import is_private
 from dsp_batch.dicom.grids import Grid, describe_grid
 from dsp_batch.dicom.headers import DEFLATED
 from dsp_batch.dicom.pixels import describe_pixels
-from dsp_batch.dicom.values import DicomJson, HeaderDecoder
+from dsp_batch.dicom.values import DicomJson, HeaderDecoder, decoding_key
 from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model import InstanceHeader, RawElement, SeriesHeaders
@@ -39,6 +40,9 @@ _MOST_FRAMES_PER_BYTE = 8
 
 _DEFLATE_RATIO = 1032
 """Bytes that one deflated byte may stand for, at most."""
+
+Elements = tuple[RawElement | None, ...]
+"""One element of every instance, row by row; None where it is absent."""
 
 
 def build_index(series: SeriesHeaders) -> SeriesIndex:
@@ -78,37 +82,64 @@ def _no_instances(series: SeriesHeaders) -> SeriesError:
 
 def _split_elements(headers: tuple[InstanceHeader, ...]) -> tuple[DicomJson, list[Column]]:
     """Tell the elements that are the same in all instances from those that vary."""
-    by_tag: dict[int, list[RawElement | None]] = {}
-    for row, header in enumerate(headers):
-        for tag, element in header.elements.items():
-            if tag not in by_tag:
-                by_tag[tag] = [None] * len(headers)
-            by_tag[tag][row] = element
-    decoders = [HeaderDecoder(header) for header in headers]
-    is_one_encoding = all(decoder.key == decoders[0].key for decoder in decoders)
+    decoders = _build_decoders(headers)
+    is_one_encoding = decoders.count(decoders[0]) == len(decoders)
+    by_tag = _transpose(headers)
     constants: DicomJson = {}
     columns: list[Column] = []
-    for tag in sorted(by_tag):
-        elements = by_tag[tag]
+    for tag, elements in by_tag.items():
         first = elements[0]
         if tag in _FIXED:
-            columns.append(_fixed_column(tag, elements, decoders))
-        elif is_one_encoding and first is not None and first.value is not None and all(e == first for e in elements):
+            columns.append(_fixed_column(tag, elements, decoders, headers))
+        elif is_one_encoding and first and first.value is not None and elements.count(first) == len(elements):
             constants[f"{tag:08X}"] = decoders[0].json(tag, first)
         else:
-            varying = _varying_columns(tag, elements, decoders)
+            varying = build_columns(tag, elements, _decode_once(tag, decoders), _creator(tag, headers))
             common = _find_common(tag, elements, decoders, varying)
             if common is None:
                 columns.extend(varying)
             else:
                 constants[f"{tag:08X}"] = common
-    missing = [tag for tag in _FIXED if tag not in by_tag]
-    columns.extend(_fixed_column(tag, [None] * len(headers), decoders) for tag in missing)
+    missing = (tag for tag in _FIXED if tag not in by_tag)
+    columns.extend(_fixed_column(tag, (None,) * len(headers), decoders, headers) for tag in missing)
     return constants, columns
 
 
+def _transpose(headers: tuple[InstanceHeader, ...]) -> dict[int, Elements]:
+    """The elements of each tag, tags ascending.
+
+    Headers with the same bytes share their elements, so that comparing the elements of a tag mostly compares identity.
+    """
+    tags = sorted(set[int]().union(*(header.elements for header in headers)))
+    rows = [
+        list(elements.values()) if list(elements) == tags else list(map(elements.get, tags))
+        for elements in (header.elements for header in headers)
+    ]
+    return dict(zip(tags, zip(*rows, strict=True), strict=True))
+
+
+def _build_decoders(headers: tuple[InstanceHeader, ...]) -> list[HeaderDecoder]:
+    """A decoder for each instance: the same one for those whose elements decode alike."""
+    keys = [decoding_key(header) for header in headers]
+    by_key = {key: HeaderDecoder(header) for key, header in dict(zip(keys, headers, strict=True)).items()}
+    return [by_key[key] for key in keys]
+
+
+def _decode_once(tag: int, decoders: list[HeaderDecoder]) -> Callable[[int, RawElement], Any]:
+    """Decode the element of a row, each distinct value once."""
+    memo: dict[tuple[RawElement, HeaderDecoder], Any] = {}
+
+    def decode(row: int, element: RawElement) -> Any:
+        key = (element, decoders[row])
+        if key not in memo:
+            memo[key] = decoders[row].decode(tag, element)
+        return memo[key]
+
+    return decode
+
+
 def _find_common(
-    tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder], columns: list[Column]
+    tag: int, elements: Elements, decoders: list[HeaderDecoder], columns: list[Column]
 ) -> DicomJson | None:
     """The one value that all instances have, however each encodes it; None where they differ or it was not read."""
     present = [(e, decoder) for e, decoder in zip(elements, decoders, strict=True) if e and e.value is not None]
@@ -119,37 +150,30 @@ def _find_common(
     return decoder.json(tag, element)
 
 
-def _varying_columns(tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder]) -> list[Column]:
-    memo: dict[tuple[Any, ...], Any] = {}
-
-    def decode(row: int, element: RawElement) -> Any:
-        key = (element, decoders[row].key)
-        if key not in memo:
-            memo[key] = decoders[row].decode(tag, element)
-        return memo[key]
-
-    return build_columns(tag, elements, decode, _creator(tag, decoders))
-
-
-def _creator(tag: int, decoders: list[HeaderDecoder]) -> str | None:
+def _creator(tag: int, headers: tuple[InstanceHeader, ...]) -> str | None:
     """The private creator of an element, of the first instance that names one (PS3.5 7.8.1)."""
     if not is_private(tag) or tag & 0xFFFF < 0x1000:
         return None
     block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
-    creators = (decoder.header.elements.get(block) for decoder in decoders)
+    creators = (header.elements.get(block) for header in headers)
     return next((c.value.decode("ascii", "replace").strip(" \0") for c in creators if c and c.value), None)
 
 
-def _fixed_column(tag: int, elements: list[RawElement | None], decoders: list[HeaderDecoder]) -> Column:
+def _fixed_column(
+    tag: int,
+    elements: Elements,
+    decoders: list[HeaderDecoder],
+    headers: tuple[InstanceHeader, ...],
+) -> Column:
     name, kind = _FIXED[tag]
-    values: list[Any] = []
-    for element, decoder in zip(elements, decoders, strict=True):
-        decoded = decoder.decode(tag, element) if element is not None else None
-        values.append(decoded[0] if decoded else None)
     if tag == _TRANSFER_SYNTAX_UID:
-        values = [decoder.header.transfer_syntax_uid for decoder in decoders]
-    elif name == "NumberOfFrames":
-        values = [_frame_count(value, decoder.header) for value, decoder in zip(values, decoders, strict=True)]
+        values: list[Any] = [header.transfer_syntax_uid for header in headers]
+    else:
+        decode = _decode_once(tag, decoders)
+        decoded = [decode(row, element) if element else None for row, element in enumerate(elements)]
+        values = [each[0] if each else None for each in decoded]
+    if name == "NumberOfFrames":
+        values = [_frame_count(value, header) for value, header in zip(values, headers, strict=True)]
     elif not pa.types.is_string(kind):
         values = [None if isinstance(value, str) or abs(value or 0) > _LARGEST_NUMBER else value for value in values]
     if pa.types.is_int32(kind) and any(value is not None and abs(value) > 0x7FFFFFFF for value in values):

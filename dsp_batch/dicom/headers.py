@@ -133,7 +133,7 @@ def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
     elif start + 8 > walk.base + len(walk.data):
         yield from walk.fetch(start, min(start + 8, size))
     declared = _ENCODINGS.get(syntax, Encoding()) if syntax else None
-    encoding = _check_encoding(declared, walk.data[start - walk.base :])
+    encoding = _check_encoding(declared, walk.data[start - walk.base :][:8])
     _, pixels = yield from walk.run(start, encoding)
     native = pixels is not None and pixels.length != UNDEFINED and syntax != DEFLATED
     encapsulated = pixels is not None and pixels.length == UNDEFINED and syntax != DEFLATED

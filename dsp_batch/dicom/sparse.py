@@ -88,7 +88,8 @@ class SparseWalk:
         Returns:
             Where the walk stopped, and the head of Pixel Data, its start counted from the start of the object.
         """
-        stretches = self.shared.setdefault((encoding, last_group, self.bulk), Stretches())
+        setting = (encoding, last_group, self.bulk)
+        stretches = self.shared.get(setting) or self.shared.setdefault(setting, Stretches())
         while position < self.size:
             position, head, needed = self._walk_in_hand(position, encoding, last_group, stretches)
             if head is not None:
@@ -157,5 +158,6 @@ class SparseWalk:
         element = None
         if tag & 0xFFFF:
             element = self.elements[tag] = RawElement(vr, self.data[start:end], end - start)
-        learner.learn(at, Part(tag, element, end, block, creator))
+        if learner.wants(tag):
+            learner.learn(at, Part(tag, element, end, block, creator))
         return end

@@ -159,10 +159,12 @@ class Learner:
     _stop: int = 0
     _parts: list[Part] = field(default_factory=list)
 
+    def wants(self, tag: int) -> bool:
+        """Whether an element that had to be parsed is to be learned."""
+        return tag not in self.stretches.known
+
     def learn(self, start: int, part: Part) -> None:
-        """Take up an element that had to be parsed, its `stop` counted like `start`, unless its tag is known."""
-        if part.tag in self.stretches.known:
-            return
+        """Take up an element that is wanted; its `stop` counts like `start`."""
         if start != self._stop:
             self.close()
             self._start = start

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from dsp_batch.attributes import Attributes
@@ -40,7 +40,12 @@ def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...
     element = elements.get(_CHARACTER_SET)
     if element is None or not element.value:
         return inherited
-    return tuple(term.strip() for term in element.value.decode("ascii", "replace").strip(" \0").split("\\"))
+    return _split_terms(element.value)
+
+
+@lru_cache(maxsize=256)
+def _split_terms(value: bytes) -> tuple[str, ...]:
+    return tuple(term.strip() for term in value.decode("ascii", "replace").strip(" \0").split("\\"))
 
 
 def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
@@ -187,25 +192,28 @@ def _person_name(text: str) -> dict[str, str]:
     return {name: group for name, group in groups if group}
 
 
-class HeaderDecoder:
-    """Decodes the elements of one instance.
+def decoding_key(header: InstanceHeader) -> Hashable:
+    """Instances of which this is equal decode equal elements alike."""
+    representation = header.elements.get(_PIXEL_REPRESENTATION)
+    sign = representation and representation.value
+    return header.implicit_vr, header.big_endian, character_sets(header.elements), sign
 
-    Args:
-        header: The header; instances of equal `key` decode equal elements alike.
-    """
+
+class HeaderDecoder:
+    """Decodes the elements of one instance, and of those with the same `decoding_key`."""
 
     def __init__(self, header: InstanceHeader) -> None:
         self.header = header
         self._encoding = Encoding(header.implicit_vr, header.big_endian)
         self._charsets = character_sets(header.elements)
-        representation = header.elements.get(_PIXEL_REPRESENTATION)
-        self.key = (self._encoding, self._charsets, representation and representation.value)
 
     def decode(self, tag: int, element: RawElement) -> Decoded:
         """Decode one element of the header."""
         encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self._encoding, element.vr)
         vr = effective_vr(tag, element, self.header)
-        return decode_value(element._replace(vr=vr), encoding, self._charsets)
+        if vr != element.vr:
+            element = element._replace(vr=vr)
+        return decode_value(element, encoding, self._charsets)
 
     def json(self, tag: int, element: RawElement) -> DicomJson:
         """One element of the header in the DICOM JSON model."""

@@ -66,9 +66,7 @@ class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
         self.stop = stop
 
 
-_HEADS = {
-    order: (struct.Struct(f"{order}HH2sH"), struct.Struct(f"{order}HHL"), struct.Struct(f"{order}L")) for order in "<>"
-}
+_LITTLE, _BIG = (tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHL", "L")) for order in "<>")
 
 
 def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
@@ -79,18 +77,18 @@ def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
     """
     if at + 8 > len(data):
         raise NeedMore(at + 8)
-    explicit, implicit, long_length = _HEADS[encoding.order]
-    group, element, vr_bytes, short = explicit.unpack_from(data, at)
+    explicit, implicit, long_length = _BIG if encoding.big_endian else _LITTLE
+    group, element, vr_bytes, short = explicit(data, at)
     tag = group << 16 | element
     vr = None if encoding.implicit_vr or group == 0xFFFE else _VR_NAMES.get(vr_bytes)
     if vr is None:
         # Delimiters carry no VR, and some writers leave one out or write zeros in an explicit dataset.
-        return ElementHead(tag, "", at + 8, implicit.unpack_from(data, at)[2])
+        return ElementHead(tag, "", at + 8, implicit(data, at)[2])
     if vr not in LONG_VRS:
         return ElementHead(tag, vr, at + 8, short)
     if at + 12 > len(data):
         raise NeedMore(at + 12)
-    return ElementHead(tag, vr, at + 12, long_length.unpack_from(data, at + 8)[0])
+    return ElementHead(tag, vr, at + 12, long_length(data, at + 8)[0])
 
 
 def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
