@@ -115,7 +115,7 @@ class SparseWalk:
             to go on, where they end too early.
         """
         data, base = self.data, self.base
-        learner = Learner(stretches, data)
+        learner = Learner(stretches)
         at = position - base
         try:
             while (at := stretches.take_over(data, at, self.elements)) + base < self.size:
@@ -158,6 +158,6 @@ class SparseWalk:
         element = None
         if tag & 0xFFFF:
             element = self.elements[tag] = RawElement(vr, self.data[start:end], end - start)
-        if learner.wants(tag):
-            learner.learn(at, Part(tag, element, end, block, creator))
+        if learner.wants(self.data[at : at + 4]):
+            learner.add(at, Part(self.data[at:end], tag, element, block, creator))
         return end

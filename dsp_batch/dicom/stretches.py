@@ -16,7 +16,7 @@ one of those that vary, and is parsed in each header.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,23 +28,26 @@ _MOST_ELEMENTS, _MOST_BYTES = 64, 16 * 1024
 _MOST_VALUES = 3
 """Values of an element that are tried: the second may be that of all but a localizer in front."""
 
-_TAG_BYTES = 4
-
 
 class Part(NamedTuple):
     """One element of a stretch."""
+
+    data: bytes
+    """All its bytes; the first four are its tag as encoded."""
 
     tag: int
     element: RawElement | None
     """None for a group length, which no header keeps."""
 
-    stop: int
-    """First byte behind it, counted from the start of the stretch."""
-
     creator_tag: int = 0
     """Where a private creator decided its VR; 0 where none did."""
 
     creator: RawElement | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The tag as encoded."""
+        return self.data[:4]
 
 
 class Stretch(NamedTuple):
@@ -53,38 +56,33 @@ class Stretch(NamedTuple):
     data: bytes
     """Their bytes."""
 
-    parts: tuple[Part, ...]
-
+    parts: Sequence[Part]
     elements: dict[int, RawElement]
     """Tag → element, in their order; never modified, and shared by headers."""
 
-    creators: tuple[tuple[int, RawElement | None], ...]
+    creators: Sequence[tuple[int, RawElement | None]]
     """The private creators in front of the stretch that decided VRs in it: tag → element."""
 
 
-def _build_stretch(data: bytes, parts: Iterable[Part]) -> Stretch:
-    parts = tuple(parts)
+def _build_stretch(parts: Sequence[Part]) -> Stretch:
     elements = {part.tag: part.element for part in parts if part.element is not None}
     outside = {
         part.creator_tag: part.creator
         for part in parts
         if part.creator_tag and (part.creator is None or elements.get(part.creator_tag) is not part.creator)
     }
-    return Stretch(data, parts, elements, tuple(outside.items()))
+    return Stretch(b"".join([part.data for part in parts]), parts, elements, tuple(outside.items()))
 
 
 @dataclass(slots=True)
 class Stretches:
-    """The stretches of headers that are encoded alike, found by the tag that each begins with."""
+    """The stretches of headers that are read with one setting."""
 
-    _by_tag: dict[bytes, Stretch] = field(default_factory=dict)
-    """Tag as encoded → the stretch that begins with it."""
+    _holding: dict[bytes, Stretch | None] = field(default_factory=dict)
+    """Tag as encoded → the stretch that holds the element; None for elements that vary. Others were never met."""
 
-    known: set[int] = field(default_factory=set)
-    """Tags that are in a stretch, or will be, or vary: they are not learned again."""
-
-    _values: dict[int, int] = field(default_factory=dict)
-    """Tag → how many of its values differed from the next one."""
+    _values: dict[bytes, int] = field(default_factory=dict)
+    """Tag as encoded → how many of its values differed from the next one."""
 
     def take_over(self, data: bytes, at: int, elements: dict[int, RawElement]) -> int:
         """Take over the stretches that stand at `at`, one behind the other.
@@ -97,83 +95,91 @@ class Stretches:
         Returns:
             Where the first element begins that must be parsed.
         """
-        while stretch := self._by_tag.get(data[at : at + _TAG_BYTES]):
-            stop = at + len(stretch.data)
+        while stretch := self._holding.get(data[at : at + 4]):
             if not data.startswith(stretch.data, at):
-                if stop > len(data):
-                    break  # its end is not in hand, so that nobody knows whether it is another
-                stretch, stop = self._cut(stretch, data, at)
+                stretch = self._cut(stretch, data, at)
             for tag, creator in stretch.creators:
                 if elements.get(tag) != creator:
                     return at
+            if not stretch.parts:
+                break
             elements.update(stretch.elements)
-            at = stop
+            at += len(stretch.data)
         return at
 
-    def add(self, data: bytes, start: int, parts: list[Part]) -> None:
-        """Keep consecutive elements that were parsed.
+    def _cut(self, stretch: Stretch, data: bytes, at: int) -> Stretch:
+        """Cut a stretch to what of it stands in `data`, from the element at `at` on; keep the rest on its own."""
+        parts = stretch.parts
+        first = next(number for number, part in enumerate(parts) if data.startswith(part.key, at))
+        stop, end = first, at
+        while stop < len(parts) and data.startswith(parts[stop].data, end):
+            end += len(parts[stop].data)
+            stop += 1
+        self._keep(parts[:first])
+        self._keep(parts[stop + self._count_differing(parts[stop:], data, end) :])
+        return self._keep(parts[first:stop])
 
-        Args:
-            data: The bytes in hand.
-            start: Where the first of the elements begins.
-            parts: The elements; their tags are among `known` already.
-        """
-        first = begin = 0
-        for number, part in enumerate(parts, start=1):
-            if number == len(parts) or number - first >= _MOST_ELEMENTS or part.stop - begin >= _MOST_BYTES:
-                own = (each._replace(stop=each.stop - begin) for each in parts[first:number])
-                self._keep(data[start + begin : start + part.stop], own)
-                first, begin = number, part.stop
+    def _count_differing(self, parts: Sequence[Part], data: bytes, at: int) -> int:
+        """1 where the first element has another value in `data`, which ends its being part of a stretch, else 0."""
+        if not parts or not data.startswith(parts[0].key, at):
+            return 0  # another element stands there
+        part = parts[0]
+        if part.data.startswith(data[at : at + len(part.data)]):
+            return 0  # its end is not in hand, so that nobody knows
+        self._values[part.key] = values = self._values.get(part.key, 0) + 1
+        if values < _MOST_VALUES:
+            del self._holding[part.key]
+        else:
+            self._holding[part.key] = None
+        return 1
 
-    def _keep(self, data: bytes, parts: Iterable[Part]) -> Stretch:
-        stretch = _build_stretch(data, parts)
-        if stretch.parts:
-            self._by_tag[data[:_TAG_BYTES]] = stretch
+    def _keep(self, parts: Sequence[Part]) -> Stretch:
+        stretch = _build_stretch(parts)
+        self._holding.update((part.key, stretch) for part in parts)
         return stretch
 
-    def _cut(self, stretch: Stretch, data: bytes, at: int) -> tuple[Stretch, int]:
-        """Cut a stretch around the first element that is another in `data`; return what is before it, and its end."""
-        begin = number = 0
-        while data.startswith(stretch.data[begin : stretch.parts[number].stop], at + begin):
-            begin = stretch.parts[number].stop
-            number += 1
-        differing = stretch.parts[number]
-        del self._by_tag[stretch.data[:_TAG_BYTES]]
-        rest = (part._replace(stop=part.stop - differing.stop) for part in stretch.parts[number + 1 :])
-        self._keep(stretch.data[differing.stop :], rest)
-        self._values[differing.tag] = values = self._values.get(differing.tag, 0) + 1
-        if values < _MOST_VALUES:
-            self.known.discard(differing.tag)
-        return self._keep(stretch.data[:begin], stretch.parts[:number]), at + begin
+    def wants(self, key: bytes) -> bool:
+        """Whether the element with this tag, which had to be parsed, is to be learned."""
+        return key not in self._holding
+
+    def learn(self, parts: Sequence[Part]) -> None:
+        """Keep consecutive elements that were parsed and wanted, each tag once."""
+        for some in _limit(parts):
+            self._keep(some)
+
+
+def _limit(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
+    """Divide elements into groups that are as large as a stretch may be."""
+    first = size = 0
+    for number, part in enumerate(parts):
+        if number - first == _MOST_ELEMENTS or size >= _MOST_BYTES:
+            yield parts[first:number]
+            first, size = number, 0
+        size += len(part.data)
+    yield parts[first:]
 
 
 @dataclass(slots=True)
 class Learner:
-    """Gathers the elements of one header that no stretch holds yet, those together that lie behind one another."""
+    """Gathers the elements of one header that are to be learned, those together that lie behind one another."""
 
     stretches: Stretches
-    data: bytes
-    """The bytes in hand; positions count from their start."""
-
-    _start: int = 0
+    _parts: dict[bytes, Part] = field(default_factory=dict)
     _stop: int = 0
-    _parts: list[Part] = field(default_factory=list)
 
-    def wants(self, tag: int) -> bool:
-        """Whether an element that had to be parsed is to be learned."""
-        return tag not in self.stretches.known
+    def wants(self, key: bytes) -> bool:
+        """Whether the element with this tag, which had to be parsed, is to be learned."""
+        return self.stretches.wants(key) and key not in self._parts
 
-    def learn(self, start: int, part: Part) -> None:
-        """Take up an element that is wanted; its `stop` counts like `start`."""
-        if start != self._stop:
+    def add(self, at: int, part: Part) -> None:
+        """Take up an element that is wanted and begins at `at` in the bytes in hand."""
+        if at != self._stop:
             self.close()
-            self._start = start
-        self.stretches.known.add(part.tag)
-        self._parts.append(part._replace(stop=part.stop - self._start))
-        self._stop = part.stop
+        self._parts[part.key] = part
+        self._stop = at + len(part.data)
 
     def close(self) -> None:
         """Hand over what was gathered."""
         if self._parts:
-            self.stretches.add(self.data, self._start, self._parts)
-            self._parts = []
+            self.stretches.learn(tuple(self._parts.values()))
+            self._parts = {}
