@@ -109,7 +109,7 @@ def _read_header(
         return (yield from read_header(info.name, info.size, bulk=bulk, hint=hint))
     reply = yield (ByteRange(0, info.size or 0),)
     bodies[info.name] = reply.parts[0]
-    return read_bytes(read_header(info.name, info.size, bulk=bulk), reply.parts[0])
+    return read_bytes(read_header(info.name, info.size, bulk=bulk, hint=hint), reply.parts[0])
 
 
 def _sort_headers(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
-from dsp_batch.dicom.stretches import Learner, Part, Stretches
+from dsp_batch.dicom.stretches import Lesson, Stretches
 from dsp_batch.dicom.walk import (
     BINARY_VRS,
+    LITTLE_ENDIAN_HEAD,
     PIXEL_TAGS,
+    SHORT_VR_NAMES,
     SMALLEST_ELEMENT,
     UNDEFINED,
     ElementHead,
@@ -40,6 +42,8 @@ Steps = Generator[Sequence[ByteRange], Reply, T]
 
 Setting = tuple[Encoding, int, frozenset[int] | None]
 """What decides, besides the bytes, how an element is read: the encoding, the last group, the large values wanted."""
+
+_PLAIN = Encoding()
 
 
 @dataclass(slots=True)
@@ -90,6 +94,7 @@ class SparseWalk:
         """
         setting = (encoding, last_group, self.bulk)
         stretches = self.shared.get(setting) or self.shared.setdefault(setting, Stretches())
+        stretches.learn()
         while position < self.size:
             position, head, needed = self._walk_in_hand(position, encoding, last_group, stretches)
             if head is not None:
@@ -115,18 +120,20 @@ class SparseWalk:
             to go on, where they end too early.
         """
         data, base = self.data, self.base
-        learner = Learner(stretches)
+        lesson = Lesson(data, [], {})
         at = position - base
         try:
             while (at := stretches.take_over(data, at, self.elements)) + base < self.size:
+                if encoding == _PLAIN and at < (at := self._take_short(at, last_group, stretches, lesson)):
+                    continue
                 head = parse_head(data, at, encoding)
                 if head.tag in PIXEL_TAGS or head.tag >> 16 > last_group:
                     return at + base, head._replace(start=head.start + base), None
-                at = self._take(at, head, encoding, learner) if head.tag else self._skip_padding(at)
+                at = self._take(at, head, encoding, stretches, lesson) if head.tag else self._skip_padding(at)
         except NeedMore as need:
             return at + base, None, need.stop + base
         finally:
-            learner.close()
+            stretches.learn_later(lesson)
         return at + base, None, None
 
     def _skip_padding(self, at: int) -> int:
@@ -139,12 +146,34 @@ class SparseWalk:
             raise HeaderError(f"nothing but zeros follows byte {begin}: it is damaged")
         return at + max(zeros - zeros % SMALLEST_ELEMENT, SMALLEST_ELEMENT)
 
-    def _take(self, at: int, head: ElementHead, encoding: Encoding, learner: Learner) -> int:
+    def _take_short(self, at: int, last_group: int, stretches: Stretches, lesson: Lesson) -> int:
+        """Take up elements of explicit VR little endian as long as nothing about them is special: the bulk of a header.
+
+        Returns:
+            Where the first element begins that is not whole, has a long VR or none, belongs to a later group, or is in
+            a stretch.
+        """
+        data, elements, holding, found = self.data, self.elements, stretches.holding, lesson.found
+        unpack, names, build, end = LITTLE_ENDIAN_HEAD.unpack_from, SHORT_VR_NAMES, tuple.__new__, len(data)
+        while at + 8 <= end:
+            group, number, vr_bytes, length = unpack(data, at)
+            vr, stop, key = names.get(vr_bytes), at + 8 + length, data[at : at + 4]
+            if vr is None or stop > end or group > last_group or holding.get(key):
+                break
+            tag = group << 16 | number
+            element = build(RawElement, (vr, data[at + 8 : stop], length)) if number else None
+            if element:
+                elements[tag] = element
+            if key not in holding:
+                found.append((at, stop, tag, element))
+            at = stop
+        return at
+
+    def _take(self, at: int, head: ElementHead, encoding: Encoding, stretches: Stretches, lesson: Lesson) -> int:
         """Take up the element at `at` and return where it ends, which may lie beyond what is in hand."""
         tag, vr, start, length = head
-        block, creator = 0, None
         if vr in ("", "UN"):
-            block, creator = find_creator(tag, self.elements)
+            _, creator = lesson.creators[at] = find_creator(tag, self.elements)
             vr = resolve_vr(head, creator)
         end = start + length
         if length == UNDEFINED:
@@ -155,9 +184,9 @@ class SparseWalk:
             return end
         if end > len(self.data):
             raise NeedMore(end)
-        element = None
-        if tag & 0xFFFF:
-            element = self.elements[tag] = RawElement(vr, self.data[start:end], end - start)
-        if learner.wants(self.data[at : at + 4]):
-            learner.add(at, Part(self.data[at:end], tag, element, block, creator))
+        element = RawElement(vr, self.data[start:end], end - start) if tag & 0xFFFF else None
+        if element:
+            self.elements[tag] = element
+        if self.data[at : at + 4] not in stretches.holding:
+            lesson.found.append((at, end, tag, element))
         return end

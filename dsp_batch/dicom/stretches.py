@@ -16,14 +16,14 @@ one of those that vary, and is parsed in each header.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dsp_batch.model import RawElement
 
-_MOST_ELEMENTS, _MOST_BYTES = 64, 16 * 1024
-"""A stretch ends where it has as many. To cut one costs as much as it holds, and damage may ask for a cut anywhere."""
+_MOST_ELEMENTS = 64
+"""Elements of a stretch. To cut one costs as much as it holds, and damage may ask for a cut anywhere."""
 
 _MOST_VALUES = 3
 """Values of an element that are tried: the second may be that of all but a localizer in front."""
@@ -78,9 +78,10 @@ def _build_stretch(parts: Sequence[Part]) -> Stretch:
 class Stretches:
     """The stretches of headers that are read with one setting."""
 
-    _holding: dict[bytes, Stretch | None] = field(default_factory=dict)
+    holding: dict[bytes, Stretch | None] = field(default_factory=dict)
     """Tag as encoded → the stretch that holds the element; None for elements that vary. Others were never met."""
 
+    _lessons: list[Lesson] = field(default_factory=list)
     _values: dict[bytes, int] = field(default_factory=dict)
     """Tag as encoded → how many of its values differed from the next one."""
 
@@ -95,7 +96,7 @@ class Stretches:
         Returns:
             Where the first element begins that must be parsed.
         """
-        while stretch := self._holding.get(data[at : at + 4]):
+        while stretch := self.holding.get(data[at : at + 4]):
             if not data.startswith(stretch.data, at):
                 stretch = self._cut(stretch, data, at)
             for tag, creator in stretch.creators:
@@ -128,58 +129,47 @@ class Stretches:
             return 0  # its end is not in hand, so that nobody knows
         self._values[part.key] = values = self._values.get(part.key, 0) + 1
         if values < _MOST_VALUES:
-            del self._holding[part.key]
+            self.holding.pop(part.key, None)
         else:
-            self._holding[part.key] = None
+            self.holding[part.key] = None
         return 1
 
     def _keep(self, parts: Sequence[Part]) -> Stretch:
         stretch = _build_stretch(parts)
-        self._holding.update((part.key, stretch) for part in parts)
+        self.holding.update((part.key, stretch) for part in parts)
         return stretch
 
-    def wants(self, key: bytes) -> bool:
-        """Whether the element with this tag, which had to be parsed, is to be learned."""
-        return key not in self._holding
+    def learn_later(self, lesson: Lesson) -> None:
+        """Set aside what was parsed in a header, until there is another one to use it."""
+        if lesson.found:
+            self._lessons.append(lesson)
 
-    def learn(self, parts: Sequence[Part]) -> None:
-        """Keep consecutive elements that were parsed and wanted, each tag once."""
-        for some in _limit(parts):
-            self._keep(some)
+    def learn(self) -> None:
+        """Make stretches of the elements that were set aside and lie behind one another."""
+        for lesson in self._lessons:
+            parts: list[Part] = []
+            end = 0
+            for start, stop, tag, element in lesson.found:
+                part = Part(lesson.data[start:stop], tag, element, *lesson.creators.get(start, (0, None)))
+                if start != end or len(parts) == _MOST_ELEMENTS:
+                    self._keep(parts)
+                    parts = []
+                if part.key not in self.holding:
+                    self.holding[part.key] = None
+                    parts.append(part)
+                    end = stop
+            self._keep(parts)
+        self._lessons = []
 
 
-def _limit(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
-    """Divide elements into groups that are as large as a stretch may be."""
-    first = size = 0
-    for number, part in enumerate(parts):
-        if number - first == _MOST_ELEMENTS or size >= _MOST_BYTES:
-            yield parts[first:number]
-            first, size = number, 0
-        size += len(part.data)
-    yield parts[first:]
+class Lesson(NamedTuple):
+    """The elements of one header that were parsed because no stretch holds them yet."""
 
+    data: bytes
+    """The bytes in hand; positions count in them."""
 
-@dataclass(slots=True)
-class Learner:
-    """Gathers the elements of one header that are to be learned, those together that lie behind one another."""
+    found: list[tuple[int, int, int, RawElement | None]]
+    """First byte, first byte behind it, tag and element, in their order; None for a group length."""
 
-    stretches: Stretches
-    _parts: dict[bytes, Part] = field(default_factory=dict)
-    _stop: int = 0
-
-    def wants(self, key: bytes) -> bool:
-        """Whether the element with this tag, which had to be parsed, is to be learned."""
-        return self.stretches.wants(key) and key not in self._parts
-
-    def add(self, at: int, part: Part) -> None:
-        """Take up an element that is wanted and begins at `at` in the bytes in hand."""
-        if at != self._stop:
-            self.close()
-        self._parts[part.key] = part
-        self._stop = at + len(part.data)
-
-    def close(self) -> None:
-        """Hand over what was gathered."""
-        if self._parts:
-            self.stretches.learn(tuple(self._parts.values()))
-            self._parts = {}
+    creators: dict[int, tuple[int, RawElement | None]]
+    """First byte → tag and element of the private creator that decided the VR of an element."""

@@ -28,7 +28,9 @@ _DELIMITER_BYTES = 8
 MAX_DEPTH = 32
 """Nested sequences beyond this are damage, not content."""
 
-_VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
+VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
+SHORT_VR_NAMES = {name: vr for name, vr in VR_NAMES.items() if vr not in LONG_VRS}
+"""VRs as encoded, and as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,9 @@ class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
         self.stop = stop
 
 
+LITTLE_ENDIAN_HEAD = struct.Struct("<HH2sH")
+"""Group, element, VR and length of an element of explicit VR with a short length."""
+
 _LITTLE, _BIG = (tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHL", "L")) for order in "<>")
 
 
@@ -80,7 +85,7 @@ def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
     explicit, implicit, long_length = _BIG if encoding.big_endian else _LITTLE
     group, element, vr_bytes, short = explicit(data, at)
     tag = group << 16 | element
-    vr = None if encoding.implicit_vr or group == 0xFFFE else _VR_NAMES.get(vr_bytes)
+    vr = None if encoding.implicit_vr or group == 0xFFFE else VR_NAMES.get(vr_bytes)
     if vr is None:
         # Delimiters carry no VR, and some writers leave one out or write zeros in an explicit dataset.
         return ElementHead(tag, "", at + 8, implicit(data, at)[2])
