@@ -13,17 +13,23 @@ import numpy as np
 import pyarrow as pa
 import pydicom
 import pytest
-from data_folder import DATA, load_real_index, needs_data, read_catalog
+from data_folder import DATA, load_real_index, needs_data, open_store, read_catalog
 from index_files import columns_by_tag, open_index_file
 from json_oracle import expected_json
 from pydicom.dataelem import DataElement
 from pydicom.uid import ExplicitVRBigEndian
 
 from dsp_batch.dicom.headers import LARGE_VALUE
+from dsp_batch.errors import DspBatchError
+from dsp_batch.index import parse_index, serialize_index
+from dsp_batch.model import EncodedImage
+from dsp_batch.options import MosaicOptions
+from dsp_batch.pipeline import render_preview
 
 pytestmark = [needs_data, pytest.mark.filterwarnings("ignore:Expected explicit VR")]
 
 SERIES = [row["series_uuid"] for row in read_catalog() if int(row["n_instances"]) > 1]
+WITH_PIXELS = [row["series_uuid"] for row in read_catalog() if row["decodes_with"] != "no pixel data"]
 _PIXELS = range(0x7FE00008, 0x7FE00011)
 _NARROW = {0x00201041: pa.float32()}
 """Elements whose type the schema fixes: SliceLocation, though it may have more digits than a float32."""
@@ -130,3 +136,19 @@ def test_indices_of_all_series_open_as_one_table() -> None:
     assert len(frame) == sum(len(table) for table in tables)
     for name in ("Index", "FileName", "SeriesUID", "ObjectSize", "TransferSyntaxUID"):
         assert frame[name].notna().all()
+
+
+@pytest.mark.parametrize("series_uuid", WITH_PIXELS)
+def test_a_picture_is_the_same_from_the_headers_and_from_the_cached_index(series_uuid: str) -> None:
+    index = load_real_index(series_uuid)
+    reread = parse_index(serialize_index(index, "1"))
+    pictures: list[EncodedImage | str] = []
+
+    for each in (index, reread):
+        options = MosaicOptions(tile_width=2, image_width=32)
+        try:
+            pictures.append(render_preview(each, open_store(), options, ".webp"))
+        except DspBatchError as error:
+            pictures.append(error.message)
+
+    assert pictures[0] == pictures[1]
