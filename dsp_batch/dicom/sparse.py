@@ -32,6 +32,9 @@ FIRST_RANGE = 16 * 1024
 LARGE_VALUE = 16 * 1024
 """Binary values longer than this stay in the object unless asked for."""
 
+_LARGEST_SHARED = 16 * 1024
+"""Elements longer than this are parsed in each header: what they hold in memory is worth more than the time."""
+
 _MAX_GROWTH = 4 << 20
 """Bytes that one further request may add beyond what is known to be needed."""
 
@@ -187,6 +190,6 @@ class SparseWalk:
         element = RawElement(vr, self.data[start:end], end - start) if tag & 0xFFFF else None
         if element:
             self.elements[tag] = element
-        if self.data[at : at + 4] not in stretches.holding:
+        if end - at <= _LARGEST_SHARED and self.data[at : at + 4] not in stretches.holding:
             lesson.found.append((at, end, tag, element))
         return end
