@@ -365,6 +365,9 @@ class SeriesResult:
     study_instance_uid: str | None = None
     modality: str | None = None
     sop_class: str | None = None
+    viewer: str | None = None
+    """Page of the series in IDC's viewers, where it is one of IDC's."""
+
     preview: str | None = None
     """Key of the preview below the cache directory."""
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.compaction import compact
+from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.latest import fold_latest
 from dsp_batch.batch.manifest import DuplicateLine, Entry, RejectedLine, list_lines
-from dsp_batch.batch.results import latest_rows
 from dsp_batch.batch.state import results_folder, write_json
 from dsp_batch.model import SeriesRef
 from dsp_batch.version import __version__
@@ -37,16 +38,28 @@ class RunSummary:
     """Where the run's files are."""
 
     attempt: int
-    series: int
-    by_status: dict[str, int]
-    by_reason: dict[str, int]
     rejected: int
     duplicates: int
     seconds: float
     """Wall time of this attempt."""
 
-    bytes_read: int
-    requests: int
+    figures: RunFigures
+    """What the series took."""
+
+    @property
+    def series(self) -> int:
+        """Series of the run."""
+        return self.figures.series
+
+    @property
+    def by_status(self) -> dict[str, int]:
+        """Series by what became of them."""
+        return self.figures.by_status
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Series that failed or were skipped, by reason."""
+        return self.figures.by_reason
 
     @property
     def succeeded(self) -> bool:
@@ -126,33 +139,36 @@ def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -
     """
     folder = results_folder(run)
     compact(job.cache, folder, attempt, survey.columns)
-    rows = latest_rows(job.cache, folder, ["root", "reason", "bytes_read", "requests"])
-    failed = rows.filter(pc.equal(rows.column("status"), "failed")).select(["series_uuid", "root"])
-    refs = [
-        SeriesRef(**row, endpoint_url=job.endpoint_url or survey.endpoints.get(row["root"]))
-        for row in failed.to_pylist()
-    ]
-    lines = "".join(f"{line}\n" for line in list_lines(refs))
-    job.cache.write(f"runs/{run}/failed.txt", lines.encode("utf-8", "surrogateescape"))
+
+    def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, bytes]:
+        tally = Tally(attempt=attempt)
+        lines = list_lines(_read_failed(tally.watch(tables), job, survey))
+        text = b"".join(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
+        return tally.finish(seconds), text
+
+    figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root"], count)
+    job.cache.write(f"runs/{run}/failed.txt", failed)
     summary = RunSummary(
         run=run,
         url=job.cache.url_of(f"runs/{run}"),
         attempt=attempt,
-        series=len(rows),
-        by_status=dict(Counter(rows.column("status").to_pylist())),
-        by_reason=dict(Counter(reason for reason in rows.column("reason").to_pylist() if reason)),
         rejected=survey.rejected,
         duplicates=survey.duplicates,
         seconds=round(seconds, 3),
-        bytes_read=pc.sum(rows.column("bytes_read")).as_py() or 0,
-        requests=pc.sum(rows.column("requests")).as_py() or 0,
+        figures=figures,
     )
     write_json(job.cache, f"runs/{run}/summary.json", _describe(summary))
     return summary
 
 
+def _read_failed(tables: Iterable[pa.Table], job: Job, survey: Survey) -> Iterator[SeriesRef]:
+    for table in tables:
+        failed = table.filter(pc.equal(table.column("status"), "failed")).select(["series_uuid", "root"])
+        for row in failed.to_pylist():
+            yield SeriesRef(**row, endpoint_url=job.endpoint_url or survey.endpoints.get(row["root"]))
+
+
 def _describe(summary: RunSummary) -> dict[str, Any]:
-    names = ("run", "attempt", "series", "by_status", "by_reason", "rejected", "duplicates", "seconds")
+    own = {name: getattr(summary, name) for name in ("run", "attempt", "rejected", "duplicates", "seconds")}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    counts = {name: getattr(summary, name) for name in (*names, "bytes_read", "requests")}
-    return {**counts, "program": __version__, "finished": finished}
+    return {**own, **asdict(summary.figures), "program": __version__, "finished": finished}

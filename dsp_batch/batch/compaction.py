@@ -6,18 +6,10 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
-from dsp_batch.batch.results import (
-    ROWS_PER_PART,
-    conform_table,
-    list_parts,
-    pick_latest,
-    read_part,
-    result_schema,
-    write_table,
-)
+from dsp_batch.batch.latest import pick_rows
+from dsp_batch.batch.results import ROWS_PER_PART, conform_table, list_parts, read_part, result_schema, write_table
 from dsp_batch.cache import Cache
 from dsp_batch.model import IntArray
 
@@ -74,9 +66,6 @@ def _group(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
 
 def _read_parts(cache: Cache, folder: str) -> Iterator[_Part]:
     keys = list_parts(cache, folder)
-    latest = pick_latest(cache, keys, [])
-    numbers, rows = latest.column("part").to_numpy(), latest.column("row").to_numpy()
-    for number, key in enumerate(keys):
+    for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
         table = read_part(cache, key)
-        chosen = np.sort(rows[numbers == number])
-        yield _Part(key, chosen, len(chosen) == len(table), table.schema.remove_metadata())
+        yield _Part(key, rows, len(rows) == len(table), table.schema.remove_metadata())

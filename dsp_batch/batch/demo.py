@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.latest import latest_rows
 from dsp_batch.batch.progress import Progress
-from dsp_batch.batch.results import latest_rows
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.state import results_folder
 from dsp_batch.cache import open_cache

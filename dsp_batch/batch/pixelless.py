@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from dsp_batch import idc
+from dsp_batch.batch.idc_series import is_indexed, link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.dicom.objects import lacks_pixels
 from dsp_batch.model import SeriesRef, SeriesResult
-from dsp_batch.naming import is_idc_root, normalise_uuid
-from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.version import __version__
 
 
@@ -30,20 +30,14 @@ def skip_pixelless(refs: Sequence[SeriesRef], job: Job, attempt: int) -> tuple[l
     index = idc.open_index() if job.draws else None
     if index is None:
         return list(refs), []
-    asked = [ref.series_uuid for ref in refs if _is_idc_series(ref, job)]
+    asked = [ref.series_uuid for ref in refs if is_indexed(ref, job.endpoint_url)]
     known = idc.describe_series(index, asked)
     pixelless = {uuid: series for uuid, series in known.items() if lacks_pixels(series.sop_class_uid or "")}
-    rows = [_describe(ref, pixelless[ref.series_uuid], attempt) for ref in refs if ref.series_uuid in pixelless]
+    rows = [_describe(ref, pixelless[ref.series_uuid], job, attempt) for ref in refs if ref.series_uuid in pixelless]
     return [ref for ref in refs if ref.series_uuid not in pixelless], rows
 
 
-def _is_idc_series(ref: SeriesRef, job: Job) -> bool:
-    if not is_idc_root(ref.root) or resolve_endpoint(job.endpoint_url, ref.endpoint_url) is not None:
-        return False
-    return normalise_uuid(ref.series_uuid) == ref.series_uuid
-
-
-def _describe(ref: SeriesRef, series: idc.IdcSeries, attempt: int) -> SeriesResult:
+def _describe(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> SeriesResult:
     from dsp_batch.drawables import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
@@ -57,6 +51,7 @@ def _describe(ref: SeriesRef, series: idc.IdcSeries, attempt: int) -> SeriesResu
         study_instance_uid=series.study_instance_uid,
         modality=series.modality,
         sop_class=series.sop_class_uid,
+        viewer=link_viewer(ref, job.endpoint_url, asdict(series)),
         n_instances=series.n_instances,
         transfer_syntax="|".join((series.transfer_syntax_uid or "").replace(" ", "").split(",")) or None,
         attempt=attempt,

@@ -10,13 +10,12 @@ from itertools import islice
 from typing import Any, Literal
 
 from dsp_batch import idc
+from dsp_batch.batch.idc_series import is_indexed
 from dsp_batch.batch.manifest_lookup import Lookup
 from dsp_batch.batch.work import SeriesFacts, Work, estimate_work
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.model import SeriesRef
-from dsp_batch.naming import is_idc_root, normalise_uuid
-from dsp_batch.storage.aws import resolve_endpoint
 
 _BATCH = 65_536
 """Series that are asked of the IDC index at once: a pass over it takes half a second."""
@@ -206,19 +205,14 @@ def _find_facts(refs: list[SeriesRef], lookup: Lookup) -> Iterator[tuple[SeriesF
     """What is known of each series, and from where."""
     known = set[str]()
     if lookup.index is not None:
-        asked = [ref.series_uuid for ref in refs if _is_idc_series(ref)]
+        asked = [ref.series_uuid for ref in refs if is_indexed(ref)]
         for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):
             known.add(uuid)
             yield _build_facts(*cells), "index", None
-    others = [ref for ref in refs if not (ref.series_uuid in known and _is_idc_series(ref))]
+    others = [ref for ref in refs if not (ref.series_uuid in known and is_indexed(ref))]
     with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
         for facts, reason in pool.map(lambda ref: _list_facts(ref, lookup), others):
             yield facts, "listing" if reason is None else "nothing", reason
-
-
-def _is_idc_series(ref: SeriesRef) -> bool:
-    on_aws = resolve_endpoint(None, ref.endpoint_url) is None
-    return on_aws and is_idc_root(ref.root) and normalise_uuid(ref.series_uuid) == ref.series_uuid
 
 
 def _build_facts(

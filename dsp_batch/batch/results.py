@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dsp_batch.arrays import read_parquet
@@ -33,6 +31,8 @@ SHARE_PER_PART = 0.01
 
 PATIENCE = 300.0
 """Seconds that parts are held back while the cache cannot be written."""
+
+_SECONDS_KEY = b"dsp_batch_seconds"
 
 _TYPES = {
     "n_instances": pa.int32(),
@@ -157,7 +157,8 @@ class ResultsWriter:
         """
         while self.rows:
             key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
-            write_table(self.cache, build_table(self.rows[:ROWS_PER_PART], self.columns), key)
+            table = build_table(self.rows[:ROWS_PER_PART], self.columns)
+            write_table(self.cache, note_seconds(table, time.monotonic() - self.begin), key)
             del self.rows[:ROWS_PER_PART]
             self.parts += 1
         self.flushed, self.failed = time.monotonic(), None
@@ -168,6 +169,17 @@ def write_table(cache: Cache, table: pa.Table, key: str) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     cache.write(key, sink.getvalue().to_pybytes())
+
+
+def note_seconds(table: pa.Table, seconds: float) -> pa.Table:
+    """The table with a note of how long its attempt had taken: whoever reads a part need not trust clocks."""
+    return table.replace_schema_metadata({_SECONDS_KEY: f"{seconds:.3f}"})
+
+
+def read_seconds(cache: Cache, key: str) -> float | None:
+    """How long its attempt had taken when a part was written; None where the part does not say."""
+    noted = (read_part(cache, key).schema.metadata or {}).get(_SECONDS_KEY)
+    return float(noted) if noted is not None else None
 
 
 def list_parts(cache: Cache, folder: str) -> list[str]:
@@ -204,44 +216,3 @@ def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for f in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def latest_rows(cache: Cache, folder: str, columns: list[str]) -> pa.Table:
-    """The row of each series that counts: that of the highest attempt, the one that did not fail among equals.
-
-    Args:
-        cache: The cache directory.
-        folder: Key of `runs/{RUN}/results`.
-        columns: What to read besides `series_uuid`, `attempt` and `status`.
-
-    Returns:
-        A table of these columns and of `part` and `row`, which say where each was found, sorted by `series_uuid`.
-    """
-    keys = list_parts(cache, folder)
-    while True:
-        try:
-            return pick_latest(cache, keys, columns)
-        except SinkError:
-            before, keys = keys, list_parts(cache, folder)
-            if keys == before:  # else parts were compacted under our hands
-                raise
-
-
-def pick_latest(cache: Cache, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
-    """As `latest_rows`, from parts that were listed before; `part` counts in that list."""
-    wanted = list(dict.fromkeys(["series_uuid", "attempt", "status", *columns]))
-    empty = pa.schema([*(SCHEMA.field(name) for name in wanted), ("part", pa.int32()), ("row", pa.int32())])
-    tables = [empty.empty_table()]
-    for number, key in enumerate(keys):
-        table = read_part(cache, key, wanted)
-        table = table.append_column("part", pa.array(np.full(len(table), number, np.int32)))
-        tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int32))))
-    table = pa.concat_tables(tables)
-    table = table.append_column("failed", pc.cast(pc.equal(table.column("status"), "failed"), pa.int8()))
-    keys_of_order = {"series_uuid": "ascending", "attempt": "descending", "failed": "ascending", "part": "descending"}
-    order = pc.sort_indices(table, list(keys_of_order.items()))
-    uuids = table.column("series_uuid").combine_chunks().take(order)
-    first = np.ones(len(uuids), bool)
-    if len(uuids) > 1:
-        first[1:] = pc.not_equal(uuids[1:], uuids[:-1]).to_numpy(zero_copy_only=False)
-    return table.drop_columns("failed").take(order.filter(pa.array(first)))

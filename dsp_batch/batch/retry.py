@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.job import Job, Verb
+from dsp_batch.batch.latest import pick_rows
 from dsp_batch.batch.progress import Progress
-from dsp_batch.batch.results import ResultsWriter, carried_names, latest_rows, list_parts, read_part
+from dsp_batch.batch.results import ResultsWriter, carried_names, list_parts, read_part
 from dsp_batch.batch.run import work_through
 from dsp_batch.batch.runner import Series
 from dsp_batch.batch.state import open_attempt, read_json, results_folder, write_json
@@ -111,14 +112,12 @@ def _survey_of(asked: dict[str, Any]) -> Survey:
 def _read_failed(cache: Cache, run: str, survey: Survey) -> list[SeriesRef]:
     """The failed series with the columns that their manifest gave them."""
     folder = results_folder(run)
-    rows = latest_rows(cache, folder, [])
-    failed = rows.filter(pc.equal(rows.column("status"), "failed"))
-    parts, numbers = failed.column("part").to_numpy(), failed.column("row").to_numpy()
+    keys = list_parts(cache, folder)
     refs = []
-    for part, key in enumerate(list_parts(cache, folder)):
-        chosen = numbers[parts == part]
-        if len(chosen):
-            refs += [_ref_of(row, survey) for row in read_part(cache, key).take(pa.array(chosen)).to_pylist()]
+    for key, chosen in zip(keys, pick_rows(cache, keys), strict=True):
+        rows = read_part(cache, key).take(pa.array(chosen))
+        failed = rows.filter(pc.equal(rows.column("status"), "failed"))
+        refs += [_ref_of(row, survey) for row in failed.to_pylist()]
     return refs
 
 

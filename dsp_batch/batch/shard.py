@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
@@ -96,7 +97,8 @@ def _build(work: SeriesWork, job: Job) -> SeriesWork:
         write_index(index, job.cache)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")
-    result = replace(work.result, **describe_index(index))
+    known = describe_index(index)
+    result = replace(work.result, **known, viewer=link_viewer(work.ref, job.endpoint_url, known))
     if job.draws:
         return replace(work, index=index, headers=None, result=result)
     status: Status = "kept" if work.headers is None else "done"

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.latest import latest_rows
 from dsp_batch.batch.manifest_keys import KeyArray, name_keys
-from dsp_batch.batch.results import SCHEMA, latest_rows, list_parts
+from dsp_batch.batch.results import SCHEMA, list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import OptionsError, SinkError
 from dsp_batch.model import IntArray, SeriesRef, SeriesResult

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from dsp_batch.batch.results import latest_rows
+from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally
+from dsp_batch.batch.latest import fold_latest
+from dsp_batch.batch.results import list_parts, read_seconds
 from dsp_batch.batch.state import list_runs, read_json, results_folder
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import ManifestError
@@ -31,10 +31,6 @@ class RunStatus:
     series: int
     """Series of the manifest."""
 
-    by_status: dict[str, int]
-    by_reason: dict[str, int]
-    """Series that failed or were skipped, the most frequent reason first."""
-
     attempts: int
     started: str | None
     """When the last attempt began, ISO 8601."""
@@ -42,10 +38,11 @@ class RunStatus:
     finished: str | None
     """When it ended; None while it goes on, and after it was killed."""
 
-    series_per_second: float | None
-    """Of the last attempt; None before it has ended."""
+    seconds: float | None
+    """What the last attempt took, or had taken when it last wrote rows; None before it wrote any."""
 
-    megabytes_per_second: float | None
+    figures: RunFigures
+    """What became of its series so far, and what they took."""
 
 
 def find_run(url: str, endpoint_url: str | None = None) -> tuple[Cache, str]:
@@ -92,10 +89,16 @@ def read_statuses(url: str, endpoint_url: str | None = None) -> list[RunStatus]:
 def _read_status(cache: Cache, run: str) -> RunStatus:
     job = read_json(cache, f"runs/{run}/job.json")
     summary = read_json(cache, f"runs/{run}/summary.json") or {}
-    rows = latest_rows(cache, results_folder(run), ["reason", "bytes_read"])
-    # Rows and summary of earlier attempts say nothing of one that makes everything anew, or goes on.
-    rows = rows.filter(pc.greater_equal(rows.column("attempt"), job["since"]))
     ended = summary.get("attempt") == job["attempt"]
+    seconds = summary["seconds"] if ended else _read_seconds(cache, run, job["attempt"])
+
+    def count(tables: Iterator[pa.Table]) -> RunFigures:
+        # Rows of earlier attempts say nothing of one that makes everything anew.
+        tally = Tally(attempt=job["attempt"], since=job["since"])
+        for _ in tally.watch(tables):
+            pass
+        return tally.finish(seconds)
+
     return RunStatus(
         run=run,
         url=cache.url_of(f"runs/{run}"),
@@ -103,26 +106,19 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
         name=job["name"],
         manifest=job["manifest"],
         series=job["series"],
-        by_status=_count(rows.column("status")),
-        by_reason=_count(rows.column("reason").drop_null()),
         attempts=job["attempt"],
         started=job["started"],
         finished=summary["finished"] if ended else None,
-        **_describe_pace(rows, summary if ended else None),
+        seconds=seconds,
+        figures=fold_latest(cache, results_folder(run), COLUMNS, count),
     )
 
 
-def _count(column: Any) -> dict[str, int]:
-    return dict(Counter(column.to_pylist()).most_common())
-
-
-def _describe_pace(rows: pa.Table, summary: dict[str, Any] | None) -> dict[str, float | None]:
-    """Series and bytes a second of the last attempt, where it had anything to do."""
-    last = rows.filter(pc.equal(rows.column("attempt"), summary["attempt"])) if summary else rows.slice(0, 0)
-    if summary is None or not len(last) or not summary["seconds"]:
-        return {"series_per_second": None, "megabytes_per_second": None}
-    total = pc.sum(last.column("bytes_read")).as_py() or 0
-    return {
-        "series_per_second": round(len(last) / summary["seconds"], 3),
-        "megabytes_per_second": round(total / summary["seconds"] / 1e6, 3),
-    }
+def _read_seconds(cache: Cache, run: str, attempt: int) -> float | None:
+    """How long an attempt has taken, by the last part that it has written; None before there is one."""
+    last = {}
+    for key in list_parts(cache, results_folder(run)):
+        _, number, writer, _ = key.rpartition("/")[2].split("-")
+        if int(number) == attempt:
+            last[writer] = key
+    return max((read_seconds(cache, key) or 0 for key in last.values()), default=0) or None

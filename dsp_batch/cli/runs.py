@@ -37,6 +37,7 @@ def finish(run: Callable[[], RunSummary]) -> int:
     Returns:
         The exit status.
     """
+    from dsp_batch.batch.figures import format_figures
     from dsp_batch.batch.interrupt import Interrupted
 
     try:
@@ -44,6 +45,8 @@ def finish(run: Callable[[], RunSummary]) -> int:
     except Interrupted:
         _log.warning("stopped: the same command goes on from here")
         raise KeyboardInterrupt from None
+    for line in format_figures(summary.figures):
+        _log.info("%s", line)
     print_line(str(summary))
     return 0 if summary.succeeded else EXIT_ERROR
 
@@ -99,16 +102,17 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any)
 @endpoint_option
 @verbose_option
 def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
-    """Print how runs stand: counts, failures by reason, throughput.
+    """Print how runs stand: counts, failures by reason, throughput; of one run what its stages and series took too.
 
-    RUN is the path or URL of a run's folder, which the command that made it has printed; CACHE_DIR stands for all runs
-    in it.
+    It may be asked while a run goes on. RUN is the path or URL of a run's folder, which the command that made it has
+    printed; CACHE_DIR stands for all runs in it.
     """
+    from dsp_batch.batch.figures import format_figures
     from dsp_batch.batch.status import read_statuses
 
     statuses = read_statuses(run, endpoint_url)
     if as_json:
-        print_json([asdict(each) for each in statuses])
+        print_json([{**values.pop("figures"), **values} for values in map(asdict, statuses)])
         return
     counted = ("done", "kept", "skipped", "failed")
     rows = [
@@ -116,18 +120,22 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
             each.run,
             "ended" if each.finished else "open",
             each.series,
-            *(each.by_status.get(name, 0) for name in counted),
-            each.series - sum(each.by_status.values()),
-            each.series_per_second,
-            each.megabytes_per_second,
+            *(each.figures.by_status.get(name, 0) for name in counted),
+            each.series - each.figures.series,
+            each.figures.series_per_second,
+            each.figures.megabytes_per_second,
         )
         for each in statuses
     ]
     print_table(("run", "state", "series", *counted, "left", "series/s", "MB/s"), rows)
-    reasons = [(each.run, reason, count) for each in statuses for reason, count in each.by_reason.items()]
+    reasons = [(each.run, reason, count) for each in statuses for reason, count in each.figures.by_reason.items()]
     if reasons:
         print_line("")
         print_table(("run", "reason", "series"), reasons)
+    if len(statuses) == 1:
+        print_line("")
+        for line in format_figures(statuses[0].figures):
+            print_line(line)
 
 
 @click.command()

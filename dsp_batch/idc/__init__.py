@@ -18,6 +18,7 @@ from dsp_batch.idc.index import (
 )
 from dsp_batch.idc.keys import INSTALL_HINT
 from dsp_batch.idc.selection import SeriesSelection, select_series
+from dsp_batch.idc.viewer import viewer_url
 
 __all__ = [
     "INSTALL_HINT",
@@ -35,4 +36,5 @@ __all__ = [
     "read_values",
     "require_index",
     "select_series",
+    "viewer_url",
 ]

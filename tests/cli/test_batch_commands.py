@@ -12,7 +12,7 @@ import pytest
 from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
 
-from dsp_batch.batch.results import latest_rows
+from dsp_batch.batch.latest import latest_rows
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import PhantomSeries, build_mr, build_report, write_collection
 
