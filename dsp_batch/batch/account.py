@@ -103,7 +103,7 @@ class Survey:
                 self.series += 1
                 if entry.endpoint_url:
                     self.endpoints[entry.root] = entry.endpoint_url
-                if not entry.columns.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
+                if entry.columns and not entry.columns.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
                     columns.update(dict.fromkeys(entry.columns))
                 yield entry
         self.columns = tuple(columns)[:MOST_COLUMNS]

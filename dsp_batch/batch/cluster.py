@@ -44,7 +44,12 @@ class ClusterOptions:
     wait_for_workers: float = 60.0
     """Seconds to wait for the first worker, and for one to come back when all are gone."""
 
+    performance_report: str | None = None
+    """Path or URL of an HTML file for Dask's performance report; None for none."""
+
     def __post_init__(self) -> None:
+        if self.performance_report and not find_spec("bokeh"):
+            raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
         if self.workers is not None and self.workers < 1:
             raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
         if self.scheduler and self.scheduler_file:

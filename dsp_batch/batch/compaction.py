@@ -11,6 +11,7 @@ import pyarrow as pa
 from dsp_batch.batch.latest import pick_rows
 from dsp_batch.batch.results import ROWS_PER_PART, conform_table, list_parts, read_part, result_schema, write_table
 from dsp_batch.cache import Cache
+from dsp_batch.errors import SinkError
 from dsp_batch.model import IntArray
 
 
@@ -38,7 +39,7 @@ def compact(cache: Cache, folder: str, attempt: int, columns: Sequence[str]) -> 
         columns: Columns of the manifest that the rows carry; those that earlier attempts carried stay.
     """
     parts = list(_read_parts(cache, folder))
-    schema = pa.unify_schemas([result_schema(columns), *(part.schema for part in parts)])
+    schema = _unify([result_schema(columns), *(part.schema for part in parts)], cache.url_of(folder))
     small = [p for p in parts if not (p.is_whole and p.schema.equals(schema) and len(p.rows) >= ROWS_PER_PART // 2)]
     if len(small) == 1 and small[0].is_whole and small[0].schema.equals(schema):
         return
@@ -50,6 +51,19 @@ def compact(cache: Cache, folder: str, attempt: int, columns: Sequence[str]) -> 
             write_table(cache, pa.concat_tables(tables), key)
         for part in group:
             cache.delete(part.key)
+
+
+def _unify(schemas: Sequence[pa.Schema], url: str) -> pa.Schema:
+    """All columns of all parts: those of this version as it has them, others as they were found."""
+    own = schemas[0]
+    try:
+        found = pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        cause = " ".join(str(error).split())
+        raise SinkError(
+            f"{url} holds parts of another version ({cause}): go on with that, or move them away"
+        ) from error
+    return pa.schema([own.field(each.name) if each.name in own.names else each for each in found])
 
 
 def _group(parts: Iterable[_Part]) -> Iterator[list[_Part]]:

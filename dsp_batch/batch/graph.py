@@ -11,6 +11,7 @@ from dask.delayed import delayed
 from distributed import Client, Future
 
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.observation import name_group
 from dsp_batch.batch.shard import build_shard_indices, fetch_shard_headers, render_shard
 from dsp_batch.model import SeriesRef
 
@@ -30,9 +31,10 @@ def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
         call: nothing that is on the cluster already is taken for it.
     """
     name, token = refs[0].series_uuid, uuid4().hex
-    headers = delayed(fetch_shard_headers, pure=False)(refs, job, attempt, dask_key_name=("headers", name, token))
-    indices = delayed(build_shard_indices, pure=False)(headers, job, dask_key_name=("index", name, token))
-    return delayed(render_shard, pure=False)(indices, job, dask_key_name=("render", name, token))
+    keys = [(name_group(stage), name, token) for stage in ("headers", "index", "render")]
+    headers = delayed(fetch_shard_headers, pure=False)(refs, job, attempt, dask_key_name=keys[0])
+    indices = delayed(build_shard_indices, pure=False)(headers, job, dask_key_name=keys[1])
+    return delayed(render_shard, pure=False)(indices, job, dask_key_name=keys[2])
 
 
 def submit_shard(client: Client, shard: Any) -> Future[Any]:

@@ -3,50 +3,64 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, TextIO
 
+from dsp_batch.batch.json_items import read_items
 from dsp_batch.batch.manifest_tables import explain_columns, match_columns, read_row
-from dsp_batch.batch.manifest_text import Reading, Surroundings, read_name, reject
+from dsp_batch.batch.manifest_text import LONGEST_LINE, Reading, Surroundings, read_lines, read_name, reject
 from dsp_batch.errors import ManifestError
 
 
 def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
-    """Items of a JSON text that begins with `[` or `{`. JSON Lines are streamed, other documents are loaded.
+    """Items of a JSON text that begins with `[` or `{`, streamed whatever its form.
+
+    Args:
+        stream: The text; must be seekable.
+        surroundings: What its items leave open.
 
     Raises:
         ManifestError: It is no JSON, or holds no list of series.
     """
-    first = stream.readline()
+    first = stream.readline(LONGEST_LINE)
     while first.isspace():
-        first = stream.readline()
+        first = stream.readline(LONGEST_LINE)
     item = _parse(first)
+    stream.seek(0)
     if isinstance(item, dict) and not item.keys() & {"manifest", "manifest_data"}:
-        return _name_json_lines(chain([first], stream), surroundings)
-    rest = stream.read()
-    if item is None or rest.strip():
-        try:
-            item = json.loads(first + rest)
-        except ValueError as error:
-            lines = rest.splitlines()
-            if not any(isinstance(_parse(line), dict) for line in lines):
-                raise ManifestError(f"{surroundings.source}: not readable as JSON: {error}") from None
-            return _name_json_lines(chain([first], lines), surroundings)
-    items = _find_items(item, surroundings.source)
-    return (_name_item(number, item, surroundings) for number, item in enumerate(items, 1))
+        yield from _name_json_lines(stream, surroundings)
+        return
+    number = 0
+    try:
+        for number, item in enumerate(read_items(stream), 1):  # how far it came
+            yield _name_item(number, item, surroundings)
+    except ValueError as error:
+        if number == 0 and _has_objects(stream):
+            yield from _name_json_lines(stream, surroundings)
+            return
+        place = f" behind item {number}" if number else ""
+        raise ManifestError(f"{surroundings.source}: not readable as JSON{place}: {error}") from None
 
 
-def _name_json_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
+def _has_objects(stream: TextIO) -> bool:
+    """Whether any line but the first is an object: JSON Lines may begin with a broken one. The text is rewound."""
+    stream.seek(0)
+    while stream.readline(LONGEST_LINE).isspace():
+        pass
+    found = any(isinstance(_parse(line), dict) for line in iter(partial(stream.readline, LONGEST_LINE), ""))
+    stream.seek(0)
+    return found
+
+
+def _name_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
+    for number, text in enumerate(read_lines(stream, surroundings.source), 1):
         if not text:
             continue
-        if "\0" in text:
-            raise ManifestError(f"{surroundings.source}:{number}: NUL bytes: a JSON manifest is UTF-8 text")
         item = _parse(text)
         if item is None:
-            yield reject(number, text, surroundings, "not readable as JSON")
+            reason = f"longer than {LONGEST_LINE} characters" if len(text) >= LONGEST_LINE else "not readable as JSON"
+            yield reject(number, text, surroundings, reason)
         else:
             yield _name_item(number, item, surroundings)
 
@@ -60,16 +74,6 @@ def _name_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
         return read_row((number, item), tuple(item.values()), columns, surroundings)
     reason = explain_columns("keys") if isinstance(item, dict) else "an item is an object or a text"
     return reject(number, json.dumps(item, default=str), surroundings, reason)
-
-
-def _find_items(item: Any, source: str) -> list[Any]:
-    """The rows in a JSON document: the array itself, or the `manifest_data` of IDC's API."""
-    if isinstance(item, dict):
-        inner = item.get("manifest", item.get("manifest_data", [item]))
-        item = inner.get("manifest_data") if isinstance(inner, dict) else inner
-    if not isinstance(item, list):
-        raise ManifestError(f"{source}: JSON without a list of series: give an array, or manifest.manifest_data")
-    return item
 
 
 def _parse(text: str) -> Any:

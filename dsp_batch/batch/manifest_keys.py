@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ KeyArray = npt.NDArray[np.bytes_]
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"
+_DIGESTED_AT_ONCE = 4_096
 _LARGEST_MERGED = 131_072
 """Keys of a run that is still merged with the next."""
 
@@ -98,6 +100,16 @@ class SeenKeys:
         self._runs.append(run)
 
 
+def _digest_keys(refs: Sequence[SeriesRef]) -> list[bytes]:
+    """A key for each series: its name's where that means the same series everywhere, else that of its place."""
+    names = name_keys([ref.series_uuid for ref in refs])
+    data = names.keys.tobytes()
+    keys = [data[at : at + _KEY_BYTES] for at in range(0, len(data), _KEY_BYTES)]
+    for at in names.local:
+        keys[at] = _digest(refs[at].url)
+    return keys
+
+
 def digest_series(refs: Iterable[SeriesRef]) -> str:
     """Digest which series a manifest names, whatever their order, their columns, comments and the form of its lines.
 
@@ -110,9 +122,10 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
         32 hex digits.
     """
     total = count = 0
-    for ref in refs:
-        key = _name_key(ref.series_uuid) if _is_global(ref.series_uuid) else _digest(ref.url)
-        total += int.from_bytes(blake2b(key, digest_size=32).digest(), "big")
-        count += 1
+    stream = iter(refs)
+    while batch := list(islice(stream, _DIGESTED_AT_ONCE)):
+        for key in _digest_keys(batch):
+            total += int.from_bytes(blake2b(key, digest_size=32).digest(), "big")
+        count += len(batch)
     text = f"{count}:{total % 2**256:x}"
     return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()

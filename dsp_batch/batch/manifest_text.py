@@ -191,10 +191,16 @@ def name_series(
                 columns=columns,
                 line=number,
             )
-        if surroundings.root_is_certain:
-            return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
-        return BareUuid(number, uuid, columns)
+        return _name_uuid(number, uuid, surroundings, columns)
+    if len(text) in (32, 36) and (other := normalise_uuid(text)):
+        return _name_uuid(number, other, surroundings, columns)
     return _name_other(number, text, surroundings, columns)
+
+
+def _name_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
+    if surroundings.root_is_certain:
+        return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
+    return BareUuid(number, uuid, columns)
 
 
 def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:

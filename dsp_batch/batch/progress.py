@@ -123,6 +123,10 @@ class BarProgress:
             self._bar.stop()
 
 
-def open_progress() -> Progress:
-    """A bar where standard error is a terminal, else lines."""
-    return BarProgress() if sys.stderr.isatty() else LineProgress()
+def open_progress(*, bar: bool = True) -> Progress:
+    """A bar where standard error is a terminal, else lines.
+
+    Args:
+        bar: Whether a bar may be shown at all.
+    """
+    return BarProgress() if bar and sys.stderr.isatty() else LineProgress()

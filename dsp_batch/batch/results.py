@@ -206,7 +206,10 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         table = read_parquet(data, columns)
         return table if columns is None else conform_table(table, pa.schema([SCHEMA.field(name) for name in columns]))
     except pa.ArrowException as error:
-        raise SinkError(f"{cache.url_of(key)} is no readable part: delete it and run again") from error
+        cause = " ".join(str(error).split())
+        raise SinkError(
+            f"{cache.url_of(key)} is no part of this version ({cause}): move it away, and run again"
+        ) from error
 
 
 def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:

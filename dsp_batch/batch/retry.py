@@ -52,7 +52,7 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     """
     begin = time.monotonic()
     job = read_job(cache, run)
-    asked = read_json(cache, f"runs/{run}/job.json")
+    asked = read_json(cache, f"runs/{run}/job.json") or {}
     attempt = open_attempt(job, run)
     survey = _survey_of(asked)
     refs = _read_failed(cache, run, survey)
@@ -101,7 +101,7 @@ def _parse_contrast(values: dict[str, Any]) -> Contrast:
 def _survey_of(asked: dict[str, Any]) -> Survey:
     """What the run found in its manifest: lines that are not understood stay so."""
     return Survey(
-        series=asked["series"],
+        series=asked.get("series", 0),
         duplicates=asked.get("duplicates", 0),
         rejected=asked.get("rejected", 0),
         columns=tuple(asked.get("columns", ())),

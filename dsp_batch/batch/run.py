@@ -19,6 +19,8 @@ from dsp_batch.batch.cluster import ClusterOptions, connect
 from dsp_batch.batch.job import Job, describe_job, run_name
 from dsp_batch.batch.manifest import Entry, digest_series, hold_manifest, read_entries
 from dsp_batch.batch.manifest_lookup import default_lookup
+from dsp_batch.batch.manifest_source import is_folder
+from dsp_batch.batch.observation import observe
 from dsp_batch.batch.pixelless import skip_pixelless
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
@@ -26,7 +28,7 @@ from dsp_batch.batch.runner import Series, run_series
 from dsp_batch.batch.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.model import SeriesRef, SeriesResult
-from dsp_batch.storage.roots import normalise_root
+from dsp_batch.storage.roots import local_path, normalise_root
 from dsp_batch.storage.sink import remove_stale_temporary
 from dsp_batch.version import __version__
 
@@ -121,7 +123,7 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         first = next(series.refs, None)
         if first is not None:
             series = series._replace(refs=chain([first], series.refs))
-            with connect(cluster, series.total) as client:
+            with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
                 _announce(client)
                 run_series(client, job, series, take, patience=cluster.wait_for_workers)
     finally:
@@ -131,9 +133,17 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
 
 def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
-    sources = [options.root, options.source.rstrip("/")] if options.source.endswith("/") else [options.root]
-    if job.cache.url in map(normalise_root, sources):
+    place = _settle(job.cache.url)
+    listed = [_settle(options.source)] if is_folder(options.source) else []
+    if place in (_settle(options.root), *listed) or any(place.startswith(f"{each}/") for each in listed):
         raise OptionsError(f"the cache directory {job.cache.url} is also where series are read: give another one")
+
+
+def _settle(place: str) -> str:
+    """A folder or URL by the one name that it has under all spellings and links."""
+    url = normalise_root(place)
+    path = local_path(url)
+    return url if path is None else str(path.resolve())
 
 
 def _read(held: str, options: RunOptions, job: Job) -> Iterator[Entry]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.observation import publish_rows
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index import SeriesIndex
@@ -74,7 +75,10 @@ def build_shard_indices(shard: Shard, job: Job) -> Shard:
 
 def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     """Last stage: previews, written to the cache; what is left of each series is its row."""
-    return tuple((work if work.finished else _guarded(_render, work, job, "seconds_render")).result for work in shard)
+    works = [work if work.finished else _guarded(_render, work, job, "seconds_render") for work in shard]
+    rows = tuple(work.result for work in works)
+    publish_rows(rows)
+    return rows
 
 
 def _fetch(work: SeriesWork, job: Job) -> SeriesWork:

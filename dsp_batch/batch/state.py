@@ -76,19 +76,22 @@ def write_json(cache: Cache, key: str, value: Any) -> None:
     cache.write(key, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
-def read_json(cache: Cache, key: str) -> Any:
-    """Read a JSON document; None where there is none.
+def read_json(cache: Cache, key: str) -> dict[str, Any] | None:
+    """Read a JSON object; None where there is none.
 
     Raises:
-        SinkError: It is no JSON.
+        SinkError: It is no JSON object.
     """
     data = cache.read(key)
     if data is None:
         return None
     try:
-        return json.loads(data)
+        found = json.loads(data)
     except ValueError as error:
         raise SinkError(f"{cache.url_of(key)} is no JSON: delete it and run again") from error
+    if not isinstance(found, dict):
+        raise SinkError(f"{cache.url_of(key)} is no JSON object: delete it and run again")
+    return found
 
 
 def list_runs(cache: Cache) -> list[str]:
@@ -135,7 +138,7 @@ def _attempts_of_parts(cache: Cache, run: str) -> list[int]:
 
 def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
     """What the previews under the job's name were made with; empty where there are none."""
-    found: dict[str, Any] = read_json(job.cache, product_key(job.name)) or {}
+    found = read_json(job.cache, product_key(job.name)) or {}
     made = {name: value for name, value in found.items() if name != "generation"}
     if made and made != job.product and not overwrite:
         raise OptionsError(
@@ -234,7 +237,7 @@ def _read_known(job: Job, run: str, attempt: Attempt) -> pa.Table:
     """What other runs tell of the previews of this name and generation."""
     tables = [SCHEMA.empty_table().select(_KEPT_FIELDS)]
     for other in list_runs(job.cache):
-        asked = read_json(job.cache, f"runs/{other}/job.json")
+        asked = read_json(job.cache, f"runs/{other}/job.json") or {}
         product = {"verb": asked.get("verb"), "options": asked.get("options")}
         same = product == job.product and asked.get("name") == job.name
         if other == run or not same or asked.get("generation", 1) != attempt.generation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ from dsp_batch.batch.latest import fold_latest
 from dsp_batch.batch.results import list_parts, read_seconds
 from dsp_batch.batch.state import list_runs, read_json, results_folder
 from dsp_batch.cache import Cache, open_cache
-from dsp_batch.errors import ManifestError
+from dsp_batch.errors import ManifestError, SinkError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +86,26 @@ def read_statuses(url: str, endpoint_url: str | None = None) -> list[RunStatus]:
     runs = list_runs(cache)
     if not runs:
         raise ManifestError(f"there is no run in {cache.url}: give a cache directory, or CACHE_DIR/runs/RUN")
-    return [_read_status(cache, run) for run in runs]
+    return [status for run in runs if (status := _try_status(cache, run))]
+
+
+def _try_status(cache: Cache, run: str) -> RunStatus | None:
+    """One of several runs; one that cannot be read is a warning, and does not hide the others."""
+    try:
+        return _read_status(cache, run)
+    except (ManifestError, SinkError) as error:
+        _log.warning("%s", error.message)
+        return None
 
 
 def _read_status(cache: Cache, run: str) -> RunStatus:
-    job = read_json(cache, f"runs/{run}/job.json")
+    job = read_json(cache, f"runs/{run}/job.json") or {}
     summary = read_json(cache, f"runs/{run}/summary.json") or {}
+    if missing := {"attempt", "since", "series", "verb", "name", "manifest", "started"} - job.keys():
+        url = cache.url_of(f"runs/{run}/job.json")
+        raise ManifestError(f"{url} was written by another version (no {min(missing)}): read results/ itself")
     ended = summary.get("attempt") == job["attempt"]
-    seconds = summary["seconds"] if ended else _read_seconds(cache, run, job["attempt"])
+    seconds = summary.get("seconds") if ended else _read_seconds(cache, run, job["attempt"])
 
     def count(tables: Iterator[pa.Table]) -> RunFigures:
         # Rows of earlier attempts say nothing of one that makes everything anew.
@@ -108,7 +123,7 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
         series=job["series"],
         attempts=job["attempt"],
         started=job["started"],
-        finished=summary["finished"] if ended else None,
+        finished=summary.get("finished") if ended else None,
         seconds=seconds,
         figures=fold_latest(cache, results_folder(run), COLUMNS, count),
     )
@@ -118,7 +133,7 @@ def _read_seconds(cache: Cache, run: str, attempt: int) -> float | None:
     """How long an attempt has taken, by the last part that it has written; None before there is one."""
     last = {}
     for key in list_parts(cache, results_folder(run)):
-        _, number, writer, _ = key.rpartition("/")[2].split("-")
-        if int(number) == attempt:
+        writer = key.rpartition("-")[0]
+        if writer.startswith(f"{results_folder(run)}/part-{attempt:04d}-"):
             last[writer] = key
     return max((read_seconds(cache, key) or 0 for key in last.values()), default=0) or None

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from dsp_batch.cli.options import RunSettings, cluster_options, run_options, verbose_option
+from dsp_batch.cli.logs import logs_json
+from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.runs import demo, finish, manifest, plan, retry, status
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
@@ -38,7 +39,7 @@ def program() -> None:
 @mosaic_options
 @run_options
 @cluster_options
-@verbose_option
+@log_options
 def mosaic(manifest: str, options: MosaicOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
     """Draw a grid of frames spread evenly over each series, head first."""
     return _run("mosaic", manifest, options, settings, cluster)
@@ -49,7 +50,7 @@ def mosaic(manifest: str, options: MosaicOptions, settings: RunSettings, cluster
 @image_options
 @run_options
 @cluster_options
-@verbose_option
+@log_options
 def get_image(manifest: str, options: ImageOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
     """Draw the one frame at a position of each series."""
     return _run("get-image", manifest, options, settings, cluster)
@@ -60,7 +61,7 @@ def get_image(manifest: str, options: ImageOptions, settings: RunSettings, clust
 @contrast_mosaic_options
 @run_options
 @cluster_options
-@verbose_option
+@log_options
 def contrast_mosaic(
     manifest: str, options: ContrastMosaicOptions, settings: RunSettings, cluster: ClusterOptions
 ) -> int:
@@ -76,7 +77,7 @@ def contrast_mosaic(
 @index_options
 @run_options
 @cluster_options
-@verbose_option
+@log_options
 def build_index(manifest: str, options: IndexOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
     """Index every header element of each series as Parquet."""
     return _run("build-index", manifest, options, settings, cluster)
@@ -104,7 +105,7 @@ def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, clu
         timeout=settings.timeout,
     )
     run = RunOptions(source=manifest, root=source.root, strict=settings.strict, overwrite=settings.overwrite)
-    return finish(lambda: run_manifest(run, job, cluster, open_progress()))
+    return finish(lambda: run_manifest(run, job, cluster, open_progress(bar=not logs_json())))
 
 
 def main() -> NoReturn:

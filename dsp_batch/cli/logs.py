@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 VERBOSE = logging.DEBUG
 
@@ -20,10 +22,24 @@ _QUOTES_VALUES = "pydicom"
 """Its messages quote the values of elements, which may be a patient's: they are never shown."""
 
 
+JSON_FLAG = "--log-json"
+
+
+class _Form:
+    """Whether what is said are JSON objects; for the whole process, as the loggers are."""
+
+    is_json = False
+
+
 @contextmanager
-def log_to_stderr() -> Iterator[None]:
-    """Show log records on standard error inside the block: warnings, and what `_ALWAYS_INFORM` says."""
-    root, handler = logging.getLogger(), _LineHandler()
+def log_to_stderr(*, as_json: bool = False) -> Iterator[None]:
+    """Show log records on standard error inside the block: warnings, and what `_ALWAYS_INFORM` says.
+
+    Args:
+        as_json: As JSON objects, one a line, rather than as text.
+    """
+    root, handler = logging.getLogger(), _JsonHandler() if as_json else _LineHandler()
+    before, _Form.is_json = _Form.is_json, as_json
     loggers = [logging.getLogger(name) for name in (_PACKAGE, *_ALWAYS_INFORM, "py.warnings")]
     levels = [logger.level for logger in loggers]
     root.addHandler(handler)
@@ -34,6 +50,7 @@ def log_to_stderr() -> Iterator[None]:
             warnings.filterwarnings("ignore", module=rf"{_QUOTES_VALUES}(\.|$)")
             yield
     finally:
+        _Form.is_json = before
         logging.captureWarnings(False)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -50,6 +67,25 @@ def is_verbose() -> bool:
     return logging.getLogger(_PACKAGE).isEnabledFor(VERBOSE)
 
 
+def logs_json() -> bool:
+    """Whether `--log-json` was given."""
+    return _Form.is_json
+
+
+def say_last(level: int, line: str, **more: str) -> None:
+    """Say how the program ends, on standard error.
+
+    Args:
+        level: `logging.ERROR`, or what else it is.
+        line: One line.
+        more: Further members of the JSON object; left out of text.
+    """
+    text = _format_json(time.time(), level, f"{_PACKAGE}.cli", line, **more) if _Form.is_json else line
+    with suppress(OSError):  # nobody listens
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
 def printable(text: str) -> str:
     """A text on one line, with its control characters written out: names of objects come from outside."""
     line = " ".join(part for part in text.splitlines() if part)
@@ -61,6 +97,13 @@ def _set_levels(*, verbose: bool) -> None:
     for name in _ALWAYS_INFORM:
         logging.getLogger(name).setLevel(VERBOSE if verbose else logging.INFO)
     logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.CRITICAL)
+
+
+def _format_json(moment: float, level: int, logger: str, message: str, **more: str) -> str:
+    """One JSON object, in ASCII: no sign in it ends the line."""
+    at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    name = logging.getLevelName(level).lower()
+    return json.dumps({"time": at, "level": name, "logger": logger, "message": message, **more})
 
 
 class _LineHandler(logging.Handler):
@@ -95,3 +138,13 @@ class _LineHandler(logging.Handler):
         if is_verbose() and record.exc_info and record.exc_info[0]:
             details = "".join(traceback.format_exception(*record.exc_info))
         return f"{details}{line}\n"
+
+
+class _JsonHandler(_LineHandler):
+    """Writes each record as one JSON object on a line."""
+
+    def _describe(self, record: logging.LogRecord) -> str:
+        more = {}
+        if is_verbose() and record.exc_info and record.exc_info[0]:
+            more["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        return f"{_format_json(record.created, record.levelno, record.name, printable(record.getMessage()), **more)}\n"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dsp_batch.cli.logs import log_everything
+from dsp_batch.cli.logs import JSON_FLAG, log_everything
+from dsp_batch.cli.outputs import check_output
 
 if TYPE_CHECKING:
     from dsp_batch.batch.cluster import ClusterOptions
@@ -71,7 +72,7 @@ def _be_verbose(_context: click.Context, _parameter: click.Parameter, value: boo
         log_everything()
 
 
-verbose_option: Option = click.option(
+_VERBOSE: Option = click.option(
     "-v",
     "--verbose",
     is_flag=True,
@@ -80,6 +81,20 @@ verbose_option: Option = click.option(
     callback=_be_verbose,
     help="Say what is done: requests, bytes and seconds of each stage; tracebacks of errors.",
 )
+
+# The value is looked for before options are parsed: see `Program.main`.
+_LOG_JSON: Option = click.option(
+    JSON_FLAG,
+    is_flag=True,
+    expose_value=False,
+    help="Write messages to standard error as JSON objects, one a line.",
+)
+
+
+def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options about what is said, for every command."""
+    return _VERBOSE(_LOG_JSON(function))
+
 
 _ROOT = click.option(
     "--root",
@@ -195,6 +210,8 @@ run_options = option_set(
 
 
 def _build_cluster(**values: Any) -> ClusterOptions:
+    if values["performance_report"] is not None:
+        check_output(values["performance_report"])
     from dsp_batch.batch.cluster import ClusterOptions  # noqa: PLC0415  # dask is slow to import
 
     return ClusterOptions(**values)
@@ -225,6 +242,12 @@ cluster_options = option_set(
             show_default=True,
             metavar="SECONDS",
             help="How long to wait for the first worker of a scheduler.",
+        ),
+        "performance_report": click.option(
+            "--performance-report",
+            metavar="FILE",
+            help="Write Dask's performance report to this HTML file or URL when the run ends or is interrupted: "
+            "pip install 'dsp-batch[dashboard]'.",
         ),
     },
 )

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from dsp_batch.cli.logs import is_verbose, log_to_stderr, printable
+from dsp_batch.cli.logs import JSON_FLAG, is_verbose, log_to_stderr, logs_json, printable, say_last
 from dsp_batch.errors import DspBatchError
 
 EXIT_ERROR = 1
@@ -45,7 +45,9 @@ class Program(click.Group):
         """
         del standalone_mode
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
-        with log_to_stderr():
+        # Before any option is parsed: an error in one is said in this form too.
+        words = sys.argv[1:] if args is None else args
+        with log_to_stderr(as_json=JSON_FLAG in words):
             status = _run_guarded(run)
         sys.exit(status)
 
@@ -56,6 +58,15 @@ class Program(click.Group):
         if parent is None:
             extra.setdefault("terminal_width", _help_width())
         return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; without the empty line that click would write when it is interrupted, among objects."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if logs_json():
+                raise click.Abort from None
+            raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments; without any, show the help."""
@@ -79,11 +90,10 @@ def _run_guarded(work: Callable[[], Any]) -> int:
     try:
         return work() or 0
     except (KeyboardInterrupt, click.Abort):
-        _say("interrupted")
+        say_last(logging.WARNING, "interrupted")
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        _say(f"error: {_lower(error.format_message())}")
-        _say_usage(error)
+        _say_error(_lower(error.format_message()), **_describe_usage(error))
     except DspBatchError as error:
         _explain(error, error.message)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: no traceback without -v
@@ -94,18 +104,24 @@ def _run_guarded(work: Callable[[], Any]) -> int:
 
 def _explain(error: BaseException, message: str) -> None:
     _log.debug("the error below was raised here", exc_info=error)
-    _say(f"error: {message}")
+    _say_error(message)
 
 
-def _say(line: str) -> None:
-    click.echo(printable(line), err=True)
+def _say_error(message: str, **usage: str) -> None:
+    """Say what went wrong: one line of text, and perhaps one of usage, or one JSON object."""
+    if logs_json():
+        say_last(logging.ERROR, printable(message), **usage)
+        return
+    say_last(logging.ERROR, printable(f"error: {message}"))
+    for line in usage.values():
+        say_last(logging.ERROR, printable(f"usage: {line} (--help says more)"))
 
 
-def _say_usage(error: click.ClickException) -> None:
+def _describe_usage(error: click.ClickException) -> dict[str, str]:
     context = getattr(error, "ctx", None)
-    if context is not None:
-        pieces = " ".join(context.command.collect_usage_pieces(context))
-        _say(f"usage: {context.command_path} {pieces} (--help says more)")
+    if context is None:
+        return {}
+    return {"usage": " ".join([context.command_path, *context.command.collect_usage_pieces(context)])}
 
 
 def _lower(sentence: str) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsp_batch.cli.logs import logs_json
 from dsp_batch.cli.options import (
     SourceOptions,
     cluster_options,
     endpoint_option,
     json_option,
+    log_options,
     source_options,
-    verbose_option,
 )
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
@@ -72,7 +73,7 @@ def finish(run: Callable[[], RunSummary]) -> int:
 )
 @json_option
 @source_options
-@verbose_option
+@log_options
 def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any) -> int:
     """Print what a run over a manifest would take: series by kind, what is skipped, requests, bytes and hours.
 
@@ -100,7 +101,7 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any)
 @click.argument("run", metavar="RUN|CACHE_DIR")
 @json_option
 @endpoint_option
-@verbose_option
+@log_options
 def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
     """Print how runs stand: counts, failures by reason, throughput; of one run what its stages and series took too.
 
@@ -142,7 +143,7 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
 @click.argument("run")
 @endpoint_option
 @cluster_options
-@verbose_option
+@log_options
 def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     """Run the failed series of a run again, in the same run.
 
@@ -153,7 +154,7 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     from dsp_batch.batch.status import find_run
 
     cache, name = find_run(run, endpoint_url)
-    return finish(lambda: retry_run(cache, name, cluster, open_progress()))
+    return finish(lambda: retry_run(cache, name, cluster, open_progress(bar=not logs_json())))
 
 
 @click.command()
@@ -176,7 +177,7 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N series.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="File or storage URL to write; - prints it.")
 @endpoint_option
-@verbose_option
+@log_options
 def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     """Write a manifest of series of the Imaging Data Commons that fit all the options given.
 
@@ -200,7 +201,7 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
 @click.command()
 @click.argument("folder", default="demo")
 @cluster_options
-@verbose_option
+@log_options
 def demo(folder: str, cluster: ClusterOptions) -> int:
     """Draw and index a generated collection, without network: a first run to look at.
 
@@ -213,7 +214,7 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     from dsp_batch.batch.progress import open_progress
 
     try:
-        shown = run_demo(Path(folder), cluster, open_progress())
+        shown = run_demo(Path(folder), cluster, open_progress(bar=not logs_json()))
     except OSError as error:
         raise SinkError(f"cannot write below {folder}: {(error.strerror or str(error)).lower()}") from error
     rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]

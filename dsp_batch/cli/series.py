@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from dsp_batch.cli.older import SeriesProgram
-from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, source_options, verbose_option
+from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, log_options, source_options
 from dsp_batch.cli.outputs import is_parquet
 from dsp_batch.cli.program import run_to_end
 from dsp_batch.cli.single import choose_index_target, find_index, preview, write_indices
@@ -40,7 +40,7 @@ def program() -> None:
 @mosaic_options
 @source_options
 @cache_options
-@verbose_option
+@log_options
 def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptions, cache: CacheOptions) -> None:
     """Draw a grid of frames spread evenly over a series, head first.
 
@@ -55,7 +55,7 @@ def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptio
 @image_options
 @source_options
 @cache_options
-@verbose_option
+@log_options
 def get_image(series: str, output: str, options: ImageOptions, source: SourceOptions, cache: CacheOptions) -> None:
     """Draw the one frame at a position.
 
@@ -70,7 +70,7 @@ def get_image(series: str, output: str, options: ImageOptions, source: SourceOpt
 @contrast_mosaic_options
 @source_options
 @cache_options
-@verbose_option
+@log_options
 def contrast_mosaic(
     series: str, output: str, options: ContrastMosaicOptions, source: SourceOptions, cache: CacheOptions
 ) -> None:
@@ -90,7 +90,7 @@ def contrast_mosaic(
 @index_options
 @source_options
 @cache_options
-@verbose_option
+@log_options
 def build_index(
     series: tuple[str, ...], output: str | None, options: IndexOptions, source: SourceOptions, cache: CacheOptions
 ) -> int:
@@ -109,7 +109,7 @@ def build_index(
 @click.argument("series")
 @source_options
 @cache_options
-@verbose_option
+@log_options
 def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
     """Print the path or URL of the index of a series; it is built where there is none."""
     # Bytes, because a path need not be text.

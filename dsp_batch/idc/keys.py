@@ -193,7 +193,10 @@ def _load_table(path: Path, column: str, hash_column: Callable[[Any], Hashes]) -
             ages[part] = -_integers(batch.column(2))
         start += batch.num_rows
     order = np.lexsort((ages, first)).astype(np.int32)
-    first, second = first[order], second[order]
+    del ages
+    # One after the other: a copy of all of IDC takes 8 MB.
+    first = first[order]
+    second = second[order]
     return KeyTable(keys=Hashes(first, second), buckets=buckets[order], rows=order, bucket_names=tuple(names))
 
 

@@ -168,7 +168,7 @@ def test_a_part_that_is_no_parquet_is_named(cache: Cache) -> None:
     write_parts(cache)
     cache.write(f"{FOLDER}/part-9999-bad.parquet", b"PAR1 and then nothing")
 
-    with pytest.raises(SinkError, match=r"part-9999-bad\.parquet is no readable part"):
+    with pytest.raises(SinkError, match=r"part-9999-bad\.parquet is no part"):
         tally(cache, seconds=None)
 
 

@@ -641,3 +641,90 @@ def test_long_manifests_stream(tmp_path: Path) -> None:
 
     assert count == 60_000
     assert peak < 8e6
+
+
+@pytest.mark.parametrize(
+    ("head", "between", "tail"),
+    [
+        ("[", ", ", "]"),
+        ("[\n  ", ",\n  ", "\n]\n"),
+        ('{"code": 200, "manifest": {"totalFound": 9, "manifest_data": [', ",", ']}, "next": null}'),
+        ('{"manifest_data": [', ",", "]}"),
+        ('\n{\n "manifest": [\n', ",\n", "\n]\n}\n"),
+    ],
+)
+def test_long_json_documents_stream(tmp_path: Path, head: str, between: str, tail: str) -> None:
+    source = random.Random(6)
+    items = [
+        f'{{"crdc_series_uuid": "{uuid.UUID(int=source.getrandbits(128))}", "size": {source.randrange(10**9)}}}'
+        for _ in range(8_000)
+    ]
+    (tmp_path / "long.json").write_text(head + between.join(items) + tail)
+
+    tracemalloc.start()
+    try:
+        found = read_entries(str(tmp_path / "long.json"), lookup=NO_INDEX)
+        pairs = ((each.series_uuid, each.columns["size"]) for each in found if isinstance(each, SeriesRef))
+        same = [
+            (item["crdc_series_uuid"], item["size"]) == pair
+            for item, pair in zip(map(json.loads, items), pairs, strict=True)
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (len(same), all(same)) == (8_000, True)
+    assert peak < 6e6
+
+
+@pytest.mark.parametrize(
+    ("tail", "words"),
+    [
+        ("", "its end"),
+        ("] [1]", "more behind"),
+        (", {]", "Expecting property name"),
+        (', "' + "x" * 2_000_000, "longer than"),
+    ],
+)
+def test_json_that_is_damaged_behind_its_first_items_is_an_error(tmp_path: Path, tail: str, words: str) -> None:
+    content = "[" + ", ".join(f'"{each}"' for each in (A, B, C)) + tail
+
+    with pytest.raises(ManifestError, match=rf"manifest\.txt: not readable as JSON behind item 3.*{words}"):
+        entries(tmp_path, content)
+
+
+def test_json_that_is_nested_without_end_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.txt: not readable as JSON"):
+        entries(tmp_path, "[" * 200_000)
+
+
+def test_a_line_of_json_that_is_too_long_is_rejected_and_the_next_is_read(tmp_path: Path) -> None:
+    rows = ({"crdc_series_uuid": A}, {"note": "x" * 10_000_000}, {"crdc_series_uuid": B})
+
+    found = entries(tmp_path, "\n".join(map(json.dumps, rows)))
+
+    assert [entry.line for entry in found if isinstance(entry, SeriesRef)] == [1, 3]
+    assert reasons(found) == ["manifest.txt:2: longer than 1048576 characters"]
+
+
+def test_binary_files_are_one_error(tmp_path: Path) -> None:
+    content = random.Random(7).randbytes(100_000)
+
+    with pytest.raises(ManifestError) as caught:
+        entries(tmp_path, b"\x89PNG\r\n\x1a\n" + content)
+
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 1_000
+
+
+def test_lines_longer_than_any_name_are_rejected_one_by_one(tmp_path: Path) -> None:
+    found = entries(tmp_path, "".join(f"{'long ' * 40}{number}\n" for number in range(50)) + f"{A}\n")
+
+    assert [entry.line for entry in found if isinstance(entry, RejectedLine)] == list(range(1, 51))
+    assert [entry.line for entry in found if isinstance(entry, SeriesRef)] == [51]
+
+
+def test_duplicates_alone_are_counted(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"cp {OPEN}/{A}/* .\n" * 10_000)
+
+    assert Counter(type(entry) for entry in found) == {SeriesRef: 1, DuplicateLine: 9_999}

@@ -22,6 +22,7 @@ _TITLES = {
     "latency": "Latency",
     "batch": "Batches",
     "memory": "Memory",
+    "manifests": "Manifests of a million lines",
 }
 _LIBRARIES = ("numpy", "obstore", "pillow", "pyarrow", "pydicom", "dask")
 

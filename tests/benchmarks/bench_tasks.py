@@ -178,7 +178,29 @@ def request_ranges(arguments: Arguments) -> Figures:
     return {**figures, "own_request_seconds": figures["request_seconds"] - figures["client_request_seconds"]}
 
 
-TASKS = {task.__name__: task for task in (walk_series, render_in_memory, walk_serially, run_batch, request_ranges)}
+def read_lines(arguments: Arguments) -> Figures:
+    """Read a manifest as often as a command does: the second time for its series, the first for their digest."""
+    figures: Figures = {}
+    with measure(figures):
+        from dsp_batch.batch.account import Survey
+        from dsp_batch.batch.manifest import digest_series, read_entries
+        from dsp_batch.batch.manifest_lookup import Lookup
+        from dsp_batch.idc import IdcIndex
+        from dsp_batch.storage.store import Store
+
+        lookup = Lookup(index=IdcIndex(path=Path(arguments["index"])), store_of=lambda root, _: Store(root))
+        for number in range(arguments["passes"]):
+            refs = Survey().watch(read_entries(arguments["path"], lookup=lookup))
+            if number:
+                for _ in refs:
+                    pass
+            else:
+                digest_series(refs)
+    return figures
+
+
+_TASKS = (walk_series, render_in_memory, walk_serially, run_batch, request_ranges, read_lines)
+TASKS = {task.__name__: task for task in _TASKS}
 
 
 def profile_series(arguments: Arguments, lines: int) -> str:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # servers.py, which the test
 from bench_batch import bench_batch
 from bench_figures import Report
 from bench_latency import bench_latency
+from bench_manifests import bench_manifests
 from bench_memory import bench_memory
 from bench_places import Bench, open_sources, write_series
 from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
@@ -36,6 +37,7 @@ _PARTS = {
     "latency": bench_latency,
     "batch": bench_batch,
     "memory": bench_memory,
+    "manifests": bench_manifests,
 }
 _SOURCES = ("disk", "nginx", "radosgw")
 

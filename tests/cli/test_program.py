@@ -9,7 +9,7 @@ import click
 import pytest
 from outcomes import Outcome, run_here, start_process
 
-from dsp_batch.cli.options import verbose_option
+from dsp_batch.cli.options import log_options
 from dsp_batch.cli.program import Program
 from dsp_batch.errors import StorageError
 
@@ -28,7 +28,7 @@ def program() -> None:
 
 @program.command()
 @click.argument("ending")
-@verbose_option
+@log_options
 def end(ending: str) -> None:
     """End with an error."""
     raise ENDINGS[ending]
@@ -36,7 +36,7 @@ def end(ending: str) -> None:
 
 @program.command()
 @click.argument("status", type=int)
-@verbose_option
+@log_options
 def speak(status: int) -> int:
     """Log at all levels, and end with a status."""
     for name in ("dsp_batch.core.here", "dsp_batch.batch.here", "elsewhere", "pydicom"):

@@ -1,0 +1,125 @@
+"""The items of a JSON document one by one: a list, or the list in an answer of IDC's API, of any length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+_PIECE = 65_536
+_LONGEST_VALUE = 1_048_576
+"""Characters; a longer value is no item of a manifest."""
+
+_LISTS = ("manifest", "manifest_data")
+"""Keys of IDC's API that lead to the list."""
+
+
+def read_items(stream: TextIO) -> Iterator[Any]:
+    """The items of a list, of the list below `manifest`, `manifest_data` or both, or the object itself without these.
+
+    Raises:
+        ValueError: It is no JSON, or holds no list. Items before the place where that shows have been given.
+    """
+    document = _Document(stream)
+    if document.peek() == "[":
+        yield from document.read_list()
+    else:
+        yield from _read_object(document, is_inner=False)
+    if document.peek():
+        raise ValueError("more behind its end")
+
+
+def _read_object(document: _Document, *, is_inner: bool) -> Iterator[Any]:
+    others: dict[str, Any] = {}
+    found = False
+    for key in document.read_keys():
+        follows = document.peek()
+        if key in _LISTS and not found and follows == "[":
+            found = True
+            yield from document.read_list()
+        elif key in _LISTS and not found and not is_inner and follows == "{":
+            found = True
+            yield from _read_object(document, is_inner=True)
+        else:
+            others[key] = document.read_value()
+    if (is_inner and not found) or (others.keys() & set(_LISTS) and not found):
+        raise ValueError("no list of series: give an array, or manifest.manifest_data")
+    if not found:
+        yield others
+
+
+class _Document:
+    """A JSON text that is read piece by piece."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._text = ""
+        self._at = 0
+        self._has_ended = False
+        self._decode = json.JSONDecoder().raw_decode
+
+    def peek(self) -> str:
+        """The next sign that is no blank; empty at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in " \t\n\r\ufeff":
+                self._at += 1
+            if self._at < len(self._text) or self._has_ended:
+                return self._text[self._at : self._at + 1]
+            self._read_on()
+
+    def read_list(self) -> Iterator[Any]:
+        """The items of a list."""
+        self._take("[")
+        if self.peek() == "]":
+            self._take("]")
+            return
+        yield self.read_value()
+        while self._take(",]") == ",":
+            yield self.read_value()
+
+    def read_keys(self) -> Iterator[str]:
+        """The keys of an object; the value of each must be read before the next."""
+        self._take("{")
+        if self.peek() == "}":
+            self._take("}")
+            return
+        sign = ","
+        while sign == ",":
+            key = self.read_value()
+            if not isinstance(key, str):
+                raise ValueError("a key that is no text")  # noqa: TRY004  # of the document, not of this program
+            self._take(":")
+            yield key
+            sign = self._take(",}")
+
+    def read_value(self) -> Any:
+        """The value that comes next."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decode(self._text, self._at)
+            except RecursionError:
+                raise ValueError("nested too deeply") from None
+            except json.JSONDecodeError as error:
+                if self._has_ended:
+                    raise ValueError(error.msg) from None
+            else:
+                if end < len(self._text) or self._has_ended:  # else a number may go on
+                    self._at = end
+                    return value
+            if len(self._text) - self._at > _LONGEST_VALUE:
+                raise ValueError(f"a value that is damaged, or longer than {_LONGEST_VALUE} characters")
+            self._read_on()
+
+    def _take(self, signs: str) -> str:
+        sign = self.peek()
+        if not sign or sign not in signs:
+            raise ValueError(f"{sign or 'its end'!r} where {' or '.join(signs)} was expected")
+        self._at += 1
+        return sign
+
+    def _read_on(self) -> None:
+        piece = self._stream.read(_PIECE)
+        self._has_ended = not piece
+        self._text = self._text[self._at :] + piece
+        self._at = 0
