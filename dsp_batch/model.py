@@ -15,6 +15,7 @@ from dsp_batch.errors import DspBatchError, OptionsError, Reason
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
 ByteArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
 StoredArray = npt.NDArray[Any]
 """Stored values of one frame, (rows, columns) or (rows, columns, 3)."""
 

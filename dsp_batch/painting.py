@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dsp_batch.dicom.drawing import Picture
 from dsp_batch.dicom.profiles import convert_to_srgb
@@ -49,6 +49,9 @@ class Painting:
     overlays: bool = True
     """Read overlay planes too."""
 
+    painted: Mapping[Picture, StoredFrame] = field(default_factory=dict)
+    """Pictures that were painted already."""
+
 
 def paint_pictures(painting: Painting) -> Iterator[Drawn]:
     """Read, decode and compose pictures one after the other.
@@ -66,7 +69,7 @@ def paint_pictures(painting: Painting) -> Iterator[Drawn]:
     first_error: DspBatchError | None = None
     has_drawn = False
     for group in split_pictures(painting):
-        for picture, drawn in zip(group.pictures, _paint_group(group), strict=True):
+        for picture, drawn in zip(group.pictures, paint_group(group), strict=True):
             if isinstance(drawn, StoredFrame):
                 has_drawn = True
             elif drawn.reason in ("network", "timeout", "access-denied"):
@@ -112,7 +115,11 @@ def _count_bytes(index: SeriesIndex, picture: Picture) -> int:
     return total
 
 
-def _paint_group(group: Painting) -> Iterator[Drawn]:
+def paint_group(group: Painting) -> Iterator[Drawn]:
+    """Paint pictures that are small enough to be read at once; errors stand in the place of pictures."""
+    if all(picture in group.painted for picture in group.pictures):
+        yield from (group.painted[picture] for picture in group.pictures)
+        return
     index = group.index
     encoded = _read_frames(group)
     first = next((each for each in encoded.values() if isinstance(each, EncodedFrames)), None)

@@ -129,7 +129,8 @@ def _report_rejected(ref: SeriesRef, rejected: dict[str, DspBatchError]) -> None
     if not rejected:
         return
     name, error = next(iter(rejected.items()))
-    _log.warning("%s: %d objects are no instances; the first, %s: %s", ref.url, len(rejected), name, error.message)
+    what = "1 object is no instance:" if len(rejected) == 1 else f"{len(rejected)} objects are no instances; the first,"
+    _log.warning("%s: %s %s: %s", ref.url, what, name, error.message)
     for name, error in rejected.items():
         _log.debug("%s/%s: %s", ref.url, name, error.message)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp_batch.core.encoding import encode_image
-from dsp_batch.core.selection import distribute, select_position, select_range
+from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
 from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
-from dsp_batch.drawables import list_drawables
+from dsp_batch.drawables import Drawables, list_drawables
+from dsp_batch.filling import nearest_picture, spread_pictures
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import ByteArray, EncodedImage, LookupTable, StoredFrame, Window
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
@@ -37,8 +38,9 @@ def render_mosaic(index: SeriesIndex, source: Source, options: MosaicOptions, su
     drawables = list_drawables(index)
     places = select_range(drawables.order, options.start, options.end)
     rows, columns = options.grid
-    chosen = [drawables.pictures[place] for place in places[distribute(len(places), rows * columns)]]
-    painting = Painting(index=index, source=source, pictures=chosen, overlays=options.overlays)
+    pictures = [drawables.pictures[place] for place in places]
+    whole = Painting(index=index, source=source, pictures=pictures, overlays=options.overlays)
+    painting = spread_pictures(whole, rows * columns)
     tiles = _draw_tiles(painting, (options.contrast,), options.image_width)
     return _finish(tiles, (rows, columns), options.quality, suffix)
 
@@ -46,8 +48,7 @@ def render_mosaic(index: SeriesIndex, source: Source, options: MosaicOptions, su
 def render_image(index: SeriesIndex, source: Source, options: ImageOptions, suffix: str) -> EncodedImage:
     """Draw one picture. Arguments and errors are those of `render_mosaic`."""
     drawables = list_drawables(index)
-    chosen = drawables.pictures[select_position(drawables.order, options.position, options.slice_offset)]
-    painting = Painting(index=index, source=source, pictures=[chosen], overlays=options.overlays)
+    painting = _choose_picture(index, source, drawables, options)
     tiles = _draw_tiles(painting, (options.contrast,), options.image_width)
     return _finish(tiles, (1, 1), options.quality, suffix)
 
@@ -58,16 +59,24 @@ def render_contrast_mosaic(
     """Draw the same pictures under several contrasts. Arguments and errors are those of `render_mosaic`."""
     drawables = list_drawables(index)
     if options.position is not None:
-        places = np.asarray([select_position(drawables.order, options.position, options.slice_offset or 0)])
-        rows = 1
+        rows, painting = 1, _choose_picture(index, source, drawables, options)
     else:
-        in_range = select_range(drawables.order, options.start or 0.0, options.end)
+        places = select_range(drawables.order, options.start or 0.0, options.end)
         rows = options.tile_height
-        places = in_range[distribute(len(in_range), rows)]
-    chosen = [drawables.pictures[place] for place in places]
-    painting = Painting(index=index, source=source, pictures=chosen, overlays=options.overlays)
+        pictures = [drawables.pictures[place] for place in places]
+        whole = Painting(index=index, source=source, pictures=pictures, overlays=options.overlays)
+        painting = spread_pictures(whole, rows)
     tiles = _draw_tiles(painting, options.contrasts, options.image_width)
     return _finish(tiles, (rows, len(options.contrasts)), options.quality, suffix)
+
+
+def _choose_picture(
+    index: SeriesIndex, source: Source, drawables: Drawables, options: ImageOptions | ContrastMosaicOptions
+) -> Painting:
+    """The picture at a position; an offset is walked exactly, whatever is there."""
+    place = select_position(drawables.order, options.position or 0.0, options.slice_offset or 0)
+    painting = Painting(index=index, source=source, pictures=[drawables.pictures[place]], overlays=options.overlays)
+    return painting if options.slice_offset else nearest_picture(painting, drawables, place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dsp_batch.errors import OptionsError, SeriesError
-from dsp_batch.model import FloatArray, FrameOrder, IntArray
+from dsp_batch.model import BoolArray, FloatArray, FrameOrder, IntArray
 
 _ROUNDING_MM = 1e-4
 """Positions kept as float32 are off by up to this much a meter from the origin: no more is no difference."""
@@ -116,6 +116,42 @@ def distribute(count: int, tiles: int) -> IntArray:
     intervals = tiles - 1
     # i * (count - 1) / intervals rounded half up, in integers because a float may fall short of the half.
     return (2 * np.arange(tiles) * (count - 1) + intervals) // (2 * intervals)
+
+
+def find_substitutes(count: int, seen: IntArray, blank: BoolArray, wanted: int) -> IntArray:
+    """Find where to look instead of pictures that turned out blank.
+
+    What is blank is mostly the ends of a range: the places between filled pictures and their neighbours are looked at,
+    and all others only where no seen one is filled.
+
+    Args:
+        count: Places there are.
+        seen: Places that were looked at, rising, at least one.
+        blank: Which of them are blank, shape of `seen`.
+        wanted: Places to find.
+
+    Returns:
+        Places that were not looked at, rising, evenly spread, at most as many as are wanted.
+
+    Example:
+        >>> find_substitutes(10, np.array([0, 3, 6, 9]), np.array([True, True, False, False]), 2).tolist()
+        [5, 8]
+    """
+    gap = np.searchsorted(seen, np.arange(count))
+    is_filled = np.concatenate([[False], ~blank, [False]])
+    is_near = is_filled[gap] | is_filled[gap + 1] if not blank.all() else np.ones(count, np.bool_)
+    is_near[seen] = False
+    near = np.flatnonzero(is_near)
+    if len(near) <= wanted:
+        return near
+    return near[(2 * np.arange(wanted) + 1) * len(near) // (2 * wanted)]  # the middle of each of that many parts
+
+
+def list_neighbours(count: int, place: int) -> list[int]:
+    """List places at distances of 1, 2, 4 … on either side of a place, the nearer first: few even of thousands."""
+    distances = [1 << power for power in range(max(count - 1, 0).bit_length())]
+    around = [near for distance in distances for near in (place - distance, place + distance)]
+    return [near for near in around if 0 <= near < count]
 
 
 def _check_fraction(name: str, value: float) -> None:

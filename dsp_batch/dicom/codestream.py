@@ -105,6 +105,8 @@ def parse_jpeg_2000(data: bytes) -> Codestream:
     if start < 0 or len(data) < start + 45:
         raise PixelError("its JPEG 2000 codestream has no header: it is damaged, or another codec")
     columns, rows, left, top = struct.unpack_from(">4L", data, start + 8)
+    if rows <= top or columns <= left:
+        raise PixelError("its JPEG 2000 header is damaged: the image ends before it begins (SIZ)")
     components, depth = struct.unpack_from(">HB", data, start + 40)
     return Codestream(
         rows=rows - top,

@@ -37,6 +37,10 @@ class Drawer:
     in_color: bool = False
     """Pictures are in color, whatever their frames are."""
 
+    is_blank: Callable[[StoredFrame], bool] | None = None
+    """Whether a composed picture shows nothing, so that another is better drawn in its place; None where pictures are
+    drawn whatever they show."""
+
 
 def list_plain_pictures(instances: Instances) -> list[Picture]:
     """Every frame of every instance."""

@@ -45,9 +45,11 @@ def describe_grid(attributes: Attributes) -> Grid | None:
     kinds = attributes.texts("ImageType")
     if attributes.integer("NumberOfFrames") not in (None, 1):
         return None
-    grid = (
-        _describe_uih(attributes) if "VFRAME" in kinds else _describe_siemens(attributes) if "MOSAIC" in kinds else None
-    )
+    grid = None
+    if "VFRAME" in kinds:
+        grid = _describe_uih(attributes)
+    elif "MOSAIC" in kinds:
+        grid = _describe_siemens(attributes)
     rows, columns = attributes.number("Rows") or math.inf, attributes.number("Columns") or math.inf
     return grid if grid and grid.rows <= rows and grid.columns <= columns else None
 

@@ -21,7 +21,7 @@ _GOLDEN_RATIO = 0.618034
 def list_segmentation_pictures(instances: Instances) -> list[Picture]:
     """One picture a position: the frames of all segments there.
 
-    Frames that hold nothing are hardly ever written, and could only be told by reading them.
+    Whether a segment has any pixel there is told by no header: `is_blank` tells it of what was read.
 
     References:
         DICOM PS3.3 C.8.20.4 (Segmentation functional groups).
@@ -103,4 +103,11 @@ def _distinct_color(number: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-SEGMENTATION = Drawer(list_pictures=list_segmentation_pictures, compose=compose_segmentation, in_color=True)
+def is_blank(picture: StoredFrame) -> bool:
+    """Whether no segment has a pixel in a composed picture. Many writers store such frames all the same."""
+    return not picture.values.any()
+
+
+SEGMENTATION = Drawer(
+    list_pictures=list_segmentation_pictures, compose=compose_segmentation, in_color=True, is_blank=is_blank
+)
