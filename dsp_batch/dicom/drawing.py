@@ -22,6 +22,9 @@ class Picture:
     frames: tuple[FrameRef, ...]
     """The frames that make it up; the first one tells its place in the order of the series."""
 
+    places: tuple[tuple[int, int], ...] = ()
+    """Row and column where each frame goes, from 0, in a picture that is stitched."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawer:

@@ -337,6 +337,63 @@ class TestSlide:
         assert (drawn[4:, 8:] == image[4:, 8:]).all()
         assert (drawn[4:, :8] == 255).all()
 
+    @pytest.mark.parametrize("split", [1, 2, 5])
+    def test_a_level_split_over_a_concatenation_is_stitched_as_a_whole(self, split: int) -> None:
+        image = np.random.default_rng(0).integers(0, 256, (10, 7, 3)).astype(np.uint8)
+        tiles = cut_tiles(image, 4)
+        second_plane = {number + len(tiles): tile // 2 for number, tile in tiles.items()}
+        stored_tiles = [*tiles.values(), *second_plane.values()]
+        starts = range(0, len(stored_tiles), split)
+        parts = {
+            30 - row: make_slide(
+                "VOLUME",
+                10,
+                7,
+                NumberOfFrames=min(split, len(stored_tiles) - start),
+                TotalPixelMatrixFocalPlanes=2,
+                ConcatenationUID="1.2.9",
+                ConcatenationFrameOffsetNumber=start,
+                InConcatenationNumber=row + 1,
+            )
+            for row, start in enumerate(starts)
+        }
+        frames = {
+            FrameRef(30 - row, number): stored(tile)
+            for row, start in enumerate(starts)
+            for number, tile in enumerate(stored_tiles[start : start + split])
+        }
+        other = {40: make_slide("VOLUME", 10, 7, ConcatenationUID="1.2.8")}
+
+        (picture,) = SLIDE.list_pictures(parts | other)
+        drawn = SLIDE.compose(picture, parts[picture.frames[0].instance], frames)
+
+        assert len(picture.frames) == len(tiles)
+        assert (drawn.values == image).all()
+
+    def test_sparse_tiles_of_a_concatenation_lie_where_they_say(self) -> None:
+        def part(offset: int, column: int) -> Attributes:
+            position = {"RowPositionInTotalImagePixelMatrix": 1, "ColumnPositionInTotalImagePixelMatrix": column}
+            return make_slide(
+                "VOLUME",
+                4,
+                8,
+                DimensionOrganizationType="TILED_SPARSE",
+                NumberOfFrames=1,
+                ConcatenationUID="1.2.9",
+                ConcatenationFrameOffsetNumber=offset,
+                PerFrameFunctionalGroupsSequence=[
+                    Attributes({"PlanePositionSlideSequence": [Attributes(position)]}),
+                ],
+            )
+
+        parts = {0: part(1, 5), 1: part(0, 1)}
+        frames = {FrameRef(0, 0): stored(np.full((4, 4, 3), 50)), FrameRef(1, 0): stored(np.full((4, 4, 3), 90))}
+
+        (picture,) = SLIDE.list_pictures(parts)
+        drawn = SLIDE.compose(picture, parts[1], frames).values
+
+        assert drawn[0, :, 0].tolist() == [90] * 4 + [50] * 4
+
     def test_a_missing_tile_leaves_a_hole_and_none_is_an_error(self) -> None:
         attributes = make_slide("VOLUME", 8, 8)
         (picture,) = SLIDE.list_pictures({0: attributes})
