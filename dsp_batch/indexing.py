@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from dsp_batch.dicom.pixels import describe_pixels
 from dsp_batch.dicom.values import DicomJson, HeaderDecoder, decoding_key
 from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index import GRID_COLUMNS, SeriesIndex
-from dsp_batch.model import InstanceHeader, RawElement, SeriesHeaders
+from dsp_batch.model import AxisName, FloatArray, InstanceHeader, RawElement, SeriesHeaders
 
 _ROWS, _IMAGE_TYPE, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00080008, 0x00020010
 _FIXED = {
@@ -250,14 +250,15 @@ def _in_display_order(index: SeriesIndex) -> SeriesIndex:
     rows, first = rows[ranking], first[ranking]
     position = [None if np.isnan(each) else each for each in order.primary_position[first].tolist()]
     table = index.table.take(build_array(rows.tolist(), pa.int64()))
+    axes = [order.axis[place] for place in first]
     added: list[Column] = [
         (pa.field("Index", pa.uint32()), build_array(range(len(rows)), pa.uint32())),
         (
             pa.field("PrimaryPosition", pa.float32()),
             build_array(position, pa.float32()),
         ),
-        (pa.field("PrimaryAxis", pa.string()), build_array([order.axis[place] for place in first], pa.string())),
-        *_frame_columns(index, rows),
+        (pa.field("PrimaryAxis", pa.string()), build_array(axes, pa.string())),
+        *_frame_columns(index, rows, axes),
     ]
     for column in added:
         table = table.append_column(*column)
@@ -273,23 +274,21 @@ def _in_display_order(index: SeriesIndex) -> SeriesIndex:
     )
 
 
-def _frame_columns(index: SeriesIndex, rows: Any) -> list[Column]:
-    """List columns about the frames of multi-frame instances, where there are any."""
+def _frame_columns(index: SeriesIndex, rows: Any, axes: Sequence[AxisName]) -> list[Column]:
+    """List columns about the frames of multi-frame instances, where there are any; positions on each row's own axis."""
     counts = [count or 1 for count in index.values("NumberOfFrames")]
     if max(counts) == 1:
         return []
-    frames, order = index.frames, index.order
-    primary = np.empty(len(frames.frame))
-    primary[order.permutation] = order.primary_position
+    coordinates = _coordinates_on(index)
     starts = np.concatenate([[0], np.cumsum(counts)])
     positions: list[Any] = []
     times: list[Any] = []
     offsets: list[Any] = []
     lengths: list[Any] = []
-    for row in rows:
+    for row, axis in zip(rows, axes, strict=True):
         part = slice(starts[row], starts[row + 1])
         many = counts[row] > 1
-        positions.append(_known(primary[part]) if many and order.axis[0] != "I" else None)
+        positions.append(_known(coordinates[axis][part]) if many and axis != "I" else None)
         times.append(_frame_times(index.attributes(int(row)), counts[row]) if many else None)
         offset, length = index.values("PixelDataOffset")[row], index.values("PixelDataLength")[row]
         step = _frame_bytes(index, int(row)) if many and offset is not None else 0
@@ -299,6 +298,14 @@ def _frame_columns(index: SeriesIndex, rows: Any) -> list[Column]:
     named = [("FramePosition", pa.float32(), positions), ("FrameTime", pa.float64(), times)]
     named += [("FrameOffset", pa.int64(), offsets), ("FrameLength", pa.int64(), lengths)]
     return [(pa.field(name, pa.list_(kind)), build_array(lists, pa.list_(kind))) for name, kind, lists in named]
+
+
+def _coordinates_on(index: SeriesIndex) -> dict[AxisName, FloatArray]:
+    """Coordinates of all frames on each axis that a stack has, also of those whose own stack has another."""
+    order, position = index.order, index.frames.position
+    place = np.argsort(order.permutation)
+    primary, axis = order.primary_position[place], np.array(order.axis)[place]
+    return {name: np.where(axis == name, primary, position[:, "XYZ".index(name)]) for name in set(order.axis) - {"I"}}
 
 
 def _frame_bytes(index: SeriesIndex, row: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from index_files import columns_by_tag, field_of, open_index_file
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from written_objects import add_pixels, index_objects, make_dataset, write_dataset
 
@@ -87,6 +88,24 @@ def test_the_values_of_a_column_are_those_of_the_instances(keyword: str, values:
     table, _ = open_index_file(index_objects(*map(write_dataset, datasets)))
 
     assert table.column(keyword).to_pylist() == expected
+
+
+def test_frame_positions_lie_on_the_axis_of_their_instance_whatever_stack_they_are_of() -> None:
+    axial, coronal = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1]
+    planes = [(axial, [1, 2, 30]), (axial, [1, 2, 20]), (axial, [1, 2, 10]), (coronal, [5, 6, 7]), (coronal, [5, 9, 7])]
+    dataset = add_pixels(make_dataset(), frames=len(planes))
+    dataset.PerFrameFunctionalGroupsSequence = []
+    for orientation, position in planes:
+        group = Dataset()
+        group.PlaneOrientationSequence, group.PlanePositionSequence = [Dataset()], [Dataset()]
+        group.PlaneOrientationSequence[0].ImageOrientationPatient = orientation
+        group.PlanePositionSequence[0].ImagePositionPatient = position
+        dataset.PerFrameFunctionalGroupsSequence.append(group)
+
+    index = index_objects(write_dataset(dataset))
+
+    assert index.values("PrimaryAxis") == ["Z"]
+    assert index.values("FramePosition") == [[30, 20, 10, 7, 7]]
 
 
 def test_numbers_that_are_none_make_a_column_of_text() -> None:
