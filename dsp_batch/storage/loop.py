@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def _late(folder: Folder, info: ObjectInfo, seconds: float | None) -> StorageErr
 
 async def _work(reading: _Reading) -> None:
     folder = reading.folder
-    turn = time.monotonic()
+    turn = -math.inf  # a deadline that has passed already is looked at first
     for info, reader in reading.pending:
         if time.monotonic() - turn > _TURN:
             await asyncio.sleep(0)
