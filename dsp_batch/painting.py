@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from dsp_batch.dicom.drawing import Picture
+from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
 from dsp_batch.dicom.profiles import convert_to_srgb
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.drawables import drawer_of
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import FrameRef, ObjectInfo, StoredFrame
-from dsp_batch.pictures import EncodedFrames, pixels_of, read_pictures
+from dsp_batch.pictures import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.reading import Reader, read_bytes
 from dsp_batch.storage.store import Store
 
@@ -37,6 +38,9 @@ class Source:
 
     decoders: int = 1
     """Threads that decode compressed frames; codecs release the GIL. One where every core has a process of its own."""
+
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    """Bytes of a decoded frame that are accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +143,8 @@ def _read_frames(group: Painting) -> _Read:
         wanted.setdefault(ref.instance, []).append(ref.frame)
     names, sizes = index.values("FileName"), index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in wanted}
-    readers = {infos[row]: read_pictures(index, row, frames, overlays=group.overlays) for row, frames in wanted.items()}
+    options = ReadingOptions(overlays=group.overlays, max_frame_bytes=group.source.max_frame_bytes)
+    readers = {infos[row]: read_pictures(index, row, frames, options) for row, frames in wanted.items()}
     found = _read_bodies(readers, index.bodies)
     missing = {info: reader for info, reader in readers.items() if info.name not in found}
     found.update(group.source.store.read(index.series_uuid, missing, timeout=group.source.timeout))

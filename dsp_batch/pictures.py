@@ -15,7 +15,7 @@ from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.headers import read_header
 from dsp_batch.dicom.overlays import combine_overlays, overlay_data_tags
 from dsp_batch.dicom.palette import describe_palette, has_supplement
-from dsp_batch.dicom.pixels import describe_aspect, describe_pixels
+from dsp_batch.dicom.pixels import MAX_FRAME_BYTES, check_frame_size, describe_aspect, describe_pixels
 from dsp_batch.dicom.profiles import find_profile
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.dicom.values import HeaderDecoder
@@ -96,8 +96,22 @@ def transform_of(index: SeriesIndex, row: int, frame: int) -> GrayscaleTransform
     return index.derive(describe_transform, row, frame)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """What is read of an instance, and what is refused."""
+
+    overlays: bool = True
+    """Read overlay planes too."""
+
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    """Bytes of a decoded frame that are accepted."""
+
+
+_ALL = ReadingOptions()
+
+
 def read_pictures(
-    index: SeriesIndex, row: int, frames: Sequence[int], *, overlays: bool = True
+    index: SeriesIndex, row: int, frames: Sequence[int], options: ReadingOptions = _ALL
 ) -> Reader[EncodedFrames]:
     """Read frames of one instance, and what decoding them takes.
 
@@ -105,7 +119,7 @@ def read_pictures(
         index: The series.
         row: The instance.
         frames: Frame numbers from 0; of a grid image, its slices.
-        overlays: Read overlay planes too.
+        options: What is read besides, and what is too large.
 
     Returns:
         A reader of the frames, each of which may be an error of its own.
@@ -114,10 +128,11 @@ def read_pictures(
         PixelError: No frame of the instance can be had.
     """
     pixels = pixels_of(index, row)
+    check_frame_size(pixels, options.max_frame_bytes)
     has_palette = pixels.photometric == "PALETTE COLOR" or any(
         index.derive(has_supplement, row, frame) for frame in frames
     )
-    planes = index.derive(overlay_data_tags, row) if overlays else frozenset[int]()
+    planes = index.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
     tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
     whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
     source = _describe_source(index, row, pixels, whole)

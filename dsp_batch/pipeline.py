@@ -9,6 +9,7 @@ from typing import Any
 from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.dicom.maps import describe_unit
+from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
 from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex
@@ -166,9 +167,9 @@ def render_preview(index: SeriesIndex, source: Source, options: ImageVerbOptions
     return render_contrast_mosaic(index, source, options, suffix)
 
 
-def use_all_cores(store: Store) -> Source:
+def use_all_cores(store: Store, max_frame_bytes: int = MAX_FRAME_BYTES) -> Source:
     """Where frames are read, for a process that has the machine to itself."""
-    return Source(store=store, decoders=os.cpu_count() or 1)
+    return Source(store=store, decoders=os.cpu_count() or 1, max_frame_bytes=max_frame_bytes)
 
 
 def preview_series(

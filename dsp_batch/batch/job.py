@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from dsp_batch.cache import Cache
+from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
 from dsp_batch.errors import OptionsError
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
@@ -42,6 +43,9 @@ class Job:
 
     max_workers: int = 256
     """Concurrent requests of one series, at most: 64, and more where answers take longer than 40 ms."""
+
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    """Bytes of a decoded frame that are accepted."""
 
     timeout: float = 600.0
     """Seconds that one series may take."""

@@ -75,7 +75,7 @@ def read_job(cache: Cache, run: str) -> Job:
     if found is None:
         raise ManifestError(f"there is no run {run} in {cache.url}")
     try:
-        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "timeout")
+        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout")
         options = _parse_options(found["verb"], found["options"])
         return Job(**{name: found[name] for name in names}, options=options, cache=cache)
     except (KeyError, TypeError, ValueError) as error:

@@ -113,7 +113,7 @@ def _render(work: SeriesWork, job: Job) -> SeriesWork:
     if work.index is None or isinstance(job.options, IndexOptions):
         raise ValueError("a series came to its last stage without an index or without anything to draw")
     store = job.open_store(work.ref)
-    source = Source(store=store, timeout=_seconds_left(work, job))
+    source = Source(store=store, timeout=_seconds_left(work, job), max_frame_bytes=job.max_frame_bytes)
     image = render_preview(work.index, source, job.options, ".webp")
     key = preview_key(job.name, work.ref.series_uuid)
     job.cache.write(key, image.data)

@@ -102,6 +102,7 @@ def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, clu
         endpoint_url=source.endpoint_url,
         anonymous=source.anonymous,
         max_workers=source.max_workers,
+        max_frame_bytes=source.max_frame_mb << 20,
         timeout=settings.timeout,
     )
     run = RunOptions(source=manifest, root=source.root, strict=settings.strict, overwrite=settings.overwrite)

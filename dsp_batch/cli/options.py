@@ -31,6 +31,7 @@ class SourceOptions:
     endpoint_url: str | None
     anonymous: bool | None
     max_workers: int
+    max_frame_mb: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,14 @@ _MAX_WORKERS = click.option(
     metavar="N",
     help="Requests in flight for one series, at most.",
 )
+_MAX_FRAME_MB = click.option(
+    "--max-frame-mb",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    metavar="N",
+    help="Refuse frames that are larger than this once decoded.",
+)
 _CACHE_DIRECTORY = click.option(
     "--cache-dir",
     "directory",
@@ -133,6 +142,7 @@ _SOURCE: dict[str, Option] = {
     "endpoint_url": endpoint_option,
     "anonymous": _ANONYMOUS,
     "max_workers": _MAX_WORKERS,
+    "max_frame_mb": _MAX_FRAME_MB,
 }
 
 source_options = option_set("source", SourceOptions, _SOURCE)

@@ -42,7 +42,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
     with log_stage("index"):
         index = load_index(ref, store, kept, drawing=True)
     with log_stage("render"):
-        image = render_preview(index, use_all_cores(store), options, suffix)
+        image = render_preview(index, use_all_cores(store, source.max_frame_mb << 20), options, suffix)
     for failure in image.failures:
         _log.warning("%s: %s", ref.url, failure)
     with log_stage("write"):

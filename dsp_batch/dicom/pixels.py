@@ -11,10 +11,17 @@ from dsp_batch.dicom.palette import describe_palette
 from dsp_batch.errors import PixelError
 from dsp_batch.model import PixelFormat
 
-__all__ = ["MAX_FRAME_BYTES", "describe_aspect", "describe_palette", "describe_pixels", "describe_transform"]
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "check_frame_size",
+    "describe_aspect",
+    "describe_palette",
+    "describe_pixels",
+    "describe_transform",
+]
 
 MAX_FRAME_BYTES = 2**31
-"""Largest decoded frame that is accepted: what a header claims is checked before memory is taken for it."""
+"""Largest decoded frame that is accepted unless asked otherwise: claims are checked before memory is taken for them."""
 
 MAX_ASPECT = 100.0
 """Pixels longer than this are a mistake in the header; the longest real ones (M-mode, rebinned NM) are below 20."""
@@ -24,9 +31,7 @@ _CENTIMETERS = 3
 _TWO_DIMENSIONAL = 1
 
 
-def describe_pixels(
-    attributes: Attributes, transfer_syntax_uid: str, max_frame_bytes: int = MAX_FRAME_BYTES
-) -> PixelFormat:
+def describe_pixels(attributes: Attributes, transfer_syntax_uid: str) -> PixelFormat:
     """Read how the stored values of an instance lie in its bytes.
 
     Values that a reader can do without are completed as the standard implies them: Bits Stored by Bits Allocated,
@@ -35,10 +40,9 @@ def describe_pixels(
     Args:
         attributes: The header of the instance.
         transfer_syntax_uid: Its transfer syntax.
-        max_frame_bytes: Largest decoded frame to accept.
 
     Raises:
-        PixelError: An attribute is absent or impossible, or the frame would be too large (reason `too-large`).
+        PixelError: An attribute is absent or impossible.
 
     References:
         DICOM PS3.3 C.7.6.3 (Image Pixel), C.7.6.24 (Floating Point Image Pixel).
@@ -52,13 +56,6 @@ def describe_pixels(
     high_bit = attributes.integer("HighBit")
     if high_bit is None or not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
-    frame_bytes = rows * columns * samples * max(allocated, 8) // 8
-    if frame_bytes > max_frame_bytes:
-        raise PixelError(
-            f"a frame of {rows} rows, {columns} columns and {samples} samples takes {frame_bytes >> 20} MB, "
-            f"more than the {max_frame_bytes >> 20} MB that are accepted",
-            "too-large",
-        )
     return PixelFormat(
         transfer_syntax_uid=transfer_syntax_uid,
         rows=rows,
@@ -73,6 +70,21 @@ def describe_pixels(
         planar_configuration=1 if attributes.integer("PlanarConfiguration") == 1 else 0,
         value_type="float" if _is_float(attributes, allocated) else "integer",
     )
+
+
+def check_frame_size(pixels: PixelFormat, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    """Refuse a frame that would take too much memory, before any is taken.
+
+    Raises:
+        PixelError: The decoded frame has more bytes (reason `too-large`).
+    """
+    if pixels.decoded_frame_bytes > max_frame_bytes:
+        raise PixelError(
+            f"a frame of {pixels.rows} rows, {pixels.columns} columns and {pixels.samples_per_pixel} samples takes "
+            f"{-(-pixels.decoded_frame_bytes >> 20)} MB, more than the {max_frame_bytes >> 20} MB that are accepted: "
+            "raise --max-frame-mb if it is right",
+            "too-large",
+        )
 
 
 def _require(attributes: Attributes, keyword: str, allowed: range) -> int:

@@ -10,7 +10,13 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from dsp_batch.attributes import Attributes
-from dsp_batch.dicom.pixels import describe_aspect, describe_palette, describe_pixels, describe_transform
+from dsp_batch.dicom.pixels import (
+    check_frame_size,
+    describe_aspect,
+    describe_palette,
+    describe_pixels,
+    describe_transform,
+)
 from dsp_batch.errors import PixelError
 from dsp_batch.model import LookupTable, Window
 
@@ -68,16 +74,19 @@ class TestPixelFormat:
         assert describe_pixels(attributes, EXPLICIT).value_type == "integer"
 
     def test_a_gigantic_frame_is_refused_before_memory_is_taken(self) -> None:
-        with pytest.raises(PixelError, match="65535 rows") as caught:
-            describe_pixels(make_attributes(Rows=65535, Columns=65535), EXPLICIT)
+        pixels = describe_pixels(make_attributes(Rows=65535, Columns=65535), EXPLICIT)
+        with pytest.raises(PixelError, match=r"65535 rows.*--max-frame-mb") as caught:
+            check_frame_size(pixels)
 
         assert caught.value.reason == "too-large"
+        check_frame_size(pixels, 65535 * 65535 * 2)
 
-    def test_a_parameter_moves_the_limit(self) -> None:
+    def test_the_limit_is_of_the_decoded_frame(self) -> None:
+        pixels = describe_pixels(make_attributes(), EXPLICIT)
         with pytest.raises(PixelError):
-            describe_pixels(make_attributes(), EXPLICIT, max_frame_bytes=47)
+            check_frame_size(pixels, 47)
 
-        assert describe_pixels(make_attributes(), EXPLICIT, max_frame_bytes=48).rows == 4
+        check_frame_size(pixels, 48)
 
     def test_samples_and_photometric_complete_each_other(self) -> None:
         assert describe_pixels(make_attributes(SamplesPerPixel=None, PhotometricInterpretation="YBR_FULL"), "").is_color
