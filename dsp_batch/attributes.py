@@ -63,6 +63,12 @@ class Attributes:
         """The items of a sequence."""
         return tuple(item for item in self._all(keyword) if isinstance(item, Attributes))
 
+    def item_at(self, keyword: str, number: int) -> Attributes:
+        """One item of a sequence, counted from 0; an empty one where there is none. Sequences may be long: no copy."""
+        values = self._values.get(keyword)
+        found = values[number] if isinstance(values, list | tuple) and number < len(values) else None
+        return found if isinstance(found, Attributes) else EMPTY
+
     def item(self, keyword: str) -> Attributes:
         """The first item of a sequence; an empty one where there is none."""
         return next(iter(self.items(keyword)), EMPTY)

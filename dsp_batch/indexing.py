@@ -280,7 +280,7 @@ def _frame_columns(index: SeriesIndex, rows: Any, axes: Sequence[AxisName]) -> l
     if max(counts) == 1:
         return []
     coordinates = _coordinates_on(index)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.searchsorted(index.frames.instance, range(len(index) + 1))  # grid images have entries for their slices
     positions: list[Any] = []
     times: list[Any] = []
     offsets: list[Any] = []

@@ -12,6 +12,7 @@ from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
 from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
 from dsp_batch.drawables import Drawables, list_drawables
+from dsp_batch.errors import OptionsError
 from dsp_batch.filling import nearest_picture, spread_pictures
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import ByteArray, EncodedImage, LookupTable, StoredFrame, Window
@@ -104,8 +105,7 @@ def _draw_tiles(painting: Painting, contrasts: Sequence[Contrast], width: int) -
             continue
         if first is None:
             first = each
-            rows, columns = each.values.shape[:2]
-            shape = tile_shape(rows, columns, each.aspect, width)
+            shape = _tile_shape(painting.index, each, width)
         tiles.extend(_draw_tile(each, choose_voi(contrast, each, automatic), shape) for contrast in contrasts)
     voi = None if first is None or first.is_color else choose_voi(contrasts[0], first, automatic)
     return _Tiles(
@@ -115,6 +115,14 @@ def _draw_tiles(painting: Painting, contrasts: Sequence[Contrast], width: int) -
         failures=tuple(failures),
         window=voi if isinstance(voi, Window) else None,
     )
+
+
+def _tile_shape(index: SeriesIndex, frame: StoredFrame, width: int) -> tuple[int, int]:
+    rows, columns = frame.values.shape[:2]
+    try:
+        return tile_shape(rows, columns, frame.aspect, width)
+    except OptionsError as error:
+        raise OptionsError(f"{index.root}/{index.series_uuid}: {error.message}", error.reason) from error
 
 
 def _open_pictures(painting: Painting, contrasts: Sequence[Contrast]) -> tuple[Iterable[Drawn], Window | None]:

@@ -16,7 +16,6 @@ def frame_macro(attributes: Attributes, frame: int, sequence: str) -> Attributes
     Returns:
         The per-frame item, else the shared one, else an empty one.
     """
-    per_frame = attributes.items("PerFrameFunctionalGroupsSequence")
-    if frame < len(per_frame) and (items := per_frame[frame].items(sequence)):
+    if items := attributes.item_at("PerFrameFunctionalGroupsSequence", frame).items(sequence):
         return items[0]
     return attributes.item("SharedFunctionalGroupsSequence").item(sequence)
