@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from dataclasses import dataclass
 from typing import Any
 
 from dsp_batch.cache import Cache, read_index, write_index
@@ -14,6 +16,7 @@ from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
+from dsp_batch.memory import HeaderMeter
 from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.naming import is_idc_root
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
@@ -40,8 +43,23 @@ LOOK_FIRST = 50
 ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What reading the headers of a series may take."""
+
+    seconds: float | None = None
+    """None for no limit."""
+
+    kept_bytes: int | None = None
+    """Whole small objects to keep for drawing, so that each is read in one request; None when nothing is to be drawn.
+    Otherwise a large series is given up after its first header when that has no pixels."""
+
+    memory: int | None = None
+    """Bytes that the headers may take until an index is made of them; None for no limit."""
+
+
 def fetch_headers(
-    ref: SeriesRef, store: Store, options: IndexOptions, *, timeout: float | None = None, keep: int | None = None
+    ref: SeriesRef, store: Store, options: IndexOptions, allowance: Allowance | None = None
 ) -> SeriesHeaders:
     """List a series and read the header of each of its objects, concurrently.
 
@@ -49,15 +67,15 @@ def fetch_headers(
         ref: The series.
         store: Where its root is.
         options: How many objects, and whether large binary values are read.
-        timeout: Seconds for all of it; None for no limit.
-        keep: Bytes of whole small objects to keep for drawing, so that each is read in one request; None when nothing
-            is to be drawn. Otherwise a large series is given up after its first header when that has no pixels.
+        allowance: What it may take; None for no limits, and no drawing.
 
     Raises:
-        StorageError: The series cannot be listed, or any of its objects cannot be read.
-        SeriesError: The series has no pixels, where that was asked.
+        StorageError: The series cannot be listed, any of its objects cannot be read, or not in time.
+        SeriesError: The series has no pixels, where that was asked, or its headers take more memory than they may.
     """
-    objects = store.list_objects(ref.series_uuid)
+    allowance = allowance or Allowance()
+    begin, keep = time.monotonic(), allowance.kept_bytes
+    objects = store.list_objects(ref.series_uuid, timeout=allowance.seconds)
     if not objects:
         raise _no_series(ref)
     chosen = objects[: options.limit]
@@ -67,10 +85,12 @@ def fetch_headers(
     bodies: dict[str, bytes] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
+    meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
         bulk = None if options.full else frozenset[int]()
-        readers = {info: _read_header(info, bulk, hint, wanted) for info in part}
-        _sort_headers(store.read(ref.series_uuid, readers, timeout=timeout), headers, rejected)
+        readers = {info: meter.weigh(_read_header(info, bulk, hint, wanted)) for info in part}
+        left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
+        _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(has_pixels, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers))
     _report_rejected(ref, rejected)
@@ -150,9 +170,8 @@ def load_index(
     """
     index = read_index(cache, ref.series_uuid, ref.root) if cache else None
     if index is None:
-        index = build_index(
-            fetch_headers(ref, store, IndexOptions(), timeout=timeout, keep=KEPT_BYTES if drawing else None)
-        )
+        allowance = Allowance(seconds=timeout, kept_bytes=KEPT_BYTES if drawing else None)
+        index = build_index(fetch_headers(ref, store, IndexOptions(), allowance))
         if cache:
             write_index(index, cache)
     return index

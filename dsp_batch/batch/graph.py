@@ -1,4 +1,4 @@
-"""One shard as three delayed tasks: headers │ index │ render."""
+"""One shard as one task on the cluster."""
 
 from __future__ import annotations
 
@@ -7,39 +7,31 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from dask.delayed import delayed
 from distributed import Client, Future
 
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.observation import name_group
-from dsp_batch.batch.shard import build_shard_indices, fetch_shard_headers, render_shard
+from dsp_batch.batch.shard import work_shard
 from dsp_batch.model import SeriesRef
 
 _log = logging.getLogger(__name__)
 
 
-def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
-    """The delayed result rows of a shard.
+def submit_shard(client: Client, refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Future[Any]:
+    """Hand a shard to the cluster.
 
     Args:
+        client: The cluster.
         refs: The series of the shard.
         job: What to do with each.
         attempt: Number of this run's attempt, for the rows.
 
     Returns:
-        A delayed tuple of `SeriesResult`, one a series; its tasks are keyed by stage, first series and a token of this
+        A future of a tuple of `SeriesResult`, one a series. Its key is the verb, the first series and a token of this
         call: nothing that is on the cluster already is taken for it.
     """
-    name, token = refs[0].series_uuid, uuid4().hex
-    keys = [(name_group(stage), name, token) for stage in ("headers", "index", "render")]
-    headers = delayed(fetch_shard_headers, pure=False)(refs, job, attempt, dask_key_name=keys[0])
-    indices = delayed(build_shard_indices, pure=False)(headers, job, dask_key_name=keys[1])
-    return delayed(render_shard, pure=False)(indices, job, dask_key_name=keys[2])
-
-
-def submit_shard(client: Client, shard: Any) -> Future[Any]:
-    """Hand a delayed shard to the cluster."""
-    future: Future[Any] = client.compute(shard, optimize_graph=False)
+    key = (name_group(job.verb), refs[0].series_uuid, uuid4().hex)
+    future: Future[Any] = client.submit(work_shard, refs, job, attempt, key=key, pure=False)
     return future
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions
+from dsp_batch.batch.expectations import expect_series
 from dsp_batch.batch.job import Job, Verb
 from dsp_batch.batch.latest import pick_rows
 from dsp_batch.batch.progress import Progress
@@ -20,6 +21,7 @@ from dsp_batch.batch.runner import Series
 from dsp_batch.batch.state import open_attempt, read_json, results_folder, write_json
 from dsp_batch.cache import Cache
 from dsp_batch.errors import ManifestError
+from dsp_batch.idc import open_index
 from dsp_batch.model import SeriesRef, Window
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
 
@@ -60,7 +62,10 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     write_json(cache, f"runs/{run}/job.json", {**asked, **attempt.describe(), "started": started})
     writer = ResultsWriter(cache=cache, folder=results_folder(run), attempt=attempt.number, columns=survey.columns)
     progress.start(len(refs))
-    work_through(Series(iter(refs), len(refs), attempt.number), job, cluster, writer, progress)
+    expected, skipped = expect_series(refs, job, open_index(), attempt.number)
+    writer.add(skipped)
+    progress.advance(skipped)
+    work_through(Series(iter(expected), len(expected), attempt.number), job, cluster, writer, progress)
     return conclude(run, job, survey, attempt.number, time.monotonic() - begin)
 
 

@@ -16,17 +16,19 @@ from distributed import Client
 
 from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions, connect
+from dsp_batch.batch.expectations import expect_series
 from dsp_batch.batch.job import Job, describe_job, run_name
+from dsp_batch.batch.lookahead import Expected
 from dsp_batch.batch.manifest import Entry, digest_series, hold_manifest, read_entries
 from dsp_batch.batch.manifest_lookup import default_lookup
 from dsp_batch.batch.manifest_source import is_folder
 from dsp_batch.batch.observation import observe
-from dsp_batch.batch.pixelless import skip_pixelless
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.runner import Series, run_series
 from dsp_batch.batch.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
 from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.idc import open_index
 from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.storage.roots import local_path, normalise_root
 from dsp_batch.storage.sink import remove_stale_temporary
@@ -91,8 +93,9 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         )
         progress.start(survey.series)
         progress.skip(len(state.finished))
-        refs = _missing(Survey().watch(_read(held, options, job)), job, state, writer, progress)
-        work_through(Series(refs, survey.series - len(state.finished), attempt.number), job, cluster, writer, progress)
+        missing = _missing(Survey().watch(_read(held, options, job)), job, state, writer, progress)
+        series = Series(missing, survey.series - len(state.finished), attempt.number)
+        work_through(series, job, cluster, writer, progress)
     return conclude(run, job, survey, attempt.number, time.monotonic() - begin)
 
 
@@ -120,9 +123,9 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         progress.advance(rows)
 
     try:
-        first = next(series.refs, None)
+        first = next(series.expected, None)
         if first is not None:
-            series = series._replace(refs=chain([first], series.refs))
+            series = series._replace(expected=chain([first], series.expected))
             with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
                 _announce(client)
                 run_series(client, job, series, take, patience=cluster.wait_for_workers)
@@ -154,14 +157,14 @@ def _read(held: str, options: RunOptions, job: Job) -> Iterator[Entry]:
 
 def _missing(
     refs: Iterator[SeriesRef], job: Job, state: RunState, writer: ResultsWriter, progress: Progress
-) -> Iterator[SeriesRef]:
+) -> Iterator[Expected]:
     """The series that must be worked on; the rows of the others are written on the way."""
     while some := list(islice(refs, SERIES_PER_LOOK)):
         missing, kept = state.sort_out(some, job)
-        missing, skipped = skip_pixelless(missing, job, state.attempt.number)
+        expected, skipped = expect_series(missing, job, open_index(), state.attempt.number)
         writer.add([*kept, *skipped])
         progress.advance([*kept, *skipped])
-        yield from missing
+        yield from expected
 
 
 def _announce(client: Client) -> None:

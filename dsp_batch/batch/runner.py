@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
-from dsp_batch.batch.graph import delay_shard, running_tokens, submit_shard, token_of
+from dsp_batch.batch.graph import running_tokens, submit_shard, token_of
 from dsp_batch.batch.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.job import Job
-from dsp_batch.batch.pace import SHARDS_PER_THREAD, Pace
+from dsp_batch.batch.lookahead import SHARDS_PER_THREAD, Expected, Lookahead
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model import SeriesRef, SeriesResult
 
@@ -39,7 +38,7 @@ Take = Callable[[tuple[SeriesResult, ...]], None]
 class Series(NamedTuple):
     """The series of one attempt of a run."""
 
-    refs: Iterator[SeriesRef]
+    expected: Iterator[Expected]
     total: int
     """How many there are, at most."""
 
@@ -67,15 +66,14 @@ class _Window:
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
 
     def submit(self, shard: _Shard) -> None:
-        future = submit_shard(self.client, delay_shard(shard.refs, self.job, self.attempt))
+        future = submit_shard(self.client, shard.refs, self.job, self.attempt)
         self.in_flight[future] = shard
         future.add_done_callback(self.ended.put)
 
-    def next_shard(self, refs: Iterator[SeriesRef], pace: Pace) -> _Shard | None:
+    def next_shard(self, lookahead: Lookahead) -> _Shard | None:
         if self.again:
             return _Shard(self.again.pop())
-        if fresh := tuple(islice(refs, pace.shard_size())):
-            pace.left -= len(fresh)
+        if fresh := lookahead.next_shard():
             return _Shard(fresh)
         if self.suspects and not self.in_flight:
             return _Shard(self.suspects.pop(), alone=True)
@@ -114,11 +112,11 @@ def run_series(client: Client, job: Job, series: Series, take: Take, *, patience
     """
     window = _Window(client=client, job=job, attempt=series.attempt)
     crew = _Crew(client=client, patience=patience)
-    pace = Pace(left=series.total, threads=crew.count_threads())
+    lookahead = Lookahead(series=series.expected, total=series.total, threads=crew.count_threads())
     with catch_interrupts(wake=lambda: window.ended.put(None)) as presses:
         while True:
             if not presses:
-                _fill(window, series.refs, pace)
+                _fill(window, lookahead)
             elif presses.news():
                 _log.warning("stopping: running series finish first; press Ctrl-C again to cancel them")
                 window.drop_waiting()
@@ -126,17 +124,17 @@ def run_series(client: Client, job: Job, series: Series, take: Take, *, patience
                 break
             future = window.next_ended(seconds=1.0)
             rows = _settle(window, future) if future else ()
-            pace.learn(rows)
+            lookahead.learn(rows)
             take(rows)
-            pace.threads = crew.count_threads()
+            lookahead.threads = crew.count_threads()
         if presses:
             raise Interrupted
 
 
-def _fill(window: _Window, refs: Iterator[SeriesRef], pace: Pace) -> None:
+def _fill(window: _Window, lookahead: Lookahead) -> None:
     """Submit shards while there is room and anything left."""
-    while len(window.in_flight) < pace.threads * SHARDS_PER_THREAD:
-        shard = window.next_shard(refs, pace)
+    while len(window.in_flight) < lookahead.threads * SHARDS_PER_THREAD:
+        shard = window.next_shard(lookahead)
         if shard is None:
             return
         window.submit(shard)

@@ -1,6 +1,7 @@
 """What a worker does with a shard: the same stages as the single command, series by series.
 
-A stage that fails turns its series into a result row; the other series of the shard go on.
+A stage that fails turns its series into a result row; the other series of the shard go on. Headers, indices and frames
+of a series live and die in the task: nothing but rows leaves it.
 """
 
 from __future__ import annotations
@@ -8,26 +9,34 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from dsp_batch.batch.budget import find_address, find_budget
 from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.observation import publish_rows
+from dsp_batch.batch.work import count_tiles
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
+from dsp_batch.memory import count_drawing_bytes, out_of_memory
 from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult, Status
 from dsp_batch.options import IndexOptions
 from dsp_batch.painting import Source
-from dsp_batch.pipeline import describe_index, fetch_headers, render_preview
+from dsp_batch.pipeline import Allowance, describe_index, fetch_headers, render_preview
 from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
-KEPT_BYTES = 1 << 20
-"""Whole objects that one series may carry from task to task: no more than its preview weighs."""
+
+SERIES_AT_ONCE = 4
+"""Of one shard: while one waits for storage, another computes."""
+
+KEPT_BYTES = 16 << 20
+"""Whole objects that one series may keep in memory between its headers and its preview; less where memory is short."""
 
 SKIPPED_REASONS = frozenset({"no-pixels", "raw-data"})
 
@@ -41,60 +50,87 @@ class SeriesWork:
     """The row so far; its status holds once `finished`."""
 
     finished: bool = False
+    is_set_aside: bool = False
+    """It needs more memory than its share, and waits until it is alone."""
+
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
 
 
-Shard = tuple[SeriesWork, ...]
+class Room(NamedTuple):
+    """What one series may take of a worker."""
+
+    memory: int
+    """Bytes."""
+
+    is_all: bool
+    """It is alone: there is no more to be had."""
 
 
-def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Shard:
-    """First stage: for each series its cached index, else its headers."""
-    shard = (
-        SeriesWork(
-            ref=ref,
-            result=SeriesResult(
-                series_uuid=ref.series_uuid,
-                root=ref.root,
-                status="failed",
-                attempt=attempt,
-                worker=_worker_address(),
-                program=__version__,
-                columns=ref.columns,
-            ),
-        )
-        for ref in refs
-    )
-    return tuple(_guarded(_fetch, work, job, "seconds_headers") for work in shard)
+def work_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> tuple[SeriesResult, ...]:
+    """Work on the series of a shard, some at a time: while one waits for storage, another computes.
 
+    Each has its share of the worker's memory. A series that needs more is set aside until the others are done, and
+    then has all of it: what becomes of a series does not depend on its neighbours.
 
-def build_shard_indices(shard: Shard, job: Job) -> Shard:
-    """Second stage: an index for each series that has none yet, written to the cache."""
-    return tuple(work if work.finished else _guarded(_build, work, job, "seconds_index") for work in shard)
+    Args:
+        refs: The series.
+        job: What to do with each.
+        attempt: Number of this run's attempt, for the rows.
 
-
-def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
-    """Last stage: previews, written to the cache; what is left of each series is its row."""
-    works = [work if work.finished else _guarded(_render, work, job, "seconds_render") for work in shard]
-    rows = tuple(work.result for work in works)
+    Returns:
+        A row for each series, in their order.
+    """
+    budget, worker = find_budget(), find_address()
+    at_once = min(SERIES_AT_ONCE, len(refs))
+    share = Room(budget // at_once, is_all=at_once == 1)
+    with ThreadPoolExecutor(at_once, thread_name_prefix="dsp-batch-series") as pool:
+        works = list(pool.map(lambda ref: _advance(_begin(ref, attempt, worker), job, share), refs))
+    alone = Room(budget, is_all=True)
+    rows = tuple((_advance(work, job, alone) if work.is_set_aside else work).result for work in works)
     publish_rows(rows)
     return rows
 
 
-def _fetch(work: SeriesWork, job: Job) -> SeriesWork:
+def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
+    result = SeriesResult(
+        series_uuid=ref.series_uuid,
+        root=ref.root,
+        status="failed",
+        attempt=attempt,
+        worker=worker,
+        program=__version__,
+        columns=ref.columns,
+    )
+    return SeriesWork(ref=ref, result=result)
+
+
+def _advance(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Take a series through the stages, until it is finished or set aside."""
+    work = replace(work, is_set_aside=False)
+    for clock in _STAGES:
+        if not work.finished and not work.is_set_aside:
+            work = _guarded(clock, work, job, room)
+    return work
+
+
+def _fetch(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """First stage: the cached index, else the headers."""
+    if work.index is not None:
+        return work
     options = job.options if isinstance(job.options, IndexOptions) else IndexOptions()
     if options == IndexOptions() and not job.rebuild:
         index = read_index(job.cache, work.ref.series_uuid, work.ref.root)
         if index is not None:
             return replace(work, index=index)
     store = job.open_store(work.ref)
-    headers = fetch_headers(
-        work.ref, store, options, timeout=_seconds_left(work, job), keep=KEPT_BYTES if job.draws else None
-    )
-    return replace(work, headers=headers)
+    kept_bytes = min(KEPT_BYTES, room.memory // 8) if job.draws else None
+    allowance = Allowance(seconds=_seconds_left(work, job), kept_bytes=kept_bytes, memory=room.memory)
+    return replace(work, headers=fetch_headers(work.ref, store, options, allowance))
 
 
-def _build(work: SeriesWork, job: Job) -> SeriesWork:
+def _build(work: SeriesWork, job: Job, _room: Room) -> SeriesWork:
+    """Second stage: an index where there is none yet, written to the cache."""
     index = work.index
     if index is None and work.headers is not None:
         index = build_index(work.headers)
@@ -106,12 +142,16 @@ def _build(work: SeriesWork, job: Job) -> SeriesWork:
     if job.draws:
         return replace(work, index=index, headers=None, result=result)
     status: Status = "kept" if work.headers is None else "done"
-    return replace(work, finished=True, headers=None, result=replace(result, status=status))
+    return replace(work, finished=True, headers=None, index=None, result=replace(result, status=status))
 
 
-def _render(work: SeriesWork, job: Job) -> SeriesWork:
+def _render(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Last stage: the preview, written to the cache."""
     if work.index is None or isinstance(job.options, IndexOptions):
         raise ValueError("a series came to its last stage without an index or without anything to draw")
+    needed = count_drawing_bytes(work.index, count_tiles(job.options))
+    if needed > room.memory:
+        raise out_of_memory(f"drawing {work.ref.url} takes", needed, room.memory)
     store = job.open_store(work.ref)
     source = Source(store=store, timeout=_seconds_left(work, job), max_frame_bytes=job.max_frame_bytes)
     image = render_preview(work.index, source, job.options, ".webp")
@@ -136,20 +176,40 @@ def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:
     }
 
 
-def _guarded(stage: Callable[[SeriesWork, Job], SeriesWork], work: SeriesWork, job: Job, clock: str) -> SeriesWork:
-    """Run one stage of one series; whatever it raises becomes that series' row."""
+_STAGES: dict[str, Callable[[SeriesWork, Job, Room], SeriesWork]] = {
+    "seconds_headers": _fetch,
+    "seconds_index": _build,
+    "seconds_render": _render,
+}
+"""Field of the row that tells how long a stage took → the stage."""
+
+
+def _guarded(clock: str, work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Run one stage of one series; whatever it raises becomes that series' row, or sets it aside."""
     begin = time.perf_counter()
     with measure_usage() as usage:
         try:
-            after = stage(work, job)
+            after = _STAGES[clock](work, job, room)
         except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
-            after = replace(work, headers=None, index=None, finished=True, result=_failed(work.result, error, job))
+            after = _set_aside(work) if _lacks_memory(error) and not room.is_all else _give_up(work, error, job)
     return replace(after, result=_account(after.result, clock, time.perf_counter() - begin, usage))
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, DspBatchError) and error.reason == "out-of-memory")
+
+
+def _set_aside(work: SeriesWork) -> SeriesWork:
+    return replace(work, headers=None, is_set_aside=True)
+
+
+def _give_up(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
+    return replace(work, headers=None, index=None, finished=True, result=_failed(work.result, error, job))
 
 
 def _account(result: SeriesResult, clock: str, seconds: float, usage: Usage) -> SeriesResult:
     spent: dict[str, Any] = {
-        clock: seconds,
+        clock: getattr(result, clock) + seconds,
         "bytes_read": result.bytes_read + usage.bytes_read,
         "requests": result.requests + usage.requests,
     }
@@ -157,10 +217,10 @@ def _account(result: SeriesResult, clock: str, seconds: float, usage: Usage) -> 
 
 
 def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
-    if isinstance(error, DspBatchError):
+    if isinstance(error, DspBatchError) and error.reason != "timeout":
         status: Status = "skipped" if error.reason in SKIPPED_REASONS else "failed"
         return replace(result, status=status, reason=error.reason, error=error.message)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, DspBatchError | TimeoutError):
         message = f"{result.root}/{result.series_uuid} took longer than {job.timeout:g} s: raise --timeout-per-series"
         return replace(result, reason="timeout", error=message)
     if isinstance(error, MemoryError):
@@ -175,13 +235,3 @@ def _seconds_left(work: SeriesWork, job: Job) -> float:
     if left <= 0:
         raise TimeoutError
     return left
-
-
-def _worker_address() -> str | None:
-    from distributed import get_worker  # noqa: PLC0415  # a shard also runs without Dask
-
-    try:
-        address: str = get_worker().address
-    except ValueError:
-        return None
-    return address

@@ -57,6 +57,9 @@ _SHAPES = {
 }
 """SOP class → how its objects are made; all others hold one frame behind a short header."""
 
+_CLASSES = {"SEG": f"{_STORAGE}.66.4", "SM": f"{_STORAGE}.77.1.6", "RTDOSE": f"{_STORAGE}.481.2"}
+"""Modality → the SOP class that nearly all of its series are of, where its objects are not made as most are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFacts:
@@ -101,7 +104,8 @@ def estimate_work(facts: SeriesFacts, tiles: int) -> Work:
         facts: What is known; typical values stand in for the rest.
         tiles: As `count_tiles` gives it.
     """
-    shape = _SHAPES.get(facts.sop_class_uid or "", _PLAIN)
+    sop_class_uid = facts.sop_class_uid or _CLASSES.get(facts.modality or "", "")
+    shape = _SHAPES.get(sop_class_uid, _PLAIN)
     objects = facts.n_instances or max(1, round((facts.size or 0) / _TYPICAL_OBJECT))
     object_bytes = _TYPICAL_OBJECT if facts.size is None else facts.size / objects
     drawn = min(objects * shape.frames, shape.frames_drawn or tiles) if tiles else 0

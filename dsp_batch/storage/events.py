@@ -8,6 +8,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from dsp_batch.errors import StorageError
+
 T = TypeVar("T")
 
 
@@ -32,3 +34,18 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     with ThreadPoolExecutor(1, thread_name_prefix="dsp-batch-storage") as helper:
         helper.submit(context.run, asyncio.run, keep_outcome()).result()
     return outcome[0]
+
+
+async def limit_seconds(coroutine: Coroutine[Any, Any, T], seconds: float | None, what: str) -> T:
+    """Give a coroutine a number of seconds; None for no limit.
+
+    Raises:
+        StorageError: It has not ended by then.
+    """
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            return await coroutine
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise StorageError(f"cannot {what}: not finished within {seconds:g} s", reason="timeout") from error

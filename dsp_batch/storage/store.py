@@ -11,7 +11,7 @@ from dsp_batch.model import ObjectInfo
 from dsp_batch.reading import Reader, T
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend
-from dsp_batch.storage.events import run_blocking
+from dsp_batch.storage.events import limit_seconds, run_blocking
 from dsp_batch.storage.flow import MOST, find_flow
 from dsp_batch.storage.loop import Folder, read_objects
 from dsp_batch.storage.once import once_in_process
@@ -58,22 +58,24 @@ class Store:
         action = partial(backend.list_folders, prefix)
         return sorted(run_blocking(retry_temporary(action, f"list {self.root}/{prefix}")))
 
-    def list_objects(self, series_uuid: str) -> tuple[ObjectInfo, ...]:
+    def list_objects(self, series_uuid: str, timeout: float | None = None) -> tuple[ObjectInfo, ...]:
         """List the objects of a series with their sizes, without a request for each.
 
         Args:
             series_uuid: Name of the folder.
+            timeout: Seconds for the whole call; None for no limit.
 
         Returns:
             The objects directly in it, sorted by name, minus names starting with `.` and `DICOMDIR`; empty where there
             is no such folder.
 
         Raises:
-            StorageError: The root does not exist or cannot be listed.
+            StorageError: The root does not exist or cannot be listed, or not in time.
         """
         backend = _open_backend(self)
-        action = partial(backend.list_objects, series_uuid)
-        objects = run_blocking(retry_temporary(action, f"list {self.root}/{series_uuid}"))
+        what = f"list {self.root}/{series_uuid}"
+        listing = retry_temporary(partial(backend.list_objects, series_uuid), what)
+        objects = run_blocking(limit_seconds(listing, timeout, what))
         wanted = (each for each in objects if not each.name.startswith(".") and each.name != "DICOMDIR")
         return tuple(sorted(wanted, key=lambda each: each.name))
 

@@ -9,9 +9,9 @@ from faulty_server import run_faulty_server
 from idc_tables import CT, CT_UID, OLD_CT, RAW, SEG, SR, write_index
 
 from dsp_batch import idc
+from dsp_batch.batch.expectations import expect_series
 from dsp_batch.batch.job import Job
-from dsp_batch.batch.pixelless import skip_pixelless
-from dsp_batch.batch.shard import build_shard_indices, fetch_shard_headers, render_shard
+from dsp_batch.batch.shard import work_shard
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import PhantomSeries, build_ct
 from dsp_batch.model import SeriesRef, SeriesResult
@@ -33,9 +33,9 @@ def refs(*uuids: str, root: str = "s3://idc-open-data") -> list[SeriesRef]:
 
 
 def test_series_without_pixels_get_their_rows_without_a_request(job: Job) -> None:
-    left, rows = skip_pixelless(refs(CT, SR, SEG, RAW, OLD_CT), job, attempt=3)
+    left, rows = expect_series(refs(CT, SR, SEG, RAW, OLD_CT), job, idc.open_index(), attempt=3)
 
-    assert [ref.series_uuid for ref in left] == [CT, SEG, OLD_CT]
+    assert [each.ref.series_uuid for each in left] == [CT, SEG, OLD_CT]
     assert [(row.series_uuid, row.status, row.reason, row.attempt) for row in rows] == [
         (SR, "skipped", "no-pixels", 3),
         (RAW, "skipped", "raw-data", 3),
@@ -55,7 +55,10 @@ def test_the_index_says_nothing_of_series_elsewhere(job: Job, tmp_path: Path, el
         "index verb": Job(verb="build-index", options=IndexOptions(), cache=job.cache, name="i"),
     }
 
-    assert skip_pixelless(wanted, others[elsewhere], attempt=1) == (wanted, [])
+    left, rows = expect_series(wanted, others[elsewhere], idc.open_index(), attempt=1)
+
+    assert [each.ref for each in left] == wanted
+    assert not rows
 
 
 def preview(series: PhantomSeries, bucket: str, folder: Path) -> SeriesResult:
@@ -65,7 +68,7 @@ def preview(series: PhantomSeries, bucket: str, folder: Path) -> SeriesResult:
     with run_faulty_server(objects) as server:
         job = Job(**common, endpoint_url=server.url, anonymous=True)
         ref = SeriesRef(root=f"s3://{bucket}", series_uuid=series.series_uuid)
-        (row,) = render_shard(build_shard_indices(fetch_shard_headers((ref,), job, 1), job), job)
+        (row,) = work_shard((ref,), job, 1)
     assert row.status == "done", row.error
     return row
 
