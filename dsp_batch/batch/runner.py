@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
-from dsp_batch.batch.graph import running_tokens, submit_shard, token_of
+from dsp_batch.batch.graph import delay_shard, running_tokens, submit_shard, token_of
 from dsp_batch.batch.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.lookahead import SHARDS_PER_THREAD, Expected, Lookahead
@@ -66,7 +66,7 @@ class _Window:
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
 
     def submit(self, shard: _Shard) -> None:
-        future = submit_shard(self.client, shard.refs, self.job, self.attempt)
+        future = submit_shard(self.client, delay_shard(shard.refs, self.job, self.attempt))
         self.in_flight[future] = shard
         future.add_done_callback(self.ended.put)
 

@@ -1,17 +1,17 @@
-"""What a worker does with a shard: the same stages as the single command, series by series.
+"""What a worker does with a shard: the same stages as the single command, some series at a time.
 
-A stage that fails turns its series into a result row; the other series of the shard go on. Headers, indices and frames
-of a series live and die in the task: nothing but rows leaves it.
+A stage that fails turns its series into a result row; the other series of the shard go on. What goes from stage to
+stage are headers, indices, and small whole objects; frames live and die in the last one.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.budget import find_address, find_budget
 from dsp_batch.batch.idc_series import link_viewer
@@ -31,6 +31,8 @@ from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SERIES_AT_ONCE = 4
 """Of one shard: while one waits for storage, another computes."""
@@ -56,6 +58,11 @@ class SeriesWork:
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Neither finished nor set aside."""
+        return not self.finished and not self.is_set_aside
+
 
 class Room(NamedTuple):
     """What one series may take of a worker."""
@@ -67,29 +74,47 @@ class Room(NamedTuple):
     """It is alone: there is no more to be had."""
 
 
-def work_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> tuple[SeriesResult, ...]:
-    """Work on the series of a shard, some at a time: while one waits for storage, another computes.
+Shard = tuple[SeriesWork, ...]
 
-    Each has its share of the worker's memory. A series that needs more is set aside until the others are done, and
-    then has all of it: what becomes of a series does not depend on its neighbours.
+
+def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Shard:
+    """First stage: for each series its cached index, else its headers.
+
+    The headers of all series are held until their indices are built, so each has its share of the worker's memory. A
+    series that needs more is set aside until the end of the last stage, and then has all of it: what becomes of a
+    series does not depend on its neighbours.
 
     Args:
         refs: The series.
         job: What to do with each.
         attempt: Number of this run's attempt, for the rows.
-
-    Returns:
-        A row for each series, in their order.
     """
-    budget, worker = find_budget(), find_address()
-    at_once = min(SERIES_AT_ONCE, len(refs))
-    share = Room(budget // at_once, is_all=at_once == 1)
-    with ThreadPoolExecutor(at_once, thread_name_prefix="dsp-batch-series") as pool:
-        works = list(pool.map(lambda ref: _advance(_begin(ref, attempt, worker), job, share), refs))
+    room = Room(find_budget() // len(refs), is_all=len(refs) == 1)
+    worker = find_address()
+    return _overlap(lambda ref: _guarded("seconds_headers", _begin(ref, attempt, worker), job, room), refs)
+
+
+def build_shard_indices(shard: Shard, job: Job) -> Shard:
+    """Second stage: an index for each series that has none yet, written to the cache."""
+    room = Room(find_budget(), is_all=True)
+    return _overlap(lambda work: _guarded("seconds_index", work, job, room) if work.is_under_way else work, shard)
+
+
+def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
+    """Last stage: previews, written to the cache, and what is left of each series: its row, in their order."""
+    budget = find_budget()
+    room = Room(budget // min(SERIES_AT_ONCE, len(shard)), is_all=len(shard) == 1)
+    drawn = _overlap(lambda work: _guarded("seconds_render", work, job, room) if work.is_under_way else work, shard)
     alone = Room(budget, is_all=True)
-    rows = tuple((_advance(work, job, alone) if work.is_set_aside else work).result for work in works)
+    rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
     publish_rows(rows)
     return rows
+
+
+def _overlap(stage: Callable[[T], SeriesWork], series: Sequence[T]) -> Shard:
+    """Take some series through a stage at a time: while one waits for storage, another computes."""
+    with ThreadPoolExecutor(min(SERIES_AT_ONCE, len(series)), thread_name_prefix="dsp-batch-series") as pool:
+        return tuple(pool.map(stage, series))
 
 
 def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
@@ -105,11 +130,11 @@ def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
     return SeriesWork(ref=ref, result=result)
 
 
-def _advance(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
-    """Take a series through the stages, until it is finished or set aside."""
+def _finish_alone(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Take a series that was set aside through the stages that it lacks."""
     work = replace(work, is_set_aside=False)
     for clock in _STAGES:
-        if not work.finished and not work.is_set_aside:
+        if work.is_under_way:
             work = _guarded(clock, work, job, room)
     return work
 

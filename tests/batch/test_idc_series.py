@@ -10,8 +10,8 @@ from idc_tables import CT, CT_UID, OLD_CT, RAW, SEG, SR, write_index
 
 from dsp_batch import idc
 from dsp_batch.batch.expectations import expect_series
+from dsp_batch.batch.graph import delay_shard
 from dsp_batch.batch.job import Job
-from dsp_batch.batch.shard import work_shard
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import PhantomSeries, build_ct
 from dsp_batch.model import SeriesRef, SeriesResult
@@ -68,7 +68,7 @@ def preview(series: PhantomSeries, bucket: str, folder: Path) -> SeriesResult:
     with run_faulty_server(objects) as server:
         job = Job(**common, endpoint_url=server.url, anonymous=True)
         ref = SeriesRef(root=f"s3://{bucket}", series_uuid=series.series_uuid)
-        (row,) = work_shard((ref,), job, 1)
+        (row,) = delay_shard((ref,), job, 1).compute(scheduler="sync")
     assert row.status == "done", row.error
     return row
 

@@ -15,9 +15,8 @@ import pytest
 from distributed import Client, LocalCluster
 from servers import run_nginx
 
-from dsp_batch.batch.graph import submit_shard
+from dsp_batch.batch.graph import delay_shard, submit_shard
 from dsp_batch.batch.job import Job
-from dsp_batch.batch.shard import work_shard
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import build_radiograph, write_collection
 from dsp_batch.dicom.phantom_bulk import CT300, build_bulk, build_many
@@ -88,7 +87,7 @@ def test_each_series_of_a_shard_has_its_row_and_the_preview_of_the_single_comman
     job = job_of(tmp_path)
     refs = refs_of(root, [*names_in(root), "missing"])
 
-    rows = work_shard(refs, job, 2)
+    rows = delay_shard(refs, job, 2).compute(scheduler="sync")
 
     assert [row.series_uuid for row in rows] == [ref.series_uuid for ref in refs]
     assert by_name(rows)["missing"].reason == "not-found"
@@ -116,7 +115,7 @@ def test_series_that_trickle_become_rows_in_time_and_their_neighbours_are_done(t
     job = job_of(tmp_path, timeout=3.0)
     with run_nginx(tmp_path / "nginx", locations) as server:
         begin = time.monotonic()
-        rows = by_name(work_shard(refs_of(server.url, [slow, listed_slowly, *fast]), job, 1))
+        rows = by_name(delay_shard(refs_of(server.url, [slow, listed_slowly, *fast]), job, 1).compute(scheduler="sync"))
         seconds = time.monotonic() - begin
 
     assert seconds < 9
@@ -130,7 +129,7 @@ def test_a_frame_larger_than_the_worker_is_refused_before_it_is_read(tmp_path: P
     write_large_frame(root)
 
     with one_worker(memory_limit=800 << 20) as client:
-        rows = by_name(submit_shard(client, refs_of(root, names_in(root)), job_of(tmp_path), 1).result())
+        rows = by_name(submit_shard(client, delay_shard(refs_of(root, names_in(root)), job_of(tmp_path), 1)).result())
 
     refused = rows.pop(LARGE_FRAME)
     assert (refused.status, refused.reason) == ("failed", "out-of-memory")
@@ -147,9 +146,9 @@ def test_headers_that_need_more_than_a_share_wait_until_they_are_alone(tmp_path:
     refs = refs_of(root, names_in(root))
 
     with one_worker(memory_limit=120 << 20) as client:  # 12 MB for a shard, 3 MB for each of its four series
-        rows = by_name(submit_shard(client, refs, job_of(tmp_path / "tight"), 1).result())
+        rows = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tight"), 1)).result())
     with one_worker(memory_limit=20 << 20) as client:
-        tighter = by_name(submit_shard(client, refs, job_of(tmp_path / "tighter"), 1).result())
+        tighter = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tighter"), 1)).result())
 
     assert {row.status for row in rows.values()} == {"done"}
     assert rows[series.series_uuid].requests > 150
@@ -168,8 +167,8 @@ def test_a_series_has_the_same_row_whatever_shard_it_is_in(tmp_path: Path, root:
         return [replace(row, seconds_headers=0, seconds_index=0, seconds_render=0) for row in rows]
 
     with one_worker(memory_limit=800 << 20) as client:
-        together = submit_shard(client, refs, job_of(tmp_path / "together"), 1).result()
+        together = submit_shard(client, delay_shard(refs, job_of(tmp_path / "together"), 1)).result()
         job = job_of(tmp_path / "alone")
-        alone = tuple(submit_shard(client, (ref,), job, 1).result()[0] for ref in refs)
+        alone = tuple(submit_shard(client, delay_shard((ref,), job, 1)).result()[0] for ref in refs)
 
     assert tell(together) == tell(alone)
