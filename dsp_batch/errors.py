@@ -80,3 +80,7 @@ class SinkError(DspBatchError):
     """An output that cannot be written."""
 
     default_reason: Reason = "write-failed"
+
+
+class UnavailableError(SinkError):
+    """An output that cannot be written for now, after all attempts; waiting may help."""

@@ -138,7 +138,7 @@ def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -
         seconds: How long it took.
     """
     folder = results_folder(run)
-    compact(job.cache, folder, attempt, survey.columns)
+    compact(job.cache, folder, survey.columns)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, bytes]:
         tally = Tally(attempt=attempt)

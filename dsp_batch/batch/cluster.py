@@ -74,7 +74,7 @@ def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
     Raises:
         DspBatchError: There is no scheduler, no worker in time, or a worker lacks the package.
     """
-    with _quiet("distributed", logging.ERROR):
+    with _quiet("distributed", logging.CRITICAL):  # of a cluster that is lost the run tells by itself, in one line
         if options.is_remote:
             with _remote_client(options) as client:
                 _wait_for_workers(client, options)

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.arrays import read_parquet
+from dsp_batch.batch.patience import PATIENCE
 from dsp_batch.cache import Cache
-from dsp_batch.errors import SinkError
+from dsp_batch.errors import SinkError, UnavailableError
 from dsp_batch.model import SeriesResult
 
 _log = logging.getLogger(__name__)
@@ -28,9 +29,6 @@ SECONDS_PER_PART = 5.0
 
 SHARE_PER_PART = 0.01
 """What a killed run loses of its rows at most; a run of a week writes 800 parts."""
-
-PATIENCE = 300.0
-"""Seconds that parts are held back while the cache cannot be written."""
 
 _SECONDS_KEY = b"dsp_batch_seconds"
 
@@ -134,7 +132,7 @@ class ResultsWriter:
         """Take up rows, and write a part when it is time or enough have come together.
 
         Raises:
-            SinkError: The cache could not be written for long.
+            SinkError: The cache cannot be written, or could not for long.
         """
         self.rows.extend(rows)
         now = time.monotonic()
@@ -143,8 +141,8 @@ class ResultsWriter:
             return
         try:
             self.flush()
-        except SinkError as error:
-            self.flushed, self.failed = now, self.failed or now
+        except UnavailableError as error:
+            self.flushed, self.failed = time.monotonic(), self.failed or now
             if now - self.failed > PATIENCE:
                 raise
             _log.warning("result rows are held back: %s", error.message)
@@ -158,17 +156,25 @@ class ResultsWriter:
         while self.rows:
             key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
             table = build_table(self.rows[:ROWS_PER_PART], self.columns)
-            write_table(self.cache, note_seconds(table, time.monotonic() - self.begin), key)
+            self.cache.write(key, serialize_table(note_seconds(table, time.monotonic() - self.begin)))
             del self.rows[:ROWS_PER_PART]
             self.parts += 1
         self.flushed, self.failed = time.monotonic(), None
 
+    def rescue(self) -> None:
+        """Write what can be written of a run that ends with an error of its own."""
+        try:
+            self.flush()
+        except SinkError as error:
+            _log.warning("%d rows are lost, the same command makes them again: %s", len(self.rows), error.message)
 
-def write_table(cache: Cache, table: pa.Table, key: str) -> None:
-    """Write a table whole under its final key."""
+
+def serialize_table(table: pa.Table) -> bytes:
+    """A table as a part of the results."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    cache.write(key, sink.getvalue().to_pybytes())
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def note_seconds(table: pa.Table, seconds: float) -> pa.Table:

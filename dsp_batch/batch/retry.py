@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.expectations import expect_series
 from dsp_batch.batch.job import Job, Verb
 from dsp_batch.batch.latest import pick_rows
+from dsp_batch.batch.patience import wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter, carried_names, list_parts, read_part
 from dsp_batch.batch.run import work_through
@@ -66,7 +68,8 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     writer.add(skipped)
     progress.advance(skipped)
     work_through(Series(iter(expected), len(expected), attempt.number), job, cluster, writer, progress)
-    return conclude(run, job, survey, attempt.number, time.monotonic() - begin)
+    account = partial(conclude, run, job, survey, attempt.number, time.monotonic() - begin)
+    return wait_out(account, "the account of the run")
 
 
 def read_job(cache: Cache, run: str) -> Job:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import chain, islice
 from typing import Any
@@ -23,6 +24,7 @@ from dsp_batch.batch.manifest import Entry, digest_series, hold_manifest, read_e
 from dsp_batch.batch.manifest_lookup import default_lookup
 from dsp_batch.batch.manifest_source import is_folder
 from dsp_batch.batch.observation import observe
+from dsp_batch.batch.patience import wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.runner import Series, run_series
@@ -96,7 +98,8 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         missing = _missing(Survey().watch(_read(held, options, job)), job, state, writer, progress)
         series = Series(missing, survey.series - len(state.finished), attempt.number)
         work_through(series, job, cluster, writer, progress)
-    return conclude(run, job, survey, attempt.number, time.monotonic() - begin)
+    account = partial(conclude, run, job, survey, attempt.number, time.monotonic() - begin)
+    return wait_out(account, "the account of the run")
 
 
 def begin_attempt(job: Job, attempt: Attempt, survey: Survey, description: dict[str, Any]) -> None:
@@ -129,9 +132,12 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
             with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
                 _announce(client)
                 run_series(client, job, series, take, patience=cluster.wait_for_workers)
-    finally:
+    except BaseException:
         progress.stop()
-        writer.flush()
+        writer.rescue()
+        raise
+    progress.stop()
+    wait_out(writer.flush, "the last part of the results")
 
 
 def _check_places(options: RunOptions, job: Job) -> None:

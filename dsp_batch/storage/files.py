@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from dsp_batch.errors import SinkError, StorageError
+from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.storage.keys import StoredKey
 from dsp_batch.storage.usage import count_usage
 
 _DAY = 86400.0
+
+_PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN)
+"""What network file systems answer while their server is away."""
 
 
 def write_file(path: Path, data: bytes, *, make_parents: bool) -> None:
@@ -25,7 +28,8 @@ def write_file(path: Path, data: bytes, *, make_parents: bool) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(temporary, path, data)
     except OSError as error:
-        raise SinkError(f"cannot write {path}: {_explain_write(error, path.parent)}") from error
+        kind = UnavailableError if error.errno in _PASSING else SinkError
+        raise kind(f"cannot write {path}: {_explain_write(error, path.parent)}") from error
 
 
 def _write_and_rename(temporary: Path, path: Path, data: bytes) -> None:
@@ -57,7 +61,10 @@ def list_files(folder: Path) -> Iterator[StoredKey]:
     count_usage(requests=1)
     for entry in _walk(folder):
         if not _is_temporary(entry.name):
-            status = entry.stat()
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # another process has deleted it since the folder was read
+                continue
             key = Path(entry.path).relative_to(folder).as_posix()
             yield StoredKey(key, status.st_size, status.st_mtime)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from dsp_batch.errors import Reason, SinkError, StorageError
+from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
 from dsp_batch.storage.aws import Access, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.bucket import list_bucket, read_key
@@ -60,7 +60,7 @@ def _change(action: Callable[[], object], what: str, access: Access | None) -> N
     try:
         run_blocking(retry_temporary(attempt, what))
     except StorageError as error:
-        raise SinkError(error.message) from error
+        raise UnavailableError(error.message) from error
 
 
 def read_object(url: str, endpoint_url: str | None) -> bytes | None:

@@ -5,11 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +12,7 @@ from typing import Any
 import dask
 import pandas as pd
 import pytest
+from dask_processes import DaskCluster, run_cluster
 
 from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.job import Job
@@ -30,47 +26,6 @@ from dsp_batch.model import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
-
-SECONDS_TO_START = 60.0
-
-
-@contextmanager
-def run_process(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of this interpreter that ends with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
-
-
-@contextmanager
-def run_cluster(
-    folder: Path, protocol: str = "tcp", environment: dict[str, str] | None = None
-) -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
-    """A scheduler that writes its address to a file, and two workers of one thread."""
-    file = folder / "scheduler.json"
-    scheduler = ["dask", "scheduler", "--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard"]
-    worker = ["dask", "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard"]
-    with ExitStack() as stack:
-        stack.enter_context(run_process(*scheduler, "--scheduler-file", str(file), environment=environment))
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not file.exists():
-            assert time.monotonic() < deadline, "the scheduler did not start"
-            time.sleep(0.1)
-        space = ("--local-directory", str(folder))
-        workers = [stack.enter_context(run_process(*worker, *space, environment=environment)) for _ in range(2)]
-        yield file, workers
 
 
 @pytest.fixture
@@ -131,8 +86,8 @@ def as_configuration(settings: dict[str, str]) -> dict[str, Any]:
 
 def test_a_run_on_a_scheduler_draws_what_the_single_path_draws(collection: Path, tmp_path: Path) -> None:
     cache = open_cache(str(tmp_path / "cache"))
-    with run_cluster(tmp_path) as (file, _):
-        address = json.loads(file.read_text())["address"]
+    with run_cluster(tmp_path) as dask_cluster:
+        address = json.loads(dask_cluster.file.read_text())["address"]
         summary = run(collection, cache, ClusterOptions(scheduler=address))
 
     rows = read_rows(cache, summary)
@@ -148,7 +103,9 @@ def test_a_run_on_a_scheduler_draws_what_the_single_path_draws(collection: Path,
 def test_a_run_over_tls_uses_the_certificates_of_dasks_configuration(collection: Path, tmp_path: Path) -> None:
     cache = open_cache(str(tmp_path / "cache"))
     settings = make_certificate(tmp_path)
-    with run_cluster(tmp_path, "tls", settings) as (file, _), dask.config.set(as_configuration(settings)):
+    processes = run_cluster(tmp_path, protocol="tls", environment=settings)
+    with processes as dask_cluster, dask.config.set(as_configuration(settings)):
+        file = dask_cluster.file
         assert json.loads(file.read_text())["address"].startswith("tls://")
         summary = run(collection, cache, ClusterOptions(scheduler_file=str(file)))
 
@@ -162,46 +119,34 @@ def test_a_killed_worker_costs_no_series(tmp_path: Path) -> None:
     class KillOnce(LineProgress):
         """Kills a worker when the first rows have come in."""
 
-        def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        def __init__(self, cluster: DaskCluster) -> None:
             super().__init__()
-            self.process: subprocess.Popen[bytes] | None = process
+            self.cluster: DaskCluster | None = cluster
 
         def advance(self, rows: Any) -> None:
             super().advance(rows)
-            if rows and self.process is not None:
-                # The nanny's child: the nanny starts another one.
-                children = subprocess.run(
-                    ["pgrep", "-P", str(self.process.pid)], check=False, capture_output=True, text=True
-                )
-                for child in children.stdout.split():
-                    os.kill(int(child), signal.SIGKILL)
-                self.process = None
+            if rows and self.cluster is not None:
+                for worker in self.cluster.worker_processes():  # their nanny starts another one
+                    os.kill(worker, signal.SIGKILL)
+                self.cluster = None
 
-    with run_cluster(tmp_path) as (file, workers):
+    with run_cluster(tmp_path) as dask_cluster:
         job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
         options = RunOptions(source=f"{root}/", root=str(root))
-        progress = KillOnce(workers[0])
-        summary = run_manifest(options, job, ClusterOptions(scheduler_file=str(file)), progress)
+        progress = KillOnce(dask_cluster)
+        summary = run_manifest(options, job, ClusterOptions(scheduler_file=str(dask_cluster.file)), progress)
 
     rows = read_rows(cache, summary)
-    assert progress.process is None
+    assert progress.cluster is None
     assert summary.by_status == {"done": 60}
     assert sorted(rows.index) == sorted(path.name for path in root.iterdir())
 
 
 def test_a_scheduler_without_workers_is_an_error_that_says_what_to_start(collection: Path, tmp_path: Path) -> None:
-    file = tmp_path / "scheduler.json"
-    scheduler = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    with run_process(*scheduler, "--scheduler-file", str(file)):
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not file.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+    with run_cluster(tmp_path, nannies=0) as dask_cluster:
+        nobody = ClusterOptions(scheduler_file=str(dask_cluster.file), wait_for_workers=1)
         with pytest.raises(DspBatchError, match="dask worker"):
-            run(
-                collection,
-                open_cache(str(tmp_path / "c")),
-                ClusterOptions(scheduler_file=str(file), wait_for_workers=1),
-            )
+            run(collection, open_cache(str(tmp_path / "c")), nobody)
 
 
 def test_no_scheduler_at_an_address_is_an_error_that_names_it(collection: Path, tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""A Dask cluster of processes that tests of failures share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from failing_cluster import FailingCluster, run_failing_cluster
+from servers import S3Server
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Iterator[FailingCluster]:
+    """One cluster for all tests that leave its workers alive."""
+    keys = {"AWS_ACCESS_KEY_ID": s3_server.key, "AWS_SECRET_ACCESS_KEY": s3_server.secret}
+    with run_failing_cluster(tmp_path_factory.mktemp("cluster"), environment=keys) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def failing_cluster(shared_cluster: FailingCluster) -> Iterator[FailingCluster]:
+    """The shared cluster; nothing is told to its workers yet."""
+    yield shared_cluster
+    for path in shared_cluster.told.iterdir():
+        path.unlink()

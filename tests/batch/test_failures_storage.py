@@ -1,0 +1,185 @@
+"""Storage that fails while a run goes on: the cache bucket, a disk that is full, and the server of the series."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from complete_runs import ARGUMENTS, check_previews, check_whole, draw_undisturbed, read_rows, read_summary
+from dask_processes import finish_batch, run_batch, start_batch
+from failing_cluster import FailingCluster
+from failing_proxy import PASS, FailingProxy, Fault, fail_share, run_proxy
+from servers import S3Server
+
+from dsp_batch.cache import open_cache
+from dsp_batch.dicom.phantom import write_collection
+from dsp_batch.dicom.phantom_bulk import build_many
+from dsp_batch.storage.retry import ATTEMPTS
+
+SERIES = 30
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("series")
+    write_collection(folder, build_many(SERIES))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(root: Path) -> dict[str, bytes]:
+    return draw_undisturbed(root, [path.name for path in root.iterdir()])
+
+
+class Outage:
+    """From the fifth preview on nothing is written, until a preview and a part of the results have been given up."""
+
+    def __init__(self) -> None:
+        self.written: set[str] = set()
+        self.refused: Counter[str] = Counter()
+        self.over = False
+
+    def __call__(self, method: str, path: str) -> Fault:
+        if method == "PUT" and "/previews/" in path:
+            self.written.add(path)
+        if method != "PUT" or len(self.written) < 5 or self.over:
+            return PASS
+        self.refused[path] += 1
+        given_up = {path.split("/")[3] for path, times in self.refused.items() if times == ATTEMPTS}
+        self.over = {"previews", "runs"} <= given_up
+        return "503"
+
+
+class LateOutage:
+    """The first part of the results cannot be written at the first go."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+
+    def __call__(self, method: str, path: str) -> Fault:
+        self.refused += (fails := method == "PUT" and "/results/" in path and self.refused < ATTEMPTS)
+        return "503" if fails else PASS
+
+
+def test_a_cache_bucket_that_fails_for_a_while_costs_rows_that_a_retry_makes_good(
+    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+) -> None:
+    s3_environment.create_bucket(bucket := f"outage-{uuid.uuid4()}")
+    cache = open_cache(f"s3://{bucket}/cache")
+    failing_cluster.tell("any", "pause 0.2")
+    outage = Outage()
+    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"), outage)) as proxy:
+        command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
+        outcome = run_batch(*command, *ARGUMENTS, *failing_cluster.options)
+
+        assert outage.over
+        assert outcome.status == 1
+        assert "result rows are held back" in outcome.stderr
+        rows = read_rows(cache)
+        assert rows.keys() == expected.keys()
+        failed = {name for name, row in rows.items() if row["status"] == "failed"}
+        assert {rows[name]["reason"] for name in failed} == {"write-failed"}
+        check_previews(cache, {name: data for name, data in expected.items() if name not in failed})
+        check_whole(cache)
+        failing_cluster.tell("any", "pause 0")
+
+        proxy.choose = late = LateOutage()
+        retried = run_batch("retry", outcome.stdout.split()[-1], "--endpoint-url", proxy.url, *failing_cluster.options)
+
+    assert (retried.status, retried.errors, late.refused) == (0, [], ATTEMPTS)
+    assert "the last part of the results waits" in retried.stderr
+    assert read_rows(cache).keys() == expected.keys()
+    assert {row["attempt"] for name, row in read_rows(cache).items() if name in failed} == {2}
+    check_previews(cache, expected)
+
+
+def small_disk(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell script where `folder` is a disk of 200 kB of its own; skip the test where that is not permitted."""
+    alone = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else []), "sh", "-ec"]
+    mount = f"mount -t tmpfs -o size=200k none {folder}"
+    if shutil.which("unshare") is None or subprocess.run([*alone, mount], check=False, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    return subprocess.run([*alone, f"{mount}; {script}"], check=True, capture_output=True, text=True, timeout=120)
+
+
+def test_a_full_disk_ends_the_run_which_completes_when_there_is_room(
+    root: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    disk, kept, full = tmp_path / "disk", tmp_path / "kept", tmp_path / "full"
+    disk.mkdir()
+    program = Path(sys.executable).with_name("dsp-batch")
+    command = f"{program} mosaic {root}/ --root {root} --cache-dir {disk}/cache --workers 1 --tile-width 2"
+    script = f"""
+        {command} >&2 || echo "status $?"
+        cp -a {disk}/cache {full}
+        mount -o remount,size=20m {disk}
+        {command}
+        cp -a {disk}/cache {kept}
+    """
+    done = small_disk(script, disk)
+
+    assert done.stdout.splitlines()[0] == "status 1"
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "the disk is full or the quota used up; free some space" in errors[0]
+    assert "Traceback" not in done.stderr
+    assert check_whole(open_cache(str(full))) > 1
+    cache = open_cache(str(kept))
+    assert read_rows(cache).keys() == expected.keys()
+    assert read_summary(cache)["by_status"] == {"done": SERIES}
+    check_previews(cache, expected)
+
+
+def test_a_server_of_series_that_fails_in_part_changes_no_byte(
+    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server, tmp_path: Path
+) -> None:
+    s3_environment.create_bucket(bucket := f"chaos-{uuid.uuid4()}", public=True)
+    put_series(s3_environment, bucket, root)
+    cache = open_cache(str(tmp_path / "cache"))
+    chaos = fail_share(0.2, "503", "reset", "cut", "delay 0.2")
+    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"), chaos)) as proxy:
+        source = f"s3://{bucket}"
+        where = ("--root", source, "--anon", "--endpoint-url", proxy.url, "--cache-dir", cache.url)
+        outcome = run_batch("mosaic", f"{source}/", *where, *ARGUMENTS, *failing_cluster.options)
+
+    assert (outcome.status, outcome.errors) == (0, [])
+    assert proxy.failed > 5
+    assert read_rows(cache).keys() == expected.keys()
+    check_previews(cache, expected)
+
+
+def test_series_of_a_server_that_freezes_are_rows(
+    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server, tmp_path: Path
+) -> None:
+    s3_environment.create_bucket(bucket := f"frozen-{uuid.uuid4()}", public=True)
+    put_series(s3_environment, bucket, root)
+    cache = open_cache(str(tmp_path / "cache"))
+    frozen = sorted(expected)[3]
+    manifest = tmp_path / "manifest.txt"
+    manifest.write_text("".join(f"s3://{bucket}/{name}/\n" for name in sorted(expected)[:8]))
+
+    def freeze(_method: str, path: str) -> Fault:
+        return "freeze" if frozen in path else PASS
+
+    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"), freeze)) as proxy:
+        where = ("--anon", "--endpoint-url", proxy.url, "--cache-dir", cache.url, "--timeout-per-series", 2)
+        with start_batch("mosaic", manifest, *where, *ARGUMENTS, *failing_cluster.options) as process:
+            outcome = finish_batch(process)
+
+    rows = read_rows(cache)
+    assert outcome.status == 1
+    assert sorted(rows) == sorted(expected)[:8]
+    assert {name: row["reason"] for name, row in rows.items() if row["status"] == "failed"} == {frozen: "timeout"}
+    assert "--timeout-per-series" in rows[frozen]["error"] or "not finished within 2 s" in rows[frozen]["error"]
+    check_previews(cache, {name: expected[name] for name in sorted(expected)[:8] if name != frozen})
+
+
+def put_series(server: S3Server, bucket: str, root: Path) -> None:
+    files = [path for path in root.rglob("*") if path.is_file()]
+    server.put_many(bucket, {str(path.relative_to(root)): path.read_bytes() for path in files})

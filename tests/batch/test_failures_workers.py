@@ -1,0 +1,98 @@
+"""Workers that are killed by what they read, run out of memory, freeze, or were never fit to work."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from complete_runs import ARGUMENTS, check_previews, draw_undisturbed, read_rows, read_summary
+from dask_processes import Outcome, run_batch, start_worker, wait_until
+from distributed import Client
+from failing_cluster import FailingCluster, run_failing_cluster
+
+from dsp_batch.batch.cluster import ClusterOptions, connect
+from dsp_batch.cache import open_cache
+from dsp_batch.dicom.phantom import build_ct, write_collection
+from dsp_batch.dicom.phantom_bulk import build_many
+from dsp_batch.dicom.phantom_objects import PhantomSeries, build_series
+from dsp_batch.errors import DspBatchError
+from dsp_batch.version import __version__
+
+META_LENGTH = 140
+"""Where the length of the file meta information stands, behind preamble, prefix and its own tag (PS3.10 7.1)."""
+
+
+def build_memory_bomb(megabytes: int) -> PhantomSeries:
+    """A deflated object of a megabyte that holds a private element of a thousand."""
+    plain = build_ct("bomb", count=1, size=16).objects[0].data
+    end = META_LENGTH + 4 + struct.unpack_from("<I", plain, META_LENGTH)[0]
+    meta = plain[:end].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
+    grown = len(meta) - end
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body = [deflate.compress(plain[end:])]
+    body.append(deflate.compress(struct.pack("<HH2sHI", 0x7FE1, 0x1010, b"OB", 0, megabytes << 20)))
+    body += [deflate.compress(bytes(1 << 20)) for _ in range(megabytes)]
+    body.append(deflate.flush())
+    uid = meta.index(b"1.2.840.10008.1.2.1.99") - 2
+    meta = meta[:uid] + struct.pack("<H", 22) + meta[uid + 2 :]
+    meta = meta[:META_LENGTH] + struct.pack("<I", end - META_LENGTH - 4 + grown) + meta[META_LENGTH + 4 :]
+    return build_series("bomb", "Memory bomb", [meta + b"".join(body)])
+
+
+def test_workers_that_die_freeze_and_run_out_of_memory_cost_the_series_that_did_it(tmp_path: Path) -> None:
+    root, cache = tmp_path / "series", open_cache(str(tmp_path / "cache"))
+    poison, freezing, *neighbours = build_many(40)
+    bomb = build_memory_bomb(1000)
+    write_collection(root, [poison, freezing, *neighbours, bomb])
+    manifest = write_manifest(tmp_path, [poison, *neighbours[:19], freezing, *neighbours[19:], bomb])
+
+    with run_failing_cluster(tmp_path / "dask", "--memory-limit", "500 MB") as cluster:
+        cluster.tell(poison.series_uuid, "kill")
+        cluster.tell(freezing.series_uuid, "freeze")
+        outcome = run_mosaic(manifest, root, cluster)
+
+    rows = read_rows(cache)
+    assert sorted(rows) == sorted(path.name for path in root.iterdir())
+    assert outcome.status == 1
+    assert not (cluster.told / freezing.series_uuid).exists()
+    failed = {name: row["reason"] for name, row in rows.items() if row["status"] == "failed"}
+    assert failed.keys() == {poison.series_uuid, bomb.series_uuid}
+    assert failed[poison.series_uuid] == "worker-died"
+    assert failed[bomb.series_uuid] in ("worker-died", "out-of-memory")
+    assert all(name in rows[name]["error"] for name in failed)
+    assert "they run one by one" in outcome.stderr
+    check_previews(cache, draw_undisturbed(root, rows.keys() - failed.keys()))
+    assert read_summary(cache)["by_status"] == {"done": 39, "failed": 2}
+
+
+@pytest.mark.parametrize("lacks", ["dsp_batch", "imagecodecs"])
+def test_a_worker_without_the_package_or_a_codec_is_refused_at_the_start(
+    shared_cluster: FailingCluster, tmp_path: Path, lacks: str
+) -> None:
+    (tmp_path / f"{lacks}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{lacks}'\")")
+    known = ClusterOptions(scheduler_file=str(shared_cluster.dask.file))
+    hidden = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}", "PYTHONSAFEPATH": "1"}
+    with Client(scheduler_file=known.scheduler_file) as client:
+        with start_worker(shared_cluster.dask, "--no-nanny", **hidden):
+            client.wait_for_workers(3, timeout=60)
+            with pytest.raises(DspBatchError) as caught, connect(known, 1):
+                pytest.fail("the worker was accepted")
+        wait_until(lambda: len(client.nthreads()) == 2)
+
+    assert lacks in caught.value.message
+    assert "tcp://127.0.0.1" in caught.value.message
+    assert f"install dsp-batch {__version__}" in caught.value.message
+
+
+def write_manifest(folder: Path, series: list[PhantomSeries]) -> Path:
+    path = folder / "manifest.txt"
+    path.write_text("".join(f"{each.series_uuid}\n" for each in series))
+    return path
+
+
+def run_mosaic(manifest: Path, root: Path, cluster: FailingCluster) -> Outcome:
+    where = ("--root", root, "--cache-dir", root.parent / "cache", *cluster.options)
+    return run_batch("mosaic", manifest, *where, *ARGUMENTS)

@@ -1,0 +1,46 @@
+"""What makes a Dask worker fail at a series; `dask worker --preload` imports this file.
+
+The folder that `WORKER_FAILURES` names says which: it holds files that are named after a series, with what happens to
+the process that opens an object of it. `kill`: it is killed with -9, each time. `freeze`: it is stopped for good, the
+first time only. `pause 0.1`: it waits as many seconds before each object, as slow storage would. What is said in the
+file `any` happens at every series. The file `opened` names the series of each object that was opened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "WORKER_FAILURES"
+
+
+def _watch_opening(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "open" or not str(arguments[0]).endswith(".dcm"):
+        return
+    folder, series = Path(os.environ[VARIABLE]), Path(arguments[0]).parent.name
+    log = os.open(folder / "opened", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(log, f"{series}\n".encode())
+    os.close(log)
+    for name in (series, "any"):
+        if (folder / name).exists():
+            _fail(folder / name)
+
+
+def _fail(told: Path) -> None:
+    what, *seconds = told.read_text().split()
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "freeze":
+        told.unlink()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif what == "pause":
+        time.sleep(float(seconds[0]))
+
+
+def dask_setup(_worker: object) -> None:
+    """Watch this process; Dask calls this in each worker, not in its nanny."""
+    sys.addaudithook(_watch_opening)
