@@ -12,7 +12,7 @@ from dsp_batch.batch.account import Survey, conclude
 from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally, format_figures
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.latest import fold_latest, latest_rows, pick_rows
-from dsp_batch.batch.results import ResultsWriter, build_table, list_parts, read_seconds, write_table
+from dsp_batch.batch.results import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model import SeriesResult
@@ -60,7 +60,7 @@ def write_parts(cache: Cache) -> pd.DataFrame:
         rows += batch
         for number in range(4):
             key = f"{FOLDER}/part-{attempt:04d}-0123abcd-{number:06d}.parquet"
-            write_table(cache, build_table(batch[number * 50 : number * 50 + 50]), key)
+            cache.write(key, serialize_table(build_table(batch[number * 50 : number * 50 + 50])))
     frame = build_table(rows).to_pandas()
     return frame.sort_values("attempt").groupby("series_uuid").tail(1)
 
@@ -120,9 +120,8 @@ def test_attempts_before_everything_was_made_anew_do_not_count(cache: Cache) -> 
 
 
 def test_rows_of_no_work_make_no_figures(cache: Cache) -> None:
-    write_table(
-        cache, build_table([SeriesResult(series_uuid="a", root="/r", status="kept")]), f"{FOLDER}/part-x.parquet"
-    )
+    table = build_table([SeriesResult(series_uuid="a", root="/r", status="kept")])
+    cache.write(f"{FOLDER}/part-x.parquet", serialize_table(table))
 
     figures = tally(cache, seconds=3.0)
 
@@ -139,7 +138,7 @@ def test_of_two_rows_of_one_attempt_the_one_that_did_not_fail_counts(cache: Cach
     second = SeriesResult(series_uuid="a", root="/r", status="failed", attempt=3)
     older = SeriesResult(series_uuid="a", root="/r", status="kept", attempt=2)
     for number, row in enumerate((first, second, older)):
-        write_table(cache, build_table([row]), f"{FOLDER}/part-{number}.parquet")
+        cache.write(f"{FOLDER}/part-{number}.parquet", serialize_table(build_table([row])))
 
     assert [rows.tolist() for rows in pick_rows(cache, list_parts(cache, FOLDER))] == [[0], [], []]
     assert latest_rows(cache, FOLDER, []).to_pylist() == [{"series_uuid": "a", "attempt": 3, "status": "done"}]
