@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import secrets
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.arrays import read_parquet
+from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.patience import PATIENCE
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError, UnavailableError
@@ -123,10 +123,14 @@ class ResultsWriter:
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     """Tells the parts of this writer from those of another that does the same run at the same time."""
 
-    begin: float = field(default_factory=time.monotonic)
-    flushed: float = field(default_factory=time.monotonic)
+    clock: Clock = MACHINE_CLOCK
+    begin: float = field(init=False)
+    flushed: float = field(init=False)
     failed: float | None = None
     """When the cache could first not be written, if it cannot."""
+
+    def __post_init__(self) -> None:
+        self.begin = self.flushed = self.clock.now()
 
     def add(self, rows: Iterable[SeriesResult]) -> None:
         """Take up rows, and write a part when it is time or enough have come together.
@@ -135,14 +139,14 @@ class ResultsWriter:
             SinkError: The cache cannot be written, or could not for long.
         """
         self.rows.extend(rows)
-        now = time.monotonic()
+        now = self.clock.now()
         late = now - self.flushed >= max(SECONDS_PER_PART, SHARE_PER_PART * (now - self.begin))
         if not late and (self.failed is not None or len(self.rows) < ROWS_PER_PART):
             return
         try:
             self.flush()
         except UnavailableError as error:
-            self.flushed, self.failed = time.monotonic(), self.failed or now
+            self.flushed, self.failed = self.clock.now(), self.failed or now
             if now - self.failed > PATIENCE:
                 raise
             _log.warning("result rows are held back: %s", error.message)
@@ -156,10 +160,10 @@ class ResultsWriter:
         while self.rows:
             key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
             table = build_table(self.rows[:ROWS_PER_PART], self.columns)
-            self.cache.write(key, serialize_table(note_seconds(table, time.monotonic() - self.begin)))
+            self.cache.write(key, serialize_table(note_seconds(table, self.clock.now() - self.begin)))
             del self.rows[:ROWS_PER_PART]
             self.parts += 1
-        self.flushed, self.failed = time.monotonic(), None
+        self.flushed, self.failed = self.clock.now(), None
 
     def rescue(self) -> None:
         """Write what can be written of a run that ends with an error of its own."""

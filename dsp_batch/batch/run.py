@@ -27,7 +27,7 @@ from dsp_batch.batch.observation import observe
 from dsp_batch.batch.patience import wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
-from dsp_batch.batch.runner import Series, run_series
+from dsp_batch.batch.runner import Cluster, Series, run_series
 from dsp_batch.batch.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.idc import open_index
@@ -36,7 +36,7 @@ from dsp_batch.storage.roots import local_path, normalise_root
 from dsp_batch.storage.sink import remove_stale_temporary
 from dsp_batch.version import __version__
 
-__all__ = ["RunOptions", "RunSummary", "run_manifest", "work_through"]
+__all__ = ["RunOptions", "RunSummary", "find_missing", "run_manifest", "work_through"]
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         )
         progress.start(survey.series)
         progress.skip(len(state.finished))
-        missing = _missing(Survey().watch(_read(held, options, job)), job, state, writer, progress)
+        missing = find_missing(Survey().watch(_read(held, options, job)), job, state, writer, progress)
         series = Series(missing, survey.series - len(state.finished), attempt.number)
         work_through(series, job, cluster, writer, progress)
     account = partial(conclude, run, job, survey, attempt.number, time.monotonic() - begin)
@@ -131,7 +131,7 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
             series = series._replace(expected=chain([first], series.expected))
             with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
                 _announce(client)
-                run_series(client, job, series, take, patience=cluster.wait_for_workers)
+                run_series(Cluster(client, cluster.wait_for_workers), job, series, take)
     except BaseException:
         progress.stop()
         writer.rescue()
@@ -161,7 +161,7 @@ def _read(held: str, options: RunOptions, job: Job) -> Iterator[Entry]:
     return read_entries(held, root=options.root, endpoint_url=job.endpoint_url, lookup=lookup, label=label)
 
 
-def _missing(
+def find_missing(
     refs: Iterator[SeriesRef], job: Job, state: RunState, writer: ResultsWriter, progress: Progress
 ) -> Iterator[Expected]:
     """The series that must be worked on; the rows of the others are written on the way."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
+from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.graph import delay_shard, running_tokens, submit_shard, token_of
 from dsp_batch.batch.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.job import Job
@@ -21,7 +21,7 @@ from dsp_batch.batch.lookahead import SHARDS_PER_THREAD, Expected, Lookahead
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model import SeriesRef, SeriesResult
 
-__all__ = ["Interrupted", "Series", "run_series"]
+__all__ = ["Cluster", "Interrupted", "Series", "run_series"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,17 @@ SECONDS_BETWEEN_COUNTS = 5.0
 
 Refs = tuple[SeriesRef, ...]
 Take = Callable[[tuple[SeriesResult, ...]], None]
+
+
+class Cluster(NamedTuple):
+    """Who works on a run."""
+
+    client: Client
+    patience: float = 60.0
+    """Seconds to wait for a worker when all are gone."""
+
+    clock: Clock = MACHINE_CLOCK
+    """The time that it goes by."""
 
 
 class Series(NamedTuple):
@@ -55,7 +66,7 @@ class _Shard(NamedTuple):
 class _Window:
     """The shards in flight and those that wait to be tried again."""
 
-    client: Client
+    cluster: Cluster
     job: Job
     attempt: int
     in_flight: dict[Future[Any], _Shard] = field(default_factory=dict)
@@ -66,7 +77,7 @@ class _Window:
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
 
     def submit(self, shard: _Shard) -> None:
-        future = submit_shard(self.client, delay_shard(shard.refs, self.job, self.attempt))
+        future = submit_shard(self.cluster.client, delay_shard(shard.refs, self.job, self.attempt))
         self.in_flight[future] = shard
         future.add_done_callback(self.ended.put)
 
@@ -81,37 +92,34 @@ class _Window:
 
     def next_ended(self, seconds: float) -> Future[Any] | None:
         """The next shard that is no longer running; None after that many seconds, and when Ctrl-C is pressed."""
-        with suppress(Empty):
-            future = self.ended.get(timeout=seconds)
-            return future if future in self.in_flight else None
-        return None
+        future = self.cluster.clock.wait(self.ended, seconds)
+        return future if future in self.in_flight else None
 
     def drop_waiting(self) -> None:
         """Cancel the shards that no worker is busy with."""
-        tokens = running_tokens(self.client)
+        tokens = running_tokens(self.cluster.client)
         waiting = [future for future in self.in_flight if token_of(future) not in tokens]
         for future in waiting:
             del self.in_flight[future]
-        self.client.cancel(waiting)
+        self.cluster.client.cancel(waiting)
 
 
-def run_series(client: Client, job: Job, series: Series, take: Take, *, patience: float = 60.0) -> None:
+def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
     """Run a job over series, a bounded number at a time.
 
     Args:
-        client: The cluster.
+        cluster: Who works.
         job: What to do with each series.
         series: The series; consumed as the window moves on.
         take: Called with the rows of each shard as it finishes, and without any about once a second.
-        patience: Seconds to wait for a worker when all are gone.
 
     Raises:
         Interrupted: Ctrl-C; the series that were running have finished and their rows are taken.
         KeyboardInterrupt: A second Ctrl-C; what was running is cancelled.
         DspBatchError: The scheduler is lost, all workers are, or they cannot run the tasks.
     """
-    window = _Window(client=client, job=job, attempt=series.attempt)
-    crew = _Crew(client=client, patience=patience)
+    window = _Window(cluster=cluster, job=job, attempt=series.attempt)
+    crew = _Crew(cluster=cluster, alive=cluster.clock.now())
     lookahead = Lookahead(series=series.expected, total=series.total, threads=crew.count_threads())
     with catch_interrupts(wake=lambda: window.ended.put(None)) as presses:
         while True:
@@ -190,11 +198,12 @@ def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
 class _Crew:
     """The workers of the cluster, counted now and then."""
 
-    client: Client
-    patience: float
+    cluster: Cluster
+    alive: float
+    """When there was last a worker."""
+
     threads: int = 1
     counted: float = -1e9
-    alive: float = field(default_factory=time.monotonic)
 
     def count_threads(self) -> int:
         """Threads of all workers, at least 1.
@@ -202,16 +211,16 @@ class _Crew:
         Raises:
             DspBatchError: There has been no worker for too long.
         """
-        now = time.monotonic()
-        if now - self.counted < min(SECONDS_BETWEEN_COUNTS, self.patience):
+        now = self.cluster.clock.now()
+        if now - self.counted < min(SECONDS_BETWEEN_COUNTS, self.cluster.patience):
             return self.threads
         self.counted = now
         threads = 0
         with suppress(OSError, ValueError):  # a lost scheduler shows in the shards
-            threads = sum(self.client.nthreads().values())
+            threads = sum(self.cluster.client.nthreads().values())
         if threads:
             self.threads, self.alive = threads, now
-        elif now - self.alive > self.patience:
+        elif now - self.alive > self.cluster.patience:
             raise DspBatchError(
                 f"all workers have been gone for {now - self.alive:.0f} s: start `dask worker`, and repeat the same "
                 "command; it goes on where it stopped"

@@ -68,7 +68,7 @@ def _format_targets(figures: Sequence[Figure]) -> str:
             bound = f"{'≥' if target.at_least else '≤'} {_format_value(target.measure, target.bound)}"
             met = "met" if is_met(target, value) else "**not met**"
             rows.append([target.title, UNITS[target.measure].title, bound, _format_value(target.measure, value), met])
-    return _format_table(["what", "figure", "target", "measured, the worst of the sources", ""], rows)
+    return format_table(["what", "figure", "target", "measured, the worst of the sources", ""], rows)
 
 
 def _format_figures(figures: Sequence[Figure]) -> str:
@@ -80,7 +80,7 @@ def _format_figures(figures: Sequence[Figure]) -> str:
         ]
         for figure in figures
     ]
-    return _format_table(["", "source", "operation", *(UNITS[name].title for name in measures)], rows)
+    return format_table(["", "source", "operation", *(UNITS[name].title for name in measures)], rows)
 
 
 def _format_value(measure: str, value: float) -> str:
@@ -88,19 +88,20 @@ def _format_value(measure: str, value: float) -> str:
     return f"{value / unit.scale:,.{unit.digits}f}"
 
 
-def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def write_page(text: str) -> None:
+def write_page(text: str, path: Path = PAGE) -> None:
     """Put the report between the markers of its page."""
-    page = PAGE.read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{PAGE.name} has no markers {BEGIN} and {END}")
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+        raise SystemExit(f"{path.name} has no markers {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def as_json(report: Report) -> Mapping[str, object]:
