@@ -27,6 +27,7 @@ from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.options import MosaicOptions
 
 SERIES, WORKERS = 300, 2
+TASKS_PER_SHARD = 3
 CLIENT_BYTES, SCHEDULER_BYTES = 600, 6_000
 """Growth a series. A row alone, if the client kept it, would be 1,500."""
 
