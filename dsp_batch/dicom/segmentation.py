@@ -34,14 +34,20 @@ def list_segmentation_pictures(instances: Instances) -> list[Picture]:
 
 
 def _group_by_position(attributes: Attributes) -> list[list[int]]:
-    groups: dict[tuple[float, ...] | int, list[int]] = {}
-    per_frame = attributes.items("PerFrameFunctionalGroupsSequence")
+    groups: dict[tuple[float, ...], list[int]] = {}
     for frame in range(max(attributes.integer("NumberOfFrames") or 1, 1)):
-        item = per_frame[frame].item("PlanePositionSequence") if frame < len(per_frame) else None
-        position = item.numbers("ImagePositionPatient") if item else ()
-        key = tuple(round(coordinate, 2) for coordinate in position) if position else frame
-        groups.setdefault(key, []).append(frame)
+        item = attributes.item_at("PerFrameFunctionalGroupsSequence", frame)
+        groups.setdefault(_position_of(item) or (-1.0, frame), []).append(frame)
     return list(groups.values())
+
+
+def _position_of(groups: Attributes) -> tuple[float, ...]:
+    """Where a frame lies, in the patient or on a slide; empty where that is unknown."""
+    position = groups.item("PlanePositionSequence").numbers("ImagePositionPatient")
+    if position:
+        return tuple(round(coordinate, 2) for coordinate in position)
+    tile = groups.item("PlanePositionSlideSequence")
+    return tile.numbers("RowPositionInTotalImagePixelMatrix") + tile.numbers("ColumnPositionInTotalImagePixelMatrix")
 
 
 def compose_segmentation(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:

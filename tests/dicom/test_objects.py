@@ -130,6 +130,19 @@ class TestSegmentation:
 
         assert [picture.frames for picture in pictures] == [((2, 0), (2, 2)), ((2, 1),), ((2, 3),)]
 
+    def test_frames_of_one_tile_of_a_slide_are_one_picture(self) -> None:
+        tiles = [(1, 1), (1, 257), (1, 1), (257, 1)]
+        names = ("RowPositionInTotalImagePixelMatrix", "ColumnPositionInTotalImagePixelMatrix")
+        groups = [
+            Attributes({"PlanePositionSlideSequence": [Attributes(dict(zip(names, tile, strict=True)))]})
+            for tile in tiles
+        ]
+        attributes = make_attributes(NumberOfFrames=5, PerFrameFunctionalGroupsSequence=groups)
+
+        pictures = SEGMENTATION.list_pictures({0: attributes})
+
+        assert [picture.frames for picture in pictures] == [((0, 0), (0, 2)), ((0, 1),), ((0, 3),), ((0, 4),)]
+
     def test_segments_have_their_recommended_colors(self) -> None:
         attributes = make_segmentation("BINARY", [(0, 1), (0, 2)])
         (picture,) = SEGMENTATION.list_pictures({0: attributes})
