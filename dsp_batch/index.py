@@ -87,16 +87,19 @@ class SeriesIndex:
 
         Sequences and binary values are not given here: ask `attributes`.
         """
-        if name in self._places:
-            if name not in self._columns:
+        if name not in self._columns:
+            if name in self._places:
                 self._columns[name] = self.table.column(name).to_pylist()
-            return self._columns[name]
-        constant = self._constants.get(name)
-        value = None if not constant else constant[0] if len(constant) == 1 else constant
-        return [value] * len(self)
+            else:
+                constant = self._constants.get(name)
+                value = None if not constant else constant[0] if len(constant) == 1 else constant
+                self._columns[name] = [value] * len(self)
+        return self._columns[name]
 
     def grid(self, row: int) -> Grid | None:
         """How the slices of a grid image lie; None for any other instance."""
+        if "GridSlices" not in self._places:
+            return None
         slices, rows, columns, origin, step = (self.values(name)[row] for name, _, _ in GRID_COLUMNS)
         if not slices:
             return None
