@@ -11,7 +11,7 @@ from dsp_batch import idc
 from dsp_batch.batch.idc_series import is_indexed, link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.lookahead import Expected
-from dsp_batch.batch.work import SeriesFacts, count_tiles, estimate_work
+from dsp_batch.batch.work import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.dicom.objects import lacks_pixels
 from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.version import __version__
@@ -69,11 +69,11 @@ def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
     count, size = _read_number(cells.get(_COUNT)), _read_number(cells.get(_SIZE))
     if count is None and size is None:
         return None
-    return SeriesFacts(
-        modality=str(cells.get(_MODALITY) or "") or None,
-        sop_class_uid=str(cells.get(_CLASS) or "") or None,
-        n_instances=None if count is None else max(1, round(count)),
-        size=None if size is None else round(size * 1e6),
+    return build_facts(
+        str(cells.get(_MODALITY) or "") or None,
+        str(cells.get(_CLASS) or "") or None,
+        None if count is None else max(1, round(count)),
+        size,
     )
 
 
@@ -87,12 +87,7 @@ def _read_number(cell: Any) -> float | None:
 
 
 def _facts_of_series(series: idc.IdcSeries) -> SeriesFacts:
-    return SeriesFacts(
-        modality=series.modality,
-        sop_class_uid=series.sop_class_uid,
-        n_instances=series.n_instances,
-        size=None if series.size_mb is None else round(series.size_mb * 1e6),
-    )
+    return build_facts(series.modality, series.sop_class_uid, series.n_instances, series.size_mb)
 
 
 def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> SeriesResult:

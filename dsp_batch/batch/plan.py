@@ -12,7 +12,7 @@ from typing import Any, Literal
 from dsp_batch import idc
 from dsp_batch.batch.idc_series import is_indexed
 from dsp_batch.batch.manifest_lookup import Lookup
-from dsp_batch.batch.work import SeriesFacts, Work, estimate_work
+from dsp_batch.batch.work import SeriesFacts, Work, build_facts, estimate_work
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.model import SeriesRef
@@ -208,22 +208,11 @@ def _find_facts(refs: list[SeriesRef], lookup: Lookup) -> Iterator[tuple[SeriesF
         asked = [ref.series_uuid for ref in refs if is_indexed(ref)]
         for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):
             known.add(uuid)
-            yield _build_facts(*cells), "index", None
+            yield build_facts(*cells), "index", None
     others = [ref for ref in refs if not (ref.series_uuid in known and is_indexed(ref))]
     with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
         for facts, reason in pool.map(lambda ref: _list_facts(ref, lookup), others):
             yield facts, "listing" if reason is None else "nothing", reason
-
-
-def _build_facts(
-    modality: str | None, sop_class_uid: str | None, n_instances: int | None, size_mb: float | None
-) -> SeriesFacts:
-    return SeriesFacts(
-        modality=modality,
-        sop_class_uid=sop_class_uid,
-        n_instances=n_instances,
-        size=None if size_mb is None else round(size_mb * 1e6),
-    )
 
 
 def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | None]:

@@ -72,6 +72,18 @@ class SeriesFacts:
     """Bytes of all objects."""
 
 
+def build_facts(
+    modality: str | None, sop_class_uid: str | None, n_instances: int | None, size_mb: float | None
+) -> SeriesFacts:
+    """The facts of a series as IDC's columns give them: sizes in millions of bytes."""
+    return SeriesFacts(
+        modality=modality,
+        sop_class_uid=sop_class_uid,
+        n_instances=n_instances,
+        size=None if size_mb is None else round(size_mb * 1e6),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What a series is expected to cost."""
