@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from program_outcome import Outcome
 from servers import run_process, wait_for
 
 SECONDS_TO_START = 240.0
@@ -95,20 +96,6 @@ def _start_dask(
     cluster: DaskCluster, *command: str, **environment: str
 ) -> AbstractContextManager[subprocess.Popen[bytes]]:
     return run_process([sys.executable, "-m", "dask", *command], cluster.log, **cluster.environment, **environment)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a `dsp-batch` ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def errors(self) -> list[str]:
-        """The lines of standard error that say what is wrong."""
-        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
 
 
 @contextmanager

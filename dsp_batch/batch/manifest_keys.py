@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import islice
@@ -23,6 +24,8 @@ _DIGESTED_AT_ONCE = 4_096
 _LARGEST_MERGED = 131_072
 """Keys of a run that is still merged with the next."""
 
+_HEX = re.compile("[0-9a-fA-F]*")
+
 
 class NameKeys(NamedTuple):
     """Keys of some folder names."""
@@ -35,11 +38,9 @@ class NameKeys(NamedTuple):
 def name_keys(names: Sequence[str]) -> NameKeys:
     """A key for each folder name: the UUID itself, else a digest."""
     digits = "".join(names).replace("-", "")
-    if len(digits) == 32 * len(names) and all(len(name) == 36 for name in names):
-        try:
-            return NameKeys(np.frombuffer(bytes.fromhex(digits), dtype=_KEY), [])
-        except ValueError:
-            pass  # folders of 36 characters that are no UUIDs
+    is_uuid_long = len(digits) == 32 * len(names) and all(len(name) == 36 for name in names)
+    if is_uuid_long and _HEX.fullmatch(digits):
+        return NameKeys(np.frombuffer(bytes.fromhex(digits), dtype=_KEY), [])
     keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
     return NameKeys(keys, [at for at, name in enumerate(names) if not _is_global(name)])
 

@@ -97,8 +97,8 @@ class BarProgress:
     def start(self, total: int) -> None:
         """Show the bar."""
         from rich.console import Console  # noqa: PLC0415  # 0.1 s, on terminals only
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-        from rich.progress import Progress as Bar  # noqa: PLC0415
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415  # as above
+        from rich.progress import Progress as Bar  # noqa: PLC0415  # as above
 
         self._counts = _Counts(total=total)
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))

@@ -6,36 +6,17 @@ import inspect
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
 from click.testing import CliRunner
+from program_outcome import Outcome
 
 _SEPARATE_STREAMS: dict[str, Any] = (
     {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
 )
 """Click 8.2 always keeps standard error apart, 8.1 when asked to."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a program ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def errors(self) -> list[str]:
-        """The lines of standard error that say what is wrong."""
-        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
-
-    @property
-    def warnings(self) -> list[str]:
-        """The lines of standard error that warn."""
-        return [line for line in self.stderr.splitlines() if line.startswith("warning: ")]
 
 
 class Run(Protocol):
