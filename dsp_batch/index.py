@@ -20,6 +20,7 @@ from dsp_batch.dicom.values import DicomJson, JsonAttributes, element_value
 from dsp_batch.errors import SeriesError
 from dsp_batch.frame_table import list_frames
 from dsp_batch.model import FrameOrder, FrameTable
+from dsp_batch.reading import Buffer
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class SeriesIndex:
     partial: bool = False
     """Built from some of the objects only (`--limit`)."""
 
-    bodies: Mapping[str, bytes] = field(default_factory=dict)
+    bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Object name → the whole object, where it came with its header; never part of the file."""
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
+from dsp_batch.reading import Buffer
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
@@ -121,7 +122,7 @@ class SeriesHeaders:
     partial: bool = False
     """Only some of the objects were read (`--limit`)."""
 
-    bodies: Mapping[str, bytes] = field(default_factory=dict)
+    bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Object name → the whole object, where it was small enough to be read at once."""
 
 

@@ -15,7 +15,7 @@ from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import FrameRef, ObjectInfo, StoredFrame
 from dsp_batch.pictures import EncodedFrames, ReadingOptions, pixels_of, read_pictures
-from dsp_batch.reading import Reader, read_bytes
+from dsp_batch.reading import Buffer, Reader, read_bytes
 from dsp_batch.storage.store import Store
 
 MAX_READ = 64 << 20
@@ -152,7 +152,7 @@ def _read_frames(group: Painting) -> _Read:
 
 
 def _read_bodies(
-    readers: Mapping[ObjectInfo, Reader[EncodedFrames]], bodies: Mapping[str, bytes]
+    readers: Mapping[ObjectInfo, Reader[EncodedFrames]], bodies: Mapping[str, Buffer]
 ) -> dict[str, EncodedFrames | DspBatchError]:
     """Read from the objects that are in memory."""
     found: dict[str, EncodedFrames | DspBatchError] = {}

@@ -22,7 +22,7 @@ from dsp_batch.dicom.values import HeaderDecoder
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import GrayscaleTransform, PaletteTable, PixelFormat, StoredFrame
-from dsp_batch.reading import ByteRange, Reader, Reply
+from dsp_batch.reading import Buffer, ByteRange, Reader, Reply
 
 _PALETTE_DATA = tuple(
     f"{kind}{color}PaletteColorLookupTableData" for kind in ("", "Segmented") for color in ("Red", "Green", "Blue")
@@ -37,7 +37,7 @@ class EncodedFrames:
     index: SeriesIndex
     row: int
     pixels: PixelFormat
-    data: Mapping[int, bytes | PixelError]
+    data: Mapping[int, Buffer | PixelError]
     """Frame number → its bytes, or why they cannot be had; of a grid image the one frame that all slices are in."""
 
     palette: PaletteTable | None = None

@@ -21,7 +21,7 @@ from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHead
 from dsp_batch.naming import is_idc_root
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.painting import Source
-from dsp_batch.reading import ByteRange, Reader, read_bytes
+from dsp_batch.reading import Buffer, ByteRange, Reader, read_bytes
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.store import Store
@@ -82,7 +82,7 @@ def fetch_headers(
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
     hint = HeaderHint()
-    bodies: dict[str, bytes] = {}
+    bodies: dict[str, Buffer] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
     meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
@@ -123,7 +123,7 @@ def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
 
 
 def _read_header(
-    info: ObjectInfo, bulk: frozenset[int] | None, hint: HeaderHint, bodies: dict[str, bytes] | None
+    info: ObjectInfo, bulk: frozenset[int] | None, hint: HeaderHint, bodies: dict[str, Buffer] | None
 ) -> Reader[InstanceHeader]:
     """Read a header; with `bodies`, from the whole object, which is kept there."""
     if bodies is None:

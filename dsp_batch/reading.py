@@ -7,6 +7,9 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+Buffer = bytes | memoryview
+"""Bytes, or a view of them where they already lie: a frame of megabytes is not copied on its way to the decoder."""
+
 
 class ByteRange(NamedTuple):
     """Half-open range of an object. It may end beyond the object: the answer is shorter then."""
@@ -18,7 +21,7 @@ class ByteRange(NamedTuple):
 class Reply(NamedTuple):
     """The answer to one step of a reader."""
 
-    parts: list[bytes]
+    parts: list[Buffer]
     """The bytes of each range asked for, in that order."""
 
     size: int
@@ -32,12 +35,13 @@ Storage drives many readers at once; each step's ranges are fetched together. Er
 """
 
 
-def read_bytes(reader: Reader[T], data: bytes) -> T:
+def read_bytes(reader: Reader[T], data: Buffer) -> T:
     """Run a reader over an object that is in memory."""
+    view = memoryview(data)
     try:
         ranges = next(reader)
         while True:
-            ranges = reader.send(Reply([data[max(r.start, 0) : r.stop] for r in ranges], len(data)))
+            ranges = reader.send(Reply([view[max(r.start, 0) : r.stop] for r in ranges], len(view)))
     except StopIteration as stop:
         value: T = stop.value
         return value

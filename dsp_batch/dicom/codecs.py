@@ -20,17 +20,23 @@ from dsp_batch.dicom.compressed import (
 from dsp_batch.dicom.native import decode_deflated_frame, decode_native, decode_rle
 from dsp_batch.errors import PixelError
 from dsp_batch.model import PaletteTable, PixelFormat, StoredArray
+from dsp_batch.reading import Buffer
 
-Decoder = Callable[[bytes, PixelFormat], Decoded]
+Decoder = Callable[[Buffer, PixelFormat], Decoded]
 
 
-def _as_words(decode: Callable[[bytes, PixelFormat], StoredArray]) -> Decoder:
+def _as_words(decode: Callable[[Buffer, PixelFormat], StoredArray]) -> Decoder:
     """A decoder of native words: their bits lie as the header says."""
 
-    def decode_words(data: bytes, pixels: PixelFormat) -> Decoded:
+    def decode_words(data: Buffer, pixels: PixelFormat) -> Decoded:
         return Decoded(decode(data, pixels), pixels.photometric, pixels.bits_allocated, pixels.bits_stored)
 
     return decode_words
+
+
+def _as_codestream(decode: Callable[[bytes, PixelFormat], Decoded]) -> Decoder:
+    """A decoder of what has been joined from fragments."""
+    return lambda data, pixels: decode(bytes(data), pixels)
 
 
 TRANSFER_SYNTAXES: Mapping[str, Decoder] = {
@@ -38,15 +44,15 @@ TRANSFER_SYNTAXES: Mapping[str, Decoder] = {
     **dict.fromkeys(syntaxes.NATIVE, _as_words(decode_native)),
     syntaxes.DEFLATED_FRAMES: _as_words(decode_deflated_frame),
     syntaxes.RLE: _as_words(decode_rle),
-    **dict.fromkeys(syntaxes.JPEG_LOSSY | syntaxes.JPEG_LOSSLESS, decode_jpeg),
-    **dict.fromkeys(syntaxes.JPEG_LS, decode_jpeg_ls),
-    **dict.fromkeys(syntaxes.JPEG_2000 | syntaxes.HTJ2K, decode_jpeg_2000),
-    **dict.fromkeys(syntaxes.JPEG_XL, decode_jpeg_xl),
+    **dict.fromkeys(syntaxes.JPEG_LOSSY | syntaxes.JPEG_LOSSLESS, _as_codestream(decode_jpeg)),
+    **dict.fromkeys(syntaxes.JPEG_LS, _as_codestream(decode_jpeg_ls)),
+    **dict.fromkeys(syntaxes.JPEG_2000 | syntaxes.HTJ2K, _as_codestream(decode_jpeg_2000)),
+    **dict.fromkeys(syntaxes.JPEG_XL, _as_codestream(decode_jpeg_xl)),
 }
 """Transfer syntax UID → decoder. Another codec is one more entry."""
 
 
-def decode_frame(data: bytes, pixels: PixelFormat, palette: PaletteTable | None = None) -> StoredArray:
+def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None = None) -> StoredArray:
     """Decode one frame.
 
     Args:

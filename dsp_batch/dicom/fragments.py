@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dsp_batch.errors import PixelError
-from dsp_batch.reading import ByteRange, Reader, Reply, T
+from dsp_batch.reading import Buffer, ByteRange, Reader, Reply, T
 
 Steps = Generator[Sequence[ByteRange], Reply, T]
-Frames = dict[int, bytes | PixelError]
+Frames = dict[int, Buffer | PixelError]
 """Frame number from 0 → its bytes, or why they cannot be had."""
 
 ITEM = b"\xfe\xff\x00\xe0"
@@ -110,7 +110,7 @@ def _read_only_frame(layout: Encapsulation) -> Steps[bytes | PixelError]:
     return PixelError("its pixels are cut off or damaged within an item") if frame is None else frame
 
 
-def _skip_table(data: bytes) -> int:
+def _skip_table(data: Buffer) -> int:
     """Bytes of the Basic Offset Table item."""
     if data[:4] != ITEM or len(data) < _HEAD:
         raise PixelError("its Pixel Data does not begin with an item, though the transfer syntax encapsulates it")
@@ -118,7 +118,7 @@ def _skip_table(data: bytes) -> int:
     return _HEAD + length
 
 
-def _join_items(data: bytes, at: int = 0) -> bytes | None:
+def _join_items(data: Buffer, at: int = 0) -> bytes | None:
     """Join the contents of the items from `at` to a delimiter or the end; None where they are cut off or no items."""
     contents = []
     while at < len(data):
@@ -217,7 +217,7 @@ def _walk(layout: Encapsulation, base: int, last: int) -> Steps[tuple[list[_Frag
             mean = (position - base) / len(fragments) if len(fragments) > 3 else layout.end / layout.number_of_frames
             step = _PEEK if mean >= LARGE_FRAGMENT else BLOCK
             reply = yield (ByteRange(position, min(position + step, layout.end)),)
-            origin, data = position, reply.parts[0]
+            origin, data = position, bytes(reply.parts[0])
             if step == BLOCK and len(held) < MAX_HELD // BLOCK:
                 held.append((origin, data))
         head = data[position - origin : position - origin + _PEEK]

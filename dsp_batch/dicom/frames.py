@@ -14,7 +14,7 @@ from dsp_batch.dicom.headers import DEFLATED, read_inflated
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN, is_native
 from dsp_batch.errors import HeaderError, PixelError
 from dsp_batch.model import PixelFormat
-from dsp_batch.reading import ByteRange, Reader, read_bytes
+from dsp_batch.reading import Buffer, ByteRange, Reader, read_bytes
 
 _EXPLICIT_HEAD = 12
 """Bytes of the head of an OB or OW element in explicit VR: tag, VR, reserved, length (PS3.5 7.1.2)."""
@@ -121,7 +121,7 @@ def _frame_bits(source: PixelSource) -> int:
     return full if is_full else pixels.native_frame_bits
 
 
-def _align(data: bytes, skip: int, count: int) -> bytes:
+def _align(data: Buffer, skip: int, count: int) -> Buffer:
     """Take `count` bits behind the first `skip`, the first one as the lowest bit of a byte (PS3.5 8.1.1)."""
     if skip % 8 == 0:
         return data[skip // 8 : skip // 8 + -(-count // 8)]
@@ -129,8 +129,8 @@ def _align(data: bytes, skip: int, count: int) -> bytes:
     return np.packbits(bits[skip : skip + count], bitorder="little").tobytes()
 
 
-def _swap_bytes(data: bytes) -> bytes:
-    return np.frombuffer(data + b"\0" * (len(data) % 2), np.uint16).byteswap().tobytes()
+def _swap_bytes(data: Buffer) -> bytes:
+    return np.frombuffer(bytes(data) + b"\0" * (len(data) % 2), np.uint16).byteswap().tobytes()
 
 
 def _cut_off(source: PixelSource, frame: int) -> PixelError:
@@ -150,7 +150,7 @@ def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[F
     if source.pixels.number_of_frames > 1:
         raise PixelError("its compressed frames are not encapsulated: where each begins is unknown")
     reply = yield [ByteRange(start, end)]
-    return {0: reply.parts[0]}
+    return {0: bytes(reply.parts[0])}
 
 
 def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:

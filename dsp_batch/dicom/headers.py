@@ -112,7 +112,7 @@ def read_header(
     reply = yield (ByteRange(0, first),)
     if not reply.parts[0]:
         raise HeaderError("the object is empty", "not-dicom")
-    walk = SparseWalk(data=reply.parts[0], size=reply.size, bulk=bulk, shared=hint.stretches, growth=hint.more)
+    walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size, bulk=bulk, shared=hint.stretches, growth=hint.more)
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
     behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
@@ -211,7 +211,7 @@ def read_inflated() -> Reader[InflatedObject]:
         HeaderError: It is no deflated object, or it is damaged.
     """
     reply = yield (ByteRange(0, WHOLE_OBJECT),)
-    walk = SparseWalk(data=reply.parts[0], size=reply.size)
+    walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size)
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     if start < walk.size:
         yield from walk.fetch(start, walk.size)

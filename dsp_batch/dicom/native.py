@@ -11,6 +11,7 @@ import numpy as np
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN
 from dsp_batch.errors import PixelError
 from dsp_batch.model import PixelFormat, StoredArray
+from dsp_batch.reading import Buffer
 
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
 _RLE_HEADER = 64
@@ -18,7 +19,7 @@ _MAX_RLE_GAIN = 64
 """Two bytes of RLE make 128 at most (PS3.5 G.3.1)."""
 
 
-def decode_native(data: bytes, pixels: PixelFormat) -> StoredArray:
+def decode_native(data: Buffer, pixels: PixelFormat) -> StoredArray:
     """Turn the bytes of a native frame into words.
 
     Args:
@@ -49,13 +50,13 @@ def _shape(pixels: PixelFormat) -> tuple[int, ...]:
     return shape if pixels.samples_per_pixel == 1 else (*shape, pixels.samples_per_pixel)
 
 
-def _unpack_bits(data: bytes, count: int) -> StoredArray:
+def _unpack_bits(data: Buffer, count: int) -> StoredArray:
     if len(data) * 8 < count:
         raise PixelError(f"its frame holds {len(data) * 8} of {count} pixels of one bit")
     return np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
 
 
-def _unpack_words(data: bytes, count: int, bits: int) -> StoredArray:
+def _unpack_words(data: Buffer, count: int, bits: int) -> StoredArray:
     """Pixels of odd widths follow each other without gaps, the lowest bit first: 12 bit in ACR-NEMA, say."""
     cells = _unpack_bits(data, count * bits).reshape(count, bits)
     size = next(size for size in (1, 2, 4, 8) if bits <= size * 8)
@@ -65,7 +66,7 @@ def _unpack_words(data: bytes, count: int, bits: int) -> StoredArray:
     return words.reshape(count).astype(f"u{size}", copy=False)
 
 
-def _read_words(data: bytes, count: int, pixels: PixelFormat) -> StoredArray:
+def _read_words(data: Buffer, count: int, pixels: PixelFormat) -> StoredArray:
     size = -(-count * pixels.bits_allocated // 8)
     if len(data) < size:
         raise PixelError(f"its frame holds {len(data)} bytes where {size} are needed")
@@ -92,7 +93,7 @@ def _expand_422(words: StoredArray, pixels: PixelFormat) -> StoredArray:
     return samples.reshape(pixels.rows, pixels.columns, 3)
 
 
-def decode_deflated_frame(data: bytes, pixels: PixelFormat) -> StoredArray:
+def decode_deflated_frame(data: Buffer, pixels: PixelFormat) -> StoredArray:
     """Inflate a frame (PS3.5 A.4.13): a raw deflate stream of native bytes."""
     limit = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated // 8 + 64
     try:
@@ -102,7 +103,7 @@ def decode_deflated_frame(data: bytes, pixels: PixelFormat) -> StoredArray:
     return decode_native(inflated, pixels)
 
 
-def decode_rle(data: bytes, pixels: PixelFormat) -> StoredArray:
+def decode_rle(data: Buffer, pixels: PixelFormat) -> StoredArray:
     """Decode a frame of run-length encoded byte planes (PS3.5 G).
 
     Returns:
@@ -119,7 +120,7 @@ def decode_rle(data: bytes, pixels: PixelFormat) -> StoredArray:
         raise PixelError(f"its RLE frame of {len(data)} bytes cannot hold the {size} bytes of a frame")
     width = max(pixels.bits_allocated // 8, 1)
     _check_segments(data, width * pixels.samples_per_pixel)
-    planes = bytes(imagecodecs.dicomrle_decode(data, f"<u{width}"))
+    planes = bytes(imagecodecs.dicomrle_decode(bytes(data), f"<u{width}"))
     if pixels.bits_allocated == 1:
         is_packed = len(planes) < count
         bits = _unpack_bits(planes, count) if is_packed else np.frombuffer(planes, np.uint8, count)
@@ -132,7 +133,7 @@ def decode_rle(data: bytes, pixels: PixelFormat) -> StoredArray:
     return words.reshape(pixels.samples_per_pixel, pixels.rows, pixels.columns).transpose(1, 2, 0)
 
 
-def _check_segments(data: bytes, expected: int) -> None:
+def _check_segments(data: Buffer, expected: int) -> None:
     """Check the RLE header (PS3.5 G.5) before the codec believes it: offsets beyond the data crash it."""
     if len(data) < _RLE_HEADER:
         raise PixelError(f"its RLE frame of {len(data)} bytes has no header")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from dsp_batch.attributes import Attributes
 from dsp_batch.errors import PixelError
 from dsp_batch.model import PixelFormat
+from dsp_batch.reading import Buffer
 
 BoolImage = npt.NDArray[np.bool_]
 GROUPS = tuple(range(0x6000, 0x6020, 2))
@@ -22,7 +23,7 @@ def overlay_data_tags(attributes: Attributes) -> frozenset[int]:
     return frozenset(group << 16 | 0x3000 for group in _described(attributes))
 
 
-def combine_overlays(attributes: Attributes, pixels: PixelFormat, words: bytes | None, frame: int) -> BoolImage | None:
+def combine_overlays(attributes: Attributes, pixels: PixelFormat, words: Buffer | None, frame: int) -> BoolImage | None:
     """Combine the overlay planes of one frame.
 
     Args:
@@ -59,7 +60,7 @@ def _origin(attributes: Attributes, group: int) -> tuple[int, int]:
 
 
 def _read_plane(
-    attributes: Attributes, group: int, pixels: PixelFormat, words: bytes | None, frame: int
+    attributes: Attributes, group: int, pixels: PixelFormat, words: Buffer | None, frame: int
 ) -> BoolImage | None:
     bits = attributes.integer(f"{group:04x}_0100") or 1
     if bits > 1:
@@ -84,7 +85,7 @@ def _unpack_bits(data: bytes, start: int, rows: int, columns: int) -> BoolImage:
     return np.pad(bits, (0, present * columns - len(bits))).reshape(present, columns).astype(np.bool_)
 
 
-def _unused_bits(attributes: Attributes, group: int, pixels: PixelFormat, words: bytes | None) -> BoolImage | None:
+def _unused_bits(attributes: Attributes, group: int, pixels: PixelFormat, words: Buffer | None) -> BoolImage | None:
     """An overlay in a bit of the pixels that holds no value: retired, but in archives (PS3.3 C.9.2.1.1, 2004)."""
     position = attributes.integer(f"{group:04x}_0102") or 0
     low = pixels.high_bit + 1 - pixels.bits_stored

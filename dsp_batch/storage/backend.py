@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from dsp_batch.model import ObjectInfo
+from dsp_batch.reading import Buffer
 
 
 class TemporaryError(Exception):
@@ -26,7 +27,7 @@ class ObjectSource(Protocol):
     def size(self) -> int | None:
         """Bytes of the whole object; None until a listing or an answer has told."""
 
-    async def read_range(self, start: int, stop: int) -> bytes:
+    async def read_range(self, start: int, stop: int) -> Buffer:
         """Read `[start, stop)`, with start < stop, in one request; shorter where the object ends.
 
         Sets `size`. Raises TemporaryError when another attempt may help, else StorageError.

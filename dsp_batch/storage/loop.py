@@ -12,7 +12,7 @@ from typing import Any
 
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import ByteRange, Reader, Reply, T
+from dsp_batch.reading import Buffer, ByteRange, Reader, Reply, T
 from dsp_batch.storage.backend import Backend, ObjectSource, TemporaryError
 from dsp_batch.storage.flow import Flow
 from dsp_batch.storage.ranges import cut_parts, merge_ranges
@@ -136,12 +136,12 @@ async def _answer(ranges: Sequence[ByteRange], request: _Request) -> Reply:
     return Reply(cut_parts(ranges, answers), source.size or 0)
 
 
-async def _fetch(request: _Request, each: ByteRange) -> bytes:
+async def _fetch(request: _Request, each: ByteRange) -> Buffer:
     async with request.slots:
         return await retry_temporary(partial(_attempt, request, each), request.what, request.flow.slow_down)
 
 
-async def _attempt(request: _Request, each: ByteRange) -> bytes:
+async def _attempt(request: _Request, each: ByteRange) -> Buffer:
     source, flow = request.source, request.flow
     pause = flow.reserve_start()
     if pause:
@@ -155,7 +155,7 @@ async def _attempt(request: _Request, each: ByteRange) -> bytes:
     return data
 
 
-async def _gather_or_cancel(fetches: Sequence[Coroutine[Any, Any, bytes]]) -> list[bytes]:
+async def _gather_or_cancel(fetches: Sequence[Coroutine[Any, Any, Buffer]]) -> list[Buffer]:
     tasks = [asyncio.create_task(fetch) for fetch in fetches]
     try:
         return await asyncio.gather(*tasks)

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dsp_batch.errors import StorageError
+from dsp_batch.reading import Buffer
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.failures import is_beyond_end, translate_failure
 from dsp_batch.storage.usage import count_usage
@@ -70,7 +71,7 @@ class RangedSource:
         self._place = place
         self._access = access
 
-    async def read_range(self, start: int, stop: int) -> bytes:
+    async def read_range(self, start: int, stop: int) -> Buffer:
         """Read `[start, stop)` in one request."""
         count_usage(requests=1)
         try:
@@ -85,14 +86,14 @@ class RangedSource:
     def close(self) -> None:
         """Hold nothing: connections belong to the client."""
 
-    async def _fetch(self, start: int, stop: int) -> bytes:
+    async def _fetch(self, start: int, stop: int) -> memoryview:
         import obstore  # noqa: PLC0415  # local roots do without
 
         if self.size is not None:
             # One await instead of two: 190 against 370 µs of CPU for 8 KB.
-            return (await obstore.get_range_async(self._store, self._path, start=start, end=stop)).to_bytes()
+            return memoryview(await obstore.get_range_async(self._store, self._path, start=start, end=stop))
         answer = await obstore.get_async(self._store, self._path, options={"range": (start, stop)})
-        data = (await answer.bytes_async()).to_bytes()
+        data = memoryview(await answer.bytes_async())
         self.size = answer.meta["size"]
         return data
 
@@ -103,7 +104,7 @@ class RangedSource:
             return RangesIgnoredError("the whole object came instead of a range")
         return translate_failure(error, f"read {self._place}/{self._path}", self._access)
 
-    async def _beyond_end(self, start: int) -> bytes:
+    async def _beyond_end(self, start: int) -> Buffer:
         if self.size is None and start == 0:
             self.size = 0
         elif self.size is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dsp_batch.reading import ByteRange
+from dsp_batch.reading import Buffer, ByteRange
 
 MAX_GAP = 8192
 """Bytes: ranges that lie nearer than this are read in one request; fetching the gap costs less than a round trip."""
@@ -34,7 +34,7 @@ def merge_ranges(ranges: Sequence[ByteRange], size: int | None) -> list[ByteRang
     return merged
 
 
-def cut_parts(ranges: Sequence[ByteRange], answers: Mapping[ByteRange, bytes]) -> list[bytes]:
+def cut_parts(ranges: Sequence[ByteRange], answers: Mapping[ByteRange, Buffer]) -> list[Buffer]:
     """Cut the answers to merged requests into one part for each range asked for.
 
     Args:
@@ -47,7 +47,7 @@ def cut_parts(ranges: Sequence[ByteRange], answers: Mapping[ByteRange, bytes]) -
     return [_cut(each, answers) for each in ranges]
 
 
-def _cut(wanted: ByteRange, answers: Mapping[ByteRange, bytes]) -> bytes:
+def _cut(wanted: ByteRange, answers: Mapping[ByteRange, Buffer]) -> Buffer:
     start, stop = _clip(wanted, None)
     for merged, data in answers.items():
         if merged.start <= start < merged.stop:

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model import ObjectInfo
+from dsp_batch.reading import Buffer
 from dsp_batch.storage.bucket_page import is_bucket_answer, listing_url, parse_bucket_page, split_bucket_urls
 from dsp_batch.storage.failures import translate_status
 from dsp_batch.storage.links import Entry, parse_listing
@@ -122,7 +123,7 @@ class WebSource:
         """Bytes of the whole object."""
         return self._ranged.size if self._body is None else len(self._body)
 
-    async def read_range(self, start: int, stop: int) -> bytes:
+    async def read_range(self, start: int, stop: int) -> Buffer:
         """Read `[start, stop)`."""
         if self._body is None and not self._backend.ranges_ignored:
             try:

@@ -20,4 +20,4 @@ def take_all() -> Reader[bytes]:
     """Learn the size from the first byte, then read the whole object."""
     first = yield [ByteRange(0, 1)]
     rest = yield [ByteRange(1, first.size)]
-    return first.parts[0] + rest.parts[0]
+    return b"".join([*first.parts, *rest.parts])
