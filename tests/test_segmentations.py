@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import highdicom
 import numpy as np
 import numpy.typing as npt
-import pydicom
 import pytest
 from PIL import Image
-from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
+from written_segmentations import segment_planes
 
 from dsp_batch.model import EncodedImage, SeriesRef
 from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, MosaicOptions
@@ -27,55 +24,9 @@ FRAME_BYTES = SIZE * SIZE // 8
 COLORS = ((200, 40, 40), (40, 80, 220))
 
 
-@cache
-def make_sources() -> list[pydicom.Dataset]:
-    """The images that a segmentation was made of, 2 mm apart, the first the highest."""
-    sources = []
-    for number in range(PLANES):
-        dataset = pydicom.Dataset()
-        dataset.file_meta = pydicom.dataset.FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", f"1.2.826.0.1.{number}"
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = "1.2.1", "1.2.2", "1.2.4"
-        for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"):
-            setattr(dataset, keyword, "")
-        dataset.StudyDate = dataset.StudyTime = dataset.ReferringPhysicianName = ""
-        dataset.Modality, dataset.Rows, dataset.Columns = "CT", SIZE, SIZE
-        dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, -number * 2]
-        dataset.PixelSpacing, dataset.SliceThickness = [1, 1], 2
-        sources.append(dataset)
-    return sources
-
-
-def describe_segment(number: int) -> highdicom.seg.SegmentDescription:
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=str(number),
-        segmented_property_category=codes.SCT.Tissue,
-        segmented_property_type=codes.SCT.Liver,
-        algorithm_type="MANUAL",
-        display_color=highdicom.color.CIELabColor.from_rgb(*COLORS[number - 1]),
-    )
-
-
 def write_segmentation(root: Path, masks: npt.NDArray[Any], kind: str = "BINARY", **more: Any) -> SeriesRef:
     """Write a segmentation by highdicom that stores each frame, empty or not."""
-    written = highdicom.seg.Segmentation(
-        source_images=make_sources(),
-        pixel_array=masks,
-        segmentation_type=kind,
-        segment_descriptions=[describe_segment(1), describe_segment(2)],
-        series_instance_uid="1.2.3",
-        series_number=1,
-        sop_instance_uid="1.2.3.4",
-        instance_number=1,
-        manufacturer="m",
-        manufacturer_model_name="m",
-        software_versions="1",
-        device_serial_number="1",
-        omit_empty_frames=False,
-        **more,
-    )
+    written = segment_planes(masks, COLORS, kind, omit_empty_frames=False, **more)
     (root / "series").mkdir()
     written.save_as(root / "series" / "a.dcm")
     return SeriesRef(root=str(root), series_uuid="series")

@@ -13,6 +13,8 @@ from typing import Any
 
 from bench_figures import medians
 
+from dsp_batch.cli.program import LIBRARY_SETTINGS
+
 _TASKS = Path(__file__).with_name("bench_tasks.py")
 _SETTINGS = ("AWS_", "DASK_", "DICOM_SERIES_PREVIEW_")
 """What the names of variables that could change a measurement begin with."""
@@ -21,10 +23,10 @@ _modules: dict[tuple[str, ...], list[str]] = {}
 
 
 def clean_environment(own: Mapping[str, str]) -> dict[str, str]:
-    """This environment without the user's settings, and with a source's."""
+    """This environment without the user's settings, with those of the programs, and with a source's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     fixed = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "DASK_LOGGING__DISTRIBUTED": "error"}
-    return {**kept, **fixed, **own}
+    return {**LIBRARY_SETTINGS, **kept, **fixed, **own}
 
 
 def run_task(

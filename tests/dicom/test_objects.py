@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from datasets import DATA, attributes_of, decode_file, make_attributes, needs_data
 from PIL import ImageCms
-from pydicom.sr.codedict import codes
+from written_segmentations import segment_planes
 
 from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.color import convert_from_lab
@@ -184,24 +184,10 @@ class TestSegmentation:
             SEGMENTATION.compose(picture, attributes, {})
 
     def test_a_segmentation_of_highdicom_is_painted_where_its_masks_are(self) -> None:
-        sources = [_make_source(z) for z in range(3)]
         masks = np.zeros((3, 16, 16, 2), np.uint8)
         masks[:, 2:6, 2:6, 0] = 1
         masks[1:, 8:12, 8:12, 1] = 1
-        written = highdicom.seg.Segmentation(
-            source_images=sources,
-            pixel_array=masks,
-            segmentation_type="BINARY",
-            segment_descriptions=[_describe_segment(1, (200, 30, 40)), _describe_segment(2, (30, 60, 220))],
-            series_instance_uid="1.2.3",
-            series_number=1,
-            sop_instance_uid="1.2.3.4",
-            instance_number=1,
-            manufacturer="m",
-            manufacturer_model_name="m",
-            software_versions="1",
-            device_serial_number="1",
-        )
+        written = segment_planes(masks, [(200, 30, 40), (30, 60, 220)])
         attributes = attributes_of(written)
 
         pictures = SEGMENTATION.list_pictures({0: attributes})
@@ -212,33 +198,6 @@ class TestSegmentation:
         assert np.abs(last.values[3, 3].astype(int) - (200, 30, 40)).max() <= 3
         assert np.abs(last.values[9, 9].astype(int) - (30, 60, 220)).max() <= 3
         assert last.values[0, 0].tolist() == [0, 0, 0]
-
-
-def _make_source(z: int) -> pydicom.Dataset:
-    dataset = pydicom.Dataset()
-    dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
-    dataset.SOPClassUID, dataset.SOPInstanceUID = CT, f"1.2.826.0.1.{z}"
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = "1.2.1", "1.2.2", "1.2.4"
-    dataset.PatientID = dataset.PatientName = dataset.PatientBirthDate = dataset.PatientSex = ""
-    dataset.StudyID = dataset.AccessionNumber = dataset.StudyDate = dataset.StudyTime = (
-        dataset.ReferringPhysicianName
-    ) = ""
-    dataset.Modality, dataset.Rows, dataset.Columns = "CT", 16, 16
-    dataset.ImageOrientationPatient, dataset.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, z * 2]
-    dataset.PixelSpacing, dataset.SliceThickness = [1, 1], 2
-    return dataset
-
-
-def _describe_segment(number: int, rgb: tuple[int, int, int]) -> highdicom.seg.SegmentDescription:
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=str(number),
-        segmented_property_category=codes.SCT.Tissue,
-        segmented_property_type=codes.SCT.Liver,
-        algorithm_type="MANUAL",
-        display_color=highdicom.color.CIELabColor.from_rgb(*rgb),
-    )
 
 
 def make_slide(flavor: str, rows: int, columns: int, tile: int = 4, **values: Any) -> Attributes:
