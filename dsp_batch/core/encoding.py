@@ -12,9 +12,9 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model import ByteArray
 
 _FORMATS: dict[str, dict[str, Any]] = {
-    ".webp": {"format": "WEBP", "method": 2},
-    ".jpg": {"format": "JPEG", "subsampling": "4:2:0"},
-    ".jpeg": {"format": "JPEG", "subsampling": "4:2:0"},
+    ".webp": {"method": 2},
+    ".jpg": {"subsampling": "4:2:0"},
+    ".jpeg": {"subsampling": "4:2:0"},
 }
 """What Pillow is told for each suffix. WebP's method 2 takes half the time of the usual 4 for a tenth more bytes."""
 
@@ -56,5 +56,6 @@ def encode_image(pixels: ByteArray, suffix: str, quality: int) -> bytes:
     if settings is None:
         raise OptionsError(f"images cannot be written as {suffix!r}: end the name in {', '.join(_FORMATS)}")
     file = BytesIO()
+    file.name = f"image{suffix}"  # told the format instead, Pillow imports five others first, in 10 ms
     Image.fromarray(pixels).save(file, quality=quality, **settings)
     return file.getvalue()
