@@ -220,9 +220,26 @@ class HeaderDecoder:
         return value_json(effective_vr(tag, element, self.header), self.decode(tag, element))
 
     def attributes(self) -> Attributes:
-        """The whole header."""
-        elements = self.header.elements.items()
-        return Attributes(JsonAttributes({f"{tag:08X}": self.json(tag, element) for tag, element in elements}))
+        """The whole header, decoded as it is asked for."""
+        return Attributes(JsonAttributes(_HeaderJson(self)))
+
+
+class _HeaderJson(Mapping[str, DicomJson]):
+    """The elements of a header in the DICOM JSON model; long sequences that nobody asks for are never decoded."""
+
+    def __init__(self, decoder: HeaderDecoder) -> None:
+        self._decoder = decoder
+        self._elements = decoder.header.elements
+
+    def __getitem__(self, name: str) -> DicomJson:
+        tag = int(name, 16)
+        return self._decoder.json(tag, self._elements[tag])
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{tag:08X}" for tag in self._elements)
+
+    def __len__(self) -> int:
+        return len(self._elements)
 
 
 class JsonAttributes(Mapping[str, Any]):
