@@ -42,6 +42,11 @@ class FailingProxy:
     released: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def count(self, method: str, part: str) -> int:
+        """Requests so far with a method and a part of the path."""
+        with self.lock:
+            return sum(each == method and part in path for each, path in self.requests)
+
 
 def fail_share(share: float, *faults: Fault, seed: int = 1) -> Callable[[str, str], Fault]:
     """Fail a share of the requests, by one of several faults each."""

@@ -23,22 +23,34 @@ def is_outage(error: DspBatchError) -> bool:
     return isinstance(error, UnavailableError) or (isinstance(error, StorageError) and error.reason == "network")
 
 
-def wait_out(action: Callable[[], T], what: str) -> T:
+def wait_out(action: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """Do something with the cache, again and again while that fails for now.
 
     Args:
         action: May be begun any number of times.
-        what: Begins "… waits" in the warning.
+        what: Begins "… waits" in the warning, of which there is one.
+        seconds: How long.
 
     Raises:
-        DspBatchError: It has failed for longer than `PATIENCE`, or in a way that does not pass.
+        DspBatchError: It has failed for longer than that, or in a way that does not pass.
     """
-    limit = time.monotonic() + PATIENCE
+    begin, warned = time.monotonic(), False
     while True:
         try:
             return action()
         except DspBatchError as error:
-            if not is_outage(error) or time.monotonic() > limit:
+            if not is_outage(error):
                 raise
-            _log.warning("%s waits: %s", what, error.message)
-        time.sleep(SECONDS_BETWEEN_TRIES)
+            if (waited := time.monotonic() - begin) >= seconds:
+                raise give_up(error, waited) from error
+            if not warned:
+                _log.warning("%s waits for up to %.0f s: %s", what, seconds, error.message)
+            warned = True
+        time.sleep(min(SECONDS_BETWEEN_TRIES, seconds))
+
+
+def give_up(error: DspBatchError, waited: float) -> DspBatchError:
+    """The same error at the end of all patience."""
+    return type(error)(
+        f"{error.message}; it has failed for {waited:.0f} s: the same command goes on where this stopped", error.reason
+    )

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dsp_batch.arrays import read_parquet
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
-from dsp_batch.batch.patience import PATIENCE
+from dsp_batch.batch.patience import PATIENCE, give_up
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError, UnavailableError
 from dsp_batch.model import SeriesResult
@@ -123,6 +123,9 @@ class ResultsWriter:
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     """Tells the parts of this writer from those of another that does the same run at the same time."""
 
+    patience: float = PATIENCE
+    """Seconds that rows are held back for while the cache cannot be written."""
+
     clock: Clock = MACHINE_CLOCK
     begin: float = field(init=False)
     flushed: float = field(init=False)
@@ -146,10 +149,11 @@ class ResultsWriter:
         try:
             self.flush()
         except UnavailableError as error:
+            if self.failed is None:
+                _log.warning("result rows are held back for up to %.0f s: %s", self.patience, error.message)
             self.flushed, self.failed = self.clock.now(), self.failed or now
-            if now - self.failed > PATIENCE:
-                raise
-            _log.warning("result rows are held back: %s", error.message)
+            if self.flushed - self.failed > self.patience:
+                raise give_up(error, self.flushed - self.failed) from error
 
     def flush(self) -> None:
         """Write what has come together.

@@ -24,7 +24,7 @@ from dsp_batch.batch.manifest import Entry, digest_series, hold_manifest, read_e
 from dsp_batch.batch.manifest_lookup import default_lookup
 from dsp_batch.batch.manifest_source import is_folder
 from dsp_batch.batch.observation import observe
-from dsp_batch.batch.patience import wait_out
+from dsp_batch.batch.patience import PATIENCE, wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.runner import Cluster, Series, run_series
@@ -62,6 +62,9 @@ class RunOptions:
     overwrite: bool = False
     """Make everything anew, whatever is there."""
 
+    patience: float = PATIENCE
+    """Seconds that the run waits for a cache that cannot be written."""
+
 
 def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progress: Progress) -> RunSummary:
     """Run a job over the series of a manifest, going on with what an earlier attempt left.
@@ -91,7 +94,11 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         remove_stale_temporary(job.cache.url)
         state = find_state(job, run, attempt)
         writer = ResultsWriter(
-            cache=job.cache, folder=results_folder(run), attempt=attempt.number, columns=survey.columns
+            cache=job.cache,
+            folder=results_folder(run),
+            attempt=attempt.number,
+            columns=survey.columns,
+            patience=options.patience,
         )
         progress.start(survey.series)
         progress.skip(len(state.finished))
@@ -99,7 +106,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         series = Series(missing, survey.series - len(state.finished), attempt.number)
         work_through(series, job, cluster, writer, progress)
     account = partial(conclude, run, job, survey, attempt.number, time.monotonic() - begin)
-    return wait_out(account, "the account of the run")
+    return wait_out(account, "the account of the run", options.patience)
 
 
 def begin_attempt(job: Job, attempt: Attempt, survey: Survey, description: dict[str, Any]) -> None:
@@ -137,7 +144,7 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         writer.rescue()
         raise
     progress.stop()
-    wait_out(writer.flush, "the last part of the results")
+    wait_out(writer.flush, "the last part of the results", writer.patience)
 
 
 def _check_places(options: RunOptions, job: Job) -> None:

@@ -17,6 +17,7 @@ from dsp_batch.batch.budget import find_address, find_budget
 from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.observation import publish_rows
+from dsp_batch.batch.patience import PATIENCE, wait_out
 from dsp_batch.batch.work import count_tiles
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
@@ -145,7 +146,7 @@ def _fetch(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
         return work
     options = job.options if isinstance(job.options, IndexOptions) else IndexOptions()
     if options == IndexOptions() and not job.rebuild:
-        index = read_index(job.cache, work.ref.series_uuid, work.ref.root)
+        index = _wait_for_cache(lambda: read_index(job.cache, work.ref.series_uuid, work.ref.root), work, job)
         if index is not None:
             return replace(work, index=index)
     store = job.open_store(work.ref)
@@ -158,8 +159,8 @@ def _build(work: SeriesWork, job: Job, _room: Room) -> SeriesWork:
     """Second stage: an index where there is none yet, written to the cache."""
     index = work.index
     if index is None and work.headers is not None:
-        index = build_index(work.headers)
-        write_index(index, job.cache)
+        built = index = build_index(work.headers)
+        _wait_for_cache(lambda: write_index(built, job.cache), work, job)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")
     known = describe_index(index)
@@ -181,7 +182,7 @@ def _render(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
     source = Source(store=store, timeout=_seconds_left(work, job), max_frame_bytes=job.max_frame_bytes)
     image = render_preview(work.index, source, job.options, ".webp")
     key = preview_key(job.name, work.ref.series_uuid)
-    job.cache.write(key, image.data)
+    _wait_for_cache(lambda: job.cache.write(key, image.data), work, job)
     for failure in image.failures:
         _log.warning("%s: %s", work.ref.url, failure)
     return replace(work, index=None, finished=True, result=replace(work.result, **_describe_image(image, key)))
@@ -260,3 +261,8 @@ def _seconds_left(work: SeriesWork, job: Job) -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def _wait_for_cache(action: Callable[[], T], work: SeriesWork, job: Job) -> T:
+    """Read or write the cache, however often that takes: what has been computed is not thrown away for an outage."""
+    return wait_out(action, work.ref.url, min(PATIENCE, _seconds_left(work, job)))

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 import uuid
-from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from complete_runs import ARGUMENTS, check_previews, check_whole, draw_undisturbed, read_rows, read_summary
-from dask_processes import finish_batch, run_batch, start_batch
+from complete_runs import ARGUMENTS, OPTIONS, check_previews, check_whole, draw_undisturbed, read_rows, read_summary
+from dask_processes import finish_batch, run_batch, start_batch, wait_until
 from failing_cluster import FailingCluster
 from failing_proxy import PASS, FailingProxy, Fault, fail_share, run_proxy
-from servers import S3Server
+from servers import S3Server, find_free_port
 
+from dsp_batch.batch.cluster import ClusterOptions
+from dsp_batch.batch.job import Job
+from dsp_batch.batch.progress import LineProgress
+from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
-from dsp_batch.storage.retry import ATTEMPTS
+from dsp_batch.errors import UnavailableError
+from dsp_batch.storage.retry import ATTEMPTS, FIRST_DELAY
 
 SERIES = 30
+
+SECONDS_AWAY = FIRST_DELAY * (2 ** (ATTEMPTS - 1) - 1) + 1
+"""Longer than all attempts at one request take where connections are refused at once."""
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +47,62 @@ def expected(root: Path) -> dict[str, bytes]:
     return draw_undisturbed(root, [path.name for path in root.iterdir()])
 
 
-class Outage:
-    """From the fifth preview on nothing is written, until a preview and a part of the results have been given up."""
+def test_a_cache_bucket_that_refuses_connections_holds_the_run_up_and_costs_nothing(
+    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+) -> None:
+    s3_environment.create_bucket(bucket := f"away-{uuid.uuid4()}")
+    cache = open_cache(f"s3://{bucket}/cache")
+    failing_cluster.tell("any", "pause 0.1")
+    proxy = FailingProxy(s3_environment.endpoint.removeprefix("http://"))
+    port = find_free_port()
+    with ExitStack() as running:
+        with run_proxy(proxy, port):
+            where = ("--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
+            batch = start_batch("mosaic", f"{root}/", *where, *ARGUMENTS, *failing_cluster.options)
+            process = running.enter_context(batch)
+            wait_until(lambda: proxy.count("PUT", "/previews/mosaic/") >= 5, process)
+        time.sleep(SECONDS_AWAY)
+        assert process.poll() is None
+        with run_proxy(proxy, port):
+            outcome = finish_batch(process)
 
-    def __init__(self) -> None:
-        self.written: set[str] = set()
-        self.refused: Counter[str] = Counter()
-        self.over = False
+    assert (outcome.status, outcome.errors) == (0, [])
+    (warning,) = outcome.warnings
+    assert re.search(r"^warning: (result rows are held back|.* waits) for up to 300 s: cannot write s3://", warning)
+    assert read_rows(cache).keys() == expected.keys()
+    assert read_summary(cache)["by_status"] == {"done": SERIES}
+    check_previews(cache, expected)
 
-    def __call__(self, method: str, path: str) -> Fault:
-        if method == "PUT" and "/previews/" in path:
-            self.written.add(path)
-        if method != "PUT" or len(self.written) < 5 or self.over:
-            return PASS
-        self.refused[path] += 1
-        given_up = {path.split("/")[3] for path, times in self.refused.items() if times == ATTEMPTS}
-        self.over = {"previews", "runs"} <= given_up
-        return "503"
+
+def test_a_cache_bucket_that_stays_away_ends_the_run_which_the_same_command_completes(
+    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+) -> None:
+    s3_environment.create_bucket(bucket := f"gone-{uuid.uuid4()}")
+    place = f"s3://{bucket}/cache"
+    failing_cluster.tell("any", "pause 0.05")
+    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"))) as proxy:
+
+        def refuse(method: str, path: str) -> Fault:
+            return "reset" if method == "PUT" and "/results/" in path else PASS
+
+        proxy.choose = refuse
+        job = Job(verb="mosaic", options=OPTIONS, cache=open_cache(place, proxy.url), name="mosaic")
+        run = RunOptions(source=f"{root}/", root=str(root), patience=1)
+        cluster = ClusterOptions(scheduler_file=str(failing_cluster.dask.file))
+        with pytest.raises(UnavailableError) as caught:
+            run_manifest(run, job, cluster, LineProgress())
+
+    assert re.fullmatch(r"cannot write s3://.* the same command goes on where this stopped", caught.value.message)
+    cache = open_cache(place)
+    assert read_rows(cache) == {}
+    failing_cluster.tell("any", "pause 0")
+
+    where = ("--root", root, "--cache-dir", place)
+    outcome = run_batch("mosaic", f"{root}/", *where, *ARGUMENTS, *failing_cluster.options)
+
+    assert (outcome.status, outcome.errors) == (0, [])
+    assert read_rows(cache).keys() == expected.keys()
+    check_previews(cache, expected)
 
 
 class LateOutage:
@@ -67,27 +116,29 @@ class LateOutage:
         return "503" if fails else PASS
 
 
-def test_a_cache_bucket_that_fails_for_a_while_costs_rows_that_a_retry_makes_good(
+def test_previews_that_cannot_be_written_within_the_time_of_their_series_are_rows_that_a_retry_makes_good(
     failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
 ) -> None:
     s3_environment.create_bucket(bucket := f"outage-{uuid.uuid4()}")
     cache = open_cache(f"s3://{bucket}/cache")
-    failing_cluster.tell("any", "pause 0.2")
-    outage = Outage()
-    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"), outage)) as proxy:
-        command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
-        outcome = run_batch(*command, *ARGUMENTS, *failing_cluster.options)
+    lost = {min(expected)}
+    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"))) as proxy:
 
-        assert outage.over
+        def refuse(method: str, path: str) -> Fault:
+            return "503" if method == "PUT" and "/previews/" in path and any(name in path for name in lost) else PASS
+
+        proxy.choose = refuse
+        command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
+        outcome = run_batch(*command, *ARGUMENTS, "--timeout-per-series", 3, *failing_cluster.options)
+
         assert outcome.status == 1
-        assert "result rows are held back" in outcome.stderr
         rows = read_rows(cache)
         assert rows.keys() == expected.keys()
-        failed = {name for name, row in rows.items() if row["status"] == "failed"}
-        assert {rows[name]["reason"] for name in failed} == {"write-failed"}
-        check_previews(cache, {name: data for name, data in expected.items() if name not in failed})
+        assert {name for name, row in rows.items() if row["status"] == "failed"} == lost
+        assert {rows[name]["reason"] for name in lost} == {"write-failed"}
+        assert all("the same command goes on" in rows[name]["error"] for name in lost)
+        check_previews(cache, {name: data for name, data in expected.items() if name not in lost})
         check_whole(cache)
-        failing_cluster.tell("any", "pause 0")
 
         proxy.choose = late = LateOutage()
         retried = run_batch("retry", outcome.stdout.split()[-1], "--endpoint-url", proxy.url, *failing_cluster.options)
@@ -95,7 +146,7 @@ def test_a_cache_bucket_that_fails_for_a_while_costs_rows_that_a_retry_makes_goo
     assert (retried.status, retried.errors, late.refused) == (0, [], ATTEMPTS)
     assert "the last part of the results waits" in retried.stderr
     assert read_rows(cache).keys() == expected.keys()
-    assert {row["attempt"] for name, row in read_rows(cache).items() if name in failed} == {2}
+    assert {row["attempt"] for name, row in read_rows(cache).items() if name in lost} == {2}
     check_previews(cache, expected)
 
 
