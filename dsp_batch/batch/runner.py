@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -204,6 +203,8 @@ class _Crew:
 
     threads: int = 1
     counted: float = -1e9
+    is_away: bool = False
+    """There was none when they were last counted."""
 
     def count_threads(self) -> int:
         """Threads of all workers, at least 1.
@@ -215,14 +216,30 @@ class _Crew:
         if now - self.counted < min(SECONDS_BETWEEN_COUNTS, self.cluster.patience):
             return self.threads
         self.counted = now
-        threads = 0
-        with suppress(OSError, ValueError):  # a lost scheduler shows in the shards
+        try:
             threads = sum(self.cluster.client.nthreads().values())
+        except (OSError, ValueError):  # a lost scheduler shows in the shards
+            return self.threads
         if threads:
-            self.threads, self.alive = threads, now
-        elif now - self.alive > self.cluster.patience:
+            if self.is_away:
+                _log.warning("there are workers again: the run goes on")
+            self.threads, self.alive, self.is_away = threads, now, False
+        else:
+            self._miss(now - self.alive)
+        return self.threads
+
+    def _miss(self, seconds: float) -> None:
+        if seconds > self.cluster.patience:
             raise DspBatchError(
-                f"all workers have been gone for {now - self.alive:.0f} s: start `dask worker`, and repeat the same "
+                f"all workers have been gone for {seconds:.0f} s: start `dask worker`, and repeat the same "
                 "command; it goes on where it stopped"
             )
-        return self.threads
+        if not self.is_away:
+            address = self.cluster.client.scheduler_info(n_workers=0)["address"]
+            _log.warning(
+                "all workers of %s are gone: the run waits up to %.0f s for one; start `dask worker %s`",
+                address,
+                self.cluster.patience,
+                address,
+            )
+        self.is_away = True

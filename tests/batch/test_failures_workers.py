@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
 import pytest
 from complete_runs import ARGUMENTS, check_previews, draw_undisturbed, read_rows, read_summary
-from dask_processes import Outcome, run_batch, start_worker, wait_until
+from dask_processes import Outcome, finish_batch, run_batch, start_batch, start_worker, wait_until
 from distributed import Client
 from failing_cluster import FailingCluster, run_failing_cluster
 
@@ -87,6 +89,34 @@ def test_a_worker_without_the_package_or_a_codec_is_refused_at_the_start(
     assert f"install dsp-batch {__version__}" in caught.value.message
 
 
+def test_a_run_that_all_workers_have_left_says_so_and_goes_on_with_the_first_that_joins(tmp_path: Path) -> None:
+    root, cache = tmp_path / "series", open_cache(str(tmp_path / "cache"))
+    write_collection(root, series := list(build_many(20)))
+    manifest = write_manifest(tmp_path, series)
+    expected = draw_undisturbed(root, [each.series_uuid for each in series])
+    patient = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "3"}
+    command = ("mosaic", manifest, "--root", root, "--cache-dir", cache.url, *ARGUMENTS)
+
+    with (
+        run_failing_cluster(tmp_path / "dask", "--no-nanny", environment=patient) as cluster,
+        start_batch(*command, *cluster.options) as process,
+    ):
+        cluster.tell("any", "pause 0.1")
+        wait_until(lambda: len(set(cluster.opened())) > 5, process)
+        for worker in cluster.dask.processes[1:]:
+            worker.kill()
+        said = read_until(process, "are gone")
+        with start_worker(cluster.dask):
+            outcome = finish_batch(process)
+
+    address = r"tcp://[\d.:]+"
+    assert re.search(rf"^warning: all workers of {address} are gone: .* 60 s .* `dask worker {address}`$", said)
+    assert (outcome.status, outcome.errors) == (0, [])
+    assert read_rows(cache).keys() == expected.keys()
+    assert read_summary(cache)["by_status"] == {"done": 20}
+    check_previews(cache, expected)
+
+
 def write_manifest(folder: Path, series: list[PhantomSeries]) -> Path:
     path = folder / "manifest.txt"
     path.write_text("".join(f"{each.series_uuid}\n" for each in series))
@@ -96,3 +126,14 @@ def write_manifest(folder: Path, series: list[PhantomSeries]) -> Path:
 def run_mosaic(manifest: Path, root: Path, cluster: FailingCluster) -> Outcome:
     where = ("--root", root, "--cache-dir", root.parent / "cache", *cluster.options)
     return run_batch("mosaic", manifest, *where, *ARGUMENTS)
+
+
+def read_until(process: subprocess.Popen[str], part: str) -> str:
+    """Wait for a line of standard error."""
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if part in line:
+            return line
+    pytest.fail(f"{part!r} was never said: {lines}")

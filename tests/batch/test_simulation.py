@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,3 +115,27 @@ def test_the_drawn_collection_has_the_shape_of_idc() -> None:
         assert len(drawn) == pytest.approx(series * share, rel=0.02)
         assert np.median(drawn) == pytest.approx(median, rel=0.1)
         assert drawn.quantile(0.99) == pytest.approx(high, rel=0.1)
+
+
+def test_a_run_waits_for_workers_that_come_back_in_time(
+    folder: Path, calm: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    lonely = run_simulation(folder, {"workers": 1, "deaths_per_hour": 4.0, "seconds_to_replace": 40.0})
+
+    said = capfd.readouterr().err.splitlines()
+    assert lonely["deaths"] > 0
+    assert lonely["by_status"].keys() == calm["by_status"].keys()
+    assert sum(lonely["by_status"].values()) == SERIES
+    assert "all workers of tcp://10.0.0.1:8786 are gone: the run waits up to 60 s for one" in said[0]
+    gone, back = (sum(part in line for line in said) for part in ("are gone", "there are workers again"))
+    assert gone == back
+
+
+def test_a_run_ends_when_no_worker_comes_back(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lonely = {"workers": 1, "deaths_per_hour": 4.0, "seconds_to_replace": 1e6}
+
+    with pytest.raises(subprocess.CalledProcessError):
+        run_simulation(folder, lonely)
+
+    message = capfd.readouterr().err.splitlines()[-1]
+    assert re.search(r"DspBatchError: all workers have been gone for 6\d s: start .* repeat the same command", message)
