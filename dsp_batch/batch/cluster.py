@@ -14,6 +14,7 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
+from dask.utils import parse_timedelta
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
@@ -26,6 +27,10 @@ SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 DEATHS_BEFORE_SPLIT = 1
 """Of local workers that one shard may kill and still be tried again. Dask's default of 3 is for clusters whose machines
 come and go; a local worker dies of what it does."""
+
+SECONDS_WITHOUT_SIGN = 60.0
+"""Of life, until a local worker is taken for frozen and started anew; Dask looks as often, and would wait five minutes.
+Signs come twice a second, and no decoder holds Python's lock for more than seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,7 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
     settings = {
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.scheduler.allowed-failures": DEATHS_BEFORE_SPLIT,
+        "distributed.scheduler.worker-ttl": _shorten(dask.config.get("distributed.scheduler.worker-ttl")),
         # Its history of an hour takes a worker 130 KB a second.
         "distributed.worker.profile.enabled": False,
         # Whether the event loop keeps up, asked fifty times a second: 3 % of a core here, and 1 % in each worker.
@@ -126,6 +132,11 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
         )
     with cluster:
         yield cluster
+
+
+def _shorten(configured: str | float | None) -> float | None:
+    """Seconds without a sign of life: fewer where the user configured it so, None where they turned it off."""
+    return None if configured is None else min(parse_timedelta(configured), SECONDS_WITHOUT_SIGN)
 
 
 def _remote_client(options: ClusterOptions) -> Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
@@ -24,8 +25,11 @@ __all__ = ["Cluster", "Interrupted", "Series", "run_series"]
 
 _log = logging.getLogger(__name__)
 
-SECONDS_TO_GATHER = 60.0
-"""For the rows of a shard that is done; its worker may have frozen or died since."""
+SECONDS_TO_GATHER = 5.0
+"""For the rows of a shard that is done; its worker may have frozen or died since. Other rows wait as long."""
+
+TIMES_TO_GATHER = 12
+"""That the rows of a shard are asked for, while nothing else ends, before it is done again."""
 
 SECONDS_BETWEEN_COUNTS = 5.0
 """Of the workers: with thousands of them the answer is large."""
@@ -60,6 +64,9 @@ class _Shard(NamedTuple):
     alone: bool = False
     """Nothing else of this run is on the cluster: whoever kills a worker now is known."""
 
+    times_asked: int = 0
+    """For its rows, in vain."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Window:
@@ -72,6 +79,9 @@ class _Window:
     again: list[Refs] = field(default_factory=list)
     suspects: list[Refs] = field(default_factory=list)
     """Single series that were on workers that died; they wait until they can run alone."""
+
+    late: deque[Future[Any]] = field(default_factory=deque)
+    """Shards that have ended on workers which do not answer."""
 
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
 
@@ -92,7 +102,18 @@ class _Window:
     def next_ended(self, seconds: float) -> Future[Any] | None:
         """The next shard that is no longer running; None after that many seconds, and when Ctrl-C is pressed."""
         future = self.cluster.clock.wait(self.ended, seconds)
+        if future is None and self.late:
+            future = self.late.popleft()
         return future if future in self.in_flight else None
+
+    def ask_later(self, future: Future[Any], shard: _Shard) -> None:
+        """Come back to a shard whose rows do not come, or have it done again."""
+        shard = shard._replace(times_asked=shard.times_asked + 1)
+        if shard.times_asked < TIMES_TO_GATHER:
+            self.in_flight[future] = shard
+            self.late.append(future)
+        else:
+            self.again.append(shard.refs)
 
     def drop_waiting(self) -> None:
         """Cancel the shards that no worker is busy with."""
@@ -161,6 +182,9 @@ def _settle(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
         raise DspBatchError(
             f"a worker cannot run the tasks ({error}): install the same dsp-batch in the environment of every worker"
         ) from error
+    except TimeoutError:
+        window.ask_later(future, shard)
+        return ()
     except Exception as error:  # noqa: BLE001  # stages report their own errors: this one is of the cluster
         return _isolate(window, shard, error)
     return rows
@@ -171,9 +195,7 @@ def _isolate(window: _Window, shard: _Shard, error: Exception) -> tuple[SeriesRe
 
     Dask blames all tasks that a worker had when it died, those that were only waiting there too.
     """
-    if isinstance(error, TimeoutError):
-        window.again.append(shard.refs)
-    elif len(shard.refs) > 1:
+    if len(shard.refs) > 1:
         _log.warning("a shard of %d series failed (%s): they run one by one", len(shard.refs), type(error).__name__)
         window.again.extend((ref,) for ref in reversed(shard.refs))
     elif isinstance(error, KilledWorker) and not shard.alone:

@@ -13,9 +13,10 @@ import pytest
 from complete_runs import ARGUMENTS, check_previews, draw_undisturbed, read_rows, read_summary
 from dask_processes import Outcome, finish_batch, run_batch, start_batch, start_worker, wait_until
 from distributed import Client
-from failing_cluster import FailingCluster, run_failing_cluster
+from failing_cluster import PRELOAD, FailingCluster, run_failing_cluster
+from worker_failures import VARIABLE
 
-from dsp_batch.batch.cluster import ClusterOptions, connect
+from dsp_batch.batch.cluster import SECONDS_WITHOUT_SIGN, ClusterOptions, connect
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import build_ct, write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
@@ -87,6 +88,33 @@ def test_a_worker_without_the_package_or_a_codec_is_refused_at_the_start(
     assert lacks in caught.value.message
     assert "tcp://127.0.0.1" in caught.value.message
     assert f"install dsp-batch {__version__}" in caught.value.message
+
+
+def test_a_local_worker_that_freezes_is_started_anew(tmp_path: Path) -> None:
+    root, cache = tmp_path / "series", open_cache(str(tmp_path / "cache"))
+    write_collection(root, series := list(build_many(16)))
+    expected = draw_undisturbed(root, [each.series_uuid for each in series])
+    (told := tmp_path / "told").mkdir()
+    (told / series[5].series_uuid).write_text("freeze")
+    settings = {
+        "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5 s",
+        "DASK_DISTRIBUTED__WORKER__PRELOAD": str([str(PRELOAD)]),
+        VARIABLE: str(told),
+    }
+
+    where = ("--root", root, "--cache-dir", cache.url, "--workers", 2)
+    outcome = run_batch("mosaic", f"{root}/", *where, *ARGUMENTS, environment=settings)
+
+    assert not (told / series[5].series_uuid).exists()
+    assert (outcome.status, outcome.errors) == (0, [])
+    assert read_rows(cache).keys() == expected.keys()
+    assert read_summary(cache)["by_status"] == {"done": 16}
+    check_previews(cache, expected)
+
+
+def test_a_local_worker_is_given_a_minute_to_show_that_it_lives() -> None:
+    with connect(ClusterOptions(workers=1), 1) as client:
+        assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.worker_ttl) == SECONDS_WITHOUT_SIGN == 60
 
 
 def test_a_run_that_all_workers_have_left_says_so_and_goes_on_with_the_first_that_joins(tmp_path: Path) -> None:
