@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +98,16 @@ def _start_dask(
     return run_process([sys.executable, "-m", "dask", *command], cluster.log, **cluster.environment, **environment)
 
 
+PROGRAM = (str(Path(sys.executable).with_name("dsp-batch")),)
+
+
 @contextmanager
-def start_batch(*arguments: object, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run `dsp-batch` as a process that ends with the block."""
+def start_batch(
+    *arguments: object, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `dsp-batch`, or a program that does what it does, as a process that ends with the block."""
     with subprocess.Popen(
-        [str(Path(sys.executable).with_name("dsp-batch")), *map(str, arguments)],
+        [*program, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -5,22 +5,36 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
-from complete_runs import ARGUMENTS, check_previews, check_whole, draw_undisturbed, read_rows, read_run, runs_of
+from complete_runs import (
+    ARGUMENTS,
+    check_previews,
+    check_whole,
+    draw_undisturbed,
+    read_rows,
+    read_run,
+    read_summary,
+    runs_of,
+)
 from dask_processes import finish_batch, kill_batch, run_batch, start_batch, wait_until
 from failing_cluster import FailingCluster, run_failing_cluster
+from failing_proxy import PASS, FailingProxy, Fault, run_proxy
 from servers import S3Server
 
-from dsp_batch.cache import Cache, open_cache
+from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.dicom.phantom import write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
 
 SERIES = 40
+
+DYING_CLIENT = Path(__file__).parents[1] / "dying_client.py"
 
 
 @pytest.fixture(scope="module")
@@ -35,33 +49,97 @@ def expected(root: Path) -> dict[str, bytes]:
     return draw_undisturbed(root, [path.name for path in root.iterdir()])
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def cache(request: pytest.FixtureRequest, tmp_path: Path, s3_environment: S3Server) -> Cache:
-    if request.param == "folder":
-        return open_cache(str(tmp_path / "cache"))
-    s3_environment.create_bucket(bucket := f"kills-{uuid.uuid4()}")
-    return open_cache(f"s3://{bucket}/cache")
+class KillAt:
+    """Kills a client at the moment when it asks for something."""
 
+    def __init__(self, method: str, part: str, then: Fault) -> None:
+        self.method, self.part, self.then = method, part, then
+        self.client: subprocess.Popen[str] | None = None
 
-def has_previews(cache: Cache, number: int) -> bool:
-    return sum(1 for _ in cache.list("previews/mosaic")) > number  # with product.json
+    def __call__(self, method: str, path: str) -> Fault:
+        if self.client is None or method != self.method or self.part not in path:
+            return PASS
+        self.client.kill()
+        self.client = None
+        return self.then
 
 
 def test_a_client_killed_at_any_moment_goes_on_with_the_same_command(
-    failing_cluster: FailingCluster, root: Path, cache: Cache, expected: dict[str, bytes]
+    failing_cluster: FailingCluster, root: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
+    cache = open_cache(str(tmp_path / "cache"))
     command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, *ARGUMENTS, *failing_cluster.options)
-    for moment in sorted(random.sample(range(1, 30), 1 if cache.url.startswith("s3:") else 2)):
-        failing_cluster.tell("any", "pause 0.02")
-        with start_batch(*command) as process:
-            wait_until(partial(has_previews, cache, moment), process)
-            kill_batch(process)
-        assert check_whole(cache) >= moment
+    moments = [
+        ("os.scandir", str(root)),  # the manifest is read
+        ("os.rename", "/job.json"),  # it is known what to do
+        ("os.rename", "/results/part-"),  # all is drawn, nothing is noted
+        ("os.rename", "/failed.txt"),  # all is noted
+        ("os.remove", "/results/part-"),  # all is noted twice
+        ("os.rename", "/summary.json"),
+    ]
+    for moment in moments:
+        if moment[0] == "os.remove":
+            forget_a_preview(cache, expected)
+        if moment == ("os.rename", "/results/part-"):
+            kill_at_work(failing_cluster, command, cache)
+        with start_batch(*command, program=(sys.executable, str(DYING_CLIENT), *moment)) as process:
+            assert finish_batch(process).status == -signal.SIGKILL, moment
+        check_whole(cache)
 
+    complete(command, cache, expected)
+
+
+def test_a_client_killed_while_it_writes_to_a_bucket_goes_on_with_the_same_command(
+    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+) -> None:
+    s3_environment.create_bucket(bucket := f"kills-{uuid.uuid4()}")
+    cache = open_cache(f"s3://{bucket}/cache")
+    moments = [
+        KillAt("PUT", "/job.json", PASS),
+        KillAt("PUT", "/results/part-", PASS),
+        KillAt("DELETE", "/results/part-", "reset"),
+    ]
+    with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"))) as proxy:
+        where = ("--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url, *failing_cluster.options)
+        command = ("mosaic", f"{root}/", *where, *ARGUMENTS)
+        for moment in moments:
+            if moment.method == "DELETE":
+                forget_a_preview(cache, expected)
+            proxy.choose = moment
+            with start_batch(*command) as process:
+                moment.client = process
+                assert finish_batch(process).status == -signal.SIGKILL, moment.part
+            check_whole(cache)
+
+        complete(command, cache, expected)
+
+
+def kill_at_work(cluster: FailingCluster, command: tuple[object, ...], cache: Cache) -> None:
+    """Kill a client while previews are being written."""
+    there = count_previews(cache)
+    cluster.tell("any", "pause 0.02")
+    with start_batch(*command) as process:
+        moment = there + random.randrange(1, max(2, SERIES - there - 10))
+        wait_until(lambda: count_previews(cache) >= min(moment, SERIES), process)
+        kill_batch(process)
+    cluster.tell("any", "pause 0")
+    assert check_whole(cache) >= moment
+
+
+def count_previews(cache: Cache) -> int:
+    return sum(entry.key.endswith(".webp") for entry in cache.list("previews/mosaic"))
+
+
+def forget_a_preview(cache: Cache, expected: dict[str, bytes]) -> None:
+    """Let the next attempt have something to do, so that there are two parts to put together."""
+    cache.delete(preview_key("mosaic", min(expected)))
+
+
+def complete(command: tuple[object, ...], cache: Cache, expected: dict[str, bytes]) -> None:
     outcome = run_batch(*command)
-
     assert (outcome.status, outcome.errors) == (0, [])
     assert read_rows(cache).keys() == expected.keys()
+    assert sum(read_summary(cache)["by_status"].values()) == SERIES
     check_previews(cache, expected)
 
 
