@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 CACHE_VARIABLE = "DICOM_SERIES_PREVIEW_CACHE_DIR"
 _APPLICATION = "dicom-series-preview"
 
+FOLDERS = ("indices", "previews", "runs")
+"""What a cache directory holds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:

@@ -29,6 +29,7 @@ from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.runner import Cluster, Series, run_series
 from dsp_batch.batch.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
+from dsp_batch.cache import FOLDERS
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.idc import open_index
 from dsp_batch.model import SeriesRef, SeriesResult
@@ -151,8 +152,14 @@ def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
     place = _settle(job.cache.url)
     listed = [_settle(options.source)] if is_folder(options.source) else []
-    if place in (_settle(options.root), *listed) or any(place.startswith(f"{each}/") for each in listed):
+    read = [_settle(options.root), *listed]
+    within = any(_is_within(place, each) for each in listed)
+    if place in read or within or any(_is_within(each, f"{place}/{folder}") for each in read for folder in FOLDERS):
         raise OptionsError(f"the cache directory {job.cache.url} is also where series are read: give another one")
+
+
+def _is_within(place: str, folder: str) -> bool:
+    return f"{place}/".startswith(f"{folder}/")
 
 
 def _settle(place: str) -> str:

@@ -17,6 +17,7 @@ _DENIED_CODES = frozenset(
         "AccessDenied",
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
+        "RequestTimeTooSkewed",
         "ExpiredToken",
         "InvalidToken",
         "TokenRefreshRequired",
@@ -80,8 +81,9 @@ def translate_status(status: int, code: str, what: str, access: str) -> StorageE
     if status in _TEMPORARY_STATUS or code in _TEMPORARY_CODES:
         return (SlowDownError if status in _SLOW_DOWN_STATUS or code == "SlowDown" else TemporaryError)(label)
     if status in (401, 403) or code in _DENIED_CODES:
+        advice = "; set the clock of the machine that made it" if code == "RequestTimeTooSkewed" else ""
         return StorageError(
-            f"cannot {what}: access denied ({code or label}; the request was {access})", reason="access-denied"
+            f"cannot {what}: access denied ({code or label}; the request was {access}){advice}", reason="access-denied"
         )
     if code == "NoSuchBucket":
         return StorageError(f"cannot {what}: no such bucket", reason="not-found")

@@ -72,6 +72,34 @@ def test_a_cache_among_the_series_is_refused_in_every_spelling(
     assert sorted(path.name for path in (tmp_path / "series").iterdir()) == before
 
 
+@pytest.mark.parametrize("folder", ["previews", "previews/mosaic", "indices", "runs/series"])
+def test_series_among_what_the_cache_holds_are_refused(
+    start: Callable[..., RunSummary], tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "cache" / folder).parent.mkdir(parents=True)
+    root = (tmp_path / "series").rename(tmp_path / "cache" / folder)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(OptionsError, match="is also where series are read"):
+        start(root=root)
+
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("folder", ["series", "runs-of-2024"])
+def test_series_beside_what_the_cache_holds_are_drawn_and_left_alone(
+    start: Callable[..., RunSummary], tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "cache").mkdir()
+    root = (tmp_path / "series").rename(tmp_path / "cache" / folder)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    first, second = start(root=root), start(root=root)
+
+    assert first.by_status == second.by_status == {"done": 2, "skipped": 1}
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize("cache", ["s3://bucket/series/", "S3://bucket/series", "s3://bucket/series"])
 def test_a_bucket_is_known_in_every_spelling(start: Callable[..., RunSummary], tmp_path: Path, cache: str) -> None:
     with pytest.raises(OptionsError, match="is also where series are read"):

@@ -6,14 +6,16 @@ import os
 import re
 import struct
 import subprocess
+import uuid
 import zlib
 from pathlib import Path
 
 import pytest
 from complete_runs import ARGUMENTS, check_previews, draw_undisturbed, read_rows, read_summary
-from dask_processes import Outcome, finish_batch, run_batch, start_batch, start_worker, wait_until
+from dask_processes import Outcome, finish_batch, run_batch, run_cluster, start_batch, start_worker, wait_until
 from distributed import Client
 from failing_cluster import PRELOAD, FailingCluster, run_failing_cluster
+from servers import S3Server
 from worker_failures import VARIABLE
 
 from dsp_batch.batch.cluster import SECONDS_WITHOUT_SIGN, ClusterOptions, connect
@@ -143,6 +145,33 @@ def test_a_run_that_all_workers_have_left_says_so_and_goes_on_with_the_first_tha
     assert read_rows(cache).keys() == expected.keys()
     assert read_summary(cache)["by_status"] == {"done": 20}
     check_previews(cache, expected)
+
+
+def test_a_worker_whose_clock_is_off_is_told_so_by_the_bucket_and_costs_nothing_but_time(
+    failing_cluster: FailingCluster, s3_environment: S3Server, tmp_path: Path
+) -> None:
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        pytest.skip("libfaketime is not installed")
+    ahead = {"LD_PRELOAD": str(libraries[0]), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    keys = {"AWS_ACCESS_KEY_ID": s3_environment.key, "AWS_SECRET_ACCESS_KEY": s3_environment.secret}
+    s3_environment.create_bucket(bucket := f"skewed-{uuid.uuid4()}")
+    root, cache = tmp_path / "series", open_cache(f"s3://{bucket}/cache")
+    write_collection(root, series := list(build_many(6)))
+    where = ("--root", root, "--cache-dir", cache.url, *ARGUMENTS)
+
+    with run_cluster(tmp_path / "dask", nannies=0) as cluster, start_worker(cluster, "--no-nanny", **ahead, **keys):
+        skewed = run_batch("mosaic", f"{root}/", *where, "--scheduler-file", cluster.file)
+
+    rows = read_rows(cache)
+    assert skewed.status == 1
+    assert [(row["status"], row["reason"]) for row in rows.values()] == [("failed", "access-denied")] * 6
+    assert all("RequestTimeTooSkewed" in row["error"] for row in rows.values())
+    assert all("set the clock of the machine" in row["error"] for row in rows.values())
+    outcome = run_batch("retry", skewed.stdout.split()[-1], *failing_cluster.options)
+    assert (outcome.status, outcome.errors) == (0, [])
+    check_previews(cache, draw_undisturbed(root, [each.series_uuid for each in series]))
+    assert read_rows(cache).keys() == {each.series_uuid for each in series}
 
 
 def write_manifest(folder: Path, series: list[PhantomSeries]) -> Path:
