@@ -153,7 +153,12 @@ def test_a_worker_whose_clock_is_off_is_told_so_by_the_bucket_and_costs_nothing_
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not libraries:
         pytest.skip("libfaketime is not installed")
-    ahead = {"LD_PRELOAD": str(libraries[0]), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    ahead = {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME": "+1h",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
     keys = {"AWS_ACCESS_KEY_ID": s3_environment.key, "AWS_SECRET_ACCESS_KEY": s3_environment.secret}
     s3_environment.create_bucket(bucket := f"skewed-{uuid.uuid4()}")
     root, cache = tmp_path / "series", open_cache(f"s3://{bucket}/cache")
