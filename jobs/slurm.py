@@ -11,7 +11,7 @@ must lie on a file system that the nodes share. `--print` shows the job script a
 same workers on this machine, without SLURM.
 
 Run: on Linux with dask-jobqueue 0.9.0, over the phantom collection with `--here`; the job script was printed and read.
-Not run: on a cluster with SLURM.
+The tests do both. Not run: on a cluster with SLURM.
 """
 
 from __future__ import annotations

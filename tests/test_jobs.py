@@ -81,6 +81,27 @@ def test_a_tls_cluster_refuses_a_client_without_certificate(collection: Path, tm
     assert re.search(r"^error: no Dask scheduler answers at tls://.*TLS", ended.stderr, re.MULTILINE), ended.stderr
 
 
+def test_slurm_shows_the_job_script_that_it_would_submit() -> None:
+    pytest.importorskip("dask_jobqueue")
+    ended = run_job(
+        "slurm.py", "--print", "--cores", "16", "--memory", "64GB", "--queue", "long", "--walltime", "4:00:00"
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    asked = ["#SBATCH -p long", "#SBATCH --cpus-per-task=16", "#SBATCH --mem=60G", "#SBATCH -t 4:00:00"]
+    assert [line for line in ended.stdout.splitlines() if line in asked] == asked
+    assert re.search(r"dask_worker tcp://\S+ .*--nthreads 1 .*--nworkers 16", ended.stdout)
+
+
+def test_slurm_draws_a_manifest_with_its_workers_here(collection: Path, tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    verb = ["mosaic", f"{collection}/", "--cache-dir", str(tmp_path / "cache")]
+    ended = run_job("slurm.py", "--here", "--cores", "1", "--memory", "2GB", "--", *verb)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("2 series: 2 done")
+
+
 @contextmanager
 def run_cluster(protocol: str, folder: Path) -> Iterator[str]:
     """A real scheduler and a real worker."""

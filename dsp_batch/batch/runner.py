@@ -251,17 +251,15 @@ class _Crew:
         return self.threads
 
     def _miss(self, seconds: float) -> None:
+        """There has been no worker for some seconds: say so once, or give up."""
+        if self.is_away and seconds <= self.cluster.patience:
+            return
+        address = self.cluster.client.scheduler_info(n_workers=0)["address"]
         if seconds > self.cluster.patience:
             raise DspBatchError(
-                f"all workers have been gone for {seconds:.0f} s: start `dask worker`, and repeat the same "
-                "command; it goes on where it stopped"
+                f"all workers of {address} have been gone for {seconds:.0f} s: start `dask worker {address}`, and "
+                "repeat the same command; it goes on where it stopped"
             )
-        if not self.is_away:
-            address = self.cluster.client.scheduler_info(n_workers=0)["address"]
-            _log.warning(
-                "all workers of %s are gone: the run waits up to %.0f s for one; start `dask worker %s`",
-                address,
-                self.cluster.patience,
-                address,
-            )
+        wait = f"the run waits up to {self.cluster.patience:.0f} s for one"
+        _log.warning("all workers of %s are gone: %s; start `dask worker %s`", address, wait, address)
         self.is_away = True

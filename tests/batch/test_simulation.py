@@ -138,4 +138,6 @@ def test_a_run_ends_when_no_worker_comes_back(folder: Path, capfd: pytest.Captur
         run_simulation(folder, lonely)
 
     message = capfd.readouterr().err.splitlines()[-1]
-    assert re.search(r"DspBatchError: all workers have been gone for 6\d s: start .* repeat the same command", message)
+    assert re.search(
+        r"DspBatchError: all workers of tcp://\S+ have been gone for 6\d s: start .* repeat the same", message
+    )
