@@ -254,7 +254,7 @@ class _Crew:
         """There has been no worker for some seconds: say so once, or give up."""
         if self.is_away and seconds <= self.cluster.patience:
             return
-        address = self.cluster.client.scheduler_info(n_workers=0)["address"]
+        address = self.cluster.client.scheduler_info()["address"]
         if seconds > self.cluster.patience:
             raise DspBatchError(
                 f"all workers of {address} have been gone for {seconds:.0f} s: start `dask worker {address}`, and "

@@ -133,7 +133,7 @@ class SimulatedCluster:
         with self.own_time():
             return {f"tcp://10.0.0.1:{worker.number}": 1 for worker in self._workers if worker.alive}
 
-    def scheduler_info(self, n_workers: int) -> dict[str, str]:  # noqa: ARG002  # as Dask has it
+    def scheduler_info(self) -> dict[str, str]:
         """Where the scheduler is."""
         return {"address": "tcp://10.0.0.1:8786"}
 
