@@ -26,9 +26,11 @@ AxisName = Literal["X", "Y", "Z", "I"]
 Status = Literal["done", "kept", "skipped", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesRef:
-    """One series to work on: a folder of objects below a root."""
+_NO_COLUMNS: Mapping[str, Any] = {}
+
+
+class SeriesRef(NamedTuple):
+    """One series to work on: a folder of objects below a root. A tuple: manifests make a million of them."""
 
     root: str
     """URL or absolute path that holds the series folders, without trailing slash: `s3://idc-open-data`."""
@@ -39,7 +41,7 @@ class SeriesRef:
     endpoint_url: str | None = None
     """S3-compatible server that a manifest names for this series; None for the default."""
 
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = _NO_COLUMNS
     """Other columns of the manifest, carried into the result row."""
 
     line: int | None = None

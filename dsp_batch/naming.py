@@ -60,9 +60,12 @@ class SeriesListing(Protocol):
 
 def normalise_uuid(text: str) -> str | None:
     """The hyphenated lower-case form of a UUID or of 32 hex digits; None when the text is neither."""
-    if _UUID.fullmatch(text):
+    if len(text) == 36 and _UUID.fullmatch(text):
         return text.lower()
-    return _hyphenate(text.lower()) if len(text) == 32 and _HEX.fullmatch(text) else None
+    if len(text) == 32 and _HEX.fullmatch(text):
+        digits = text.lower()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return None
 
 
 def is_series_instance_uid(text: str) -> bool:

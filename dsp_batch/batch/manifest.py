@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
+from typing import NamedTuple
 
 from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, name_keys, place_keys
+from dsp_batch.batch.manifest_lines import Reading, RejectedLine, Surroundings, reject
 from dsp_batch.batch.manifest_lookup import Lookup, default_lookup, resolve_lines
 from dsp_batch.batch.manifest_source import hold_manifest, is_folder, name_folders, name_manifest, open_manifest
-from dsp_batch.batch.manifest_text import Reading, RejectedLine, Surroundings, reject
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import DEFAULT_ROOT, is_idc_root, place_root
@@ -34,8 +34,7 @@ _SHOWN_REJECTS = 20
 _AWS_ENDPOINT = "https://s3.amazonaws.com"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicateLine:
+class DuplicateLine(NamedTuple):
     """A line that names a series which an earlier line named."""
 
     line: int

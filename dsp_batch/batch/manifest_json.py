@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, TextIO
 
 from dsp_batch.batch.json_items import read_items
+from dsp_batch.batch.manifest_lines import LONGEST_LINE, Reading, Surroundings, read_lines, reject
 from dsp_batch.batch.manifest_tables import explain_columns, match_columns, read_row
-from dsp_batch.batch.manifest_text import LONGEST_LINE, Reading, Surroundings, read_lines, read_name, reject
+from dsp_batch.batch.manifest_text import read_name
 from dsp_batch.errors import ManifestError
 
 

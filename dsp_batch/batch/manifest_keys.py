@@ -125,8 +125,9 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     total = count = 0
     stream = iter(refs)
     while batch := list(islice(stream, _DIGESTED_AT_ONCE)):
-        for key in _digest_keys(batch):
-            total += int.from_bytes(blake2b(key, digest_size=32).digest(), "big")
+        digests = b"".join([blake2b(key, digest_size=32).digest() for key in _digest_keys(batch)])
+        words = np.frombuffer(digests, ">u4").reshape(len(batch), 8).sum(axis=0, dtype=np.uint64).tolist()
+        total += sum(word << 32 * place for place, word in enumerate(reversed(words)))
         count += len(batch)
     text = f"{count}:{total % 2**256:x}"
     return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()

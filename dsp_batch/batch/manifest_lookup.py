@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Protocol
 
 from dsp_batch import idc
-from dsp_batch.batch.manifest_text import BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
+from dsp_batch.batch.manifest_lines import BareUid, BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model import ObjectInfo, SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
@@ -69,16 +69,20 @@ def resolve_lines(
     superseded = 0
     folders = _FolderUids(lookup)
     while batch := list(islice(entries, BATCH_LINES)):
-        bare = _place_uuids(batch, lookup)
+        uuids = _place_uuids(batch, lookup)
+        uids = _place_uids(batch, surroundings.root, folders, lookup)
         places = _look_up(batch, folders, lookup)
-        superseded += sum(place is not None and place.superseded for place in bare)
+        superseded += sum(place is not None and place.superseded for place in uuids)
+        superseded += sum(found is not None and found.place.superseded for found in uids)
         superseded += sum(found.place.superseded for found in places.values())
-        following = iter(bare)
+        following_uuid, following_uid = iter(uuids), iter(uids)
         yield [
             entry
             if isinstance(entry, SeriesRef | RejectedLine)
-            else _refer(entry, next(following), surroundings.root)
+            else _refer_uuid(entry, next(following_uuid), surroundings.root)
             if isinstance(entry, BareUuid)
+            else _refer_uid(entry, next(following_uid), surroundings, lookup)
+            if isinstance(entry, BareUid)
             else _resolve_line(entry, surroundings, places, lookup)
             for entry in batch
         ]
@@ -97,21 +101,21 @@ class _FolderUids:
         self._lookup = lookup
         self._folders: dict[str, frozenset[str]] = {}
 
-    def has(self, name: SeriesName) -> bool:
-        if is_idc_root(name.root):
-            return False
-        if name.root not in self._folders:
-            self._folders[name.root] = frozenset(self._lookup.store_of(name.root, None).list_series(""))
-        return name.name in self._folders[name.root]
+    def of(self, root: str) -> frozenset[str]:
+        if is_idc_root(root):
+            return frozenset()
+        if root not in self._folders:
+            self._folders[root] = frozenset(self._lookup.store_of(root, None).list_series(""))
+        return self._folders[root]
 
 
 def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict[str, idc.PlacedUuid]:
-    """Places of the names that do not say theirs, by UUID or SeriesInstanceUID."""
+    """Places of the names of rows that give several, by UUID or SeriesInstanceUID."""
     names = [name for entry in batch if isinstance(entry, NamedLine) for name in entry.names if not name.own_root]
     placed = {
         name.name: idc.PlacedUuid(name.name, idc.Place(name.root, superseded=False))
         for name in names
-        if name.kind == "uid" and folders.has(name)
+        if name.kind == "uid" and name.name in folders.of(name.root)
     }
     if lookup.index is None:
         return placed
@@ -130,8 +134,30 @@ def _place_uuids(batch: list[Reading], lookup: Lookup) -> list[idc.Place | None]
     return idc.find_places(lookup.index, uuids) if lookup.index else [None] * len(uuids)
 
 
-def _refer(line: BareUuid, place: idc.Place | None, root: str) -> SeriesRef:
-    return SeriesRef(root=place.root if place else root, series_uuid=line.uuid, columns=line.columns, line=line.number)
+def _place_uids(
+    batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup
+) -> list[idc.PlacedUuid | None]:
+    """Series of the lines that give a SeriesInstanceUID alone: folders below the root come before the index."""
+    uids = [entry.uid for entry in batch if isinstance(entry, BareUid)]
+    if not uids:
+        return []
+    here = folders.of(root)
+    own = {uid: idc.PlacedUuid(uid, idc.Place(root, superseded=False)) for uid in uids if uid in here}
+    others = [uid for uid in uids if uid not in here] if lookup.index else []
+    found = iter(idc.find_series_uids(lookup.index, others) if lookup.index else [])
+    return [own[uid] if uid in here else next(found, None) for uid in uids]
+
+
+def _refer_uuid(line: BareUuid, place: idc.Place | None, root: str) -> SeriesRef:
+    return SeriesRef(place.root if place else root, line.uuid, None, line.columns, line.number)
+
+
+def _refer_uid(
+    line: BareUid, found: idc.PlacedUuid | None, surroundings: Surroundings, lookup: Lookup
+) -> SeriesRef | RejectedLine:
+    if found is None:
+        return reject(line.number, line.uid, surroundings, _explain_uid(line.uid, surroundings.root, lookup))
+    return SeriesRef(found.place.root, found.series_uuid, None, line.columns, line.number)
 
 
 def _resolve_line(
@@ -160,6 +186,11 @@ def _find_place(
         if len(matches) > 1:
             raise ManifestError(f"{len(matches)} series below {name.root} begin with {name.name}: write more digits")
         return name.root, first_match(name, matches)
+    raise ManifestError(_explain_uid(name.name, name.root, lookup))
+
+
+def _explain_uid(uid: str, root: str, lookup: Lookup) -> str:
+    """Why a SeriesInstanceUID leads nowhere."""
     if lookup.index is None:
-        raise ManifestError(f"SeriesInstanceUID {name.name} can only be found in the IDC index: {idc.INSTALL_HINT}")
-    raise ManifestError(f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index")
+        return f"SeriesInstanceUID {uid} can only be found in the IDC index: {idc.INSTALL_HINT}"
+    return f"SeriesInstanceUID {uid} is neither below {root} nor in the IDC index"

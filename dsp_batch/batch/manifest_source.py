@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from dsp_batch.batch.manifest_json import name_json
+from dsp_batch.batch.manifest_lines import Reading, Surroundings, read_lines
 from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_parquet, name_records
-from dsp_batch.batch.manifest_text import Reading, Surroundings, drop_title, name_lines, read_lines
+from dsp_batch.batch.manifest_text import drop_title, name_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing

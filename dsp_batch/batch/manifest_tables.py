@@ -8,16 +8,8 @@ from functools import lru_cache
 from itertools import count, islice, repeat
 from typing import IO, Any, NamedTuple
 
-from dsp_batch.batch.manifest_text import (
-    DELIMITERS,
-    LONGEST_LINE,
-    Reading,
-    Surroundings,
-    follow_comment,
-    name_series,
-    reject,
-    split_record,
-)
+from dsp_batch.batch.manifest_lines import DELIMITERS, LONGEST_LINE, Reading, Surroundings, reject, split_record
+from dsp_batch.batch.manifest_text import follow_comment, name_series
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.naming import normalise_uuid
 

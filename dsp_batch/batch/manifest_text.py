@@ -1,31 +1,39 @@
-"""Lines of text that name series: plain names, URLs, s5cmd commands, rows of a table without header."""
+"""Texts that name series: plain names, URLs, s5cmd commands, rows of a table without header.
+
+Lines are many and their forms few. The first line of a form is read the long way, with UUIDs that no series has in the
+place of its own: if the answer is one of these, below a root that holds none of them, every other line of that form has
+its series in the same place.
+"""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import Any, NamedTuple, TextIO
+from dataclasses import replace
+from functools import lru_cache
+from itertools import chain, zip_longest
+from typing import Any
 from urllib.parse import urlsplit
 
-from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.batch.manifest_lines import (
+    DELIMITERS,
+    LONGEST_LINE,
+    NO_COLUMNS,
+    BareUid,
+    BareUuid,
+    Form,
+    NamedLine,
+    Reading,
+    Surroundings,
+    reject,
+    split_record,
+)
+from dsp_batch.errors import OptionsError
 from dsp_batch.model import SeriesRef
-from dsp_batch.naming import SeriesName, is_series_instance_uid, normalise_uuid, parse_series, place_root
-
-LONGEST_LINE = 1_048_576
-"""Characters; a longer line is reported, not read."""
-
-DELIMITERS = (",", "\t", ";")
+from dsp_batch.naming import is_series_instance_uid, normalise_uuid, parse_series
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-# By far the most frequent texts, worth a short way: uuid, s3://bucket/uuid/*, cp s3://bucket/uuid/* destination,
-# cp s3://bucket/uuid/instance.dcm destination.
-_PLAIN = re.compile(
-    rf"(?:((?:cp|sync)\s+)?(s3://[a-z0-9][a-z0-9.-]+)/)?({_LOWER_UUID})"
-    r"(?(2)(?:/(?:\*|[^/\s,;*]+\.dcm)?)?)(?(1)(?:\s[^,;]*)?)"
-)
+_UUIDS = re.compile(f"({_LOWER_UUID})")
 _ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
@@ -33,94 +41,11 @@ _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
 
+_MOST_FORMS = 1_000
+"""Forms that are remembered: finding one out takes as long as three lines."""
 
-_NO_COLUMNS: Mapping[str, Any] = {}
-_SHOWN_CHARACTERS = 500
-
-
-class NamedLine(NamedTuple):
-    """A line, row or item of a manifest that names a series."""
-
-    number: int
-    text: str
-    names: tuple[SeriesName, ...]
-    """What it may mean, best first: a row without header may hold the UUIDs of study and series."""
-
-    endpoint_url: str | None = None
-    columns: Mapping[str, Any] = _NO_COLUMNS
-
-
-class BareUuid(NamedTuple):
-    """A line, row or item that gives the UUID of a series, and not its bucket."""
-
-    number: int
-    uuid: str
-    columns: Mapping[str, Any] = _NO_COLUMNS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedLine:
-    """A line, row or item of a manifest that names no series."""
-
-    source: str
-    """Name of the manifest."""
-
-    line: int
-    """Counted from 1; in a JSON array or Parquet file the item or row."""
-
-    text: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}: {self.reason}"
-
-
-Reading = SeriesRef | BareUuid | NamedLine | RejectedLine
-"""What a line comes to: a series whose place is certain, one to look up, or none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the lines of a manifest leave open."""
-
-    source: str
-    """Name of the manifest, for messages."""
-
-    root: str
-    """Where series are that come without a place."""
-
-    server: str | None = None
-    """S3-compatible server that is read; None for AWS."""
-
-    server_is_given: bool = False
-    """The server was given by hand or by the environment: the comments of the manifest name none."""
-
-    root_is_certain: bool = True
-    """UUIDs without a place are below `root`; False where the IDC index is asked first."""
-
-    endpoint_url: str | None = None
-    """The server that the comments name, for the series to remember; None for AWS."""
-
-
-def read_lines(stream: TextIO, source: str) -> Iterator[str]:
-    """Lines of a text without their ends; of a line longer than `LONGEST_LINE` the beginning, of that length.
-
-    Raises:
-        ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
-    """
-    for number, text in enumerate(iter(partial(stream.readline, LONGEST_LINE), ""), 1):
-        if "\0" in text:
-            raise ManifestError(
-                f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
-                "tables are CSV, JSON or Parquet"
-            )
-        if len(text) < LONGEST_LINE:
-            yield text.strip()
-        else:
-            rest = text
-            while rest and not rest.endswith("\n"):
-                rest = stream.readline(LONGEST_LINE)
-            yield text
+_LONGEST_FORM = 1_000
+"""Characters of a line whose form is remembered."""
 
 
 def drop_title(lines: list[str]) -> list[str]:
@@ -140,7 +65,7 @@ def name_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Rea
             surroundings = follow_comment(text, surroundings)
             continue
         try:
-            yield name_series(number, text, surroundings, _NO_COLUMNS)
+            yield name_series(number, text, surroundings, NO_COLUMNS)
         except OptionsError as error:
             yield reject(number, text, surroundings, error.message)
 
@@ -148,28 +73,12 @@ def name_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Rea
 def read_name(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read one text as the name of a series, with nothing else to carry."""
     try:
-        return name_series(number, text, surroundings, _NO_COLUMNS)
+        return name_series(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
         return reject(number, text, surroundings, error.message)
 
 
-def split_record(text: str, delimiter: str) -> list[str]:
-    """The cells of a row, without their quotation marks and the blanks around them."""
-    if '"' not in text:
-        cells = text.split(delimiter)
-        return [cell.strip() for cell in cells] if f" {delimiter}" in text or f"{delimiter} " in text else cells
-    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
-
-
-def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> RejectedLine:
-    """A line that names no series; of a long text the beginning is kept."""
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-    return RejectedLine(source=surroundings.source, line=number, text=shown, reason=reason)
-
-
-def name_series(
-    number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]
-) -> SeriesRef | BareUuid | NamedLine:
+def name_series(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read one text that names a series.
 
     Args:
@@ -181,44 +90,25 @@ def name_series(
     Raises:
         OptionsError: It names none.
     """
-    if match := _PLAIN.fullmatch(text):
-        _, root, uuid = match.groups()
-        if root is not None:
-            return SeriesRef(
-                root=place_root(root, surroundings.server),
-                series_uuid=uuid,
-                endpoint_url=surroundings.endpoint_url,
-                columns=columns,
-                line=number,
-            )
+    pieces = _UUIDS.split(text)
+    if len(pieces) > 1 and len(text) <= _LONGEST_FORM:
+        texts, forms = tuple(pieces[::2]), surroundings.forms
+        if texts not in forms and len(forms) < _MOST_FORMS:
+            forms[texts] = _find_form(texts, surroundings)
+        form = forms.get(texts)
+        if form is not None:
+            if form.root is None:
+                return BareUuid(number, pieces[form.place], columns)
+            return SeriesRef(form.root, pieces[form.place], form.endpoint_url, columns, number)
+    return name_at_length(number, text, surroundings, columns)
+
+
+def name_at_length(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+    """Read one text, whatever was found out about others; as `name_series`."""
+    if len(text) in (32, 36) and (uuid := normalise_uuid(text)):
         return _name_uuid(number, uuid, surroundings, columns)
-    if len(text) in (32, 36) and (other := normalise_uuid(text)):
-        return _name_uuid(number, other, surroundings, columns)
-    return _name_other(number, text, surroundings, columns)
-
-
-def _name_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
-    if surroundings.root_is_certain:
-        return SeriesRef(root=surroundings.root, series_uuid=uuid, columns=columns, line=number)
-    return BareUuid(number, uuid, columns)
-
-
-def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
-    """The surroundings behind a comment: IDC's portal names the S3-compatible server there."""
-    found = None if surroundings.server_is_given else _ENDPOINT.search(text)
-    if found is None:
-        return surroundings
-    server = _s3_server(found[1])
-    return replace(surroundings, server=server, endpoint_url=server)
-
-
-def _name_other(
-    number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]
-) -> SeriesRef | BareUuid | NamedLine:
-    """The long way, for what is written less often."""
     if is_series_instance_uid(text):
-        uid = SeriesName(root=surroundings.root, name=text, kind="uid")
-        return NamedLine(number, text, (uid,), None, columns)
+        return BareUid(number, text, columns)
     if len(text) >= LONGEST_LINE:
         raise OptionsError(f"longer than {LONGEST_LINE} characters")
     is_quoted = _QUOTED.fullmatch(text) is not None
@@ -234,7 +124,51 @@ def _name_other(
     surroundings = follow_comment(text, surroundings) if is_command else surroundings
     source = _find_source(text) if is_command else text
     name = parse_series(source, surroundings.root, surroundings.server)
-    return NamedLine(number, text, (name,), surroundings.endpoint_url, columns)
+    if name.kind == "uid":
+        return BareUid(number, name.name, columns)
+    if name.kind == "prefix":
+        return NamedLine(number, text, (name,), surroundings.endpoint_url, columns)
+    if name.own_root:
+        return SeriesRef(name.root, name.name, surroundings.endpoint_url, columns, number)
+    return _name_uuid(number, name.name, surroundings, columns)
+
+
+def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
+    """The surroundings behind a comment: IDC's portal names the S3-compatible server there."""
+    found = None if surroundings.server_is_given else _ENDPOINT.search(text)
+    if found is None:
+        return surroundings
+    server = _s3_server(found[1])
+    return replace(surroundings, server=server, endpoint_url=server)
+
+
+def _find_form(texts: tuple[str, ...], surroundings: Surroundings) -> Form | None:
+    """What lines of these texts around UUIDs come to; None where it depends on the UUIDs, or is more than a place."""
+    # A letter may begin what a digit may not: the scheme of a URL.
+    found = {_try_form(texts, first, surroundings) for first in "0a"}
+    return found.pop() if len(found) == 1 else None
+
+
+def _try_form(texts: tuple[str, ...], first: str, surroundings: Surroundings) -> Form | None:
+    uuids = [f"{first * 8}-0000-4000-8000-{number:012x}" for number in range(len(texts) - 1)]
+    pieces = list(chain.from_iterable(zip_longest(texts, uuids, fillvalue="")))
+    try:
+        reading = name_at_length(0, "".join(pieces), surroundings, NO_COLUMNS)
+    except OptionsError:
+        return None
+    if isinstance(reading, BareUuid) and reading.uuid in uuids:
+        return Form(pieces.index(reading.uuid), None, None)
+    if not isinstance(reading, SeriesRef) or reading.series_uuid not in uuids:
+        return None
+    if any(uuid in reading.root or uuid in (reading.endpoint_url or "") for uuid in uuids):
+        return None
+    return Form(pieces.index(reading.series_uuid), reading.root, reading.endpoint_url)
+
+
+def _name_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
+    if surroundings.root_is_certain:
+        return SeriesRef(surroundings.root, uuid, None, columns, number)
+    return BareUuid(number, uuid, columns)
 
 
 def _find_source(text: str) -> str:

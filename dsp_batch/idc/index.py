@@ -22,7 +22,7 @@ from dsp_batch.idc.keys import (
     Matches,
     find_uids,
     find_uuids,
-    format_uuid,
+    format_uuids,
     load_series_uids,
     load_uuid_bytes,
     load_uuids,
@@ -160,10 +160,9 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
         table = load_series_uids(path)
         matches = find_uids(table, series_instance_uids)
         buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
-        uuids = load_uuid_bytes(path)
-        for number, bucket in _found(table, matches):
-            uuid = uuids[table.rows[matches.places[number]]]
-            placed[number] = placed[number] or PlacedUuid(format_uuid(uuid), buckets[bucket])
+        uuids = format_uuids(load_uuid_bytes(path)[table.rows[matches.places[matches.found]]])
+        for (number, bucket), uuid in zip(_found(table, matches), uuids, strict=True):
+            placed[number] = placed[number] or PlacedUuid(uuid, buckets[bucket])
     return placed
 
 

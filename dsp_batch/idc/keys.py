@@ -133,10 +133,14 @@ def find_uids(table: KeyTable, series_instance_uids: Sequence[str]) -> Matches:
     return find_hashes(table.keys, _hash_uids(np.frombuffer(text, dtype=np.uint8).reshape(-1, _UID_CHARACTERS)))
 
 
-def format_uuid(uuid: ByteArray) -> str:
-    """The hyphenated form of the 16 bytes of a UUID."""
-    digits = uuid.tobytes().hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def format_uuids(uuids: ByteArray) -> list[str]:
+    """The hyphenated form of the 16 bytes of each UUID, shape (n, 16)."""
+    digits = uuids.tobytes().hex()
+    return [
+        f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-{digits[at + 12 : at + 16]}-"
+        f"{digits[at + 16 : at + 20]}-{digits[at + 20 : at + 32]}"
+        for at in range(0, len(digits), 32)
+    ]
 
 
 def count_rows(path: Path) -> int:

@@ -1,0 +1,153 @@
+"""Lines of a manifest, and what each comes to."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TextIO
+
+from dsp_batch.errors import ManifestError
+from dsp_batch.model import SeriesRef
+from dsp_batch.naming import SeriesName
+
+LONGEST_LINE = 1_048_576
+"""Characters; a longer line is reported, not read."""
+
+DELIMITERS = (",", "\t", ";")
+
+NO_COLUMNS: Mapping[str, Any] = {}
+
+_PIECE = 65_536
+_SHOWN_CHARACTERS = 500
+
+
+class NamedLine(NamedTuple):
+    """A line, row or item of a manifest that names a series by what must be looked up or listed."""
+
+    number: int
+    text: str
+    names: tuple[SeriesName, ...]
+    """What it may mean, best first: a row without header may hold the UUIDs of study and series."""
+
+    endpoint_url: str | None = None
+    columns: Mapping[str, Any] = NO_COLUMNS
+
+
+class BareUuid(NamedTuple):
+    """A line, row or item that gives the UUID of a series, and not its bucket."""
+
+    number: int
+    uuid: str
+    columns: Mapping[str, Any] = NO_COLUMNS
+
+
+class BareUid(NamedTuple):
+    """A line, row or item that gives a SeriesInstanceUID alone."""
+
+    number: int
+    uid: str
+    columns: Mapping[str, Any] = NO_COLUMNS
+
+
+class RejectedLine(NamedTuple):
+    """A line, row or item of a manifest that names no series."""
+
+    source: str
+    """Name of the manifest."""
+
+    line: int
+    """Counted from 1; in a JSON array or Parquet file the item or row."""
+
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}: {self.reason}"
+
+
+Reading = SeriesRef | BareUuid | BareUid | NamedLine | RejectedLine
+"""What a line comes to: a series whose place is certain, one to look up, or none."""
+
+
+class Form(NamedTuple):
+    """What lines come to that are the same but for the UUIDs in them."""
+
+    place: int
+    """Which of the UUIDs is that of the series, among the texts and UUIDs that a line is made of by turns."""
+
+    root: str | None
+    """None where it must be looked up."""
+
+    endpoint_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the lines of a manifest leave open."""
+
+    source: str
+    """Name of the manifest, for messages."""
+
+    root: str
+    """Where series are that come without a place."""
+
+    server: str | None = None
+    """S3-compatible server that is read; None for AWS."""
+
+    server_is_given: bool = False
+    """The server was given by hand or by the environment: the comments of the manifest name none."""
+
+    root_is_certain: bool = True
+    """UUIDs without a place are below `root`; False where the IDC index is asked first."""
+
+    endpoint_url: str | None = None
+    """The server that the comments name, for the series to remember; None for AWS."""
+
+    forms: dict[tuple[str, ...], Form | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Texts around the UUIDs of a line → what such lines come to; None where that is not theirs alone to tell. Filled
+    as lines come."""
+
+
+def read_lines(stream: TextIO, source: str) -> Iterator[str]:
+    """Lines of a text without their ends; of a line of `LONGEST_LINE` or more the beginning, of that length.
+
+    Raises:
+        ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
+    """
+    rest, before = "", 0
+    while piece := stream.read(_PIECE):
+        text = rest + piece
+        if "\0" in piece:
+            number = before + text.count("\n", 0, text.index("\0")) + 1
+            raise ManifestError(
+                f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
+                "tables are CSV, JSON or Parquet"
+            )
+        lines = text.split("\n")
+        rest = lines.pop()[:LONGEST_LINE]
+        before += len(lines)
+        yield from map(str.strip, lines) if len(text) < LONGEST_LINE else map(_strip_line, lines)
+    if rest:
+        yield _strip_line(rest)
+
+
+def split_record(text: str, delimiter: str) -> list[str]:
+    """The cells of a row, without their quotation marks and the blanks around them."""
+    if '"' not in text:
+        cells = text.split(delimiter)
+        return [cell.strip() for cell in cells] if " " in text else cells
+    cells = text[1:-1].split(f'"{delimiter}"')
+    if text[0] == text[-1] == '"' and text.count('"') == 2 * len(cells):
+        return [cell.strip() for cell in cells]  # every cell is quoted, and holds no quotation mark
+    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+
+
+def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> RejectedLine:
+    """A line that names no series; of a long text the beginning is kept."""
+    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return RejectedLine(surroundings.source, number, shown, reason)
+
+
+def _strip_line(line: str) -> str:
+    return line.strip() if len(line) < LONGEST_LINE else line[:LONGEST_LINE]
