@@ -95,17 +95,17 @@ class Survey:
         """Pass on the series and take note of all else."""
         columns: dict[str, None] = {}
         for entry in entries:
-            if isinstance(entry, RejectedLine):
-                self._reject(entry)
-            elif isinstance(entry, DuplicateLine):
-                self.duplicates += 1
-            else:
+            if isinstance(entry, SeriesRef):
                 self.series += 1
                 if entry.endpoint_url:
                     self.endpoints[entry.root] = entry.endpoint_url
                 if entry.columns and not entry.columns.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
                     columns.update(dict.fromkeys(entry.columns))
                 yield entry
+            elif isinstance(entry, DuplicateLine):
+                self.duplicates += 1
+            else:
+                self._reject(entry)
         self.columns = tuple(columns)[:MOST_COLUMNS]
 
     def describe(self) -> dict[str, Any]:

@@ -10,6 +10,9 @@ _PIECE = 65_536
 _LONGEST_VALUE = 1_048_576
 """Characters; a longer value is no item of a manifest."""
 
+_ENDS = {"{": "},", '"': '",'}
+"""First sign of an item → what an item like it ends with, and the comma behind it."""
+
 _LISTS = ("manifest", "manifest_data")
 """Keys of IDC's API that lead to the list."""
 
@@ -56,6 +59,7 @@ class _Document:
         self._text = ""
         self._at = 0
         self._has_ended = False
+        self._is_tried = False
         self._decode = json.JSONDecoder().raw_decode
 
     def peek(self) -> str:
@@ -73,9 +77,11 @@ class _Document:
         if self.peek() == "]":
             self._take("]")
             return
-        yield self.read_value()
-        while self._take(",]") == ",":
+        sign = ","
+        while sign == ",":
+            yield from self._read_run()
             yield self.read_value()
+            sign = self._take(",]")
 
     def read_keys(self) -> Iterator[str]:
         """The keys of an object; the value of each must be read before the next."""
@@ -111,6 +117,23 @@ class _Document:
                 raise ValueError(f"a value that is damaged, or longer than {_LONGEST_VALUE} characters")
             self._read_on()
 
+    def _read_run(self) -> list[Any]:
+        """The items in sight that a comma follows, decoded at once: a fifth of the time; none where that fails.
+
+        What ends where an object or a text does, and makes a list between brackets, is whole items.
+        """
+        first = self.peek()
+        end = self._text.rfind(_ENDS[first], self._at) if first in _ENDS and not self._is_tried else -1
+        if end < 0:
+            return []
+        self._is_tried = True
+        try:
+            values: list[Any] = json.loads(f"[{self._text[self._at : end + 1]}]")
+        except (ValueError, RecursionError):
+            return []  # a comma inside of an item, or damage: the items come one by one
+        self._at = end + 2
+        return values
+
     def _take(self, signs: str) -> str:
         sign = self.peek()
         if not sign or sign not in signs:
@@ -123,3 +146,4 @@ class _Document:
         self._has_ended = not piece
         self._text = self._text[self._at :] + piece
         self._at = 0
+        self._is_tried = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import chain, compress
+from itertools import compress
 from typing import NamedTuple
 
 from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, name_keys, place_keys
@@ -144,7 +144,7 @@ def _mark_duplicates(
     """Put a `DuplicateLine` in the place of each series that was there before."""
     names, places = SeenKeys(), SeenKeys()
     for batch in batches:
-        refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
+        refs = [entry for entry in batch if type(entry) is SeriesRef]
         keys = name_keys([ref.series_uuid for ref in refs])
         is_new = names.add(keys.keys)
         elsewhere = {id(refs[at]) for at in compress(keys.local, places.add(place_keys(refs, keys.local)))}

@@ -38,7 +38,7 @@ class NameKeys(NamedTuple):
 def name_keys(names: Sequence[str]) -> NameKeys:
     """A key for each folder name: the UUID itself, else a digest."""
     digits = "".join(names).replace("-", "")
-    is_uuid_long = len(digits) == 32 * len(names) and all(len(name) == 36 for name in names)
+    is_uuid_long = len(digits) == 32 * len(names) and {*map(len, names)} <= {36}
     if is_uuid_long and _HEX.fullmatch(digits):
         return NameKeys(np.frombuffer(bytes.fromhex(digits), dtype=_KEY), [])
     keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)

@@ -21,6 +21,12 @@ NO_COLUMNS: Mapping[str, Any] = {}
 _PIECE = 65_536
 _SHOWN_CHARACTERS = 500
 
+_MOST_FORMS = 1_000
+"""Forms that are remembered: finding one out takes as long as three lines."""
+
+_LONGEST_FORM = 1_000
+"""Characters around the UUIDs of a line whose form is remembered."""
+
 
 class NamedLine(NamedTuple):
     """A line, row or item of a manifest that names a series by what must be looked up or listed."""
@@ -82,6 +88,35 @@ class Form(NamedTuple):
     endpoint_url: str | None
 
 
+class Example(NamedTuple):
+    """A form with one UUID."""
+
+    before: str
+    behind: str
+    start: int
+    """Characters before the UUID."""
+
+    form: Form
+
+
+_NO_EXAMPLE = Example("", "\n", 0, Form(0, None, None))
+
+
+@dataclass(slots=True, kw_only=True)
+class Forms:
+    """The forms that lines have had so far."""
+
+    known: dict[tuple[str, ...], Form | None] = field(default_factory=dict)
+    """Texts around the UUIDs of a line → what such lines come to; None where each must be read by itself."""
+
+    last: Example = _NO_EXAMPLE
+    """That of the last line with one UUID, which the next is likely to have too; at first one that no line has."""
+
+    def has_room(self, texts: tuple[str, ...]) -> bool:
+        """Whether what lines of these texts come to is worth finding out."""
+        return len(self.known) < _MOST_FORMS and texts not in self.known and sum(map(len, texts)) <= _LONGEST_FORM
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the lines of a manifest leave open."""
@@ -104,9 +139,8 @@ class Surroundings:
     endpoint_url: str | None = None
     """The server that the comments name, for the series to remember; None for AWS."""
 
-    forms: dict[tuple[str, ...], Form | None] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """Texts around the UUIDs of a line → what such lines come to; None where that is not theirs alone to tell. Filled
-    as lines come."""
+    forms: Forms = field(default_factory=Forms, init=False, repr=False, compare=False)
+    """Filled as lines come."""
 
 
 def read_lines(stream: TextIO, source: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from dsp_batch import idc
 from dsp_batch.batch.manifest_lines import BareUid, BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
@@ -69,6 +69,9 @@ def resolve_lines(
     superseded = 0
     folders = _FolderUids(lookup)
     while batch := list(islice(entries, BATCH_LINES)):
+        if _are_settled(batch):
+            yield batch
+            continue
         uuids = _place_uuids(batch, lookup)
         uids = _place_uids(batch, surroundings.root, folders, lookup)
         places = _look_up(batch, folders, lookup)
@@ -77,13 +80,13 @@ def resolve_lines(
         superseded += sum(found.place.superseded for found in places.values())
         following_uuid, following_uid = iter(uuids), iter(uids)
         yield [
-            entry
-            if isinstance(entry, SeriesRef | RejectedLine)
-            else _refer_uuid(entry, next(following_uuid), surroundings.root)
+            _refer_uuid(entry, next(following_uuid), surroundings.root)
             if isinstance(entry, BareUuid)
             else _refer_uid(entry, next(following_uid), surroundings, lookup)
             if isinstance(entry, BareUid)
             else _resolve_line(entry, surroundings, places, lookup)
+            if isinstance(entry, NamedLine)
+            else entry
             for entry in batch
         ]
     if superseded:
@@ -92,6 +95,11 @@ def resolve_lines(
             surroundings.source,
             superseded,
         )
+
+
+def _are_settled(batch: list[Reading]) -> TypeGuard[list[SeriesRef | RejectedLine]]:
+    """Whether nothing of some lines is left to look up."""
+    return {*map(type, batch)} <= {SeriesRef, RejectedLine}
 
 
 class _FolderUids:
@@ -134,9 +142,7 @@ def _place_uuids(batch: list[Reading], lookup: Lookup) -> list[idc.Place | None]
     return idc.find_places(lookup.index, uuids) if lookup.index else [None] * len(uuids)
 
 
-def _place_uids(
-    batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup
-) -> list[idc.PlacedUuid | None]:
+def _place_uids(batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup) -> list[idc.PlacedUuid | None]:
     """Series of the lines that give a SeriesInstanceUID alone: folders below the root come before the index."""
     uids = [entry.uid for entry in batch if isinstance(entry, BareUid)]
     if not uids:

@@ -140,19 +140,22 @@ def read_row(line: tuple[int, Any], cells: Sequence[Any], columns: Columns, surr
     number, record = line
     if len(cells) < columns.width:
         cells = [*cells, *repeat(None, columns.width - len(cells))]
-    carried = {name: _plain(cells[place]) for name, place in columns.others}
+    carried = {
+        name: (cell or None) if isinstance(cell := cells[place], str) else _plain(cell)
+        for name, place in columns.others
+    }
     is_cut = isinstance(record, str) and len(record) >= LONGEST_LINE
     trouble = f"longer than {LONGEST_LINE} characters" if is_cut else ""
     for place, helper in columns.keys if not trouble else ():
         cell = cells[place]
         text = cell.strip() if isinstance(cell, str) else ""
-        if text and helper is not None:
-            text = _place_uuid(text, cells[helper])
-        if text:
-            try:
-                return name_series(number, text, surroundings, carried)
-            except OptionsError as error:
-                trouble = trouble or error.message
+        bucket = _bucket_url(cells[helper]) if helper is not None else ""
+        if not text or (helper is not None and not bucket):
+            continue
+        try:
+            return name_series(number, f"{bucket}{text}", surroundings, carried)
+        except OptionsError as error:
+            trouble = trouble or error.message
     text = record if isinstance(record, str) else json.dumps(record, default=str)
     return reject(number, text, surroundings, trouble or "the columns that name the series are empty")
 
@@ -162,17 +165,15 @@ def explain_columns(what: str) -> str:
     return f"none of its {what} names a series: give one of {', '.join(KEY_COLUMNS)}"
 
 
-def _place_uuid(uuid: str, bucket: Any) -> str:
-    """The URL that bucket and UUID make; empty where the bucket is."""
+def _bucket_url(bucket: Any) -> str:
+    """What comes before the UUIDs of the series of a bucket; empty where its name is."""
     name = bucket.strip().rstrip("/") if isinstance(bucket, str) else ""
-    return (f"{name}/{uuid}" if "://" in name else f"s3://{name}/{uuid}") if name else ""
+    return (f"{name}/" if "://" in name else f"s3://{name}/") if name else ""
 
 
 def _plain(value: Any) -> Any:
-    """A value that a result row can carry: a scalar, or text; None for an empty cell."""
-    if isinstance(value, str):
-        return value or None
-    return json.dumps(value, default=str) if isinstance(value, list | dict | tuple) else value
+    """A value that is no text, as a result row can carry it."""
+    return json.dumps(value, default=str) if isinstance(value, (list, dict, tuple)) else value
 
 
 def _join_records(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
