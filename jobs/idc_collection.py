@@ -58,7 +58,7 @@ def write_manifest(arguments: argparse.Namespace) -> Path:
     selection = SeriesSelection(
         collection_ids=(arguments.collection_id,), modalities=tuple(arguments.modality), limit=arguments.limit
     )
-    lines = list_selected(selection)
+    lines = list(list_selected(selection))
     manifest: Path = arguments.cache_dir / f"{arguments.collection_id}.s5cmd"
     manifest.parent.mkdir(parents=True, exist_ok=True)
     manifest.write_text("".join(f"{line}\n" for line in lines))

@@ -13,6 +13,7 @@ from idc_tables import CT, CT_UID, MR, MR_UID, OLD_CT, OLDER_CT, RAW, REMOVED, R
 from dsp_batch import idc
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc import IdcIndex, Place, PlacedUuid, SeriesSelection
+from dsp_batch.idc.index import SERIES_COLUMNS
 
 
 @pytest.fixture(params=[True, False], ids=["large_string", "string"])
@@ -148,3 +149,26 @@ def test_a_missing_index_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(ManifestError, match=r"pip install 'dsp-batch\[idc\]'"):
         idc.require_index()
+
+
+@pytest.mark.parametrize("column", ["aws_bucket", "crdc_series_uuid", "analysis_result_id", "Modality"])
+def test_an_index_without_a_column_that_is_asked_for_is_one_error(index: IdcIndex, column: str) -> None:
+    table = pq.read_table(index.path).drop_columns([column])
+    pq.write_table(table, index.path.with_name("short.parquet"))
+    short = IdcIndex(path=index.path.with_name("short.parquet"))
+
+    with pytest.raises(ManifestError, match=f"short.parquet has no column {column}: pip install"):
+        chosen(short, SeriesSelection(modalities=("CT",)))
+
+
+@pytest.mark.parametrize("column", ["SOPClassUID", "TransferSyntaxUID", "instanceCount", "collection_id"])
+def test_an_index_without_a_column_that_may_be_missing_tells_the_rest(index: IdcIndex, column: str) -> None:
+    table = pq.read_table(index.path).drop_columns([column])
+    pq.write_table(table, index.path.with_name("short.parquet"))
+    short = IdcIndex(path=index.path.with_name("short.parquet"))
+
+    known = idc.describe_series(short, [CT])[CT]
+
+    assert (known.root, known.series_instance_uid) == ("s3://idc-open-data", CT_UID)
+    assert getattr(known, SERIES_COLUMNS[column]) is None
+    assert chosen(short, SeriesSelection(modalities=("MR",))) == [MR]

@@ -160,9 +160,10 @@ class Lookahead:
 
     def _is_overdue(self) -> bool:
         """Whether the oldest series has waited too long; when no more come it soon has its turn anyway."""
-        if not self._held or self._taken >= self.total:
+        if self._taken >= self.total:
             return False
-        return self._taken - next(iter(self._held)) > (1 + PATIENCE) * max(self.ahead, len(self._held))
+        oldest = next(iter(self._held), self._taken)
+        return self._taken - oldest > (1 + PATIENCE) * max(self.ahead, len(self._held))
 
     def _shard_seconds(self) -> float:
         """Work for the next shard: less towards the end, so that each thread gets some of what is left."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, Literal
 
 from dsp_batch import idc
@@ -171,8 +171,12 @@ def format_plan(plan: Plan) -> list[str]:
         f"{plan.series:,} series, {plan.total('objects'):,} objects, {plan.total('size') / 1e9:,.1f} GB",
         f"not drawn: {skipped}",
         f"about {plan.total('requests'):,} requests, {plan.total('bytes_read') / 1e9:,.1f} GB to read",
-        f"about {plan.hours:,.1f} hours on {plan.options.cores} cores, when storage answers in {latency} ms",
+        f"about {_format_time(plan.hours)} on {plan.options.cores} cores, when storage answers in {latency} ms",
     ]
+
+
+def _format_time(hours: float) -> str:
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.1f} minutes"
 
 
 def _format_table(rows: Iterable[PlanRow]) -> list[str]:
@@ -204,12 +208,13 @@ def _format_table(rows: Iterable[PlanRow]) -> list[str]:
 def _find_facts(refs: list[SeriesRef], lookup: Lookup) -> Iterator[tuple[SeriesFacts, Source, Reason | None]]:
     """What is known of each series, and from where."""
     known = set[str]()
+    indexed = [lookup.index is not None and is_indexed(ref) for ref in refs]
     if lookup.index is not None:
-        asked = [ref.series_uuid for ref in refs if is_indexed(ref)]
+        asked = [ref.series_uuid for ref in compress(refs, indexed)]
         for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):
             known.add(uuid)
             yield build_facts(*cells), "index", None
-    others = [ref for ref in refs if not (ref.series_uuid in known and is_indexed(ref))]
+    others = [ref for ref, may_be in zip(refs, indexed, strict=True) if not (may_be and ref.series_uuid in known)]
     with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
         for facts, reason in pool.map(lambda ref: _list_facts(ref, lookup), others):
             yield facts, "listing" if reason is None else "nothing", reason

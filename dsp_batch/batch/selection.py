@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import chain
 
 from dsp_batch import idc
 from dsp_batch.batch.manifest import list_lines
@@ -10,7 +12,7 @@ from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 
 
-def list_selected(selection: idc.SeriesSelection) -> list[str]:
+def list_selected(selection: idc.SeriesSelection) -> Iterator[str]:
     """The lines of a manifest of the series of IDC's current version that fit a selection.
 
     Raises:
@@ -18,10 +20,10 @@ def list_selected(selection: idc.SeriesSelection) -> list[str]:
     """
     index = idc.require_index()
     found = idc.select_series(index, selection)
-    lines = list(list_lines(SeriesRef(root=each.root, series_uuid=each.series_uuid) for each in found))
-    if not lines:
+    first = next(found, None)
+    if first is None:
         raise ManifestError(f"no series of the IDC index fits{_advise(index, selection)}")
-    return lines
+    yield from list_lines(SeriesRef(each.place.root, each.series_uuid) for each in chain([first], found))
 
 
 def _advise(index: idc.IdcIndex, selection: idc.SeriesSelection) -> str:

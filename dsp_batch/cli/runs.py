@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -190,12 +191,14 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     from dsp_batch.storage.sink import write_once
 
     lines = list_selected(SeriesSelection(**selection))
-    text = "".join(f"{line}\n" for line in lines)
     if output == "-":
-        click.echo(text, nl=False)
+        for line in lines:
+            print_line(line)
     else:
-        write_once(output, text.encode(), endpoint_url=endpoint_url)
-        _log.info("%d series in %s", len(lines), output)
+        text = BytesIO()
+        text.writelines(f"{line}\n".encode() for line in lines)
+        write_once(output, text.getvalue(), endpoint_url=endpoint_url)
+        _log.info("%d series in %s", text.getvalue().count(b"\n"), output)
 
 
 @click.command()

@@ -167,6 +167,17 @@ def read_batches(path: Path, columns: list[str]) -> Iterator[Any]:
         raise _explain(path, error) from error
 
 
+def require_columns(path: Path, columns: list[str]) -> None:
+    """Make sure that an index file has some columns: they come and go with the versions of its package.
+
+    Raises:
+        ManifestError: It lacks one, or cannot be read.
+    """
+    lacking = [name for name in columns if name not in _open(path).schema_arrow.names]
+    if lacking:
+        raise _explain_lack(path, ", ".join(lacking))
+
+
 def _open(path: Path) -> Any:
     import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
     import pyarrow.parquet as pq  # noqa: PLC0415  # likewise
@@ -174,8 +185,14 @@ def _open(path: Path) -> Any:
     try:
         # A column of all of IDC is one chunk of up to 20 MB: it is read piece by piece.
         return pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, read_dictionary=["aws_bucket"])
+    except KeyError:
+        raise _explain_lack(path, "aws_bucket") from None
     except (OSError, pa.ArrowException) as error:
         raise _explain(path, error) from error
+
+
+def _explain_lack(path: Path, columns: str) -> ManifestError:
+    return ManifestError(f"the IDC index {path} has no column {columns}: {INSTALL_HINT} --upgrade")
 
 
 def _explain(path: Path, error: Exception) -> ManifestError:
@@ -184,6 +201,7 @@ def _explain(path: Path, error: Exception) -> ManifestError:
 
 def _load_table(path: Path, column: str, hash_column: Callable[[Any], Hashes]) -> KeyTable:
     """Hash a column and sort it. Among equal keys the row of the latest version comes first."""
+    require_columns(path, [column, "aws_bucket"])
     count = count_rows(path)
     first, second = np.empty(count, dtype=np.uint64), np.empty(count, dtype=np.uint64)
     buckets, ages = np.empty(count, dtype=np.uint8), np.zeros(count, dtype=np.int16)

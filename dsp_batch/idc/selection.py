@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dsp_batch.idc.index import SERIES_COLUMNS, IdcIndex, IdcSeries, describe_rows
-from dsp_batch.idc.keys import read_batches
+from dsp_batch.idc.index import IdcIndex, Place, PlacedUuid
+from dsp_batch.idc.keys import read_batches, require_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +35,32 @@ _FILTERS = {
 """Column of the index → field of `SeriesSelection`."""
 
 
-def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[IdcSeries]:
+def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[PlacedUuid]:
     """Series of the current version that fit a selection, in the order of the index.
 
     Collections and modalities are compared without regard to case, `-` and blanks in a collection as `_`.
+
+    Raises:
+        ManifestError: The index cannot be read, or lacks a column that the selection asks for.
     """
     left = selection.limit if selection.limit is not None else -1
-    columns = [*SERIES_COLUMNS, "analysis_result_id"]
+    columns = [
+        "crdc_series_uuid",
+        "aws_bucket",
+        *(column for column, name in _FILTERS.items() if getattr(selection, name)),
+    ]
+    if selection.analysis_results != "include":
+        columns.append("analysis_result_id")
+    require_columns(index.path, columns)
+    places: dict[str, Place] = {}
     for batch in read_batches(index.path, columns):
         if left == 0:
             return
         chosen = batch.filter(_fits(batch, selection))
         chosen = chosen.slice(0, left) if left > 0 else chosen
         left -= chosen.num_rows if left > 0 else 0
-        yield from describe_rows([chosen], superseded=False)
+        for uuid, bucket in zip(chosen.column(0).to_pylist(), chosen.column(1).to_pylist(), strict=True):
+            yield PlacedUuid(uuid, places.get(bucket) or places.setdefault(bucket, Place(f"s3://{bucket}", False)))
 
 
 def _fits(batch: Any, selection: SeriesSelection) -> Any:
