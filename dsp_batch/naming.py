@@ -195,7 +195,7 @@ def _parse_prefix(name: str) -> str | None:
 
 
 def _is_place(name: str) -> bool:
-    return bool(_URL.match(name) or _DRIVE.match(name)) or "/" in name or (os.sep == "\\" and "\\" in name)
+    return "/" in name or _DRIVE.match(name) is not None or (os.sep == "\\" and "\\" in name)
 
 
 def _parse_place(text: str, endpoint_url: str | None) -> SeriesName:

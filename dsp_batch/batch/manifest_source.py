@@ -78,7 +78,7 @@ def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
         surroundings: What its lines leave open.
 
     Raises:
-        ManifestError: It is packed or binary, or its JSON or Parquet is damaged as a whole.
+        ManifestError: It is packed, binary, or a page of HTML, or its JSON or Parquet is damaged as a whole.
     """
     head = stream.read(4)
     stream.seek(0)
@@ -90,6 +90,8 @@ def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = io.TextIOWrapper(stream, encoding=encoding, errors="replace")
     first = _first_character(text)
+    if first == "<":
+        raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
     text.seek(0)
     return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
 

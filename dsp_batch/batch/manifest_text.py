@@ -96,7 +96,7 @@ def name_series(number: int, text: str, surroundings: Surroundings, columns: Map
     end = last.start + _UUID_LENGTH
     if text[end:] == last.behind and text[: last.start] == last.before and _UUID.fullmatch(text, last.start, end):
         return _apply(last.form, number, text[last.start : end], columns)
-    pieces = _UUIDS.split(text)
+    pieces = _UUIDS.split(text) if "-" in text else ()
     if len(pieces) > 1:
         texts = tuple(pieces[::2])
         form = forms.known.get(texts)

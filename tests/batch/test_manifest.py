@@ -522,6 +522,12 @@ def test_packed_manifests_are_told_to_be_unpacked(tmp_path: Path) -> None:
         entries(tmp_path, gzip.compress(A.encode()))
 
 
+@pytest.mark.parametrize("content", ["<html><body>403</body></html>\n", '\n<?xml version="1.0"?>\n<Error/>\n'])
+def test_pages_are_told_from_manifests(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.txt is a page of HTML or XML"):
+        entries(tmp_path, content)
+
+
 def test_text_of_another_encoding_spoils_no_series(tmp_path: Path) -> None:
     found = entries(tmp_path, f"crdc_series_uuid,note\n{A},größer\n".encode("latin-1"))
 
