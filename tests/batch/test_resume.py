@@ -170,7 +170,7 @@ def test_an_index_that_is_there_is_kept(root: Path, cache: Cache, cluster: Clust
 
 
 def test_columns_of_the_manifest_are_carried_and_lines_that_name_nothing_reported(
-    root: Path, cache: Cache, cluster: ClusterOptions
+    root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     series_uuid = build_radiograph().series_uuid
     lines = ["series_uuid,collection,status", f"{series_uuid},phantoms,new", f"{series_uuid},again,", "nonsense,x,y"]
@@ -178,9 +178,11 @@ def test_columns_of_the_manifest_are_carried_and_lines_that_name_nothing_reporte
 
     with pytest.raises(ManifestError, match="--strict"):
         run(manifest, job_of(cache), cluster, strict=True)
+    caplog.clear()
     summary = run(manifest, job_of(cache), cluster)
 
     row = rows_of(summary).loc[series_uuid]
+    assert sum("manifest.csv:4: " in message for message in caplog.messages) == 1
     assert (row.collection, row.manifest_status, row.status) == ("phantoms", "new", "done")
     assert (summary.rejected, summary.duplicates, summary.succeeded) == (1, 1, False)
     assert Path(summary.url, "rejected.txt").read_text().startswith("4\t")
