@@ -9,8 +9,10 @@ from typing import Any
 from dsp_batch.errors import SeriesError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import InstanceHeader
-from dsp_batch.painting import MAX_READ
 from dsp_batch.reading import Reader
+
+MAX_READ = 64 << 20
+"""Bytes of frames, as they are once decoded, that are read at once: 128 frames of a CT, 6 of a mammogram."""
 
 _ELEMENT_BYTES = 150
 """Of each element of a header that is held, beside its value."""

@@ -13,13 +13,11 @@ from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.drawables import drawer_of
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index import SeriesIndex
+from dsp_batch.memory import MAX_READ
 from dsp_batch.model import FrameRef, ObjectInfo, StoredFrame
 from dsp_batch.pictures import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.reading import Buffer, Reader, read_bytes
 from dsp_batch.storage.store import Store
-
-MAX_READ = 64 << 20
-"""Bytes of frames, as they are once decoded, that are read at once: 128 frames of a CT, 6 of a mammogram."""
 
 Drawn = StoredFrame | DspBatchError
 """A picture made from its frames, or why there is none."""

@@ -2,179 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-from dataclasses import dataclass
 from typing import Any
 
-from dsp_batch.cache import Cache, read_index, write_index
-from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
+from dsp_batch.cache import Cache
 from dsp_batch.dicom.maps import describe_unit
 from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
-from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
-from dsp_batch.errors import DspBatchError, StorageError
+from dsp_batch.fetching import Allowance, fetch_headers, load_index
 from dsp_batch.index import SeriesIndex
-from dsp_batch.indexing import build_index
-from dsp_batch.memory import HeaderMeter
-from dsp_batch.model import EncodedImage, InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
-from dsp_batch.naming import is_idc_root
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.model import EncodedImage, SeriesRef
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.painting import Source
-from dsp_batch.reading import Buffer, ByteRange, Reader, read_bytes
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
-from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.store import Store
 
-_log = logging.getLogger(__name__)
-
-SMALL_OBJECT = 1 << 20
-"""Objects up to this size may be read whole instead of in two requests."""
-
-DRAWN_FRAMES = 36
-"""Frames that a preview draws, unless asked otherwise."""
-
-KEPT_BYTES = 32 << 20
-"""Whole objects that one series may keep in memory between its headers and its preview."""
-
-LOOK_FIRST = 50
-"""Objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
+__all__ = [
+    "Allowance",
+    "ImageVerbOptions",
+    "describe_index",
+    "fetch_headers",
+    "load_index",
+    "preview_series",
+    "render_preview",
+    "use_all_cores",
+]
 
 ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """What reading the headers of a series may take."""
-
-    seconds: float | None = None
-    """None for no limit."""
-
-    kept_bytes: int | None = None
-    """Whole small objects to keep for drawing, so that each is read in one request; None when nothing is to be drawn.
-    Otherwise a large series is given up after its first header when that has no pixels."""
-
-    memory: int | None = None
-    """Bytes that the headers may take until an index is made of them; None for no limit."""
-
-
-def fetch_headers(
-    ref: SeriesRef, store: Store, options: IndexOptions, allowance: Allowance | None = None
-) -> SeriesHeaders:
-    """List a series and read the header of each of its objects, concurrently.
-
-    Args:
-        ref: The series.
-        store: Where its root is.
-        options: How many objects, and whether large binary values are read.
-        allowance: What it may take; None for no limits, and no drawing.
-
-    Raises:
-        StorageError: The series cannot be listed, any of its objects cannot be read, or not in time.
-        SeriesError: The series has no pixels, where that was asked, or its headers take more memory than they may.
-    """
-    allowance = allowance or Allowance()
-    begin, keep = time.monotonic(), allowance.kept_bytes
-    objects = store.list_objects(ref.series_uuid, timeout=allowance.seconds)
-    if not objects:
-        raise _no_series(ref)
-    chosen = objects[: options.limit]
-    headers: list[InstanceHeader] = []
-    rejected: dict[str, DspBatchError] = {}
-    hint = HeaderHint()
-    bodies: dict[str, Buffer] = {}
-    wanted = bodies if keep is not None and _are_small(chosen, keep) else None
-    look_first = keep is not None and len(chosen) > LOOK_FIRST
-    meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
-    for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
-        bulk = None if options.full else frozenset[int]()
-        readers = {info: meter.weigh(_read_header(info, bulk, hint, wanted)) for info in part}
-        left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
-        _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
-        if keep is not None and headers and not any(map(has_pixels, headers)):
-            raise without_pixels(ref.url, map(sop_class_of, headers))
-    _report_rejected(ref, rejected)
-    return SeriesHeaders(
-        ref=ref,
-        headers=tuple(headers),
-        listed=len(objects),
-        rejected=rejected,
-        partial=len(chosen) < len(objects),
-        bodies=bodies,
-    )
-
-
-def _no_series(ref: SeriesRef) -> StorageError:
-    """A folder without objects; IDC keeps one series in thirty in another bucket than the default."""
-    others = ", ".join(f"s3://{bucket}" for bucket in sorted(PUBLIC_BUCKETS) if ref.root != f"s3://{bucket}")
-    hint = f"; IDC's other buckets are {others}" if is_idc_root(ref.root) else ""
-    return StorageError(f"no series {ref.series_uuid} below {ref.root}: check the name and --root{hint}", "not-found")
-
-
-def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
-    """Whether the objects are better read whole, header and pixels in one request.
-
-    Those of up to 32 KB are read whole for their headers anyway; of those of up to 1 MB a preview draws the frames
-    that it would fetch in a second pass, when there are no more of them than tiles.
-    """
-    sizes = [info.size if info.size is not None else SMALL_OBJECT + 1 for info in objects]
-    few = len(sizes) <= DRAWN_FRAMES and all(size <= SMALL_OBJECT for size in sizes)
-    return sum(sizes) <= keep and (few or all(size <= WHOLE_OBJECT for size in sizes))
-
-
-def _read_header(
-    info: ObjectInfo, bulk: frozenset[int] | None, hint: HeaderHint, bodies: dict[str, Buffer] | None
-) -> Reader[InstanceHeader]:
-    """Read a header; with `bodies`, from the whole object, which is kept there."""
-    if bodies is None:
-        return (yield from read_header(info.name, info.size, bulk=bulk, hint=hint))
-    reply = yield (ByteRange(0, info.size or 0),)
-    bodies[info.name] = reply.parts[0]
-    return read_bytes(read_header(info.name, info.size, bulk=bulk, hint=hint), reply.parts[0])
-
-
-def _sort_headers(
-    found: dict[str, InstanceHeader | DspBatchError], headers: list[InstanceHeader], rejected: dict[str, DspBatchError]
-) -> None:
-    """Tell instances from objects that are none; an object that could not be read fails the series."""
-    for name, value in found.items():
-        if isinstance(value, InstanceHeader):
-            headers.append(value)
-        elif value.reason in ("not-dicom", "bad-header", "too-large"):
-            rejected[name] = value
-        else:
-            raise value
-
-
-def _report_rejected(ref: SeriesRef, rejected: dict[str, DspBatchError]) -> None:
-    if not rejected:
-        return
-    name, error = next(iter(rejected.items()))
-    what = "1 object is no instance:" if len(rejected) == 1 else f"{len(rejected)} objects are no instances; the first,"
-    _log.warning("%s: %s %s: %s", ref.url, what, name, error.message)
-    for name, error in rejected.items():
-        _log.debug("%s/%s: %s", ref.url, name, error.message)
-
-
-def load_index(
-    ref: SeriesRef, store: Store, cache: Cache | None, *, timeout: float | None = None, drawing: bool = False
-) -> SeriesIndex:
-    """The complete index of a series: the cached one, else a new one, written to the cache.
-
-    Args:
-        ref: The series.
-        store: Where its root is.
-        cache: Where indices are kept; None to neither read nor write any.
-        timeout: Seconds for reading headers; None for no limit.
-        drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
-    """
-    index = read_index(cache, ref.series_uuid, ref.root) if cache else None
-    if index is None:
-        allowance = Allowance(seconds=timeout, kept_bytes=KEPT_BYTES if drawing else None)
-        index = build_index(fetch_headers(ref, store, IndexOptions(), allowance))
-        if cache:
-            write_index(index, cache)
-    return index
 
 
 def render_preview(index: SeriesIndex, source: Source, options: ImageVerbOptions, suffix: str) -> EncodedImage:

@@ -14,7 +14,7 @@ LAYERS = [
     {"core"},
     {"storage", "dicom"},
     {"arrays", "columns", "frame_table", "index", "indexing", "cache", "naming", "idc", "pictures", "drawables"},
-    {"memory", "painting", "filling", "rendering", "pipeline", "api"},
+    {"memory", "fetching", "painting", "filling", "rendering", "pipeline", "api"},
     {"batch"},
     {"cli", "__main__"},
 ]

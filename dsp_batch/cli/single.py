@@ -105,12 +105,12 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
     """The path or URL of the index of a series in the cache, where it is after this call.
 
     Raises:
-        DspBatchError: As in `pipeline.load_index`.
+        DspBatchError: As in `fetching.load_index`.
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
     from dsp_batch.cache import index_key
-    from dsp_batch.pipeline import load_index
+    from dsp_batch.fetching import load_index
 
     kept = _open_cache(cache, source)
     ref, store = _open_series(series, source)
@@ -135,9 +135,9 @@ def _write_index(
     ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SourceOptions
 ) -> None:
     from dsp_batch.cache import write_index
+    from dsp_batch.fetching import fetch_headers
     from dsp_batch.index import serialize_index
     from dsp_batch.indexing import build_index
-    from dsp_batch.pipeline import fetch_headers
     from dsp_batch.storage.sink import write_once
     from dsp_batch.version import __version__
 
