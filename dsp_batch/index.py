@@ -27,6 +27,9 @@ T = TypeVar("T")
 FORMAT = 1
 """Version of the file's layout; an index of another one is built anew."""
 
+_SEQUENCES_KEPT = 64
+"""Parsed sequences of single instances; those of thousands of frames take megabytes each."""
+
 METADATA_KEY = b"dsp_batch"
 
 GRID_COLUMNS = (
@@ -76,6 +79,10 @@ class SeriesIndex:
         return {name: place for place, name in enumerate(self.table.column_names)}
 
     @cached_property
+    def _sequences(self) -> dict[tuple[int, int], Any]:
+        return {}
+
+    @cached_property
     def _derived(self) -> dict[tuple[Any, ...], Any]:
         return {}
 
@@ -109,6 +116,16 @@ class SeriesIndex:
     def attributes(self, row: int) -> Attributes:
         """The header of one instance."""
         return Attributes(_RowAttributes(self, row))
+
+    def _sequence(self, place: int, row: int) -> Any:
+        """The items of a sequence that varies: a preview asks for those of a multi-frame object once a frame."""
+        found = self._sequences.get((place, row))
+        if found is None:
+            found = _parse_sequence(self.table.column(place)[row].as_py())
+            if len(self._sequences) >= _SEQUENCES_KEPT:
+                self._sequences.clear()
+            self._sequences[place, row] = found
+        return found
 
     def derive(self, describe: Callable[..., T], row: int, *details: Hashable) -> T:
         """What a function makes of the header of one instance.
@@ -163,7 +180,7 @@ class _RowAttributes(Mapping[str, Any]):
             return index._constants[name]  # noqa: SLF001  # likewise
         if (index.table.schema.field(place).metadata or {}).get(b"vr") == b"SQ":
             self.varies = True
-            return _parse_sequence(index.table.column(place)[self._row].as_py())
+            return index._sequence(place, self._row)  # noqa: SLF001  # likewise
         values = index.values(column)
         self.varies = self.varies or any(value != values[0] for value in values)
         return values[self._row]
