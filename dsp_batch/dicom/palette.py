@@ -115,7 +115,7 @@ def _append_segment(codes: list[int], at: int, values: list[int], keyword: str) 
         return at + 2 + count
     if opcode == _LINEAR and at + 2 < len(codes) and values:
         # From the last value, itself not repeated, to the end value in `count` steps.
-        ramp = np.linspace(values[-1], codes[at + 2], count + 1)[1:]
-        values.extend(int(value) for value in np.rint(ramp))
+        first, last = values[-1], codes[at + 2]
+        values.extend(round(first + (last - first) / count * step) for step in range(1, count + 1))
         return at + 3
     raise PixelError(f"{keyword} is damaged at entry {at}: {opcode} begins no segment there")
