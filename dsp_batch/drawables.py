@@ -12,8 +12,9 @@ from dsp_batch.dicom.drawing import PLAIN, Drawer, Picture
 from dsp_batch.dicom.headers import DEFLATED
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, find_drawer, sop_class_name
 from dsp_batch.errors import Reason, SeriesError
+from dsp_batch.frame_table import take_frames
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import FrameOrder, FrameRef, FrameTable, InstanceHeader, IntArray
+from dsp_batch.model import FrameOrder, FrameRef, FrameTable, InstanceHeader
 
 Entry = tuple[int, Picture]
 """Entry of the frame table that tells a picture's place, and the picture."""
@@ -41,7 +42,7 @@ def list_drawables(index: SeriesIndex) -> Drawables:
         where = f"{index.root}/{index.series_uuid}"
         raise SeriesError(f"{where} has no level small enough to preview, and no thumbnail or overview", "too-large")
     table, places = index.frames, np.array([place for place, _ in entries])
-    order = index.order if len(places) == len(table.instance) else order_frames(_take_frames(table, places))
+    order = index.order if len(places) == len(table.instance) else order_frames(take_frames(table, places))
     return Drawables(order=order, pictures=tuple(entries[place][1] for place in order.permutation))
 
 
@@ -106,17 +107,3 @@ def _list_plain(table: FrameTable, rows: list[int]) -> list[Entry]:
     places = np.flatnonzero(np.isin(table.instance, rows))
     refs = map(FrameRef, table.instance[places].tolist(), table.frame[places].tolist())
     return [(place, Picture(frames=(ref,))) for place, ref in zip(places.tolist(), refs, strict=True)]
-
-
-def _take_frames(table: FrameTable, places: IntArray) -> FrameTable:
-    return FrameTable(
-        instance=table.instance[places],
-        frame=table.frame[places],
-        position=table.position[places],
-        orientation=table.orientation[places],
-        slice_location=table.slice_location[places],
-        instance_number=table.instance_number[places],
-        times=table.times[places],
-        sop_instance_uid=tuple(table.sop_instance_uid[place] for place in places),
-        name=tuple(table.name[place] for place in places),
-    )

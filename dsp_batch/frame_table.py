@@ -12,7 +12,7 @@ import numpy as np
 
 from dsp_batch.attributes import EMPTY, Attributes
 from dsp_batch.dicom.grids import Grid
-from dsp_batch.model import FloatArray, FrameTable
+from dsp_batch.model import FloatArray, FrameTable, IntArray
 
 if TYPE_CHECKING:
     from dsp_batch.index import SeriesIndex
@@ -59,6 +59,21 @@ def list_frames(index: SeriesIndex) -> FrameTable:
         times=times,
         sop_instance_uid=tuple(uids[row] or "" for row in rows),
         name=tuple(names[row] for row in rows),
+    )
+
+
+def take_frames(table: FrameTable, places: IntArray) -> FrameTable:
+    """Some entries of a frame table, in the order of their places."""
+    return FrameTable(
+        instance=table.instance[places],
+        frame=table.frame[places],
+        position=table.position[places],
+        orientation=table.orientation[places],
+        slice_location=table.slice_location[places],
+        instance_number=table.instance_number[places],
+        times=table.times[places],
+        sop_instance_uid=tuple(table.sop_instance_uid[place] for place in places),
+        name=tuple(table.name[place] for place in places),
     )
 
 

@@ -63,6 +63,9 @@ class SeriesIndex:
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Object name → the whole object, where it came with its header; never part of the file."""
 
+    listed: FrameTable | None = None
+    """Every frame, where building the index has listed them."""
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
@@ -150,7 +153,7 @@ class SeriesIndex:
     @cached_property
     def frames(self) -> FrameTable:
         """Every frame, in row order."""
-        return list_frames(self)
+        return self.listed or list_frames(self)
 
     @cached_property
     def order(self) -> FrameOrder:

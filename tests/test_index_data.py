@@ -153,3 +153,13 @@ def test_a_picture_is_the_same_from_the_headers_and_from_the_cached_index(series
             pictures.append(error.message)
 
     assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("series_uuid", WITH_PIXELS)
+def test_a_new_index_knows_the_frames_that_its_file_tells(series_uuid: str) -> None:
+    index = load_real_index(series_uuid)
+    read = parse_index(serialize_index(index, "test"))
+
+    for name in ("instance", "frame", "position", "orientation", "slice_location", "instance_number", "times"):
+        np.testing.assert_array_equal(getattr(index.frames, name), getattr(read.frames, name), err_msg=name)
+    assert (index.frames.sop_instance_uid, index.frames.name) == (read.frames.sop_instance_uid, read.frames.name)
