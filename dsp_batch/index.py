@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 FORMAT = 1
 """Version of the file's layout; an index of another one is built anew."""
 
-_SEQUENCES_KEPT = 64
-"""Parsed sequences of single instances; those of thousands of frames take megabytes each."""
+_KEPT_CHARACTERS = 1 << 20
+"""Of JSON of sequences that are kept parsed, in ten to twenty times as many bytes; the last one is kept in any case."""
 
 METADATA_KEY = b"dsp_batch"
 
@@ -69,6 +69,10 @@ class SeriesIndex:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels between processes: the fields, and nothing that can be worked out from them."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     @cached_property
     def _constants(self) -> JsonAttributes:
         return JsonAttributes(self.constants)
@@ -82,7 +86,7 @@ class SeriesIndex:
         return {name: place for place, name in enumerate(self.table.column_names)}
 
     @cached_property
-    def _sequences(self) -> dict[tuple[int, int], Any]:
+    def _sequences(self) -> dict[tuple[int, int], tuple[int, Any]]:
         return {}
 
     @cached_property
@@ -122,13 +126,14 @@ class SeriesIndex:
 
     def _sequence(self, place: int, row: int) -> Any:
         """The items of a sequence that varies: a preview asks for those of a multi-frame object once a frame."""
-        found = self._sequences.get((place, row))
-        if found is None:
-            found = _parse_sequence(self.table.column(place)[row].as_py())
-            if len(self._sequences) >= _SEQUENCES_KEPT:
+        kept = self._sequences.get((place, row))
+        if kept is None:
+            text = self.table.column(place)[row].as_py() or ""
+            kept = len(text), _parse_sequence(text)
+            if sum(length for length, _ in self._sequences.copy().values()) + len(text) > _KEPT_CHARACTERS:
                 self._sequences.clear()
-            self._sequences[place, row] = found
-        return found
+            self._sequences[place, row] = kept
+        return kept[1]
 
     def derive(self, describe: Callable[..., T], row: int, *details: Hashable) -> T:
         """What a function makes of the header of one instance.
@@ -196,8 +201,8 @@ class _RowAttributes(Mapping[str, Any]):
         return int(self._index.table.num_columns) + len(self._index.constants)
 
 
-def _parse_sequence(text: str | None) -> Any:
-    if text is None:
+def _parse_sequence(text: str) -> Any:
+    if not text:
         return None
     model = json.loads(text)
     return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})

@@ -26,7 +26,7 @@ AxisName = Literal["X", "Y", "Z", "I"]
 Status = Literal["done", "kept", "skipped", "failed"]
 
 
-_NO_COLUMNS: Mapping[str, Any] = {}
+NO_COLUMNS: Mapping[str, Any] = {}
 
 
 class SeriesRef(NamedTuple):
@@ -41,7 +41,7 @@ class SeriesRef(NamedTuple):
     endpoint_url: str | None = None
     """S3-compatible server that a manifest names for this series; None for the default."""
 
-    columns: Mapping[str, Any] = _NO_COLUMNS
+    columns: Mapping[str, Any] = NO_COLUMNS
     """Other columns of the manifest, carried into the result row."""
 
     line: int | None = None

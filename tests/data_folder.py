@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dsp_batch.dicom.headers import read_header
+from dsp_batch.fetching import fetch_headers
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.model import InstanceHeader, SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
-from dsp_batch.pipeline import fetch_headers
 from dsp_batch.reading import read_bytes
 from dsp_batch.storage.store import Store
 

@@ -17,11 +17,12 @@ from dsp_batch.dicom.phantom import (
     build_ultrasound,
     write_collection,
 )
+from dsp_batch.fetching import load_index
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import AUTO, EMBEDDED, Contrast, MosaicOptions
 from dsp_batch.painting import Source
-from dsp_batch.pipeline import load_index, render_preview
+from dsp_batch.pipeline import render_preview
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

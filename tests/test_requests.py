@@ -17,9 +17,10 @@ from dsp_batch.dicom.headers import FIRST_RANGE
 from dsp_batch.dicom.phantom import build_ct, build_enhanced_mr, build_report, write_collection
 from dsp_batch.dicom.phantom_objects import PhantomSeries
 from dsp_batch.errors import SeriesError
+from dsp_batch.fetching import load_index
 from dsp_batch.model import EncodedImage, SeriesRef
 from dsp_batch.options import ImageOptions, MosaicOptions
-from dsp_batch.pipeline import load_index, preview_series
+from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 

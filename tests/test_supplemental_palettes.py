@@ -17,11 +17,12 @@ from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import apply_supplement, display_values, percentile_window
 from dsp_batch.drawables import list_drawables
+from dsp_batch.fetching import load_index
 from dsp_batch.index import SeriesIndex
 from dsp_batch.model import SeriesRef, StoredFrame
 from dsp_batch.options import AUTO, MosaicOptions, parse_contrast
 from dsp_batch.painting import Painting, Source, paint_pictures
-from dsp_batch.pipeline import load_index, render_preview
+from dsp_batch.pipeline import render_preview
 from dsp_batch.storage.store import Store
 
 FIRST = 1000

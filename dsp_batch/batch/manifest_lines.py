@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TextIO
 
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model import NO_COLUMNS, SeriesRef
 from dsp_batch.naming import SeriesName
 
 LONGEST_LINE = 1_048_576
 """Characters; a longer line is reported, not read."""
 
 DELIMITERS = (",", "\t", ";")
-
-NO_COLUMNS: Mapping[str, Any] = {}
 
 _PIECE = 65_536
 _SHOWN_CHARACTERS = 500

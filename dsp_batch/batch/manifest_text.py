@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
     LONGEST_LINE,
-    NO_COLUMNS,
     BareUid,
     BareUuid,
     Example,
@@ -30,7 +29,7 @@ from dsp_batch.batch.manifest_lines import (
     split_record,
 )
 from dsp_batch.errors import OptionsError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model import NO_COLUMNS, SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid, parse_series
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

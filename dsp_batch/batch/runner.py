@@ -29,7 +29,10 @@ SECONDS_TO_GATHER = 5.0
 """For the rows of a shard that is done; its worker may have frozen or died since. Other rows wait as long."""
 
 TIMES_TO_GATHER = 12
-"""That the rows of a shard are asked for, while nothing else ends, before it is done again."""
+"""That the rows of a shard are asked for before it is done again."""
+
+SECONDS_BETWEEN_QUESTIONS = 30.0
+"""For the rows of one shard; less when nothing else ends."""
 
 SECONDS_BETWEEN_COUNTS = 5.0
 """Of the workers: with thousands of them the answer is large."""
@@ -80,8 +83,8 @@ class _Window:
     suspects: list[Refs] = field(default_factory=list)
     """Single series that were on workers that died; they wait until they can run alone."""
 
-    late: deque[Future[Any]] = field(default_factory=deque)
-    """Shards that have ended on workers which do not answer."""
+    late: deque[tuple[float, Future[Any]]] = field(default_factory=deque)
+    """Shards that have ended on workers which do not answer, and when these are asked again at the latest."""
 
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
 
@@ -101,9 +104,10 @@ class _Window:
 
     def next_ended(self, seconds: float) -> Future[Any] | None:
         """The next shard that is no longer running; None after that many seconds, and when Ctrl-C is pressed."""
-        future = self.cluster.clock.wait(self.ended, seconds)
+        is_due = self.late and self.late[0][0] <= self.cluster.clock.now()
+        future = None if is_due else self.cluster.clock.wait(self.ended, seconds)
         if future is None and self.late:
-            future = self.late.popleft()
+            _, future = self.late.popleft()
         return future if future in self.in_flight else None
 
     def ask_later(self, future: Future[Any], shard: _Shard) -> None:
@@ -111,9 +115,9 @@ class _Window:
         shard = shard._replace(times_asked=shard.times_asked + 1)
         if shard.times_asked < TIMES_TO_GATHER:
             self.in_flight[future] = shard
-            self.late.append(future)
+            self.late.append((self.cluster.clock.now() + SECONDS_BETWEEN_QUESTIONS, future))
         else:
-            self.again.append(shard.refs)
+            (self.suspects if shard.alone else self.again).append(shard.refs)
 
     def drop_waiting(self) -> None:
         """Cancel the shards that no worker is busy with."""

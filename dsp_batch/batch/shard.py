@@ -21,13 +21,14 @@ from dsp_batch.batch.patience import PATIENCE, wait_out
 from dsp_batch.batch.work import count_tiles
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError
+from dsp_batch.fetching import Allowance, fetch_headers
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.memory import count_drawing_bytes, out_of_memory
 from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult, Status
 from dsp_batch.options import IndexOptions
 from dsp_batch.painting import Source
-from dsp_batch.pipeline import Allowance, describe_index, fetch_headers, render_preview
+from dsp_batch.pipeline import describe_index, render_preview
 from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
 
@@ -51,6 +52,9 @@ class SeriesWork:
     ref: SeriesRef
     result: SeriesResult
     """The row so far; its status holds once `finished`."""
+
+    begun: float = 0.0
+    """When its present stage began, by the clock of this process."""
 
     finished: bool = False
     is_set_aside: bool = False
@@ -215,7 +219,7 @@ def _guarded(clock: str, work: SeriesWork, job: Job, room: Room) -> SeriesWork:
     begin = time.perf_counter()
     with measure_usage() as usage:
         try:
-            after = _STAGES[clock](work, job, room)
+            after = _STAGES[clock](replace(work, begun=begin), job, room)
         except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
             after = _set_aside(work) if _lacks_memory(error) and not room.is_all else _give_up(work, error, job)
     return replace(after, result=_account(after.result, clock, time.perf_counter() - begin, usage))
@@ -257,12 +261,21 @@ def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
 
 def _seconds_left(work: SeriesWork, job: Job) -> float:
     """What is left of the series' time, waiting for its neighbours not counted."""
-    left = job.timeout - work.result.seconds_headers - work.result.seconds_index - work.result.seconds_render
+    left = _time_left(work, job)
     if left <= 0:
         raise TimeoutError
     return left
 
 
+def _time_left(work: SeriesWork, job: Job) -> float:
+    result = work.result
+    spent = result.seconds_headers + result.seconds_index + result.seconds_render + time.perf_counter() - work.begun
+    return max(job.timeout - spent, 0.0)
+
+
 def _wait_for_cache(action: Callable[[], T], work: SeriesWork, job: Job) -> T:
-    """Read or write the cache, however often that takes: what has been computed is not thrown away for an outage."""
-    return wait_out(action, work.ref.url, min(PATIENCE, _seconds_left(work, job)))
+    """Read or write the cache, once at least, and in an outage as long as the series has time.
+
+    What has been computed is worth more than that.
+    """
+    return wait_out(action, work.ref.url, min(PATIENCE, _time_left(work, job)))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from dsp_batch.batch.run import RunSummary
 
 _log = logging.getLogger(__name__)
+
+_LINES_AT_ONCE = 4_096
 
 
 def finish(run: Callable[[], RunSummary]) -> int:
@@ -192,8 +195,8 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
 
     lines = list_selected(SeriesSelection(**selection))
     if output == "-":
-        for line in lines:
-            print_line(line)
+        while some := list(islice(lines, _LINES_AT_ONCE)):
+            print_line("\n".join(some))
     else:
         text = BytesIO()
         text.writelines(f"{line}\n".encode() for line in lines)

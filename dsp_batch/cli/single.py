@@ -34,7 +34,8 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
         DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
     """
     suffix = check_image_output(output)
-    from dsp_batch.pipeline import load_index, render_preview, use_all_cores
+    from dsp_batch.fetching import load_index
+    from dsp_batch.pipeline import render_preview, use_all_cores
     from dsp_batch.storage.sink import write_once
 
     kept = None if cache.disabled else _open_cache(cache, source)

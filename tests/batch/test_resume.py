@@ -20,9 +20,10 @@ from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_inde
 from dsp_batch.dicom.phantom import build_corrupt, build_radiograph, build_report, write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
 from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.fetching import load_index
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import IndexOptions, MosaicOptions
-from dsp_batch.pipeline import load_index, preview_series
+from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
 
 MOSAIC = MosaicOptions(tile_width=2)

@@ -63,8 +63,9 @@ def walk_series(arguments: Arguments) -> Figures:
     figures: Figures = {}
     with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, measure(figures):
         from dsp_batch.cache import open_cache
+        from dsp_batch.fetching import load_index
         from dsp_batch.options import ImageOptions, MosaicOptions
-        from dsp_batch.pipeline import load_index, preview_series
+        from dsp_batch.pipeline import preview_series
 
         ref, store = open_series(arguments)
         caches = {"fresh": lambda: open_cache(fresh), "kept": lambda: open_cache(arguments["kept"])}
@@ -86,9 +87,9 @@ def render_in_memory(arguments: Arguments) -> Figures:
     from PIL import Image
 
     from dsp_batch.core.encoding import encode_image
+    from dsp_batch.fetching import load_index
     from dsp_batch.options import MosaicOptions
     from dsp_batch.painting import Source
-    from dsp_batch.pipeline import load_index
     from dsp_batch.rendering import render_mosaic
 
     ref, store = open_series(arguments)
