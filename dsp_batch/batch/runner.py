@@ -186,10 +186,10 @@ def _settle(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
         raise DspBatchError(
             f"a worker cannot run the tasks ({error}): install the same dsp-batch in the environment of every worker"
         ) from error
-    except TimeoutError:
-        window.ask_later(future, shard)
-        return ()
     except Exception as error:  # noqa: BLE001  # stages report their own errors: this one is of the cluster
+        if isinstance(error, TimeoutError) and future.status == "finished":
+            window.ask_later(future, shard)
+            return ()
         return _isolate(window, shard, error)
     return rows
 

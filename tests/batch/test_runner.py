@@ -24,11 +24,14 @@ class EndedFuture:
 
     def __init__(self, cluster: MuteCluster, names: tuple[str, ...]) -> None:
         self.cluster, self.names = cluster, names
+        self.status = "error" if cluster.fails and FROZEN in names else "finished"
 
     def add_done_callback(self, ended: Callable[[EndedFuture], object]) -> None:
         ended(self)
 
     def result(self, timeout: float) -> tuple[SeriesResult, ...]:
+        if self.status == "error":
+            raise TimeoutError("its own")
         if FROZEN in self.names and self.cluster.silences:
             self.cluster.silences -= 1
             self.cluster.seconds += timeout
@@ -37,10 +40,10 @@ class EndedFuture:
 
 
 class MuteCluster:
-    """Client and clock of a cluster of two threads, one of which freezes when it has finished a series."""
+    """Client and clock of a cluster of two threads, one of which freezes when it has finished a series, or fails."""
 
-    def __init__(self, silences: int) -> None:
-        self.silences, self.seconds = silences, 0.0
+    def __init__(self, silences: int, *, fails: bool) -> None:
+        self.silences, self.fails, self.seconds = silences, fails, 0.0
         self.submitted: list[str] = []
 
     def compute(self, shard: Any, *, optimize_graph: bool) -> EndedFuture:
@@ -64,13 +67,13 @@ class MuteCluster:
             return None
 
 
-def run(silences: int) -> tuple[MuteCluster, dict[str, float]]:
+def run(silences: int, *, fails: bool = False) -> tuple[MuteCluster, dict[str, float]]:
     """A run over series of a shard each.
 
     Returns:
         The cluster, and when the row of each series was taken.
     """
-    cluster, taken = MuteCluster(silences), dict[str, float]()
+    cluster, taken = MuteCluster(silences, fails=fails), dict[str, float]()
 
     def take(rows: tuple[SeriesResult, ...]) -> None:
         for row in rows:
@@ -100,3 +103,10 @@ def test_a_shard_whose_rows_never_come_is_done_again(caplog: pytest.LogCaptureFi
     assert Counter(cluster.submitted)[FROZEN] == 2
     assert len(cluster.submitted) == len(taken) + 1
     assert not caplog.messages
+
+
+def test_a_task_that_timed_out_by_itself_has_failed_and_is_not_asked_again() -> None:
+    cluster, taken = run(0, fails=True)
+
+    assert taken[FROZEN] < SECONDS_TO_GATHER
+    assert set(Counter(cluster.submitted).values()) == {1}

@@ -28,6 +28,9 @@ from dsp_batch.model import SeriesRef, SeriesResult
 class SimulatedFuture:
     """A shard that was submitted."""
 
+    status = "finished"
+    """None is asked before it has ended, and those that have failed say so themselves."""
+
     def __init__(self, cluster: SimulatedCluster, key: Any, refs: Sequence[SeriesRef], attempt: int) -> None:
         self.key, self.refs, self.attempt = key, refs, attempt
         self.costs = [cluster.cost_of(ref) for ref in refs]
