@@ -29,7 +29,7 @@ class _Manifest(NamedTuple):
 
 def bench_batch(bench: Bench) -> Iterator[Figure]:
     """Series like ct300 on two workers, from far away on one, and tiny series in great number."""
-    large = _link(bench, "large", ["ct300"], 4 if bench.is_quick else 24)
+    large = _link(bench, "large", ["ct300"], 4 if bench.is_quick else 72)
     for name in ("disk", "nginx"):
         source = bench.source(name)
         if source is not None:
