@@ -168,15 +168,22 @@ def format_plan(plan: Plan) -> list[str]:
     return [
         *_format_table(plan.rows),
         "",
-        f"{plan.series:,} series, {plan.total('objects'):,} objects, {plan.total('size') / 1e9:,.1f} GB",
+        f"{plan.series:,} series, {plan.total('objects'):,} objects, {_format_size(plan.total('size'))}",
         f"not drawn: {skipped}",
-        f"about {plan.total('requests'):,} requests, {plan.total('bytes_read') / 1e9:,.1f} GB to read",
+        f"about {plan.total('requests'):,} requests, {_format_size(plan.total('bytes_read'))} to read",
         f"about {_format_time(plan.hours)} on {plan.options.cores} cores, when storage answers in {latency} ms",
     ]
 
 
 def _format_time(hours: float) -> str:
-    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.1f} minutes"
+    for unit, seconds in (("hours", 3600.0), ("minutes", 60.0)):
+        if hours * 3600 >= seconds:
+            return f"{hours * 3600 / seconds:,.1f} {unit}"
+    return f"{hours * 3600:.1f} seconds"
+
+
+def _format_size(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _format_table(rows: Iterable[PlanRow]) -> list[str]:

@@ -131,15 +131,15 @@ def test_the_plan_is_json_and_text(lookup: Lookup) -> None:
     text = format_plan(plan)
     assert text[0].split() == ["modality", "SOP", "class", "series", "objects", "GB", "requests", "GB", "read"]
     assert text[2].endswith("no-pixels")
-    assert "2 series, 51 objects, 0.0 GB" in text
-    assert any("on 4 cores, when storage answers in 40 ms" in line for line in text)
+    assert "2 series, 51 objects, 26.9 MB" in text
+    assert any("seconds on 4 cores, when storage answers in 40 ms" in line for line in text)
 
 
 def test_an_empty_plan_is_still_a_plan(lookup: Lookup) -> None:
     plan = plan_manifest([], PlanOptions(), lookup)
 
     assert (plan.series, plan.hours, plan.skipped) == (0, 0, {})
-    assert "0 series, 0 objects, 0.0 GB" in format_plan(plan)
+    assert "0 series, 0 objects, 0.0 MB" in format_plan(plan)
 
 
 def test_the_workload_of_a_ct_series_is_the_measured_one() -> None:
