@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,9 +11,11 @@ from outcomes import Outcome, Run
 
 from dsp_batch.dicom.phantom import PhantomSeries
 
+Write = Callable[..., tuple[Outcome, bytes]]
+
 
 @pytest.fixture
-def write(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path):  # noqa: ANN201  # a closure
+def write(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path) -> Write:
     """Runs the program with the series, an output and further arguments; gives what it wrote too."""
 
     def run(*before: object, after: tuple[object, ...] = ()) -> tuple[Outcome, bytes]:
@@ -31,7 +34,7 @@ def write(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path):  #
         (["--position=0.25", "--slice-offset", "-1"], ["get-image", "--position=0.25", "--slice-offset", "-1"]),
     ],
 )
-def test_without_a_command_the_options_choose_it(write, older: list[str], command: list[str]) -> None:  # noqa: ANN001
+def test_without_a_command_the_options_choose_it(write: Write, older: list[str], command: list[str]) -> None:
     first, image = write(*older)
     second, same = write(*command)
 
@@ -41,7 +44,7 @@ def test_without_a_command_the_options_choose_it(write, older: list[str], comman
     assert image == same != b""
 
 
-def test_without_a_command_options_may_come_last(write) -> None:  # noqa: ANN001
+def test_without_a_command_options_may_come_last(write: Write) -> None:
     outcome, image = write(after=("--image-width", "20"))
 
     assert (outcome.status, len(outcome.warnings)) == (0, 1)
@@ -56,7 +59,7 @@ def test_without_a_command_options_may_come_last(write) -> None:  # noqa: ANN001
         (["--window-width", "1500", "--window-center", "-500"], "1500/-500"),
     ],
 )
-def test_an_older_contrast_is_the_newer_one(write, command: list[str], older: list[str], newer: str) -> None:  # noqa: ANN001
+def test_an_older_contrast_is_the_newer_one(write: Write, command: list[str], older: list[str], newer: str) -> None:
     first, image = write(*command, *older)
     second, same = write(*command, "--contrast", newer)
 
@@ -75,13 +78,13 @@ def test_an_older_contrast_is_the_newer_one(write, command: list[str], older: li
         ["--contrast-preset", "bone", "--window-width", "350", "--window-center", "40"],
     ],
 )
-def test_half_a_window_and_two_contrasts_are_errors(write, options: list[str]) -> None:  # noqa: ANN001
+def test_half_a_window_and_two_contrasts_are_errors(write: Write, options: list[str]) -> None:
     outcome, image = write("mosaic", *options)
 
     assert (outcome.status, len(outcome.errors), image) == (1, 1, b"")
 
 
-def test_an_older_window_is_checked_like_a_contrast(write) -> None:  # noqa: ANN001
+def test_an_older_window_is_checked_like_a_contrast(write: Write) -> None:
     outcome, _ = write("mosaic", "--window-width", "wide", "--window-center", "40")
 
     assert outcome.status == 1
