@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from dsp_batch.api import find_series, load_index, preview
     from dsp_batch.batch.manifest import read_manifest
     from dsp_batch.cache import Cache, open_cache
+    from dsp_batch.display import EncodedImage
     from dsp_batch.errors import DspBatchError
     from dsp_batch.index import SeriesIndex
-    from dsp_batch.model import EncodedImage, SeriesRef
+    from dsp_batch.model import SeriesRef
     from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
     from dsp_batch.version import __version__
 

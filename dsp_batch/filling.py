@@ -9,9 +9,9 @@ import numpy as np
 
 from dsp_batch.core.selection import distribute, find_substitutes, list_neighbours
 from dsp_batch.dicom.drawing import Picture
+from dsp_batch.display import StoredFrame
 from dsp_batch.drawables import Drawables, drawer_of
 from dsp_batch.memory import MAX_READ
-from dsp_batch.model import StoredFrame
 from dsp_batch.painting import Painting, paint_group, split_pictures
 
 _LOOKS = 3

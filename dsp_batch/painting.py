@@ -10,11 +10,12 @@ from dsp_batch.dicom.drawing import Picture
 from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
 from dsp_batch.dicom.profiles import convert_to_srgb
 from dsp_batch.dicom.syntaxes import is_native
+from dsp_batch.display import StoredFrame
 from dsp_batch.drawables import drawer_of
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index import SeriesIndex
 from dsp_batch.memory import MAX_READ
-from dsp_batch.model import FrameRef, ObjectInfo, StoredFrame
+from dsp_batch.model import FrameRef, ObjectInfo
 from dsp_batch.pictures import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.reading import Buffer, Reader, read_bytes
 from dsp_batch.storage.store import Store

@@ -19,9 +19,9 @@ from dsp_batch.dicom.pixels import MAX_FRAME_BYTES, check_frame_size, describe_a
 from dsp_batch.dicom.profiles import find_profile
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.dicom.values import HeaderDecoder
+from dsp_batch.display import GrayscaleTransform, PaletteTable, PixelFormat, StoredFrame
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import GrayscaleTransform, PaletteTable, PixelFormat, StoredFrame
 from dsp_batch.reading import Buffer, ByteRange, Reader, Reply
 
 _PALETTE_DATA = tuple(

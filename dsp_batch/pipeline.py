@@ -8,9 +8,10 @@ from typing import Any
 from dsp_batch.cache import Cache
 from dsp_batch.dicom.maps import describe_unit
 from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
+from dsp_batch.display import EncodedImage
 from dsp_batch.fetching import load_index
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import EncodedImage, SeriesRef
+from dsp_batch.model import SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.painting import Source
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic

@@ -11,11 +11,12 @@ from dsp_batch.core.encoding import encode_image
 from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
 from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
+from dsp_batch.display import EncodedImage, LookupTable, StoredFrame, Window
 from dsp_batch.drawables import Drawables, list_drawables
 from dsp_batch.errors import OptionsError
 from dsp_batch.filling import nearest_picture, spread_pictures
 from dsp_batch.index import SeriesIndex
-from dsp_batch.model import ByteArray, EncodedImage, LookupTable, StoredFrame, Window
+from dsp_batch.model import ByteArray
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.painting import Drawn, Painting, Source, is_in_color, paint_pictures, split_pictures
 from dsp_batch.pictures import transform_of

@@ -20,9 +20,9 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import ExplicitVRBigEndian
 
 from dsp_batch.dicom.headers import LARGE_VALUE
+from dsp_batch.display import EncodedImage
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index import parse_index, serialize_index
-from dsp_batch.model import EncodedImage
 from dsp_batch.options import MosaicOptions
 from dsp_batch.painting import Source
 from dsp_batch.pipeline import render_preview

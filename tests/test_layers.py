@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "dsp_batch"
 
 LAYERS = [
-    {"errors", "model", "options", "attributes", "reading", "version"},
+    {"errors", "model", "display", "options", "attributes", "reading", "version"},
     {"core"},
     {"storage", "dicom"},
     {"arrays", "columns", "frame_table", "index", "indexing", "cache", "naming", "idc", "pictures", "drawables"},

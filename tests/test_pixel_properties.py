@@ -24,8 +24,8 @@ from pydicom.pixels.utils import pack_bits
 from written_objects import gather_headers, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import display_values
+from dsp_batch.display import StoredFrame, Window
 from dsp_batch.indexing import build_index
-from dsp_batch.model import StoredFrame, Window
 from dsp_batch.pictures import read_pictures
 from dsp_batch.reading import read_bytes
 

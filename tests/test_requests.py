@@ -16,9 +16,10 @@ from dsp_batch.cache import Cache
 from dsp_batch.dicom.headers import FIRST_RANGE
 from dsp_batch.dicom.phantom import build_ct, build_enhanced_mr, build_report, write_collection
 from dsp_batch.dicom.phantom_objects import PhantomSeries
+from dsp_batch.display import EncodedImage
 from dsp_batch.errors import SeriesError
 from dsp_batch.fetching import load_index
-from dsp_batch.model import EncodedImage, SeriesRef
+from dsp_batch.model import SeriesRef
 from dsp_batch.options import ImageOptions, MosaicOptions
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store

@@ -22,9 +22,10 @@ from dsp_batch.batch.run import work_through
 from dsp_batch.batch.runner import Series
 from dsp_batch.batch.state import open_attempt, read_json, results_folder, write_json
 from dsp_batch.cache import Cache
+from dsp_batch.display import Window
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc import open_index
-from dsp_batch.model import SeriesRef, Window
+from dsp_batch.model import SeriesRef
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
 
 _OPTIONS: dict[Verb, type[Options]] = {

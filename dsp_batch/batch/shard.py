@@ -20,12 +20,13 @@ from dsp_batch.batch.observation import publish_rows
 from dsp_batch.batch.patience import PATIENCE, wait_out
 from dsp_batch.batch.work import count_tiles
 from dsp_batch.cache import preview_key, read_index, write_index
+from dsp_batch.display import EncodedImage
 from dsp_batch.errors import DspBatchError
 from dsp_batch.fetching import Allowance, fetch_headers
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.memory import count_drawing_bytes, out_of_memory
-from dsp_batch.model import EncodedImage, SeriesHeaders, SeriesRef, SeriesResult, Status
+from dsp_batch.model import SeriesHeaders, SeriesRef, SeriesResult, Status
 from dsp_batch.options import IndexOptions
 from dsp_batch.painting import Source
 from dsp_batch.pipeline import describe_index, render_preview

@@ -18,8 +18,9 @@ from dsp_batch.dicom.compressed import (
     decode_jpeg_xl,
 )
 from dsp_batch.dicom.native import decode_deflated_frame, decode_native, decode_rle
+from dsp_batch.display import PaletteTable, PixelFormat
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PaletteTable, PixelFormat, StoredArray
+from dsp_batch.model import StoredArray
 from dsp_batch.reading import Buffer
 
 Decoder = Callable[[Buffer, PixelFormat], Decoded]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dsp_batch.display import PaletteTable
 from dsp_batch.errors import PixelError
-from dsp_batch.model import ByteArray, PaletteTable, StoredArray
+from dsp_batch.model import ByteArray, StoredArray
 
 _PARTIAL = ("YBR_PARTIAL_420", "YBR_PARTIAL_422")
 _RGB = ("RGB", "YBR_RCT", "YBR_ICT", "ARGB", "CMYK", "HSV")

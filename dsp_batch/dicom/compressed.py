@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsp_batch.dicom.codestream import Codestream, parse_jpeg, parse_jpeg_2000, parse_jpeg_xl
+from dsp_batch.display import PixelFormat
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PixelFormat, StoredArray
+from dsp_batch.model import StoredArray
 
 _END_OF_IMAGE = b"\xff\xd9"
 _MOST_UNCHECKED = 1 << 25

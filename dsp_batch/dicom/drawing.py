@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dsp_batch.attributes import Attributes
-from dsp_batch.model import FrameRef, StoredFrame
+from dsp_batch.display import StoredFrame
+from dsp_batch.model import FrameRef
 
 Instances = Mapping[int, Attributes]
 """Row of the series index → header, of the instances that have pixels."""

@@ -12,8 +12,8 @@ from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.fragments import ITEM, Encapsulation, Frames, read_fragments
 from dsp_batch.dicom.headers import DEFLATED, read_inflated
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN, is_native
+from dsp_batch.display import PixelFormat
 from dsp_batch.errors import HeaderError, PixelError
-from dsp_batch.model import PixelFormat
 from dsp_batch.reading import Buffer, ByteRange, Reader, read_bytes
 
 _EXPLICIT_HEAD = 12

@@ -10,7 +10,7 @@ import numpy as np
 from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.groups import frame_macro
 from dsp_batch.dicom.luts import parse_lookup_table
-from dsp_batch.model import GrayscaleTransform, LookupTable, Window
+from dsp_batch.display import GrayscaleTransform, LookupTable, Window
 
 _FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
     "LINEAR_EXACT": "LINEAR_EXACT",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.attributes import Attributes
-from dsp_batch.model import LookupTable
+from dsp_batch.display import LookupTable
 
 Entries = npt.NDArray[np.uint16]
 

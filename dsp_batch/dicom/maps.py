@@ -10,7 +10,8 @@ import numpy as np
 from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.drawing import Drawer, Frames, Picture, list_plain_pictures
 from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.model import ByteArray, StoredFrame
+from dsp_batch.display import StoredFrame
+from dsp_batch.model import ByteArray
 
 _DOSE = ((0, 0, 0), (0, 0, 160), (0, 150, 255), (0, 220, 120), (255, 230, 0), (255, 120, 0), (220, 0, 0))
 """Black to red over blue, green and yellow, as isodoses are colored."""

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN
+from dsp_batch.display import PixelFormat
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PixelFormat, StoredArray
+from dsp_batch.model import StoredArray
 from dsp_batch.reading import Buffer
 
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")

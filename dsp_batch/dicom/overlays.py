@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.attributes import Attributes
+from dsp_batch.display import PixelFormat
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PixelFormat
 from dsp_batch.reading import Buffer
 
 BoolImage = npt.NDArray[np.bool_]

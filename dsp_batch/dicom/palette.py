@@ -7,8 +7,9 @@ import numpy as np
 from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.groups import frame_macro
 from dsp_batch.dicom.luts import Descriptor, Entries, parse_descriptor, parse_words, unpack_entries
+from dsp_batch.display import PaletteTable
 from dsp_batch.errors import PixelError
-from dsp_batch.model import ByteArray, PaletteTable
+from dsp_batch.model import ByteArray
 
 _CHANNELS = ("Red", "Green", "Blue")
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")

@@ -8,8 +8,8 @@ from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.grayscale import describe_transform
 from dsp_batch.dicom.groups import frame_macro
 from dsp_batch.dicom.palette import describe_palette
+from dsp_batch.display import PixelFormat
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PixelFormat
 
 __all__ = [
     "MAX_FRAME_BYTES",

@@ -13,8 +13,9 @@ from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.color import convert_from_lab
 from dsp_batch.dicom.drawing import Drawer, Frames, Instances, Picture
 from dsp_batch.dicom.groups import frame_macro
+from dsp_batch.display import GrayscaleTransform, StoredFrame
 from dsp_batch.errors import PixelError
-from dsp_batch.model import FrameRef, GrayscaleTransform, StoredArray, StoredFrame
+from dsp_batch.model import FrameRef, StoredArray
 
 Color = tuple[int, int, int]
 """RGB of 8 bit."""

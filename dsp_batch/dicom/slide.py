@@ -10,8 +10,9 @@ from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.color import convert_from_lab
 from dsp_batch.dicom.drawing import Drawer, Frames, Instances, Picture
 from dsp_batch.dicom.groups import frame_macro
+from dsp_batch.display import StoredFrame
 from dsp_batch.errors import PixelError
-from dsp_batch.model import ByteArray, FrameRef, StoredFrame
+from dsp_batch.model import ByteArray, FrameRef
 
 MIN_SIDE = 512
 """Pixels that the longer side of a level should have, to show more than a few spots."""

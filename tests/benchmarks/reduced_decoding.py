@@ -27,10 +27,11 @@ from data_folder import DATA
 
 from dsp_batch.core.tiling import fit_tile, tile_shape
 from dsp_batch.core.windowing import choose_voi, display_values, percentile_window
+from dsp_batch.display import StoredFrame
 from dsp_batch.drawables import list_drawables
 from dsp_batch.errors import DspBatchError
 from dsp_batch.fetching import load_index
-from dsp_batch.model import ByteArray, SeriesRef, StoredArray, StoredFrame
+from dsp_batch.model import ByteArray, SeriesRef, StoredArray
 from dsp_batch.options import EMBEDDED
 from dsp_batch.painting import Painting, Source, paint_pictures
 from dsp_batch.storage.store import Store

@@ -18,8 +18,9 @@ from dsp_batch.dicom.frames import PixelSource, read_frames
 from dsp_batch.dicom.headers import read_header
 from dsp_batch.dicom.palette import describe_palette
 from dsp_batch.dicom.pixels import describe_pixels
+from dsp_batch.display import PixelFormat
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PixelFormat, StoredArray
+from dsp_batch.model import StoredArray
 from dsp_batch.reading import read_bytes
 
 DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[3] / "shared" / "data"))

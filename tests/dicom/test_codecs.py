@@ -20,8 +20,9 @@ from pydicom.pixels.processing import apply_color_lut, convert_color_space
 
 from dsp_batch.dicom.codecs import decode_frame
 from dsp_batch.dicom.codestream import parse_jpeg, parse_jpeg_xl
+from dsp_batch.display import PaletteTable
 from dsp_batch.errors import PixelError
-from dsp_batch.model import PaletteTable, StoredArray
+from dsp_batch.model import StoredArray
 
 EXPLICIT, BIG_ENDIAN, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"

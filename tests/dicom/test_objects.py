@@ -19,8 +19,9 @@ from dsp_batch.dicom.pixels import describe_aspect, describe_transform
 from dsp_batch.dicom.profiles import convert_to_srgb, find_profile
 from dsp_batch.dicom.segmentation import SEGMENTATION
 from dsp_batch.dicom.slide import MAX_STITCHED, SLIDE
+from dsp_batch.display import GrayscaleTransform, StoredFrame
 from dsp_batch.errors import PixelError
-from dsp_batch.model import FrameRef, GrayscaleTransform, StoredArray, StoredFrame
+from dsp_batch.model import FrameRef, StoredArray
 
 CT, SEG, LABEL_MAP, SM, DOSE_GRID, MAP, SR = (
     f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "66.4", "66.7", "77.1.6", "481.2", "30", "88.33")

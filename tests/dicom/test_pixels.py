@@ -17,8 +17,8 @@ from dsp_batch.dicom.pixels import (
     describe_pixels,
     describe_transform,
 )
+from dsp_batch.display import LookupTable, Window
 from dsp_batch.errors import PixelError
-from dsp_batch.model import LookupTable, Window
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 
