@@ -23,7 +23,7 @@ _HOMES = {
     "Cache": "dsp_batch.cache",
     "ContrastMosaicOptions": "dsp_batch.options",
     "DspBatchError": "dsp_batch.errors",
-    "EncodedImage": "dsp_batch.model",
+    "EncodedImage": "dsp_batch.display",
     "ImageOptions": "dsp_batch.options",
     "IndexOptions": "dsp_batch.options",
     "MosaicOptions": "dsp_batch.options",

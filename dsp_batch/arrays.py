@@ -6,7 +6,9 @@ which takes longer than building the whole index of a series.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -55,3 +57,54 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
         pyarrow.ArrowInvalid: It is no Parquet file.
     """
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
+
+
+class ColumnFile:
+    """A Parquet file in memory, of which columns are read when they are asked for, by any thread.
+
+    Args:
+        data: The file.
+
+    Raises:
+        pyarrow.ArrowInvalid: It is no Parquet file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._lock = threading.Lock()
+        self._file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+
+    def __reduce__(self) -> tuple[type[ColumnFile], tuple[bytes]]:
+        return ColumnFile, (self._data,)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of each column."""
+        return int(self._file.metadata.num_rows)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return self._file.schema_arrow
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """What is written beside the columns."""
+        return self._file.metadata.metadata or {}
+
+    @property
+    def body(self) -> memoryview:
+        """The bytes of the columns: all before the footer."""
+        return memoryview(self._data)[: -int.from_bytes(self._data[-8:-4], "little") - 8]
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read one column."""
+        return self._read([name]).column(0)
+
+    def read(self) -> pa.Table:
+        """Read all columns."""
+        return self._read(None)
+
+    def _read(self, names: list[str] | None) -> pa.Table:
+        with self._lock:  # one reader serves the threads that draw
+            return self._file.read(names, use_threads=False)

@@ -1,4 +1,4 @@
-"""What a series offers to draw: its pictures in display order, told from its index alone."""
+"""What a series offers to draw: its pictures in display order, told from its headers alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dsp_batch.dicom.headers import DEFLATED
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, find_drawer, sop_class_name
 from dsp_batch.errors import Reason, SeriesError
 from dsp_batch.frame_table import take_frames
-from dsp_batch.index import SeriesIndex
 from dsp_batch.model import FrameOrder, FrameRef, FrameTable, InstanceHeader
+from dsp_batch.series_view import SeriesView
 
 Entry = tuple[int, Picture]
 """Entry of the frame table that tells a picture's place, and the picture."""
@@ -28,36 +28,36 @@ class Drawables:
     pictures: tuple[Picture, ...]
 
 
-def list_drawables(index: SeriesIndex) -> Drawables:
+def list_drawables(view: SeriesView) -> Drawables:
     """List and order what can be drawn; instances without pixels neither count nor stretch the range.
 
     Raises:
         SeriesError: There is nothing to draw.
     """
-    rows = drawable_rows(index)
+    rows = drawable_rows(view)
     if not rows:
-        raise without_pixels(f"{index.root}/{index.series_uuid}", (uid or "" for uid in index.values("SOPClassUID")))
-    entries = sorted(_list_entries(index, rows), key=lambda entry: entry[0])
+        raise without_pixels(f"{view.root}/{view.series_uuid}", (uid or "" for uid in view.values("SOPClassUID")))
+    entries = sorted(_list_entries(view, rows), key=lambda entry: entry[0])
     if not entries:
-        where = f"{index.root}/{index.series_uuid}"
+        where = f"{view.root}/{view.series_uuid}"
         raise SeriesError(f"{where} has no level small enough to preview, and no thumbnail or overview", "too-large")
-    table, places = index.frames, np.array([place for place, _ in entries])
-    order = index.order if len(places) == len(table.instance) else order_frames(take_frames(table, places))
+    table, places = view.frames, np.array([place for place, _ in entries])
+    order = view.order if len(places) == len(table.instance) else order_frames(take_frames(table, places))
     return Drawables(order=order, pictures=tuple(entries[place][1] for place in order.permutation))
 
 
-def drawer_of(index: SeriesIndex, picture: Picture) -> Drawer:
+def drawer_of(view: SeriesView, picture: Picture) -> Drawer:
     """How a picture is made from its frames."""
-    return find_drawer(index.values("SOPClassUID")[picture.frames[0].instance] or "")
+    return find_drawer(view.values("SOPClassUID")[picture.frames[0].instance] or "")
 
 
-def drawable_rows(index: SeriesIndex) -> list[int]:
+def drawable_rows(view: SeriesView) -> list[int]:
     """Rows of the instances that have pixels to draw."""
-    columns = (index.values(name) for name in ("PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows"))
+    columns = (view.values(name) for name in ("PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows"))
     return [
         row
         for row, (native, encapsulated, syntax, rows) in enumerate(zip(*columns, strict=True))
-        if rows and (native is not None or encapsulated is not None or syntax == DEFLATED)
+        if rows and (native is not None or encapsulated is not None or syntax == DEFLATED or row in view.unread)
     ]
 
 
@@ -66,7 +66,8 @@ _ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
 
 def has_pixels(header: InstanceHeader) -> bool:
     """Whether an instance has pixels, as far as its header tells."""
-    placed = header.pixel_data_offset is not None or header.fragments_offset is not None
+    offsets = (header.pixel_data_offset, header.fragments_offset, header.unread_from)
+    placed = any(offset is not None for offset in offsets)
     return _ROWS in header.elements and (placed or header.transfer_syntax_uid == DEFLATED)
 
 
@@ -84,20 +85,20 @@ def without_pixels(url: str, sop_classes: Iterable[str]) -> SeriesError:
     return SeriesError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason)
 
 
-def _list_entries(index: SeriesIndex, rows: list[int]) -> list[Entry]:
+def _list_entries(view: SeriesView, rows: list[int]) -> list[Entry]:
     """The pictures of each kind of object, and where they stand in the frame table."""
     by_drawer: dict[Drawer, list[int]] = {}
-    sop_classes = index.values("SOPClassUID")
+    sop_classes = view.values("SOPClassUID")
     for row in rows:
         by_drawer.setdefault(find_drawer(sop_classes[row] or ""), []).append(row)
-    table = index.frames
+    table = view.frames
     starts = {row: place for place, row in reversed(list(enumerate(table.instance.tolist())))}
     entries: list[Entry] = []
     for drawer, its_rows in by_drawer.items():
         if drawer is PLAIN:
             entries.extend(_list_plain(table, its_rows))
             continue
-        pictures = drawer.list_pictures({row: index.attributes(row) for row in its_rows})
+        pictures = drawer.list_pictures({row: view.attributes(row) for row in its_rows})
         entries.extend((starts[picture.frames[0].instance] + picture.frames[0].frame, picture) for picture in pictures)
     return entries
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.drawables import has_pixels, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
+from dsp_batch.header_view import view_headers
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
 from dsp_batch.memory import HeaderMeter
 from dsp_batch.model import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.naming import is_idc_root
 from dsp_batch.options import IndexOptions
-from dsp_batch.reading import Buffer, ByteRange, Reader, read_bytes
+from dsp_batch.reading import ByteRange, Piece, Reader, read_bytes
+from dsp_batch.series_view import SeriesView
 from dsp_batch.storage.aws import PUBLIC_BUCKETS
 from dsp_batch.storage.store import Store
 
@@ -49,6 +53,9 @@ class Allowance:
     memory: int | None = None
     """Bytes that the headers may take until an index is made of them; None for no limit."""
 
+    only_places: bool = False
+    """Headers may be left where the place of their instance is known; no index can be made of them."""
+
 
 def fetch_headers(
     ref: SeriesRef, store: Store, options: IndexOptions, allowance: Allowance | None = None
@@ -73,19 +80,22 @@ def fetch_headers(
     chosen = objects[: options.limit]
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
-    hint = HeaderHint()
-    bodies: dict[str, Buffer] = {}
+    bodies: dict[str, Piece] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
     meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
+    bulk = None if options.full else frozenset[int]()
+    read = partial(read_header, bulk=bulk, hint=HeaderHint(), only_place=allowance.only_places)
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
-        bulk = None if options.full else frozenset[int]()
-        readers = {info: meter.weigh(_read_header(info, bulk, hint, wanted)) for info in part}
+        readers = {info: read(info.name, info.size) for info in part}
+        if wanted is not None:
+            readers = {info: _keep_whole(reader, info, wanted) for info, reader in readers.items()}
+        readers = {info: meter.weigh(reader) for info, reader in readers.items()}
         left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
         _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(has_pixels, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers))
-    _report_rejected(ref, rejected)
+    report_rejected(ref, rejected)
     return SeriesHeaders(
         ref=ref,
         headers=tuple(headers),
@@ -114,15 +124,11 @@ def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
     return sum(sizes) <= keep and (few or all(size <= WHOLE_OBJECT for size in sizes))
 
 
-def _read_header(
-    info: ObjectInfo, bulk: frozenset[int] | None, hint: HeaderHint, bodies: dict[str, Buffer] | None
-) -> Reader[InstanceHeader]:
-    """Read a header; with `bodies`, from the whole object, which is kept there."""
-    if bodies is None:
-        return (yield from read_header(info.name, info.size, bulk=bulk, hint=hint))
+def _keep_whole(reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Piece]) -> Reader[InstanceHeader]:
+    """Read a header from the whole object, which is kept."""
     reply = yield (ByteRange(0, info.size or 0),)
-    bodies[info.name] = reply.parts[0]
-    return read_bytes(read_header(info.name, info.size, bulk=bulk, hint=hint), reply.parts[0])
+    bodies[info.name] = Piece(reply.parts[0])
+    return read_bytes(reader, reply.parts[0])
 
 
 def _sort_headers(
@@ -138,7 +144,8 @@ def _sort_headers(
             raise value
 
 
-def _report_rejected(ref: SeriesRef, rejected: dict[str, DspBatchError]) -> None:
+def report_rejected(ref: SeriesRef, rejected: Mapping[str, DspBatchError]) -> None:
+    """Warn of the objects that are no instances."""
     if not rejected:
         return
     name, error = next(iter(rejected.items()))
@@ -167,3 +174,18 @@ def load_index(
         if cache:
             write_index(index, cache)
     return index
+
+
+def load_view(ref: SeriesRef, store: Store, cache: Cache | None) -> SeriesView:
+    """What drawing a series needs to know of it: its index where one is kept, else what its headers tell.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        cache: Where indices are kept; None to neither read nor write any, and to read of the headers what tells the
+            order of the series.
+    """
+    if cache:
+        return load_index(ref, store, cache, drawing=True)
+    allowance = Allowance(kept_bytes=KEPT_BYTES, only_places=True)
+    return view_headers(fetch_headers(ref, store, IndexOptions(), allowance))

@@ -61,7 +61,7 @@ def nearest_picture(painting: Painting, drawables: Drawables, place: int) -> Pai
 
 
 def _may_be_blank(painting: Painting, pictures: Sequence[Picture]) -> bool:
-    return any(drawer_of(painting.index, picture).is_blank is not None for picture in pictures)
+    return any(drawer_of(painting.view, picture).is_blank is not None for picture in pictures)
 
 
 def _look(painting: Painting, kept: dict[Picture, StoredFrame]) -> list[bool]:
@@ -69,7 +69,7 @@ def _look(painting: Painting, kept: dict[Picture, StoredFrame]) -> list[bool]:
     blank: list[bool] = []
     for group in split_pictures(painting):
         for picture, drawn in zip(group.pictures, paint_group(group), strict=True):
-            tells = drawer_of(painting.index, picture).is_blank
+            tells = drawer_of(painting.view, picture).is_blank
             is_blank = isinstance(drawn, StoredFrame) and tells is not None and tells(drawn)
             blank.append(is_blank)
             used = sum(each.values.nbytes for each in kept.values())

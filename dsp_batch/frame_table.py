@@ -1,4 +1,4 @@
-"""Where and when each frame of a series was taken, from its index."""
+"""Where and when each frame of a series was taken, from its headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dsp_batch.dicom.grids import Grid
 from dsp_batch.model import FloatArray, FrameTable, IntArray
 
 if TYPE_CHECKING:
-    from dsp_batch.index import SeriesIndex
+    from dsp_batch.series_view import SeriesView
 
 _TIMES = (
     "TemporalPositionIndex",
@@ -28,34 +28,34 @@ _TIMES = (
 """The columns of `FrameTable.times`."""
 
 
-def list_frames(index: SeriesIndex) -> FrameTable:
+def list_frames(view: SeriesView) -> FrameTable:
     """List every frame of a series, instance by instance in row order.
 
     Instances without pixels count as one frame: they are ordered like the others. Each slice of a grid image counts.
     """
-    frames, slices = index.values("NumberOfFrames"), index.values("GridSlices")
+    frames, slices = view.values("NumberOfFrames"), view.values("GridSlices")
     counts = np.asarray([max(count or 1, grid or 1) for count, grid in zip(frames, slices, strict=True)], np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     rows = np.repeat(np.arange(len(counts)), counts)
-    position = _vectors(index.values("ImagePositionPatient"), 3)[rows]
-    orientation = _vectors(index.values("ImageOrientationPatient"), 6)[rows]
-    times = np.stack([_times(name, index.values(name)) for name in _TIMES], axis=1)[rows]
-    grouped = index.has("PerFrameFunctionalGroupsSequence") or index.has("SharedFunctionalGroupsSequence")
+    position = _vectors(view.values("ImagePositionPatient"), 3)[rows]
+    orientation = _vectors(view.values("ImageOrientationPatient"), 6)[rows]
+    times = np.stack([_times(name, view.values(name)) for name in _TIMES], axis=1)[rows]
+    grouped = view.has("PerFrameFunctionalGroupsSequence") or view.has("SharedFunctionalGroupsSequence")
     for row in np.flatnonzero((counts > 1) | grouped):
         part = slice(starts[row], starts[row] + counts[row])
-        grid = index.grid(int(row))
+        grid = view.grid(int(row))
         if grid is not None:
             position[part] = _place_slices(grid)
         else:
-            _place_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
-    uids, names = index.values("SOPInstanceUID"), index.values("FileName")
+            _place_frames(view.attributes(int(row)), position[part], orientation[part], times[part])
+    uids, names = view.values("SOPInstanceUID"), view.values("FileName")
     return FrameTable(
         instance=rows,
         frame=np.arange(len(rows)) - starts[rows],
         position=position,
         orientation=orientation,
-        slice_location=_numbers(index.values("SliceLocation"))[rows],
-        instance_number=_numbers(index.values("InstanceNumber"))[rows],
+        slice_location=_numbers(view.values("SliceLocation"))[rows],
+        instance_number=_numbers(view.values("InstanceNumber"))[rows],
         times=times,
         sop_instance_uid=tuple(uids[row] or "" for row in rows),
         name=tuple(names[row] for row in rows),

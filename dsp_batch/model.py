@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.errors import DspBatchError, Reason
-from dsp_batch.reading import Buffer
+from dsp_batch.reading import Piece
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
@@ -107,6 +107,10 @@ class InstanceHeader:
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
 
+    unread_from: int | None = None
+    """First byte of what was not read, because the elements before it tell the place of the instance; None for a whole
+    header."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHeaders:
@@ -123,7 +127,7 @@ class SeriesHeaders:
     partial: bool = False
     """Only some of the objects were read (`--limit`)."""
 
-    bodies: Mapping[str, Buffer] = field(default_factory=dict)
+    bodies: Mapping[str, Piece] = field(default_factory=dict)
     """Object name → the whole object, where it was small enough to be read at once."""
 
 

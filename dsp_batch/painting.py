@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from dsp_batch.dicom.drawing import Picture
 from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
@@ -13,11 +14,11 @@ from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.display import StoredFrame
 from dsp_batch.drawables import drawer_of
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
-from dsp_batch.index import SeriesIndex
 from dsp_batch.memory import MAX_READ
 from dsp_batch.model import FrameRef, ObjectInfo
 from dsp_batch.pictures import EncodedFrames, ReadingOptions, pixels_of, read_pictures
-from dsp_batch.reading import Buffer, Reader, read_bytes
+from dsp_batch.reading import OutsideError, Piece, Reader, read_piece
+from dsp_batch.series_view import SeriesView
 from dsp_batch.storage.store import Store
 
 Drawn = StoredFrame | DspBatchError
@@ -46,9 +47,9 @@ class Source:
 class Painting:
     """What is to be painted: some pictures of a series, in this order."""
 
-    index: SeriesIndex
+    view: SeriesView
     source: Source
-    pictures: Sequence[Picture]
+    pictures: Sequence[Picture] = ()
     overlays: bool = True
     """Read overlay planes too."""
 
@@ -78,10 +79,10 @@ def paint_pictures(painting: Painting) -> Iterator[Drawn]:
             elif drawn.reason in ("network", "timeout", "access-denied"):
                 raise drawn
             elif first_error is None:
-                first_error = _name_object(painting.index, picture, drawn)
+                first_error = _name_object(painting.view, picture, drawn)
             yield drawn
     if first_error is not None and not has_drawn:
-        where = f"{painting.index.root}/{painting.index.series_uuid}"
+        where = f"{painting.view.root}/{painting.view.series_uuid}"
         raise PixelError(f"no frame of {where} could be drawn; the first, in {first_error.message}", first_error.reason)
 
 
@@ -90,7 +91,7 @@ def split_pictures(painting: Painting) -> list[Painting]:
     groups: list[list[Picture]] = []
     left = -1
     for picture in painting.pictures:
-        size = _count_bytes(painting.index, picture)
+        size = _count_bytes(painting.view, picture)
         if size > left:
             groups.append([])
             left = MAX_READ
@@ -99,20 +100,20 @@ def split_pictures(painting: Painting) -> list[Painting]:
     return [replace(painting, pictures=group) for group in groups]
 
 
-def is_in_color(index: SeriesIndex, picture: Picture) -> bool:
+def is_in_color(view: SeriesView, picture: Picture) -> bool:
     """Whether a picture will be in color, and so have no window; False where its header is damaged."""
     try:
-        return drawer_of(index, picture).in_color or pixels_of(index, picture.frames[0].instance).is_color
+        return drawer_of(view, picture).in_color or pixels_of(view, picture.frames[0].instance).is_color
     except PixelError:
         return False
 
 
-def _count_bytes(index: SeriesIndex, picture: Picture) -> int:
+def _count_bytes(view: SeriesView, picture: Picture) -> int:
     """Bytes of the decoded frames of a picture; those of damaged instances are never read."""
     total = 0
     for ref in picture.frames:
         try:
-            total += pixels_of(index, ref.instance).decoded_frame_bytes
+            total += pixels_of(view, ref.instance).decoded_frame_bytes
         except PixelError:
             continue
     return total
@@ -123,48 +124,51 @@ def paint_group(group: Painting) -> Iterator[Drawn]:
     if all(picture in group.painted for picture in group.pictures):
         yield from (group.painted[picture] for picture in group.pictures)
         return
-    index = group.index
+    view = group.view
     encoded = _read_frames(group)
     first = next((each for each in encoded.values() if isinstance(each, EncodedFrames)), None)
     if group.source.decoders == 1 or first is None or is_native(first.pixels.transfer_syntax_uid):
         for picture in group.pictures:
-            yield _compose(index, picture, encoded)
+            yield _compose(view, picture, encoded)
         return
     with ThreadPoolExecutor(group.source.decoders, thread_name_prefix="dsp-batch-decode") as pool:
-        yield from pool.map(lambda picture: _compose(index, picture, encoded), group.pictures)
+        yield from pool.map(lambda picture: _compose(view, picture, encoded), group.pictures)
 
 
 def _read_frames(group: Painting) -> _Read:
     """Read the frames of all pictures, all objects at once."""
-    index = group.index
+    view = group.view
     wanted: dict[int, list[int]] = {}
     for ref in (ref for picture in group.pictures for ref in picture.frames):
         wanted.setdefault(ref.instance, []).append(ref.frame)
-    names, sizes = index.values("FileName"), index.values("ObjectSize")
+    names, sizes = view.values("FileName"), view.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in wanted}
     options = ReadingOptions(overlays=group.overlays, max_frame_bytes=group.source.max_frame_bytes)
-    readers = {infos[row]: read_pictures(index, row, frames, options) for row, frames in wanted.items()}
-    found = _read_bodies(readers, index.bodies)
-    missing = {info: reader for info, reader in readers.items() if info.name not in found}
-    found.update(group.source.store.read(index.series_uuid, missing, timeout=group.source.timeout))
+    readers = {infos[row]: partial(read_pictures, view, row, frames, options) for row, frames in wanted.items()}
+    found = _read_bodies(readers, view.bodies)
+    missing = {info: read() for info, read in readers.items() if info.name not in found}
+    found.update(group.source.store.read(view.series_uuid, missing, timeout=group.source.timeout))
     return {row: found[info.name] for row, info in infos.items()}
 
 
 def _read_bodies(
-    readers: Mapping[ObjectInfo, Reader[EncodedFrames]], bodies: Mapping[str, Buffer]
+    readers: Mapping[ObjectInfo, Callable[[], Reader[EncodedFrames]]], bodies: Mapping[str, Piece]
 ) -> dict[str, EncodedFrames | DspBatchError]:
-    """Read from the objects that are in memory."""
+    """Read from the objects that are in memory, as far as they are."""
     found: dict[str, EncodedFrames | DspBatchError] = {}
-    for info, reader in readers.items():
-        if info.name in bodies:
+    for info, read in readers.items():
+        piece = bodies.get(info.name)
+        if piece is not None:
             try:
-                found[info.name] = read_bytes(reader, bodies[info.name])
+                found[info.name] = read_piece(read(), piece, info.size or len(piece.data))
             except DspBatchError as error:
                 found[info.name] = error
+            except OutsideError:
+                continue
     return found
 
 
-def _compose(index: SeriesIndex, picture: Picture, encoded: _Read) -> Drawn:
+def _compose(view: SeriesView, picture: Picture, encoded: _Read) -> Drawn:
     """Make a picture from those of its frames that can be decoded."""
     frames, error = {}, None
     for ref in picture.frames:
@@ -173,30 +177,30 @@ def _compose(index: SeriesIndex, picture: Picture, encoded: _Read) -> Drawn:
         if isinstance(frame, StoredFrame):
             frames[ref] = frame
         else:
-            error = error or _locate(index, ref, frame)
+            error = error or _locate(view, ref, frame)
     if error is not None and not frames:
         return error
     first = picture.frames[0].instance
     try:
-        drawn = drawer_of(index, picture).compose(picture, index.attributes(first), frames)
+        drawn = drawer_of(view, picture).compose(picture, view.attributes(first), frames)
     except PixelError as failure:
-        return _locate(index, picture.frames[0], failure)
+        return _locate(view, picture.frames[0], failure)
     of_first = encoded[first]
     profile = of_first.profile if isinstance(of_first, EncodedFrames) else None
     return replace(drawn, values=convert_to_srgb(drawn.values, profile)) if profile and drawn.is_color else drawn
 
 
-def _locate(index: SeriesIndex, ref: FrameRef, error: DspBatchError) -> DspBatchError:
+def _locate(view: SeriesView, ref: FrameRef, error: DspBatchError) -> DspBatchError:
     """Say of an error of pixels where it lies: object, frame and transfer syntax."""
     if not isinstance(error, PixelError | HeaderError):
         return error
     keys = ("FileName", "TransferSyntaxUID", "NumberOfFrames")
-    name, syntax, count = (index.values(key)[ref.instance] for key in keys)
+    name, syntax, count = (view.values(key)[ref.instance] for key in keys)
     frame = f", frame {ref.frame + 1}" if (count or 1) > 1 and not error.message.startswith("frame ") else ""
     encoded = f" ({syntax})" if syntax and syntax not in error.message else ""
     return type(error)(f"{name}{frame}{encoded}: {error.message}", error.reason)
 
 
-def _name_object(index: SeriesIndex, picture: Picture, error: DspBatchError) -> DspBatchError:
-    name = index.values("FileName")[picture.frames[0].instance]
+def _name_object(view: SeriesView, picture: Picture, error: DspBatchError) -> DspBatchError:
+    name = view.values("FileName")[picture.frames[0].instance]
     return error if name in error.message else type(error)(f"{name}: {error.message}", error.reason)

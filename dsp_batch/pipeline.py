@@ -9,24 +9,24 @@ from dsp_batch.cache import Cache
 from dsp_batch.dicom.maps import describe_unit
 from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
 from dsp_batch.display import EncodedImage
-from dsp_batch.fetching import load_index
-from dsp_batch.index import SeriesIndex
+from dsp_batch.fetching import load_view
 from dsp_batch.model import SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.painting import Source
 from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
+from dsp_batch.series_view import SeriesView
 from dsp_batch.storage.store import Store
 
 ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
 
 
-def render_preview(index: SeriesIndex, source: Source, options: ImageVerbOptions, suffix: str) -> EncodedImage:
+def render_preview(view: SeriesView, source: Source, options: ImageVerbOptions, suffix: str) -> EncodedImage:
     """Draw what the options ask for; see `render_mosaic`, `render_image` and `render_contrast_mosaic`."""
     if isinstance(options, MosaicOptions):
-        return render_mosaic(index, source, options, suffix)
+        return render_mosaic(view, source, options, suffix)
     if isinstance(options, ImageOptions):
-        return render_image(index, source, options, suffix)
-    return render_contrast_mosaic(index, source, options, suffix)
+        return render_image(view, source, options, suffix)
+    return render_contrast_mosaic(view, source, options, suffix)
 
 
 def use_all_cores(store: Store, max_frame_bytes: int = MAX_FRAME_BYTES) -> Source:
@@ -37,12 +37,11 @@ def use_all_cores(store: Store, max_frame_bytes: int = MAX_FRAME_BYTES) -> Sourc
 def preview_series(
     ref: SeriesRef, store: Store, cache: Cache | None, options: ImageVerbOptions, suffix: str
 ) -> EncodedImage:
-    """The whole path for one series: its index, then its preview."""
-    index = load_index(ref, store, cache, drawing=True)
-    return render_preview(index, use_all_cores(store), options, suffix)
+    """The whole path for one series: its headers or its index, then its preview."""
+    return render_preview(load_view(ref, store, cache), use_all_cores(store), options, suffix)
 
 
-def describe_index(index: SeriesIndex) -> dict[str, Any]:
+def describe_index(index: SeriesView) -> dict[str, Any]:
     """What a result row tells of a series; attributes that could name a patient are not among it."""
     first = index.attributes(0)
     syntaxes = dict.fromkeys(syntax for syntax in index.values("TransferSyntaxUID") if syntax)

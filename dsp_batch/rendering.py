@@ -1,32 +1,34 @@
-"""From a series index to a finished preview: which pictures, their bytes, their tiles, one image."""
+"""From the headers of a series to a finished preview: which pictures, their bytes, their tiles, one image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from dsp_batch.completion import choose_pictures
 from dsp_batch.core.encoding import encode_image
 from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
 from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
 from dsp_batch.display import EncodedImage, LookupTable, StoredFrame, Window
-from dsp_batch.drawables import Drawables, list_drawables
+from dsp_batch.drawables import list_drawables
 from dsp_batch.errors import OptionsError
 from dsp_batch.filling import nearest_picture, spread_pictures
-from dsp_batch.index import SeriesIndex
 from dsp_batch.model import ByteArray
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.painting import Drawn, Painting, Source, is_in_color, paint_pictures, split_pictures
 from dsp_batch.pictures import transform_of
+from dsp_batch.series_view import SeriesView
 
 
-def render_mosaic(index: SeriesIndex, source: Source, options: MosaicOptions, suffix: str) -> EncodedImage:
+def render_mosaic(view: SeriesView, source: Source, options: MosaicOptions, suffix: str) -> EncodedImage:
     """Draw a grid of pictures spread evenly over a range of the series.
 
     Args:
-        index: The series.
+        view: The series.
         source: Where its objects are read.
         options: The range, the grid and the contrast.
         suffix: `.webp`, `.jpg` or `.jpeg`.
@@ -37,47 +39,47 @@ def render_mosaic(index: SeriesIndex, source: Source, options: MosaicOptions, su
         PixelError: Nothing could be decoded.
         StorageError: The frames could not be read.
     """
-    drawables = list_drawables(index)
-    places = select_range(drawables.order, options.start, options.end)
     rows, columns = options.grid
-    pictures = [drawables.pictures[place] for place in places]
-    whole = Painting(index=index, source=source, pictures=pictures, overlays=options.overlays)
-    painting = spread_pictures(whole, rows * columns)
+    whole = Painting(view=view, source=source, overlays=options.overlays)
+    painting = choose_pictures(whole, partial(_spread, start=options.start, end=options.end, tiles=rows * columns))
     tiles = _draw_tiles(painting, (options.contrast,), options.image_width)
     return _finish(tiles, (rows, columns), options.quality, suffix)
 
 
-def render_image(index: SeriesIndex, source: Source, options: ImageOptions, suffix: str) -> EncodedImage:
+def render_image(view: SeriesView, source: Source, options: ImageOptions, suffix: str) -> EncodedImage:
     """Draw one picture. Arguments and errors are those of `render_mosaic`."""
-    drawables = list_drawables(index)
-    painting = _choose_picture(index, source, drawables, options)
+    whole = Painting(view=view, source=source, overlays=options.overlays)
+    painting = choose_pictures(whole, partial(_choose_one, options=options))
     tiles = _draw_tiles(painting, (options.contrast,), options.image_width)
     return _finish(tiles, (1, 1), options.quality, suffix)
 
 
 def render_contrast_mosaic(
-    index: SeriesIndex, source: Source, options: ContrastMosaicOptions, suffix: str
+    view: SeriesView, source: Source, options: ContrastMosaicOptions, suffix: str
 ) -> EncodedImage:
     """Draw the same pictures under several contrasts. Arguments and errors are those of `render_mosaic`."""
-    drawables = list_drawables(index)
+    whole = Painting(view=view, source=source, overlays=options.overlays)
     if options.position is not None:
-        rows, painting = 1, _choose_picture(index, source, drawables, options)
+        rows, painting = 1, choose_pictures(whole, partial(_choose_one, options=options))
     else:
-        places = select_range(drawables.order, options.start or 0.0, options.end)
-        rows = options.tile_height
-        pictures = [drawables.pictures[place] for place in places]
-        whole = Painting(index=index, source=source, pictures=pictures, overlays=options.overlays)
-        painting = spread_pictures(whole, rows)
+        rows, start = options.tile_height, options.start or 0.0
+        painting = choose_pictures(whole, partial(_spread, start=start, end=options.end, tiles=rows))
     tiles = _draw_tiles(painting, options.contrasts, options.image_width)
     return _finish(tiles, (rows, len(options.contrasts)), options.quality, suffix)
 
 
-def _choose_picture(
-    index: SeriesIndex, source: Source, drawables: Drawables, options: ImageOptions | ContrastMosaicOptions
-) -> Painting:
+def _spread(whole: Painting, start: float, end: float, tiles: int) -> Painting:
+    """Pictures spread evenly over a range."""
+    drawables = list_drawables(whole.view)
+    pictures = [drawables.pictures[place] for place in select_range(drawables.order, start, end)]
+    return spread_pictures(replace(whole, pictures=pictures), tiles)
+
+
+def _choose_one(whole: Painting, options: ImageOptions | ContrastMosaicOptions) -> Painting:
     """The picture at a position; an offset is walked exactly, whatever is there."""
+    drawables = list_drawables(whole.view)
     place = select_position(drawables.order, options.position or 0.0, options.slice_offset or 0)
-    painting = Painting(index=index, source=source, pictures=[drawables.pictures[place]], overlays=options.overlays)
+    painting = replace(whole, pictures=[drawables.pictures[place]])
     return painting if options.slice_offset else nearest_picture(painting, drawables, place)
 
 
@@ -106,7 +108,7 @@ def _draw_tiles(painting: Painting, contrasts: Sequence[Contrast], width: int) -
             continue
         if first is None:
             first = each
-            shape = _tile_shape(painting.index, each, width)
+            shape = _tile_shape(painting.view, each, width)
         tiles.extend(_draw_tile(each, choose_voi(contrast, each, automatic), shape) for contrast in contrasts)
     voi = None if first is None or first.is_color else choose_voi(contrasts[0], first, automatic)
     return _Tiles(
@@ -118,12 +120,12 @@ def _draw_tiles(painting: Painting, contrasts: Sequence[Contrast], width: int) -
     )
 
 
-def _tile_shape(index: SeriesIndex, frame: StoredFrame, width: int) -> tuple[int, int]:
+def _tile_shape(view: SeriesView, frame: StoredFrame, width: int) -> tuple[int, int]:
     rows, columns = frame.values.shape[:2]
     try:
         return tile_shape(rows, columns, frame.aspect, width)
     except OptionsError as error:
-        raise OptionsError(f"{index.root}/{index.series_uuid}: {error.message}", error.reason) from error
+        raise OptionsError(f"{view.root}/{view.series_uuid}: {error.message}", error.reason) from error
 
 
 def _open_pictures(painting: Painting, contrasts: Sequence[Contrast]) -> tuple[Iterable[Drawn], Window | None]:
@@ -141,9 +143,9 @@ def _open_pictures(painting: Painting, contrasts: Sequence[Contrast]) -> tuple[I
 
 def _need_percentiles(painting: Painting, contrasts: Sequence[Contrast]) -> bool:
     """Whether a picture will be drawn with the automatic window, told from headers."""
-    index = painting.index
+    view = painting.view
     transforms = [
-        transform_of(index, *picture.frames[0]) for picture in painting.pictures if not is_in_color(index, picture)
+        transform_of(view, *picture.frames[0]) for picture in painting.pictures if not is_in_color(view, picture)
     ]
     return any(needs_percentiles(contrast, transform) for contrast in contrasts for transform in transforms)
 

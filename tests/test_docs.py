@@ -31,8 +31,8 @@ import dsp_batch.api
 from dsp_batch.batch.results import SCHEMA
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
-from dsp_batch.index import GRID_COLUMNS
 from dsp_batch.model import Status
+from dsp_batch.series_view import GRID_COLUMNS
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"

@@ -13,8 +13,9 @@ LAYERS = [
     {"errors", "model", "display", "options", "attributes", "reading", "version"},
     {"core"},
     {"storage", "dicom"},
-    {"arrays", "columns", "frame_table", "index", "indexing", "cache", "naming", "idc", "pictures", "drawables"},
-    {"memory", "fetching", "painting", "filling", "rendering", "pipeline", "api"},
+    {"arrays", "columns", "frame_table", "header_table", "header_view", "series_view"}
+    | {"index", "indexing", "cache", "naming", "idc", "pictures", "drawables"},
+    {"memory", "fetching", "painting", "completion", "filling", "rendering", "pipeline", "api"},
     {"batch"},
     {"cli", "__main__"},
 ]
@@ -34,7 +35,7 @@ HOMES = {
     "fsspec": {"storage"},
     "botocore": {"storage"},
     "PIL": {"core/encoding", "dicom"},
-    "pyarrow": {"arrays", "columns", "index", "indexing", "idc", "batch"},
+    "pyarrow": {"arrays", "columns", "header_table", "header_view", "series_view", "index", "indexing", "idc", "batch"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
     "rich": {"batch", "cli"},

@@ -100,7 +100,7 @@ def test_a_real_map_of_blood_flow_has_the_colors_of_pydicom() -> None:
     del dataset.PixelPresentation  # pydicom applies no supplemental palettes
     pictures = list_drawables(index).pictures
 
-    drawn = list(paint_pictures(Painting(index=index, source=Source(store=store), pictures=pictures)))
+    drawn = list(paint_pictures(Painting(view=index, source=Source(store=store), pictures=pictures)))
 
     for picture, frame in zip(pictures, drawn, strict=True):
         assert isinstance(frame, StoredFrame)

@@ -34,16 +34,16 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
         DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
     """
     suffix = check_image_output(output)
-    from dsp_batch.fetching import load_index
+    from dsp_batch.fetching import load_view
     from dsp_batch.pipeline import render_preview, use_all_cores
     from dsp_batch.storage.sink import write_once
 
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        index = load_index(ref, store, kept, drawing=True)
+        view = load_view(ref, store, kept)
     with log_stage("render"):
-        image = render_preview(index, use_all_cores(store, source.max_frame_mb << 20), options, suffix)
+        image = render_preview(view, use_all_cores(store, source.max_frame_mb << 20), options, suffix)
     for failure in image.failures:
         _log.warning("%s: %s", ref.url, failure)
     with log_stage("write"):

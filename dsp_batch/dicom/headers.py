@@ -10,12 +10,13 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from dsp_batch.dicom.places import tells_place
 from dsp_batch.dicom.sparse import FIRST_RANGE, LARGE_VALUE, Setting, SparseWalk, Steps
 from dsp_batch.dicom.stretches import Stretches
-from dsp_batch.dicom.walk import UNDEFINED, Encoding
+from dsp_batch.dicom.walk import UNDEFINED, ElementHead, Encoding
 from dsp_batch.errors import HeaderError
 from dsp_batch.model import InstanceHeader, RawElement
-from dsp_batch.reading import ByteRange, Reader
+from dsp_batch.reading import ByteRange, Piece, Reader
 
 __all__ = [
     "DEFLATED",
@@ -27,6 +28,7 @@ __all__ = [
     "inflate",
     "read_header",
     "read_inflated",
+    "read_rest",
 ]
 
 WHOLE_OBJECT = 32 * 1024
@@ -90,7 +92,12 @@ def _round_up(used: int) -> int:
 
 
 def read_header(
-    name: str, size: int | None, *, bulk: frozenset[int] | None = frozenset(), hint: HeaderHint | None = None
+    name: str,
+    size: int | None,
+    *,
+    bulk: frozenset[int] | None = frozenset(),
+    hint: HeaderHint | None = None,
+    only_place: bool = False,
 ) -> Reader[InstanceHeader]:
     """Read the header of one object by small ranges.
 
@@ -99,6 +106,8 @@ def read_header(
         size: Bytes of the object as listed; None where unknown.
         bulk: Tags whose values are wanted however large they are; None for all.
         hint: Shared by the headers of a series.
+        only_place: Make no further request for what lies behind group 0028 where the place of the instance does not
+            depend on it; `read_rest` goes on from there.
 
     Returns:
         A reader of the header, up to Pixel Data or the end of the object.
@@ -112,9 +121,18 @@ def read_header(
     reply = yield (ByteRange(0, first),)
     if not reply.parts[0]:
         raise HeaderError("the object is empty", "not-dicom")
-    walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size, bulk=bulk, shared=hint.stretches, growth=hint.more)
+    walk = SparseWalk(
+        data=bytes(reply.parts[0]),
+        size=reply.size,
+        bulk=bulk,
+        shared=hint.stretches,
+        growth=hint.more,
+        is_enough=tells_place if only_place else None,
+    )
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
+    if header.unread_from is not None:
+        end = header.unread_from if walk.left_out is None else walk.left_out
     behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
     hint.learn(end if walk.first_used is None else walk.first_used, behind)
     if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
@@ -135,19 +153,46 @@ def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
     declared = _ENCODINGS.get(syntax, Encoding()) if syntax else None
     encoding = _check_encoding(declared, walk.data[start - walk.base :][:8])
     _, pixels = yield from walk.run(start, encoding)
-    native = pixels is not None and pixels.length != UNDEFINED and syntax != DEFLATED
-    encapsulated = pixels is not None and pixels.length == UNDEFINED and syntax != DEFLATED
-    return InstanceHeader(
+    header = InstanceHeader(
         name=name,
         size=size,
         transfer_syntax_uid=syntax or _GUESSED_SYNTAX[encoding],
         elements=walk.elements,
         implicit_vr=encoding.implicit_vr,
         big_endian=encoding.big_endian,
-        pixel_data_offset=pixels.start if pixels and native else None,
-        pixel_data_length=pixels.length if pixels and native else None,
-        fragments_offset=pixels.start if pixels and encapsulated else None,
+        pixel_data_offset=None,
+        pixel_data_length=None,
+        unread_from=walk.unread_from,
     )
+    return header if pixels is None or syntax == DEFLATED else _place_pixels(header, pixels)
+
+
+def _place_pixels(header: InstanceHeader, pixels: ElementHead) -> InstanceHeader:
+    if pixels.length == UNDEFINED:
+        return replace(header, fragments_offset=pixels.start)
+    return replace(header, pixel_data_offset=pixels.start, pixel_data_length=pixels.length)
+
+
+def read_rest(header: InstanceHeader, ahead: int) -> Reader[tuple[InstanceHeader, Piece]]:
+    """Read on where a header was left.
+
+    Args:
+        header: Read with `only_place`.
+        ahead: Bytes to ask for at once.
+
+    Returns:
+        A reader of the whole header, and of what was read last, which may reach into Pixel Data.
+
+    Raises:
+        HeaderError: The object is truncated or damaged.
+    """
+    start = header.unread_from
+    if start is None:
+        raise ValueError(f"{header.name} was read to its end")
+    walk = SparseWalk(data=b"", base=start, size=header.size, elements=dict(header.elements), growth=ahead)
+    _, pixels = yield from walk.run(start, Encoding(implicit_vr=header.implicit_vr))
+    whole = replace(header, elements=walk.elements, unread_from=None)
+    return whole if pixels is None else _place_pixels(whole, pixels), Piece(walk.data, walk.base)
 
 
 def _text(element: RawElement | None) -> str:

@@ -93,7 +93,7 @@ def _middle_pictures() -> Iterator[StoredFrame]:
             index = load_index(SeriesRef(root=store.root, series_uuid=folder.name), store, None, drawing=True)
             pictures = list_drawables(index).pictures
             middle = [pictures[len(pictures) // 2]]
-            drawn = next(paint_pictures(Painting(index=index, source=Source(store=store), pictures=middle)))
+            drawn = next(paint_pictures(Painting(view=index, source=Source(store=store), pictures=middle)))
         except DspBatchError:
             continue
         if isinstance(drawn, StoredFrame) and drawn.values.dtype in (np.uint8, np.uint16, np.int16):
