@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
+
+
+class Values(Protocol):
+    """What holds a header, whether it decodes it now or has it in a dictionary."""
+
+    def get(self, keyword: str, /) -> Any:
+        """The value of an element; None where it is absent."""
 
 
 class Attributes:
@@ -16,7 +22,7 @@ class Attributes:
 
     __slots__ = ("_values",)
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Values) -> None:
         self._values = values
 
     def __contains__(self, keyword: str) -> bool:

@@ -64,11 +64,15 @@ def drawable_rows(view: SeriesView) -> list[int]:
 _ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
 
 
+def is_image(header: InstanceHeader) -> bool:
+    """Whether an instance is of a kind that has pixels, be they there or not (PS3.3 C.7.6.3)."""
+    return _ROWS in header.elements
+
+
 def has_pixels(header: InstanceHeader) -> bool:
     """Whether an instance has pixels, as far as its header tells."""
-    offsets = (header.pixel_data_offset, header.fragments_offset, header.unread_from)
-    placed = any(offset is not None for offset in offsets)
-    return _ROWS in header.elements and (placed or header.transfer_syntax_uid == DEFLATED)
+    placed = header.pixel_data_offset is not None or header.fragments_offset is not None
+    return is_image(header) and (placed or header.transfer_syntax_uid == DEFLATED)
 
 
 def sop_class_of(header: InstanceHeader) -> str:

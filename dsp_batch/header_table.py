@@ -51,6 +51,7 @@ class HeaderTable:
 
     def __init__(self, headers: Sequence[InstanceHeader]) -> None:
         self.headers = tuple(headers)
+        self._rows = [header.elements for header in self.headers]
         self._decoders = _build_decoders(self.headers)
         self._is_one_encoding = self._decoders.count(self._decoders[0]) == len(self._decoders)
         self._split: dict[int, Split] = {}
@@ -58,6 +59,7 @@ class HeaderTable:
     def take(self, rows: Sequence[int]) -> HeaderTable:
         """The same headers in another order, with what is known of their elements."""
         table = HeaderTable([self.headers[row] for row in rows])
+        table.tags = self.tags
         places = build_array(rows, pa.int64())
         for tag, split in self._split.items():
             if isinstance(split, dict):
@@ -73,9 +75,9 @@ class HeaderTable:
         return table
 
     @cached_property
-    def tags(self) -> list[int]:
-        """The tags that any instance has, and those that are columns in any case, ascending."""
-        return sorted(set(_FIXED).union(*(header.elements for header in self.headers)))
+    def tags(self) -> frozenset[int]:
+        """The tags that any instance has, and those that are columns in any case."""
+        return frozenset(_FIXED).union(*self._rows)
 
     def split(self, tag: int) -> Split:
         """Tell whether an element is the same in all instances.
@@ -83,17 +85,20 @@ class HeaderTable:
         Returns:
             Its one value in the DICOM JSON model; else the columns of what varies, none where no instance has it.
         """
+        if tag not in self.tags:
+            return ()
         if tag not in self._split:
-            self._split[tag] = self._split_elements(tag, tuple(header.elements.get(tag) for header in self.headers))
+            self._split[tag] = self._split_elements(tag, tuple([elements.get(tag) for elements in self._rows]))
         return self._split[tag]
 
     def split_all(self) -> dict[int, Split]:
         """Every element, tags ascending."""
+        tags = sorted(self.tags)
         rows = [
-            list(elements.values()) if list(elements) == self.tags else list(map(elements.get, self.tags))
-            for elements in (header.elements for header in self.headers)
+            list(elements.values()) if list(elements) == tags else list(map(elements.get, tags))
+            for elements in self._rows
         ]
-        by_tag = zip(self.tags, zip(*rows, strict=True), strict=True)
+        by_tag = zip(tags, zip(*rows, strict=True), strict=True)
         return {tag: self._split.get(tag) or self._split_elements(tag, elements) for tag, elements in by_tag}
 
     def _split_elements(self, tag: int, elements: Elements) -> Split:
@@ -103,8 +108,6 @@ class HeaderTable:
             return (self._fixed_column(tag, elements),)
         if self._is_one_encoding and first and first.value is not None and elements.count(first) == len(elements):
             return self._decoders[0].json(tag, first)
-        if not any(elements):
-            return ()
         columns = build_columns(tag, elements, self._decode_once(tag), self._creator(tag))
         return self._find_common(tag, elements, columns) or tuple(columns)
 

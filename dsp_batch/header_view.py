@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from dsp_batch.arrays import build_array
 from dsp_batch.columns import Column
-from dsp_batch.dicom.dictionary import name_of, tag_of
+from dsp_batch.dicom.dictionary import tag_of
 from dsp_batch.dicom.grids import Grid, describe_grid
 from dsp_batch.dicom.values import HeaderDecoder, element_value
 from dsp_batch.errors import SeriesError
@@ -82,22 +81,12 @@ class HeaderView(SeriesView):
         return None if isinstance(split, dict) else next((each for each in split if each[0].name == name), None)
 
     def find_constant(self, name: str) -> Any:
-        """The value of an element that is the same in all instances.
-
-        Raises:
-            KeyError: It is not, or none has it.
-        """
+        """The value of an element that is the same in all instances; None where it is not, or none has it."""
         if name not in self._constants:
             tag = tag_of(name)
             split = () if tag is None else self.headers.split(tag)
-            if not isinstance(split, dict):
-                raise KeyError(name)
-            self._constants[name] = element_value(split)
+            self._constants[name] = element_value(split) if isinstance(split, dict) else None
         return self._constants[name]
-
-    def names(self) -> Iterator[str]:
-        """Everything that can be asked for."""
-        return chain(self.places, map(name_of, self.headers.tags))
 
 
 def view_headers(series: SeriesHeaders) -> HeaderView:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -68,16 +66,8 @@ class SeriesIndex(SeriesView):
         return self._found[name]
 
     def find_constant(self, name: str) -> Any:
-        """The value of an element that is the same in all instances.
-
-        Raises:
-            KeyError: It is not, or none has it.
-        """
-        return self._constants[name]
-
-    def names(self) -> Iterator[str]:
-        """Everything that can be asked for."""
-        return chain(self._fields, self._constants)
+        """The value of an element that is the same in all instances; None where it is not, or none has it."""
+        return self._constants.get(name)
 
 
 def serialize_index(index: SeriesIndex, program: str) -> bytes:

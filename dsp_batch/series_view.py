@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypeVar
@@ -60,15 +60,7 @@ class SeriesView:
         raise NotImplementedError
 
     def find_constant(self, name: str) -> Any:
-        """The value of an element that is the same in all instances.
-
-        Raises:
-            KeyError: It is not, or none has it.
-        """
-        raise NotImplementedError
-
-    def names(self) -> Iterator[str]:
-        """Everything that can be asked for."""
+        """The value of an element that is the same in all instances; None where it is not, or none has it."""
         raise NotImplementedError
 
     @cached_property
@@ -94,13 +86,7 @@ class SeriesView:
 
     def has(self, name: str) -> bool:
         """Whether any instance has the element."""
-        if self.find_column(name) is not None:
-            return True
-        try:
-            self.find_constant(name)
-        except KeyError:
-            return False
-        return True
+        return self.find_column(name) is not None or self.find_constant(name) is not None
 
     def values(self, name: str) -> list[Any]:
         """The values of one element, row by row: scalars, lists where it has several values, None where absent.
@@ -108,16 +94,10 @@ class SeriesView:
         Sequences and binary values are not given here: ask `attributes`.
         """
         if name not in self._columns:
-            column = self.find_column(name)
-            self._columns[name] = column[1].to_pylist() if column else [self._constant(name)] * len(self)
+            column, constant = self.find_column(name), self.find_constant(name) or None
+            value = constant[0] if constant is not None and len(constant) == 1 else constant
+            self._columns[name] = column[1].to_pylist() if column else [value] * len(self)
         return self._columns[name]
-
-    def _constant(self, name: str) -> Any:
-        try:
-            constant = self.find_constant(name)
-        except KeyError:
-            return None
-        return None if not constant else constant[0] if len(constant) == 1 else constant
 
     def grid(self, row: int) -> Grid | None:
         """How the slices of a grid image lie; None for any other instance."""
@@ -130,7 +110,7 @@ class SeriesView:
 
     def attributes(self, row: int) -> Attributes:
         """The header of one instance."""
-        return Attributes(_RowAttributes(self, row))
+        return Attributes(_RowValues(self, row))
 
     def sequence(self, column: Column, row: int) -> Any:
         """The items of a sequence that varies: a preview asks for those of a multi-frame object once a frame."""
@@ -156,7 +136,7 @@ class SeriesView:
         """
         key = (describe, *details)
         if key not in self._derived:
-            values = _RowAttributes(self, row)
+            values = _RowValues(self, row)
             found = describe(Attributes(values), *details)
             if values.varies:
                 return found
@@ -175,7 +155,7 @@ class SeriesView:
         return order_frames(self.frames)
 
 
-class _RowAttributes(Mapping[str, Any]):
+class _RowValues:
     """One row and the constants, by keyword."""
 
     def __init__(self, view: SeriesView, row: int) -> None:
@@ -184,7 +164,8 @@ class _RowAttributes(Mapping[str, Any]):
         self.varies = False
         """Whether a value was asked for that is not the same in all rows."""
 
-    def __getitem__(self, name: str) -> Any:
+    def get(self, name: str, /) -> Any:
+        """The value of an element; None where it is absent."""
         if name not in self._known:
             self._known[name] = self._find(name)
         return self._known[name]
@@ -201,12 +182,6 @@ class _RowAttributes(Mapping[str, Any]):
         values = view.values(place)
         self.varies = self.varies or any(value != values[0] for value in values)
         return values[self._row]
-
-    def __iter__(self) -> Iterator[str]:
-        return self._view.names()
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self._view.names())
 
 
 def _parse_sequence(text: str) -> Any:

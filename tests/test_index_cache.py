@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def change_description(path: Path, **changes: Any) -> None:
     table = pq.read_table(path)
     description = json.loads(table.schema.metadata[b"dsp_batch"]) | changes
     pq.write_table(table.replace_schema_metadata({b"dsp_batch": json.dumps(description).encode()}), path)
+
+
+def change_byte(path: Path) -> None:
+    """Damage a file where its columns are."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 8] ^= 0xFF
+    path.write_bytes(data)
 
 
 def test_an_index_is_written_once_and_then_read_without_touching_the_series(ref: SeriesRef, cache: Cache) -> None:
@@ -102,6 +110,7 @@ def test_a_limit_that_all_objects_are_within_makes_a_complete_index(ref: SeriesR
         (lambda path: path.write_bytes(b""), "not readable"),
         (lambda path: path.write_bytes(path.read_bytes()[:-20]), "not readable"),
         (lambda path: path.write_bytes(b"some text"), "not readable"),
+        (change_byte, "checksum"),
         (lambda path: pq.write_table(pq.read_table(path).replace_schema_metadata({}), path), "not readable"),
         (lambda path: change_description(path, format=FORMAT + 1), f"format {FORMAT + 1}"),
         (lambda path: change_description(path, root="s3://elsewhere"), "s3://elsewhere"),
@@ -135,6 +144,31 @@ def test_an_index_without_a_key_that_is_needed_is_built_anew(ref: SeriesRef, cac
     pq.write_table(table.replace_schema_metadata({b"dsp_batch": json.dumps({"format": FORMAT}).encode()}), path)
 
     assert len(load_index(ref, store, cache)) == COUNT
+
+
+def test_an_index_that_another_program_wrote_anew_serves(
+    ref: SeriesRef, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    built = load_index(ref, Store(ref.root), cache)
+    change_description(index_path(cache, ref), program="another")
+
+    read = read_index(cache, ref.series_uuid, ref.root)
+
+    assert read is not None
+    assert read.table.equals(built.table)
+    assert not caplog.records
+
+
+def test_an_index_from_the_cache_travels_between_processes(ref: SeriesRef, cache: Cache) -> None:
+    load_index(ref, Store(ref.root), cache)
+    read = read_index(cache, ref.series_uuid, ref.root)
+    assert read is not None
+    assert read.values("InstanceNumber") == read.table.column("InstanceNumber").to_pylist()
+
+    again = pickle.loads(pickle.dumps(read))
+
+    assert again.table.equals(read.table)
+    assert again.constants == read.constants
 
 
 def test_two_processes_may_write_one_index_at_once(cache: Cache) -> None:

@@ -190,6 +190,19 @@ def test_a_large_series_without_pixels_is_given_up_after_one_header(tmp_path: Pa
     assert usage.requests == 2
 
 
+def test_a_large_series_whose_first_image_is_damaged_is_drawn(tmp_path: Path) -> None:
+    first, *others = (
+        add_pixels(make_dataset(SOPInstanceUID=f"1.{number}", InstanceNumber=number), size=32) for number in range(60)
+    )
+    del first.PixelData
+    ref = write_objects(tmp_path, [write_dataset(each) for each in (first, *others)])
+
+    image, _ = measure_preview(ref, MosaicOptions())
+
+    assert image.n_tiles == TILES
+    assert image.failures == ()
+
+
 def test_an_index_of_objects_without_pixels_costs_one_request_each(tmp_path: Path) -> None:
     (report,) = build_report().objects
     ref = write_objects(tmp_path, [report.data] * 20)

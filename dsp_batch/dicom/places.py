@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
+from functools import lru_cache
+from math import prod
 
 from dsp_batch.model import RawElement
 
@@ -19,9 +20,21 @@ _SLICE_CLASSES = frozenset(
         "128",  # Positron Emission Tomography Image Storage
     )
 )
-_TRANSFER_SYNTAX_UID, _IMAGE_TYPE, _SOP_CLASS_UID = 0x00020010, 0x00080008, 0x00080016
-_INSTANCE_NUMBER, _POSITION, _ORIENTATION = 0x00200013, 0x00200032, 0x00200037
-_SAMPLES, _FRAMES, _ROWS, _COLUMNS, _BITS = 0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100
+_DESCRIPTION = (
+    0x00020010,  # Transfer Syntax UID
+    0x00080016,  # SOP Class UID
+    0x00080008,  # Image Type
+    0x00280008,  # Number of Frames
+    0x00280010,  # Rows
+    0x00280011,  # Columns
+    0x00280002,  # Samples per Pixel
+    0x00280100,  # Bits Allocated
+)
+_PLACE = (
+    0x00200013,  # Instance Number
+    0x00200032,  # Image Position (Patient)
+    0x00200037,  # Image Orientation (Patient)
+)
 _GRIDS = (b"MOSAIC", b"VFRAME")
 _SMALLEST_ELEMENT = 8
 
@@ -36,28 +49,30 @@ def tells_place(elements: Mapping[int, RawElement], rest: int) -> bool:
         elements: What was read.
         rest: Bytes of the object behind them.
     """
-    if _text(elements, _TRANSFER_SYNTAX_UID) not in _LITTLE_ENDIAN:
-        return False
-    if _text(elements, _SOP_CLASS_UID) not in _SLICE_CLASSES or _text(elements, _FRAMES) not in ("", "1"):
-        return False
-    if not all(_text(elements, tag) for tag in (_INSTANCE_NUMBER, _POSITION, _ORIENTATION)):
-        return False
-    kinds = elements.get(_IMAGE_TYPE)
+    is_placed = all(element and element.value for element in map(elements.get, _PLACE))
+    return is_placed and 0 < _count_pixel_bytes(*map(elements.get, _DESCRIPTION)) <= rest - _SMALLEST_ELEMENT
+
+
+@lru_cache(maxsize=64)
+def _count_pixel_bytes(
+    syntax: RawElement | None,
+    sop_class: RawElement | None,
+    kinds: RawElement | None,
+    frames: RawElement | None,
+    *size: RawElement | None,
+) -> int:
+    """Bytes of the pixels of an uncompressed slice; 0 of any other object. The instances of a series share them."""
+    if _text(syntax) not in _LITTLE_ENDIAN or _text(sop_class) not in _SLICE_CLASSES or _text(frames) not in ("", "1"):
+        return 0
     if kinds and kinds.value and any(grid in kinds.value for grid in _GRIDS):
-        return False
-    size = [_number(elements, tag) for tag in (_ROWS, _COLUMNS, _SAMPLES, _BITS)]
-    rows, columns, samples, bits = (number or 0 for number in size)
-    pixels = rows * columns * samples * bits // 8
-    return 0 < pixels <= rest - _SMALLEST_ELEMENT
+        return 0
+    return prod(map(_number, size)) // 8
 
 
-def _text(elements: Mapping[int, RawElement], tag: int) -> str:
-    element = elements.get(tag)
+def _text(element: RawElement | None) -> str:
     return (element.value or b"").decode("ascii", "replace").strip(" \0") if element else ""
 
 
-def _number(elements: Mapping[int, RawElement], tag: int) -> int | None:
-    """A US, little endian."""
-    element = elements.get(tag)
-    value = element.value if element else None
-    return struct.unpack("<H", value)[0] if value and len(value) == 2 else None
+def _number(element: RawElement | None) -> int:
+    """A US, little endian; 0 where there is none."""
+    return int.from_bytes(element.value or b"", "little") if element else 0
