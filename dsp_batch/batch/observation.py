@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 from dask.base import get_annotations
+from dask.delayed import delayed
 from distributed import Client, performance_report, span
 from distributed.metrics import context_meter
 
@@ -35,8 +37,24 @@ def observe(client: Client, job: Job, report: str | None) -> Iterator[None]:
     Raises:
         OptionsError: A report is wanted, and the scheduler has no bokeh.
     """
-    with _report_performance(client, report), span(f"{job.verb}/{job.name}"):
+    with _report_performance(client, report), span(f"{job.verb}/{job.name}"), _hold_groups(client):
         yield
+
+
+@contextmanager
+def _hold_groups(client: Client) -> Iterator[None]:
+    """Hold a task of each of the groups that the tasks of shards belong to.
+
+    Dask forgets a group with its last task, but not in the books of the span: with few workers nearly each shard would
+    leave three groups there.
+    """
+    tasks = [delayed(bool, pure=False)(dask_key_name=(name_group(stage), "held", uuid4().hex)) for stage in STAGES]
+    held = client.compute(tasks, optimize_graph=False)
+    try:
+        yield
+    finally:
+        for future in held:
+            future.release()
 
 
 def name_group(name: str) -> str:

@@ -13,14 +13,18 @@ import pytest
 from distributed import Client, LocalCluster
 
 from dsp_batch.batch.cluster import ClusterOptions
+from dsp_batch.batch.figures import STAGES
+from dsp_batch.batch.graph import delay_shard, submit_shard
 from dsp_batch.batch.interrupt import Interrupted
 from dsp_batch.batch.job import Job
+from dsp_batch.batch.observation import observe
 from dsp_batch.batch.progress import LineProgress
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import build_radiograph, build_report, write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
 from dsp_batch.errors import OptionsError
+from dsp_batch.model import SeriesRef
 from dsp_batch.options import MosaicOptions
 
 SECONDS_TO_REPORT = 30.0
@@ -78,6 +82,20 @@ def test_a_run_is_a_span_with_its_bytes_requests_and_seconds(root: Path, cluster
     for stage, figures in summary.figures.stages.items():
         assert metrics[stage, "series-seconds"] == pytest.approx(figures.total, abs=2e-3)
     assert metrics["thread-cpu", "seconds"] > 0
+
+
+def test_a_run_whose_shards_come_one_by_one_leaves_no_record_of_each(root: Path, cluster: str) -> None:
+    refs = [SeriesRef(root=str(root), series_uuid=path.name) for path in root.iterdir()]
+    job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(root.parent / "cache")), name="alone")
+
+    def count_groups(dask_scheduler: Any) -> int:
+        (span,) = dask_scheduler.extensions["spans"].spans_search_by_name[("mosaic/alone",)]
+        return len(span.groups)
+
+    with Client(cluster, set_as_default=False) as client, client.as_current(), observe(client, job, None):
+        for ref in refs:
+            assert len(submit_shard(client, delay_shard((ref,), job, 1)).result()) == 1
+        assert client.run_on_scheduler(count_groups) == len(STAGES)
 
 
 def test_two_runs_at_once_are_two_spans(root: Path, cluster: str) -> None:
