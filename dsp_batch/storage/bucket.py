@@ -33,7 +33,7 @@ def read_key(bucket: str, key: str, endpoint_url: str | None) -> bytes | None:
     """
     client = open_bucket(bucket, endpoint_url)
     what = f"read s3://{bucket}/{key}"
-    return run_blocking(retry_temporary(partial(_fetch_key, client, key, what), what))
+    return run_blocking(retry_temporary(partial(_fetch_key, client, key, what), what, client.flow))
 
 
 async def _fetch_key(client: Bucket, key: str, what: str) -> bytes | None:
@@ -61,9 +61,10 @@ def list_bucket(bucket: str, prefix: str, endpoint_url: str | None) -> Iterator[
     Raises:
         StorageError: The bucket cannot be listed.
     """
-    pages = _Pages(open_bucket(bucket, endpoint_url), prefix)
+    client = open_bucket(bucket, endpoint_url)
+    pages = _Pages(client, prefix)
     what = f"list s3://{bucket}/{prefix}"
-    while page := run_blocking(retry_temporary(partial(pages.fetch_next, what), what)):
+    while page := run_blocking(retry_temporary(partial(pages.fetch_next, what), what, client.flow)):
         for entry in page:
             yield StoredKey(entry["path"][len(prefix) :], entry["size"], entry["last_modified"].timestamp())
 

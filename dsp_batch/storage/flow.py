@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
 
 from dsp_batch.storage.once import once_in_process
+from dsp_batch.storage.roots import split_scheme
 
 USUAL = 64
 """Requests in flight where answers come within 40 ms."""
@@ -80,6 +82,12 @@ class Flow:
             self._next = start + 1 / self._rate(start)  # by then it has grown
             return start - now
 
+    async def wait_turn(self) -> None:
+        """Wait until a request may be sent."""
+        pause = self.reserve_start()
+        if pause:
+            await asyncio.sleep(pause)
+
     def _rate(self, now: float) -> float:
         if self._braked_at is None:
             return RATE
@@ -90,7 +98,17 @@ class Flow:
         return self._answers * math.exp(min(0.0, self._answered_at - now))
 
 
+def find_flow(root: str, endpoint_url: str | None) -> Flow:
+    """The flow of the bucket or server that a root lies in, the same one for everybody in this process.
+
+    Args:
+        root: URL, or absolute path; what asks for fewer requests is a bucket, whatever the prefix.
+        endpoint_url: S3-compatible server; None for AWS.
+    """
+    scheme, place = split_scheme(root)
+    return _find_flow("" if scheme == "file" else f"{endpoint_url or ''} {scheme}://{place.partition('/')[0]}")
+
+
 @once_in_process
-def find_flow(place: str) -> Flow:  # noqa: ARG001  # the cache's key
-    """The flow of a bucket or server, the same one for everybody in this process."""
+def _find_flow(place: str) -> Flow:  # noqa: ARG001  # the cache's key
     return Flow()

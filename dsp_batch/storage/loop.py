@@ -138,14 +138,11 @@ async def _answer(ranges: Sequence[ByteRange], request: _Request) -> Reply:
 
 async def _fetch(request: _Request, each: ByteRange) -> Buffer:
     async with request.slots:
-        return await retry_temporary(partial(_attempt, request, each), request.what, request.flow.slow_down)
+        return await retry_temporary(partial(_attempt, request, each), request.what, request.flow)
 
 
 async def _attempt(request: _Request, each: ByteRange) -> Buffer:
     source, flow = request.source, request.flow
-    pause = flow.reserve_start()
-    if pause:
-        await asyncio.sleep(pause)
     begin = time.monotonic()
     data = await source.read_range(each.start, each.stop)
     flow.note_answer(begin, time.monotonic())

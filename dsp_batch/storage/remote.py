@@ -13,6 +13,7 @@ from dsp_batch.storage.bucket import list_bucket, read_key
 from dsp_batch.storage.events import run_blocking
 from dsp_batch.storage.failures import explain_cause, translate_status
 from dsp_batch.storage.filesystem import first_line, open_filesystem
+from dsp_batch.storage.flow import find_flow
 from dsp_batch.storage.keys import StoredKey
 from dsp_batch.storage.once import once_in_process
 from dsp_batch.storage.retry import retry_temporary
@@ -28,7 +29,7 @@ def write_object(url: str, data: bytes, endpoint_url: str | None) -> None:
     filesystem, access = _open(url, endpoint_url)
     # s3fs cuts what is larger than two chunks into parts.
     options = {"chunksize": max(1, len(data))} if access else {}
-    _change(lambda: filesystem.pipe_file(url, data, **options), f"write {url}", access)
+    _change(lambda: filesystem.pipe_file(url, data, **options), ("write", url), access)
 
 
 def delete_object(url: str, endpoint_url: str | None) -> None:
@@ -41,24 +42,25 @@ def delete_object(url: str, endpoint_url: str | None) -> None:
         except FileNotFoundError:
             return
 
-    _change(delete, f"delete {url}", access)
+    _change(delete, ("delete", url), access)
 
 
-def _change(action: Callable[[], object], what: str, access: Access | None) -> None:
-    """Write or delete, in as many attempts as it takes; each leaves everything or nothing."""
+def _change(action: Callable[[], object], what: tuple[str, str], access: Access | None) -> None:
+    """Write or delete an object, in as many attempts as it takes; each leaves everything or nothing."""
+    verb, url = what
 
     async def attempt() -> None:
         count_usage(requests=1)
         try:
             action()
         except Exception as error:
-            passing = _find_passing_cause(error)
+            passing = _find_passing_failure(error)
             if passing is not None:
-                raise TemporaryError(passing) from error
-            raise SinkError(f"cannot {what}: {_explain(error, access)}") from error
+                raise passing from error
+            raise SinkError(f"cannot {verb} {url}: {_explain(error, access)}") from error
 
     try:
-        run_blocking(retry_temporary(attempt, what))
+        run_blocking(retry_temporary(attempt, f"{verb} {url}", find_flow(url, access.endpoint_url) if access else None))
     except StorageError as error:
         raise UnavailableError(error.message) from error
 
@@ -139,19 +141,19 @@ def _open_s3(bucket: str, endpoint_url: str | None) -> tuple[Any, Access]:
     return filesystem, access
 
 
-def _find_passing_cause(error: Exception) -> str | None:
+def _find_passing_failure(error: Exception) -> TemporaryError | None:
     """What has failed, in few words, where another attempt may help; None where it will not."""
     response = _response_of(error)
     if response:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         failure = translate_status(status, _error_code(error), "write", "signed")
-        return str(failure) if isinstance(failure, TemporaryError) else None
+        return failure if isinstance(failure, TemporaryError) else None
     if isinstance(error, TimeoutError):
-        return "timed out"
+        return TemporaryError("timed out")
     from botocore import exceptions  # noqa: PLC0415  # only after a failure
 
     is_connection = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError | ConnectionError)
-    return explain_cause(str(error)) if is_connection else None
+    return TemporaryError(explain_cause(str(error))) if is_connection else None
 
 
 def _reading_error(error: Exception, what: str) -> StorageError:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from dsp_batch.errors import StorageError
 from dsp_batch.storage.backend import SlowDownError, TemporaryError
+from dsp_batch.storage.flow import Flow
 
 T = TypeVar("T")
 
@@ -19,26 +20,26 @@ FIRST_DELAY = 0.3
 """Seconds: the longest pause before the first retry; it doubles each time (0.3 … 4.8 s, 9.3 s in all at most)."""
 
 
-async def retry_temporary(
-    action: Callable[[], Awaitable[T]], what: str, slow_down: Callable[[], None] | None = None
-) -> T:
+async def retry_temporary(action: Callable[[], Awaitable[T]], what: str, flow: Flow | None = None) -> T:
     """Run an action until it succeeds, fails for good, or has failed too often.
 
     Args:
         action: Makes one attempt; raises TemporaryError where another may help.
         what: Continues "cannot …" in the message, for example `read s3://bucket/key`.
-        slow_down: Called each time the server asks for fewer requests.
+        flow: Of the server: each attempt waits its turn, and a refusal slows all that follow.
 
     Raises:
         StorageError: No attempt succeeded, with reason `network`; or the action raised one itself.
     """
     for attempt in range(ATTEMPTS):
+        if flow is not None:
+            await flow.wait_turn()
         try:
             return await action()
         except TemporaryError as error:
             cause = error
-        if slow_down is not None and isinstance(cause, SlowDownError):
-            slow_down()
+        if flow is not None and isinstance(cause, SlowDownError):
+            flow.slow_down()
         if attempt < ATTEMPTS - 1:
             # Full jitter: many workers that met the same overload must not come back together.
             await asyncio.sleep(random.uniform(0, FIRST_DELAY * 2**attempt))  # noqa: S311  # spreads load, no secret

@@ -10,6 +10,7 @@ from dsp_batch.model import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.failures import explain_cause, translate_failure, translate_status
+from dsp_batch.storage.flow import Flow, find_flow
 from dsp_batch.storage.once import once_in_process
 from dsp_batch.storage.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.usage import count_usage
@@ -87,6 +88,7 @@ class Bucket(NamedTuple):
 
     store: S3Store
     access: Access
+    flow: Flow
 
 
 def open_bucket(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Bucket:
@@ -118,7 +120,7 @@ def _open_client(bucket: str, endpoint_url: str | None, anonymous: bool | None) 
     store = S3Store(
         bucket, config=config, client_options=client_options(), retry_config=NO_RETRY, credential_provider=provider
     )
-    return Bucket(store, access)
+    return Bucket(store, access, find_flow(f"s3://{bucket}", access.endpoint_url))
 
 
 def _list_pages(

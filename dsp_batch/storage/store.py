@@ -12,7 +12,7 @@ from dsp_batch.reading import Reader, T
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend
 from dsp_batch.storage.events import limit_seconds, run_blocking
-from dsp_batch.storage.flow import MOST, find_flow
+from dsp_batch.storage.flow import MOST, Flow, find_flow
 from dsp_batch.storage.loop import Folder, read_objects
 from dsp_batch.storage.once import once_in_process
 from dsp_batch.storage.retry import retry_temporary
@@ -42,6 +42,10 @@ class Store:
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", normalise_root(self.root))
 
+    @property
+    def _flow(self) -> Flow:
+        return find_flow(self.root, resolve_endpoint(self.endpoint_url))
+
     def list_series(self, prefix: str = "") -> list[str]:
         """List the series folders of the root.
 
@@ -56,7 +60,7 @@ class Store:
         """
         backend = _open_backend(self)
         action = partial(backend.list_folders, prefix)
-        return sorted(run_blocking(retry_temporary(action, f"list {self.root}/{prefix}")))
+        return sorted(run_blocking(retry_temporary(action, f"list {self.root}/{prefix}", self._flow)))
 
     def list_objects(self, series_uuid: str, timeout: float | None = None) -> tuple[ObjectInfo, ...]:
         """List the objects of a series with their sizes, without a request for each.
@@ -74,7 +78,7 @@ class Store:
         """
         backend = _open_backend(self)
         what = f"list {self.root}/{series_uuid}"
-        listing = retry_temporary(partial(backend.list_objects, series_uuid), what)
+        listing = retry_temporary(partial(backend.list_objects, series_uuid), what, self._flow)
         objects = run_blocking(limit_seconds(listing, timeout, what))
         wanted = (each for each in objects if not each.name.startswith(".") and each.name != "DICOMDIR")
         return tuple(sorted(wanted, key=lambda each: each.name))
@@ -104,7 +108,7 @@ class Store:
             backend=_open_backend(self),
             name=series_uuid,
             url=f"{self.root}/{series_uuid}",
-            flow=find_flow(_place_of(self)),
+            flow=self._flow,
         )
         return run_blocking(read_objects(folder, readers, max_workers=self.max_workers, seconds=timeout))
 
@@ -128,12 +132,6 @@ def build_store(
     """
     endpoint = resolve_endpoint(endpoint_url, manifest_endpoint_url)
     return Store(root, endpoint_url=endpoint, anonymous=anonymous, max_workers=max_workers)
-
-
-def _place_of(store: Store) -> str:
-    """The bucket or server behind a store: what asks for fewer requests, whatever the prefix."""
-    scheme, place = split_scheme(store.root)
-    return "" if scheme == "file" else f"{store.endpoint_url or ''} {scheme}://{place.partition('/')[0]}"
 
 
 @once_in_process

@@ -11,6 +11,7 @@ from dsp_batch.model import ObjectInfo
 from dsp_batch.storage import flow, retry
 from dsp_batch.storage.flow import MOST, USUAL, Flow, find_flow
 from dsp_batch.storage.once import forget_opened
+from dsp_batch.storage.sink import read_whole, write_once
 from dsp_batch.storage.store import Store
 
 _OBJECTS = [ObjectInfo(name=f"{index:03}", size=100) for index in range(120)]
@@ -88,9 +89,33 @@ def test_the_rate_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [slowed.reserve_start() for _ in range(3)] == [0, 0, 0]
 
 
-def test_a_bucket_has_one_flow_in_a_process_and_another_bucket_its_own(server: FaultyServer) -> None:
-    assert find_flow("a") is find_flow("a")
-    assert find_flow("a") is not find_flow("b")
+def test_a_bucket_has_one_flow_in_a_process_and_another_bucket_its_own() -> None:
+    flow = find_flow("s3://bucket/prefix", None)
+
+    assert flow is find_flow("s3://bucket", None)
+    assert flow is not find_flow("s3://other", None)
+    assert flow is not find_flow("s3://bucket", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("first", ["listing", "write", "cached object"])
+def test_whatever_is_refused_slows_all_requests_to_the_bucket(
+    server: FaultyServer, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(flow, "LEAST_RATE", 10.0)
+    store = _open(server)
+    server.faults += ["503"]
+    if first == "listing":
+        assert store.list_objects("s")
+    elif first == "write":
+        write_once("s3://bucket/new", b"content", endpoint_url=server.url)
+    else:
+        assert read_whole("s3://bucket/s/000", endpoint_url=server.url) is not None
+
+    begin = time.monotonic()
+    assert _read(store, _OBJECTS[:4]) == 0
+
+    assert time.monotonic() - begin > 0.3  # four requests at ten a second, the first one after the repeated one
 
 
 def test_a_server_that_takes_few_requests_gets_few_and_all_reads_finish(
