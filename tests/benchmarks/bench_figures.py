@@ -156,14 +156,21 @@ def _series_targets(name: str, layout: BulkLayout) -> list[Target]:
     return [
         Target(title=f"{name}, cold mosaic", measure="requests", bound=_requests(name, layout.count), **cold),
         Target(title=f"{name}, cold mosaic", measure="bytes_read", bound=_bytes(name, layout), **cold),
+        Target(
+            title=f"{name}, mosaic without cache",
+            part="series",
+            case=name,
+            operation=COLD_UNCACHED,
+            measure="requests",
+            bound=_requests(name, layout.count),
+        ),
         Target(  # 36 frames, and the index itself
             title=f"{name}, cached index", part="series", case=name, operation=CACHED, measure="requests", bound=37
         ),
         Target(
-            title=f"{name}, index",
-            part="series",
+            title=f"{name}, headers to an index",
+            part="render",
             case=name,
-            operation=INDEX,
             measure="cpu_seconds_per_instance",
             bound=0.7e-3,
         ),

@@ -65,13 +65,19 @@ def bench_series(bench: Bench) -> Iterator[Figure]:
 
 
 def bench_render(bench: Bench) -> Iterator[Figure]:
-    """Drawing and encoding alone."""
-    source, series = bench.source("disk"), bench.find("ct300")
-    if source is not None:
-        arguments = arguments_of(bench, series, source, CACHED)
-        values = run_task("render_in_memory", arguments, kind="", runs=bench.runs)
-        wanted = {name: values[name] for name in ("render_seconds", "encode_seconds")}
-        yield Figure(part="render", case=series.name, source="memory", operation="36 tiles", values=wanted)
+    """Drawing, encoding and indexing alone."""
+    source = bench.source("disk")
+    if source is None:
+        return
+    ct300, *others = (bench.find(name) for name in PHANTOMS)
+    for series, operation, task, wanted in (
+        (ct300, "36 tiles", "render_in_memory", ("render_seconds", "encode_seconds")),
+        *((each, "headers to an index", "index_in_memory", ("cpu_seconds_per_instance",)) for each in (ct300, *others)),
+    ):
+        bench.say(f"{series.name} in memory: {operation}")
+        values = run_task(task, arguments_of(bench, series, source, CACHED), kind="", runs=bench.runs)
+        values = {name: values[name] for name in wanted}
+        yield Figure(part="render", case=series.name, source="memory", operation=operation, values=values)
 
 
 def bench_requests(bench: Bench) -> Iterator[Figure]:

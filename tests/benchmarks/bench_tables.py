@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _TITLES = {
     "series": "One series, by source",
-    "render": "Drawing and encoding alone",
+    "render": "In memory, without a request",
     "startup": "Whole commands",
     "requests": "Requests alone",
     "latency": "Latency",

@@ -78,6 +78,27 @@ def walk_series(arguments: Arguments) -> Figures:
     return figures
 
 
+def index_in_memory(arguments: Arguments) -> Figures:
+    """Make an index, as it is written, of objects that are in memory, many times: no request in the figure."""
+    from dsp_batch.dicom.headers import HeaderHint, read_header
+    from dsp_batch.index import serialize_index
+    from dsp_batch.indexing import build_index
+    from dsp_batch.model import SeriesHeaders
+    from dsp_batch.reading import read_bytes
+
+    ref, _ = open_series(arguments)
+    objects = {path.name: path.read_bytes() for path in Path(ref.url).iterdir()}
+
+    def index() -> None:
+        hint = HeaderHint()
+        headers = tuple(
+            read_bytes(read_header(name, len(data), hint=hint), data) for name, data in sorted(objects.items())
+        )
+        serialize_index(build_index(SeriesHeaders(ref=ref, headers=headers, listed=len(objects), rejected={})), "")
+
+    return {"cpu_seconds_per_instance": _cpu_of(index, 7) / len(objects)}
+
+
 def render_in_memory(arguments: Arguments) -> Figures:
     """Draw a mosaic from objects that are in memory, many times: no reading in the figures."""
     import io
@@ -90,12 +111,13 @@ def render_in_memory(arguments: Arguments) -> Figures:
     from dsp_batch.fetching import load_index
     from dsp_batch.options import MosaicOptions
     from dsp_batch.painting import Source
+    from dsp_batch.reading import Piece
     from dsp_batch.rendering import render_mosaic
 
     ref, store = open_series(arguments)
     index = load_index(ref, store, None)
     folder = Path(arguments["root"]) / ref.series_uuid
-    index = replace(index, bodies={name: (folder / name).read_bytes() for name in index.values("FileName")})
+    index = replace(index, bodies={name: Piece((folder / name).read_bytes()) for name in index.values("FileName")})
 
     def render(quality: int) -> bytes:
         return render_mosaic(index, Source(store=store), MosaicOptions(quality=quality), ".webp").data
@@ -200,7 +222,7 @@ def read_lines(arguments: Arguments) -> Figures:
     return figures
 
 
-_TASKS = (walk_series, render_in_memory, walk_serially, run_batch, request_ranges, read_lines)
+_TASKS = (walk_series, render_in_memory, index_in_memory, walk_serially, run_batch, request_ranges, read_lines)
 TASKS = {task.__name__: task for task in _TASKS}
 
 
