@@ -19,7 +19,7 @@ from dsp_batch.dicom.values import HeaderDecoder, element_value
 from dsp_batch.errors import SeriesError
 from dsp_batch.frame_table import take_frames
 from dsp_batch.header_table import HeaderTable
-from dsp_batch.model import FrameTable, InstanceHeader, IntArray, SeriesHeaders
+from dsp_batch.model import InstanceHeader, SeriesHeaders
 from dsp_batch.reading import Piece
 from dsp_batch.series_view import GRID_COLUMNS, SeriesView
 
@@ -97,7 +97,7 @@ def view_headers(series: SeriesHeaders) -> HeaderView:
     """
     if not series.headers:
         raise _no_instances(series)
-    view = HeaderView(
+    unordered = HeaderView(
         series_uuid=series.ref.series_uuid,
         root=series.ref.root,
         objects={
@@ -110,10 +110,22 @@ def view_headers(series: SeriesHeaders) -> HeaderView:
         headers=HeaderTable(series.headers),
         series=series,
     )
-    frames = view.frames
-    rows, first = np.unique(frames.instance[view.order.permutation], return_index=True)
+    return _in_display_order(unordered)
+
+
+def _in_display_order(view: HeaderView) -> HeaderView:
+    """The same with other rows; to list and order the frames of thousands of instances again would take seconds."""
+    frames, order = view.frames, view.order
+    rows, first = np.unique(frames.instance[order.permutation], return_index=True)
     rows = rows[np.argsort(first, kind="stable")]
-    return replace(view, headers=view.headers.take(rows.tolist()), listed=_reorder_frames(frames, rows))
+    instances = np.argsort(rows)[frames.instance]
+    places = np.argsort(instances, kind="stable")
+    return replace(
+        view,
+        headers=view.headers.take(rows.tolist()),
+        listed=replace(take_frames(frames, places), instance=instances[places]),
+        ordered=replace(order, permutation=np.argsort(places)[order.permutation]),
+    )
 
 
 def _no_instances(series: SeriesHeaders) -> SeriesError:
@@ -123,13 +135,6 @@ def _no_instances(series: SeriesHeaders) -> SeriesError:
         f"{series.ref.url} holds no DICOM instance among its {series.listed} objects{first}",
         error.reason if error and error.reason in ("bad-header", "too-large") else "not-dicom",
     )
-
-
-def _reorder_frames(frames: FrameTable, rows: IntArray) -> FrameTable:
-    """The frames of the same instances in another order; listing those of thousands of frames takes seconds."""
-    instances = np.argsort(rows)[frames.instance]
-    places = np.argsort(instances, kind="stable")
-    return replace(take_frames(frames, places), instance=instances[places])
 
 
 def _find_grid(header: InstanceHeader) -> Grid | None:

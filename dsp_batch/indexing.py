@@ -59,6 +59,7 @@ def build_index(series: SeriesHeaders) -> SeriesIndex:
         partial=view.partial,
         bodies=view.bodies,
         listed=view.frames,
+        ordered=view.order,
     )
 
 

@@ -52,6 +52,9 @@ class SeriesView:
     listed: FrameTable | None = None
     """Every frame, where they have been listed before."""
 
+    ordered: FrameOrder | None = None
+    """Their order, where it is known."""
+
     def __len__(self) -> int:
         raise NotImplementedError
 
@@ -152,7 +155,7 @@ class SeriesView:
     @cached_property
     def order(self) -> FrameOrder:
         """The display order of all frames."""
-        return order_frames(self.frames)
+        return self.ordered or order_frames(self.frames)
 
 
 class _RowValues:
