@@ -92,11 +92,6 @@ class ColumnFile:
         """What is written beside the columns."""
         return self._file.metadata.metadata or {}
 
-    @property
-    def body(self) -> memoryview:
-        """The bytes of the columns: all before the footer."""
-        return memoryview(self._data)[: -int.from_bytes(self._data[-8:-4], "little") - 8]
-
     def column(self, name: str) -> pa.ChunkedArray:
         """Read one column."""
         return self._read([name]).column(0)

@@ -85,7 +85,8 @@ def fetch_headers(
     look_first = keep is not None and len(chosen) > LOOK_FIRST
     meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
     bulk = None if options.full else frozenset[int]()
-    read = partial(read_header, bulk=bulk, hint=HeaderHint(), only_place=allowance.only_places)
+    only_place = allowance.only_places and wanted is None  # of whole objects the rest is at hand
+    read = partial(read_header, bulk=bulk, hint=HeaderHint(), only_place=only_place)
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
         readers = {info: read(info.name, info.size) for info in part}
         if wanted is not None:

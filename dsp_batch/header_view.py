@@ -47,6 +47,11 @@ class HeaderView(SeriesView):
         return len(self.headers.headers)
 
     @cached_property
+    def whole(self) -> Mapping[int, InstanceHeader]:
+        """Row → the whole header, undecoded, of instances of which that is in memory."""
+        return {row: each for row, each in enumerate(self.headers.headers) if each.unread_from is None}
+
+    @cached_property
     def unread(self) -> frozenset[int]:
         """Rows whose headers were read no further than their places need."""
         return frozenset(row for row, each in enumerate(self.headers.headers) if each.unread_from is not None)

@@ -24,7 +24,10 @@ FORMAT = 1
 METADATA_KEY = b"dsp_batch"
 
 CHECKSUM_KEY = b"dsp_batch_crc32"
-"""Tells of the columns, without decoding them, whether they are whole, so that each may be read when it is wanted."""
+"""Tells of the file, without decoding its columns, whether it is whole, so that each may be read when it is wanted. It
+is worked out with zeros in its own place."""
+
+_NO_CHECKSUM = b"00000000"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,8 +89,19 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({CHECKSUM_KEY: b"%08x" % zlib.crc32(sink.getbuffer())})
-    return sink.getvalue()
+        writer.add_key_value_metadata({CHECKSUM_KEY: _NO_CHECKSUM})
+    before, after = _split_at_checksum(sink.getvalue(), _NO_CHECKSUM)
+    return b"".join((before, _sum_up(before, after), after))
+
+
+def _split_at_checksum(data: bytes, checksum: bytes) -> tuple[memoryview, memoryview]:
+    """What lies before and behind the checksum, which follows its key closely in the footer."""
+    start = data.index(checksum, data.rindex(CHECKSUM_KEY) + len(CHECKSUM_KEY))
+    return memoryview(data)[:start], memoryview(data)[start + len(checksum) :]
+
+
+def _sum_up(before: memoryview, after: memoryview) -> bytes:
+    return b"%08x" % zlib.crc32(after, zlib.crc32(_NO_CHECKSUM, zlib.crc32(before)))
 
 
 def parse_index(data: bytes) -> SeriesIndex:
@@ -102,7 +116,7 @@ def parse_index(data: bytes) -> SeriesIndex:
         description = json.loads(metadata[METADATA_KEY])
         if description["format"] != FORMAT:
             raise SeriesError(f"it has format {description['format']}, not {FORMAT}")
-        _check_columns(columns, metadata.get(CHECKSUM_KEY))
+        _check_columns(columns, data, metadata.get(CHECKSUM_KEY))
         return SeriesIndex(
             series_uuid=description["series_uuid"],
             root=description["root"],
@@ -116,9 +130,9 @@ def parse_index(data: bytes) -> SeriesIndex:
         raise SeriesError(f"it is not readable as an index ({reason})") from error
 
 
-def _check_columns(columns: ColumnFile, checksum: bytes | None) -> None:
+def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:
     """Make sure that every column can be read; without a checksum by reading them all."""
     if checksum is None:
         columns.read()
-    elif int(checksum, 16) != zlib.crc32(columns.body):
+    elif checksum != _sum_up(*_split_at_checksum(data, checksum)):
         raise ValueError("its checksum is another")

@@ -165,6 +165,9 @@ def _with_bulk(view: SeriesView, row: int, tags: frozenset[int]) -> Generator[Se
     attributes = view.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):
         return attributes
+    known = view.whole.get(row)
+    if known and all((element := known.elements.get(tag)) is None or element.value is not None for tag in tags):
+        return HeaderDecoder(known).attributes()
     name, size = view.values("FileName")[row], view.values("ObjectSize")[row]
     header = yield from read_header(name, size, bulk=tags)
     return HeaderDecoder(header).attributes()

@@ -16,7 +16,7 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.values import element_value
 from dsp_batch.frame_table import list_frames
-from dsp_batch.model import FrameOrder, FrameTable
+from dsp_batch.model import FrameOrder, FrameTable, InstanceHeader
 from dsp_batch.reading import Piece
 
 T = TypeVar("T")
@@ -65,6 +65,11 @@ class SeriesView:
     def find_constant(self, name: str) -> Any:
         """The value of an element that is the same in all instances; None where it is not, or none has it."""
         raise NotImplementedError
+
+    @cached_property
+    def whole(self) -> Mapping[int, InstanceHeader]:
+        """Row → the whole header, undecoded, of instances of which that is in memory."""
+        return {}
 
     @cached_property
     def unread(self) -> frozenset[int]:

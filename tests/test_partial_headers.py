@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_folder import load_headers, load_real_index, make_ref, needs_data, open_store, parse_file, read_catalog
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRBigEndian, JPEGBaseline8Bit
 from written_objects import add_pixels, make_dataset, write_dataset
@@ -17,7 +18,7 @@ from written_objects import add_pixels, make_dataset, write_dataset
 from dsp_batch.cache import Cache
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.dictionary import name_of
-from dsp_batch.dicom.headers import read_header, read_rest
+from dsp_batch.dicom.headers import FIRST_RANGE, read_header, read_rest
 from dsp_batch.dicom.phantom import write_collection
 from dsp_batch.dicom.phantom_bulk import MR1008, build_bulk
 from dsp_batch.display import EncodedImage
@@ -63,6 +64,13 @@ def write_slice(number: int, *, pixels: bool = True, syntax: str | None = None, 
     )
     dataset = add_pixels(dataset, size=32)
     dataset.PixelData = (bytes([number]) + bytes(range(255))) * 8
+    if overlay := values.pop("overlay", b""):
+        add_overlay(dataset, overlay)
+    if early := values.pop("early", b""):
+        dataset.add_new(0x00190010, "LO", "VENDOR")
+        dataset.add_new(0x00191001, "OB", early)
+    if late := values.pop("late", ""):
+        dataset.add_new(0x00291000, "UT", late)
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     for element in (0x10, 0x11) if not pixels else (0x10,):
@@ -74,6 +82,13 @@ def write_slice(number: int, *, pixels: bool = True, syntax: str | None = None, 
         dataset.PixelData = encapsulate([dataset.PixelData])
         dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
     return write_dataset(dataset, **({"syntax": syntax} if syntax else {}))
+
+
+def add_overlay(dataset: Dataset, data: bytes) -> None:
+    """An overlay plane of 32 × 32 (PS3.3 C.9.2)."""
+    elements = {0x10: ("US", 32), 0x11: ("US", 32), 0x40: ("CS", "G"), 0x50: ("SS", [1, 1]), 0x100: ("US", 1)}
+    for element, (vr, value) in {**elements, 0x102: ("US", 0), 0x3000: ("OW", data)}.items():
+        dataset.add_new(0x60000000 | element, vr, value)
 
 
 def write_series(root: Path, objects: list[bytes]) -> SeriesRef:
@@ -151,6 +166,93 @@ def test_a_series_of_which_nothing_is_an_image_is_told_by_the_rest_of_its_header
         draw(ref, MosaicOptions())
 
     assert caught.value.reason == "no-pixels"
+
+
+def test_an_image_that_cannot_be_drawn_is_one_tile_that_fails(tmp_path: Path) -> None:
+    objects = [write_slice(number, **({"BitsStored": 17} if number == 1 else {})) for number in range(1, 61)]
+    ref = write_series(tmp_path / "root", objects)
+    assert read_beginning(objects[0]).unread_from is not None
+
+    image = draw(ref, MosaicOptions())
+
+    assert image.n_tiles == TILES - 1
+    assert len(image.failures) == 1
+    assert image == draw(ref, MosaicOptions(), Cache(url=str(tmp_path / "cache")))
+
+
+def test_functional_groups_in_the_rest_of_headers_place_images(tmp_path: Path) -> None:
+    """They belong to multi-frame images, and may stand in others all the same."""
+    objects = [
+        write_slice(
+            number,
+            PixelData=bytes([number]) * 2048,
+            SharedFunctionalGroupsSequence=[place_at(number * 7 % 61)],
+        )
+        for number in range(60)
+    ]
+    ref = write_series(tmp_path / "root", objects)
+    assert read_beginning(objects[0]).unread_from is not None
+
+    image = draw(ref, MosaicOptions(tile_width=3))
+
+    assert image == draw(ref, MosaicOptions(tile_width=3), Cache(url=str(tmp_path / "cache")))
+
+
+def place_at(height: int) -> Dataset:
+    position, groups = Dataset(), Dataset()
+    position.ImagePositionPatient = [0, 0, height]
+    groups.PlanePositionSequence = [position]
+    return groups
+
+
+def test_whole_objects_in_memory_are_not_read_again(tmp_path: Path) -> None:
+    ref = write_series(tmp_path, [write_slice(number) for number in range(1, 13)])
+
+    with measure_usage() as usage:
+        image = draw(ref, MosaicOptions())
+
+    assert image.n_tiles == 12
+    assert usage.requests == 1 + 12
+    assert usage.bytes_read == sum(path.stat().st_size for path in Path(ref.url).iterdir())
+
+
+@pytest.mark.parametrize("step", [0, 3], ids=["one overlay", "many overlays"])
+def test_overlays_that_came_with_the_rest_of_a_header_are_not_read_again(tmp_path: Path, step: int) -> None:
+    objects = [write_slice(number, overlay=bytes([15 + step * number]) * 128) for number in range(1, 61)]
+    ref = write_series(tmp_path / "root", objects)
+
+    with measure_usage() as usage:
+        image = draw(ref, MosaicOptions())
+
+    assert usage.requests == 1 + len(objects) + TILES
+    assert image == draw(ref, MosaicOptions(), Cache(url=str(tmp_path / "cache")))
+    assert image.data != draw(ref, MosaicOptions(overlays=False)).data
+
+
+def test_where_the_choice_is_made_again_no_rest_is_read_twice_and_no_frame_that_is_not_drawn(tmp_path: Path) -> None:
+    size, count = 128, 60
+    pixels = bytes(size * size * 2)
+    shape = {"Rows": size, "Columns": size, "PixelData": pixels}
+    objects = [write_slice(1, pixels=False), *(write_slice(number, **shape) for number in range(2, count + 1))]
+    ref = write_series(tmp_path, objects)
+
+    with measure_usage() as usage:
+        draw(ref, ImageOptions(position=0.0))
+
+    assert usage.requests <= 1 + 2 * count + 1
+    assert usage.bytes_read < 2 * count * FIRST_RANGE + 2 * len(pixels)
+
+
+def test_requests_behind_a_large_value_ask_for_as_much_as_the_ones_before_used(tmp_path: Path) -> None:
+    count = 60
+    values = {"early": bytes(20_000), "late": "x" * 17_000}
+    ref = write_series(tmp_path, [write_slice(number, **values) for number in range(count)])
+
+    with measure_usage() as usage:
+        draw(ref, ImageOptions(position=0.0))
+
+    assert usage.requests == 1 + 2 * count + 1
+    assert usage.bytes_read < count * 4 * 1024 + 2 * BLOCK + 17_000
 
 
 def test_an_object_that_vanishes_between_its_header_and_its_rest_is_an_error(bulk: SeriesRef, tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def read_header(
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
     if header.unread_from is not None:
-        end = header.unread_from if walk.left_out is None else walk.left_out
+        is_in_hand = header.unread_from <= walk.base + len(walk.data)
+        end = header.unread_from if is_in_hand or walk.left_out is None else walk.left_out
     behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
     hint.learn(end if walk.first_used is None else walk.first_used, behind)
     if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
