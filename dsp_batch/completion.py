@@ -8,9 +8,8 @@ from dataclasses import replace
 from dsp_batch.dicom.headers import FIRST_RANGE, read_rest
 from dsp_batch.drawables import has_pixels
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
-from dsp_batch.fetching import report_rejected
+from dsp_batch.fetching import KEPT_BYTES, report_rejected
 from dsp_batch.header_view import HeaderView, view_headers
-from dsp_batch.memory import MAX_READ
 from dsp_batch.model import InstanceHeader, ObjectInfo
 from dsp_batch.painting import Painting, Source
 from dsp_batch.pictures import pixels_of
@@ -87,7 +86,7 @@ def _read_rests(view: HeaderView, source: Source, rows: Iterable[int], *, with_f
     """
     headers = {row: view.headers.headers[row] for row in rows}
     infos = {row: ObjectInfo(name=header.name, size=header.size) for row, header in headers.items()}
-    left = MAX_READ if with_frames else 0
+    left = KEPT_BYTES if with_frames else 0
     readers = {}
     for row, header in headers.items():
         behind = header.size - (header.unread_from or 0)

@@ -88,10 +88,7 @@ def fetch_headers(
     only_place = allowance.only_places and wanted is None  # of whole objects the rest is at hand
     read = partial(read_header, bulk=bulk, hint=HeaderHint(), only_place=only_place)
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
-        readers = {info: read(info.name, info.size) for info in part}
-        if wanted is not None:
-            readers = {info: _keep_whole(reader, info, wanted) for info, reader in readers.items()}
-        readers = {info: meter.weigh(reader) for info, reader in readers.items()}
+        readers = {info: meter.weigh(_keep_whole(read(info.name, info.size), info, wanted)) for info in part}
         left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
         _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(is_image, headers)):
@@ -125,8 +122,12 @@ def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
     return sum(sizes) <= keep and (few or all(size <= WHOLE_OBJECT for size in sizes))
 
 
-def _keep_whole(reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Piece]) -> Reader[InstanceHeader]:
-    """Read a header from the whole object, which is kept."""
+def _keep_whole(
+    reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Piece] | None
+) -> Reader[InstanceHeader]:
+    """Read a header; with `bodies`, from the whole object, which is kept there."""
+    if bodies is None:
+        return (yield from reader)
     reply = yield (ByteRange(0, info.size or 0),)
     bodies[info.name] = Piece(reply.parts[0])
     return read_bytes(reader, reply.parts[0])

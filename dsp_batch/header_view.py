@@ -87,11 +87,12 @@ class HeaderView(SeriesView):
 
     def find_constant(self, name: str) -> Any:
         """The value of an element that is the same in all instances; None where it is not, or none has it."""
-        if name not in self._constants:
+        known = self._constants
+        if name not in known:
             tag = tag_of(name)
             split = () if tag is None else self.headers.split(tag)
-            self._constants[name] = element_value(split) if isinstance(split, dict) else None
-        return self._constants[name]
+            known[name] = element_value(split) if isinstance(split, dict) else None
+        return known[name]
 
 
 def view_headers(series: SeriesHeaders) -> HeaderView:

@@ -62,11 +62,12 @@ class SeriesIndex(SeriesView):
 
     def find_column(self, name: str) -> Column | None:
         """What varies, or is kept of every instance: field and array; None for anything else."""
-        if name not in self._found:
+        known = self._found
+        if name not in known:
             if name not in self._fields:
                 return None
-            self._found[name] = self._fields[name], self.columns.column(name)
-        return self._found[name]
+            known[name] = self._fields[name], self.columns.column(name)
+        return known[name]
 
     def find_constant(self, name: str) -> Any:
         """The value of an element that is the same in all instances; None where it is not, or none has it."""

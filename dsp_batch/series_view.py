@@ -101,11 +101,12 @@ class SeriesView:
 
         Sequences and binary values are not given here: ask `attributes`.
         """
-        if name not in self._columns:
+        known = self._columns
+        if name not in known:
             column, constant = self.find_column(name), self.find_constant(name) or None
             value = constant[0] if constant is not None and len(constant) == 1 else constant
-            self._columns[name] = column[1].to_pylist() if column else [value] * len(self)
-        return self._columns[name]
+            known[name] = column[1].to_pylist() if column else [value] * len(self)
+        return known[name]
 
     def grid(self, row: int) -> Grid | None:
         """How the slices of a grid image lie; None for any other instance."""
@@ -122,14 +123,14 @@ class SeriesView:
 
     def sequence(self, column: Column, row: int) -> Any:
         """The items of a sequence that varies: a preview asks for those of a multi-frame object once a frame."""
-        place = (column[0].name, row)
-        kept = self._sequences.get(place)
+        place, known = (column[0].name, row), self._sequences
+        kept = known.get(place)
         if kept is None:
             text = column[1][row].as_py() or ""
             kept = len(text), _parse_sequence(text)
-            if sum(length for length, _ in self._sequences.copy().values()) + len(text) > _KEPT_CHARACTERS:
-                self._sequences.clear()
-            self._sequences[place] = kept
+            if sum(length for length, _ in known.copy().values()) + len(text) > _KEPT_CHARACTERS:
+                known.clear()
+            known[place] = kept
         return kept[1]
 
     def derive(self, describe: Callable[..., T], row: int, *details: Hashable) -> T:
@@ -142,14 +143,14 @@ class SeriesView:
             row: The instance.
             details: Further arguments: the frame, say.
         """
-        key = (describe, *details)
-        if key not in self._derived:
+        key, known = (describe, *details), self._derived
+        if key not in known:
             values = _RowValues(self, row)
             found = describe(Attributes(values), *details)
             if values.varies:
                 return found
-            self._derived[key] = found
-        derived: T = self._derived[key]
+            known[key] = found
+        derived: T = known[key]
         return derived
 
     @cached_property
