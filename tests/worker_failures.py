@@ -3,7 +3,8 @@
 The folder that `WORKER_FAILURES` names says which: it holds files that are named after a series, with what happens to
 the process that opens an object of it. `kill`: it is killed with -9, each time. `freeze`: it is stopped for good, the
 first time only. `pause 0.1`: it waits as many seconds before each object, as slow storage would. What is said in the
-file `any` happens at every series. The file `opened` names the series of each object that was opened.
+file `any` happens at every series, and what is said in the file `rows` to the first worker that is asked for the rows
+of a shard that it has finished. The file `opened` names the series of each object that was opened.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from distributed import Worker
 
 VARIABLE = "WORKER_FAILURES"
 
@@ -41,6 +44,19 @@ def _fail(told: Path) -> None:
         time.sleep(float(seconds[0]))
 
 
-def dask_setup(_worker: object) -> None:
+def _watch_gathering(worker: Worker) -> None:
+    give = worker.handlers["get_data"]
+
+    def watch(comm: Any, keys: Any, **known: Any) -> Any:
+        told = Path(os.environ[VARIABLE], "rows")
+        if told.exists() and any(key[0].startswith("render") for key in keys):
+            _fail(told)
+        return give(comm, keys=keys, **known)
+
+    worker.handlers["get_data"] = watch
+
+
+def dask_setup(worker: Worker) -> None:
     """Watch this process; Dask calls this in each worker, not in its nanny."""
     sys.addaudithook(_watch_opening)
+    _watch_gathering(worker)

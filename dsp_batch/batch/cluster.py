@@ -18,6 +18,7 @@ from dask.utils import parse_timedelta
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
+from dsp_batch.batch.crew import find_scheduler
 from dsp_batch.errors import DspBatchError, OptionsError
 from dsp_batch.version import __version__
 
@@ -31,6 +32,9 @@ come and go; a local worker dies of what it does."""
 SECONDS_WITHOUT_SIGN = 60.0
 """Of life, until a local worker is taken for frozen and started anew; Dask looks as often, and would wait five minutes.
 Signs come twice a second, and no decoder holds Python's lock for more than seconds."""
+
+SECONDS_TO_CHECK = 120.0
+"""For the scheduler and all workers to import what tasks need, from a slow disk; none answers that is frozen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ class ClusterOptions:
     """Processes of a local cluster; None for one a core."""
 
     wait_for_workers: float = 60.0
-    """Seconds to wait for the first worker, and for one to come back when all are gone."""
+    """Seconds to wait for the first worker, for one to come back when all are gone, and for a scheduler that has fallen
+    silent."""
 
     performance_report: str | None = None
     """Path or URL of an HTML file for Dask's performance report; None for none."""
@@ -167,7 +172,7 @@ def _wait_for_workers(client: Client, options: ClusterOptions) -> None:
         client.wait_for_workers(1, timeout=options.wait_for_workers)
     except TimeoutError as error:
         raise DspBatchError(
-            f"the scheduler {client.scheduler_info()['address']} has no worker after {options.wait_for_workers:g} s: "
+            f"the scheduler {find_scheduler(client)} has no worker after {options.wait_for_workers:g} s: "
             "start `dask worker`, or wait longer with --wait-for-workers"
         ) from error
 
@@ -175,8 +180,15 @@ def _wait_for_workers(client: Client, options: ClusterOptions) -> None:
 def _check_program(client: Client) -> None:
     """Refuse a cluster that cannot run the tasks, before any is submitted."""
     try:
-        found: dict[str, Any] = {"the scheduler": client.run_on_scheduler(_installed_version)}
-        found |= client.run(_installed_version, on_error="return")
+        found: dict[str, Any] = {
+            "the scheduler": client.run_on_scheduler(_installed_version, callback_timeout=SECONDS_TO_CHECK)
+        }
+        found |= client.run(_installed_version, on_error="return", callback_timeout=SECONDS_TO_CHECK)
+    except TimeoutError as error:
+        raise DspBatchError(
+            f"the scheduler {find_scheduler(client)} or one of its workers does not answer for "
+            f"{SECONDS_TO_CHECK:.0f} s: start anew what is frozen"
+        ) from error
     except Exception as error:  # the function is pickled by its name: any failure of it is one to import
         raise DspBatchError(_install_advice("the scheduler or a worker", error)) from error
     for place, answer in found.items():

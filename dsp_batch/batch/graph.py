@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -17,6 +16,9 @@ from dsp_batch.batch.shard import build_shard_indices, fetch_shard_headers, rend
 from dsp_batch.model import SeriesRef
 
 _log = logging.getLogger(__name__)
+
+SECONDS_TO_ANSWER = 10.0
+"""For all workers together: one of them may be frozen, or the scheduler."""
 
 
 def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
@@ -51,13 +53,15 @@ def token_of(future: Future[Any]) -> str:
     return _token(future.key)
 
 
-def running_tokens(client: Client) -> frozenset[str]:
-    """Tokens of the shards that workers are busy with at this moment, as far as they answer."""
-    with suppress(OSError, ValueError):
-        stacks = client.call_stack()
-        return frozenset(_token(key) for keys in stacks.values() for key in keys)
-    _log.debug("the workers do not say what they are busy with")
-    return frozenset()
+def running_tokens(client: Client) -> frozenset[str] | None:
+    """Tokens of the shards that workers are busy with at this moment; None where not all of them answer in time."""
+    scheduler: Any = client.scheduler
+    try:
+        stacks = client.sync(scheduler.call_stack, keys=None, callback_timeout=SECONDS_TO_ANSWER)
+    except (OSError, ValueError):
+        _log.debug("the workers do not say what they are busy with")
+        return None
+    return frozenset(_token(key) for keys in stacks.values() for key in keys)
 
 
 def _token(key: Any) -> str:

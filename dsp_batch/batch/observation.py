@@ -24,6 +24,9 @@ from dsp_batch.storage.sink import write_once
 
 _log = logging.getLogger(__name__)
 
+SECONDS_TO_REPORT = 60.0
+"""For the scheduler; one that is frozen would be waited for at the end of the run."""
+
 
 @contextmanager
 def observe(client: Client, job: Job, report: str | None) -> Iterator[None]:
@@ -99,13 +102,13 @@ def _report_performance(client: Client, output: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            _write_report(report, file, output)
+            _write_report(client, report, file, output)
 
 
-def _write_report(report: performance_report, file: Path, output: str) -> None:
+def _write_report(client: Client, report: performance_report, file: Path, output: str) -> None:
     """Write the report whole. What goes wrong here must not hide how the run ended."""
     try:
-        report.__exit__(None, None, None)
+        client.sync(report.__aexit__, None, None, None, callback_timeout=SECONDS_TO_REPORT)
         write_once(output, file.read_bytes())
     except (OSError, TimeoutError, ValueError) as error:
         _log.error(

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from distributed import Client, Future
+from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
+from dsp_batch.batch.crew import Cluster, Crew
 from dsp_batch.batch.graph import delay_shard, running_tokens, submit_shard, token_of
 from dsp_batch.batch.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.job import Job
@@ -34,22 +34,8 @@ TIMES_TO_GATHER = 12
 SECONDS_BETWEEN_QUESTIONS = 30.0
 """For the rows of one shard; less when nothing else ends."""
 
-SECONDS_BETWEEN_COUNTS = 5.0
-"""Of the workers: with thousands of them the answer is large."""
-
 Refs = tuple[SeriesRef, ...]
 Take = Callable[[tuple[SeriesResult, ...]], None]
-
-
-class Cluster(NamedTuple):
-    """Who works on a run."""
-
-    client: Client
-    patience: float = 60.0
-    """Seconds to wait for a worker when all are gone."""
-
-    clock: Clock = MACHINE_CLOCK
-    """The time that it goes by."""
 
 
 class Series(NamedTuple):
@@ -120,8 +106,10 @@ class _Window:
             (self.suspects if shard.alone else self.again).append(shard.refs)
 
     def drop_waiting(self) -> None:
-        """Cancel the shards that no worker is busy with."""
+        """Cancel the shards that no worker is busy with; none where the workers do not say."""
         tokens = running_tokens(self.cluster.client)
+        if tokens is None:
+            return
         waiting = [future for future in self.in_flight if token_of(future) not in tokens]
         for future in waiting:
             del self.in_flight[future]
@@ -143,7 +131,7 @@ def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
         DspBatchError: The scheduler is lost, all workers are, or they cannot run the tasks.
     """
     window = _Window(cluster=cluster, job=job, attempt=series.attempt)
-    crew = _Crew(cluster=cluster, alive=cluster.clock.now())
+    crew = Crew(cluster=cluster, alive=cluster.clock.now(), heard=cluster.clock.now())
     lookahead = Lookahead(series=series.expected, total=series.total, threads=crew.count_threads())
     with catch_interrupts(wake=lambda: window.ended.put(None)) as presses:
         while True:
@@ -152,10 +140,12 @@ def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
             elif presses.news():
                 _log.warning("stopping: running series finish first; press Ctrl-C again to cancel them")
                 window.drop_waiting()
-            if not window.in_flight:
+            if not window.in_flight or (presses and crew.is_silent):
                 break
             future = window.next_ended(seconds=1.0)
             rows = _settle(window, future) if future else ()
+            if rows:
+                crew.hear()
             lookahead.learn(rows)
             take(rows)
             lookahead.threads = crew.count_threads()
@@ -217,53 +207,3 @@ def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
         message = f"{ref.url} killed each worker that took it up: run it alone, with more memory"
         return replace(row, reason="worker-died", error=message)
     return replace(row, reason="internal", error=" ".join(f"{type(error).__name__}: {error}".split()))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Crew:
-    """The workers of the cluster, counted now and then."""
-
-    cluster: Cluster
-    alive: float
-    """When there was last a worker."""
-
-    threads: int = 1
-    counted: float = -1e9
-    is_away: bool = False
-    """There was none when they were last counted."""
-
-    def count_threads(self) -> int:
-        """Threads of all workers, at least 1.
-
-        Raises:
-            DspBatchError: There has been no worker for too long.
-        """
-        now = self.cluster.clock.now()
-        if now - self.counted < min(SECONDS_BETWEEN_COUNTS, self.cluster.patience):
-            return self.threads
-        self.counted = now
-        try:
-            threads = sum(self.cluster.client.nthreads().values())
-        except (OSError, ValueError):  # a lost scheduler shows in the shards
-            return self.threads
-        if threads:
-            if self.is_away:
-                _log.warning("there are workers again: the run goes on")
-            self.threads, self.alive, self.is_away = threads, now, False
-        else:
-            self._miss(now - self.alive)
-        return self.threads
-
-    def _miss(self, seconds: float) -> None:
-        """There has been no worker for some seconds: say so once, or give up."""
-        if self.is_away and seconds <= self.cluster.patience:
-            return
-        address = self.cluster.client.scheduler_info()["address"]
-        if seconds > self.cluster.patience:
-            raise DspBatchError(
-                f"all workers of {address} have been gone for {seconds:.0f} s: start `dask worker {address}`, and "
-                "repeat the same command; it goes on where it stopped"
-            )
-        wait = f"the run waits up to {self.cluster.patience:.0f} s for one"
-        _log.warning("all workers of %s are gone: %s; start `dask worker %s`", address, wait, address)
-        self.is_away = True

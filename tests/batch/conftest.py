@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from complete_runs import draw_undisturbed
 from failing_cluster import FailingCluster, run_failing_cluster
 from servers import S3Server
+
+from dsp_batch.dicom.phantom import write_collection
+from dsp_batch.dicom.phantom_bulk import build_many
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +28,17 @@ def failing_cluster(shared_cluster: FailingCluster) -> Iterator[FailingCluster]:
     yield shared_cluster
     for path in shared_cluster.told.iterdir():
         path.unlink()
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of thirty small series, which no test writes to."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_collection(folder, build_many(30))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(phantoms: Path) -> dict[str, bytes]:
+    """The previews that these series must have, whatever happens on the way."""
+    return draw_undisturbed(phantoms, [path.name for path in phantoms.iterdir()])

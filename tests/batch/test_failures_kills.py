@@ -12,12 +12,10 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import pytest
 from complete_runs import (
     ARGUMENTS,
     check_previews,
     check_whole,
-    draw_undisturbed,
     read_rows,
     read_run,
     read_summary,
@@ -29,24 +27,8 @@ from failing_proxy import PASS, FailingProxy, Fault, run_proxy
 from servers import S3Server
 
 from dsp_batch.cache import Cache, open_cache, preview_key
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
-
-SERIES = 40
 
 DYING_CLIENT = Path(__file__).parents[1] / "dying_client.py"
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("series")
-    write_collection(folder, build_many(SERIES))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def expected(root: Path) -> dict[str, bytes]:
-    return draw_undisturbed(root, [path.name for path in root.iterdir()])
 
 
 class KillAt:
@@ -65,12 +47,21 @@ class KillAt:
 
 
 def test_a_client_killed_at_any_moment_goes_on_with_the_same_command(
-    failing_cluster: FailingCluster, root: Path, tmp_path: Path, expected: dict[str, bytes]
+    failing_cluster: FailingCluster, phantoms: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     cache = open_cache(str(tmp_path / "cache"))
-    command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, *ARGUMENTS, *failing_cluster.options)
+    command = (
+        "mosaic",
+        f"{phantoms}/",
+        "--root",
+        phantoms,
+        "--cache-dir",
+        cache.url,
+        *ARGUMENTS,
+        *failing_cluster.options,
+    )
     moments = [
-        ("os.scandir", str(root)),  # the manifest is read
+        ("os.scandir", str(phantoms)),  # the manifest is read
         ("os.rename", "/job.json"),  # it is known what to do
         ("os.rename", "/results/part-"),  # all is drawn, nothing is noted
         ("os.rename", "/failed.txt"),  # all is noted
@@ -79,18 +70,18 @@ def test_a_client_killed_at_any_moment_goes_on_with_the_same_command(
     ]
     for moment in moments:
         if moment[0] == "os.remove":
-            forget_a_preview(cache, expected)
+            forget_a_preview(cache, undisturbed)
         if moment == ("os.rename", "/results/part-"):
-            kill_at_work(failing_cluster, command, cache)
+            kill_at_work(failing_cluster, command, cache, len(undisturbed))
         with start_batch(*command, program=(sys.executable, str(DYING_CLIENT), *moment)) as process:
             assert finish_batch(process).status == -signal.SIGKILL, moment
         check_whole(cache)
 
-    complete(command, cache, expected)
+    complete(command, cache, undisturbed)
 
 
 def test_a_client_killed_while_it_writes_to_a_bucket_goes_on_with_the_same_command(
-    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+    failing_cluster: FailingCluster, phantoms: Path, undisturbed: dict[str, bytes], s3_environment: S3Server
 ) -> None:
     s3_environment.create_bucket(bucket := f"kills-{uuid.uuid4()}")
     cache = open_cache(f"s3://{bucket}/cache")
@@ -100,27 +91,27 @@ def test_a_client_killed_while_it_writes_to_a_bucket_goes_on_with_the_same_comma
         KillAt("DELETE", "/results/part-", "reset"),
     ]
     with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"))) as proxy:
-        where = ("--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url, *failing_cluster.options)
-        command = ("mosaic", f"{root}/", *where, *ARGUMENTS)
+        where = ("--root", phantoms, "--cache-dir", cache.url, "--endpoint-url", proxy.url, *failing_cluster.options)
+        command = ("mosaic", f"{phantoms}/", *where, *ARGUMENTS)
         for moment in moments:
             if moment.method == "DELETE":
-                forget_a_preview(cache, expected)
+                forget_a_preview(cache, undisturbed)
             proxy.choose = moment
             with start_batch(*command) as process:
                 moment.client = process
                 assert finish_batch(process).status == -signal.SIGKILL, moment.part
             check_whole(cache)
 
-        complete(command, cache, expected)
+        complete(command, cache, undisturbed)
 
 
-def kill_at_work(cluster: FailingCluster, command: tuple[object, ...], cache: Cache) -> None:
+def kill_at_work(cluster: FailingCluster, command: tuple[object, ...], cache: Cache, series: int) -> None:
     """Kill a client while previews are being written."""
     there = count_previews(cache)
     cluster.tell("any", "pause 0.02")
     with start_batch(*command) as process:
-        moment = there + random.randrange(1, max(2, SERIES - there - 10))
-        wait_until(lambda: count_previews(cache) >= min(moment, SERIES), process)
+        moment = there + random.randrange(1, max(2, series - there - 10))
+        wait_until(lambda: count_previews(cache) >= min(moment, series), process)
         kill_batch(process)
     cluster.tell("any", "pause 0")
     assert check_whole(cache) >= moment
@@ -130,24 +121,24 @@ def count_previews(cache: Cache) -> int:
     return sum(entry.key.endswith(".webp") for entry in cache.list("previews/mosaic"))
 
 
-def forget_a_preview(cache: Cache, expected: dict[str, bytes]) -> None:
+def forget_a_preview(cache: Cache, undisturbed: dict[str, bytes]) -> None:
     """Let the next attempt have something to do, so that there are two parts to put together."""
-    cache.delete(preview_key("mosaic", min(expected)))
+    cache.delete(preview_key("mosaic", min(undisturbed)))
 
 
-def complete(command: tuple[object, ...], cache: Cache, expected: dict[str, bytes]) -> None:
+def complete(command: tuple[object, ...], cache: Cache, undisturbed: dict[str, bytes]) -> None:
     outcome = run_batch(*command)
     assert (outcome.status, outcome.errors) == (0, [])
-    assert read_rows(cache).keys() == expected.keys()
-    assert sum(read_summary(cache)["by_status"].values()) == SERIES
-    check_previews(cache, expected)
+    assert read_rows(cache).keys() == undisturbed.keys()
+    assert sum(read_summary(cache)["by_status"].values()) == len(undisturbed)
+    check_previews(cache, undisturbed)
 
 
 def test_a_lost_scheduler_ends_the_client_and_nothing_that_has_a_row_is_read_again(
-    failing_cluster: FailingCluster, root: Path, tmp_path: Path, expected: dict[str, bytes]
+    failing_cluster: FailingCluster, phantoms: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     cache = open_cache(str(tmp_path / "cache"))
-    command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, *ARGUMENTS)
+    command = ("mosaic", f"{phantoms}/", "--root", phantoms, "--cache-dir", cache.url, *ARGUMENTS)
     with run_failing_cluster(tmp_path / "dask", nannies=1) as lost, start_batch(*command, *lost.options) as process:
         lost.tell("any", "pause 0.15")
         wait_until(partial(has_rows, cache), process)
@@ -167,10 +158,10 @@ def test_a_lost_scheduler_ends_the_client_and_nothing_that_has_a_row_is_read_aga
     assert resumed.status == 0
     assert written
     opened = failing_cluster.opened()
-    assert set(opened) == expected.keys() - written
+    assert set(opened) == undisturbed.keys() - written
     assert max(Counter(opened).values()) <= 3  # as many objects as a series has, each once
-    assert read_rows(cache).keys() == expected.keys()
-    check_previews(cache, expected)
+    assert read_rows(cache).keys() == undisturbed.keys()
+    check_previews(cache, undisturbed)
 
 
 def has_rows(cache: Cache) -> bool:

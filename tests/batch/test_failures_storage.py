@@ -13,42 +13,23 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from complete_runs import ARGUMENTS, OPTIONS, check_previews, check_whole, draw_undisturbed, read_rows, read_summary
+from complete_runs import ARGUMENTS, check_previews, check_whole, read_rows, read_summary
 from dask_processes import finish_batch, run_batch, start_batch, wait_until
 from failing_cluster import FailingCluster
 from failing_proxy import PASS, FailingProxy, Fault, fail_share, run_proxy
 from servers import S3Server, find_free_port
 
-from dsp_batch.batch.cluster import ClusterOptions
-from dsp_batch.batch.job import Job
-from dsp_batch.batch.progress import LineProgress
-from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
-from dsp_batch.errors import UnavailableError
 from dsp_batch.storage.retry import ATTEMPTS, FIRST_DELAY
 
-SERIES = 30
+IMPATIENT_CLIENT = Path(__file__).parents[1] / "impatient_client.py"
 
 SECONDS_AWAY = FIRST_DELAY * (2 ** (ATTEMPTS - 1) - 1) + 1
 """Longer than all attempts at one request take where connections are refused at once."""
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("series")
-    write_collection(folder, build_many(SERIES))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def expected(root: Path) -> dict[str, bytes]:
-    return draw_undisturbed(root, [path.name for path in root.iterdir()])
-
-
 def test_a_cache_bucket_that_refuses_connections_holds_the_run_up_and_costs_nothing(
-    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+    failing_cluster: FailingCluster, phantoms: Path, undisturbed: dict[str, bytes], s3_environment: S3Server
 ) -> None:
     s3_environment.create_bucket(bucket := f"away-{uuid.uuid4()}")
     cache = open_cache(f"s3://{bucket}/cache")
@@ -57,8 +38,8 @@ def test_a_cache_bucket_that_refuses_connections_holds_the_run_up_and_costs_noth
     port = find_free_port()
     with ExitStack() as running:
         with run_proxy(proxy, port):
-            where = ("--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
-            batch = start_batch("mosaic", f"{root}/", *where, *ARGUMENTS, *failing_cluster.options)
+            where = ("--root", phantoms, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
+            batch = start_batch("mosaic", f"{phantoms}/", *where, *ARGUMENTS, *failing_cluster.options)
             process = running.enter_context(batch)
             wait_until(lambda: proxy.count("PUT", "/previews/mosaic/") >= 5, process)
         time.sleep(SECONDS_AWAY)
@@ -69,13 +50,13 @@ def test_a_cache_bucket_that_refuses_connections_holds_the_run_up_and_costs_noth
     assert (outcome.status, outcome.errors) == (0, [])
     (warning,) = outcome.warnings
     assert re.search(r"^warning: (result rows are held back|.* waits) for up to 300 s: cannot write s3://", warning)
-    assert read_rows(cache).keys() == expected.keys()
-    assert read_summary(cache)["by_status"] == {"done": SERIES}
-    check_previews(cache, expected)
+    assert read_rows(cache).keys() == undisturbed.keys()
+    assert read_summary(cache)["by_status"] == {"done": len(undisturbed)}
+    check_previews(cache, undisturbed)
 
 
 def test_a_cache_bucket_that_stays_away_ends_the_run_which_the_same_command_completes(
-    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+    failing_cluster: FailingCluster, phantoms: Path, undisturbed: dict[str, bytes], s3_environment: S3Server
 ) -> None:
     s3_environment.create_bucket(bucket := f"gone-{uuid.uuid4()}")
     place = f"s3://{bucket}/cache"
@@ -86,23 +67,29 @@ def test_a_cache_bucket_that_stays_away_ends_the_run_which_the_same_command_comp
             return "reset" if method == "PUT" and "/results/" in path else PASS
 
         proxy.choose = refuse
-        job = Job(verb="mosaic", options=OPTIONS, cache=open_cache(place, proxy.url), name="mosaic")
-        run = RunOptions(source=f"{root}/", root=str(root), patience=1)
-        cluster = ClusterOptions(scheduler_file=str(failing_cluster.dask.file))
-        with pytest.raises(UnavailableError) as caught:
-            run_manifest(run, job, cluster, LineProgress())
+        command = ("mosaic", f"{phantoms}/", "--root", phantoms, *ARGUMENTS, *failing_cluster.options)
+        impatient = (sys.executable, str(IMPATIENT_CLIENT), "1")
+        where = ("--cache-dir", place, "--endpoint-url", proxy.url)
+        with start_batch(*command, *where, program=impatient) as process:
+            ended = finish_batch(process)
 
-    assert re.fullmatch(r"cannot write s3://.* the same command goes on where this stopped", caught.value.message)
+    assert (ended.status, ended.stdout) == (1, "")
+    (error,) = ended.errors
+    assert re.fullmatch(
+        r"error: cannot write s3://.* has failed for .* the same command goes on where this stopped", error
+    )
+    assert ended.stderr.splitlines()[-1] == error
+    assert any("for up to 1 s: cannot write s3://" in warning for warning in ended.warnings)
+    assert "Traceback" not in ended.stderr
     cache = open_cache(place)
     assert read_rows(cache) == {}
     failing_cluster.tell("any", "pause 0")
 
-    where = ("--root", root, "--cache-dir", place)
-    outcome = run_batch("mosaic", f"{root}/", *where, *ARGUMENTS, *failing_cluster.options)
+    outcome = run_batch(*command, "--cache-dir", place)
 
     assert (outcome.status, outcome.errors) == (0, [])
-    assert read_rows(cache).keys() == expected.keys()
-    check_previews(cache, expected)
+    assert read_rows(cache).keys() == undisturbed.keys()
+    check_previews(cache, undisturbed)
 
 
 class LateOutage:
@@ -117,27 +104,27 @@ class LateOutage:
 
 
 def test_previews_that_cannot_be_written_within_the_time_of_their_series_are_rows_that_a_retry_makes_good(
-    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server
+    failing_cluster: FailingCluster, phantoms: Path, undisturbed: dict[str, bytes], s3_environment: S3Server
 ) -> None:
     s3_environment.create_bucket(bucket := f"outage-{uuid.uuid4()}")
     cache = open_cache(f"s3://{bucket}/cache")
-    lost = {min(expected)}
+    lost = {min(undisturbed)}
     with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"))) as proxy:
 
         def refuse(method: str, path: str) -> Fault:
             return "503" if method == "PUT" and "/previews/" in path and any(name in path for name in lost) else PASS
 
         proxy.choose = refuse
-        command = ("mosaic", f"{root}/", "--root", root, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
+        command = ("mosaic", f"{phantoms}/", "--root", phantoms, "--cache-dir", cache.url, "--endpoint-url", proxy.url)
         outcome = run_batch(*command, *ARGUMENTS, "--timeout-per-series", 3, *failing_cluster.options)
 
         assert outcome.status == 1
         rows = read_rows(cache)
-        assert rows.keys() == expected.keys()
+        assert rows.keys() == undisturbed.keys()
         assert {name for name, row in rows.items() if row["status"] == "failed"} == lost
         assert {rows[name]["reason"] for name in lost} == {"write-failed"}
         assert all("the same command goes on" in rows[name]["error"] for name in lost)
-        check_previews(cache, {name: data for name, data in expected.items() if name not in lost})
+        check_previews(cache, {name: data for name, data in undisturbed.items() if name not in lost})
         check_whole(cache)
 
         proxy.choose = late = LateOutage()
@@ -145,9 +132,9 @@ def test_previews_that_cannot_be_written_within_the_time_of_their_series_are_row
 
     assert (retried.status, retried.errors, late.refused) == (0, [], ATTEMPTS)
     assert "the last part of the results waits" in retried.stderr
-    assert read_rows(cache).keys() == expected.keys()
+    assert read_rows(cache).keys() == undisturbed.keys()
     assert {row["attempt"] for name, row in read_rows(cache).items() if name in lost} == {2}
-    check_previews(cache, expected)
+    check_previews(cache, undisturbed)
 
 
 def small_disk(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -160,12 +147,12 @@ def small_disk(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_full_disk_ends_the_run_which_completes_when_there_is_room(
-    root: Path, expected: dict[str, bytes], tmp_path: Path
+    phantoms: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     disk, kept, full = tmp_path / "disk", tmp_path / "kept", tmp_path / "full"
     disk.mkdir()
     program = Path(sys.executable).with_name("dsp-batch")
-    command = f"{program} mosaic {root}/ --root {root} --cache-dir {disk}/cache --workers 1 --tile-width 2"
+    command = f"{program} mosaic {phantoms}/ --root {phantoms} --cache-dir {disk}/cache --workers 1 --tile-width 2"
     script = f"""
         {command} >&2 || echo "status $?"
         cp -a {disk}/cache {full}
@@ -182,16 +169,20 @@ def test_a_full_disk_ends_the_run_which_completes_when_there_is_room(
     assert "Traceback" not in done.stderr
     assert check_whole(open_cache(str(full))) > 1
     cache = open_cache(str(kept))
-    assert read_rows(cache).keys() == expected.keys()
-    assert read_summary(cache)["by_status"] == {"done": SERIES}
-    check_previews(cache, expected)
+    assert read_rows(cache).keys() == undisturbed.keys()
+    assert read_summary(cache)["by_status"] == {"done": len(undisturbed)}
+    check_previews(cache, undisturbed)
 
 
 def test_a_server_of_series_that_fails_in_part_changes_no_byte(
-    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server, tmp_path: Path
+    failing_cluster: FailingCluster,
+    phantoms: Path,
+    undisturbed: dict[str, bytes],
+    s3_environment: S3Server,
+    tmp_path: Path,
 ) -> None:
     s3_environment.create_bucket(bucket := f"chaos-{uuid.uuid4()}", public=True)
-    put_series(s3_environment, bucket, root)
+    put_series(s3_environment, bucket, phantoms)
     cache = open_cache(str(tmp_path / "cache"))
     chaos = fail_share(0.2, "503", "reset", "cut", "delay 0.2")
     with run_proxy(FailingProxy(s3_environment.endpoint.removeprefix("http://"), chaos)) as proxy:
@@ -201,19 +192,23 @@ def test_a_server_of_series_that_fails_in_part_changes_no_byte(
 
     assert (outcome.status, outcome.errors) == (0, [])
     assert proxy.failed > 5
-    assert read_rows(cache).keys() == expected.keys()
-    check_previews(cache, expected)
+    assert read_rows(cache).keys() == undisturbed.keys()
+    check_previews(cache, undisturbed)
 
 
 def test_series_of_a_server_that_freezes_are_rows(
-    failing_cluster: FailingCluster, root: Path, expected: dict[str, bytes], s3_environment: S3Server, tmp_path: Path
+    failing_cluster: FailingCluster,
+    phantoms: Path,
+    undisturbed: dict[str, bytes],
+    s3_environment: S3Server,
+    tmp_path: Path,
 ) -> None:
     s3_environment.create_bucket(bucket := f"frozen-{uuid.uuid4()}", public=True)
-    put_series(s3_environment, bucket, root)
+    put_series(s3_environment, bucket, phantoms)
     cache = open_cache(str(tmp_path / "cache"))
-    frozen = sorted(expected)[3]
+    frozen = sorted(undisturbed)[3]
     manifest = tmp_path / "manifest.txt"
-    manifest.write_text("".join(f"s3://{bucket}/{name}/\n" for name in sorted(expected)[:8]))
+    manifest.write_text("".join(f"s3://{bucket}/{name}/\n" for name in sorted(undisturbed)[:8]))
 
     def freeze(_method: str, path: str) -> Fault:
         return "freeze" if frozen in path else PASS
@@ -225,12 +220,12 @@ def test_series_of_a_server_that_freezes_are_rows(
 
     rows = read_rows(cache)
     assert outcome.status == 1
-    assert sorted(rows) == sorted(expected)[:8]
+    assert sorted(rows) == sorted(undisturbed)[:8]
     assert {name: row["reason"] for name, row in rows.items() if row["status"] == "failed"} == {frozen: "timeout"}
     assert "--timeout-per-series" in rows[frozen]["error"] or "not finished within 2 s" in rows[frozen]["error"]
-    check_previews(cache, {name: expected[name] for name in sorted(expected)[:8] if name != frozen})
+    check_previews(cache, {name: undisturbed[name] for name in sorted(undisturbed)[:8] if name != frozen})
 
 
-def put_series(server: S3Server, bucket: str, root: Path) -> None:
-    files = [path for path in root.rglob("*") if path.is_file()]
-    server.put_many(bucket, {str(path.relative_to(root)): path.read_bytes() for path in files})
+def put_series(server: S3Server, bucket: str, phantoms: Path) -> None:
+    files = [path for path in phantoms.rglob("*") if path.is_file()]
+    server.put_many(bucket, {str(path.relative_to(phantoms)): path.read_bytes() for path in files})

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import signal
 from collections import Counter
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from dsp_batch.batch.interrupt import Interrupted
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.lookahead import Expected
 from dsp_batch.batch.runner import SECONDS_TO_GATHER, TIMES_TO_GATHER, Cluster, Series, run_series
 from dsp_batch.cache import open_cache
+from dsp_batch.errors import DspBatchError
 from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.options import MosaicOptions
 
@@ -42,6 +47,8 @@ class EndedFuture:
 class MuteCluster:
     """Client and clock of a cluster of two threads, one of which freezes when it has finished a series, or fails."""
 
+    scheduler = SimpleNamespace(address="tcp://mute", call_stack="the question of what workers are busy with")
+
     def __init__(self, silences: int, *, fails: bool) -> None:
         self.silences, self.fails, self.seconds = silences, fails, 0.0
         self.submitted: list[str] = []
@@ -53,7 +60,8 @@ class MuteCluster:
         self.submitted += names
         return EndedFuture(self, names)
 
-    def nthreads(self) -> dict[str, int]:
+    def nthreads(self, *, callback_timeout: float) -> dict[str, int]:
+        assert callback_timeout > 0
         return {"a": 1, "b": 1}
 
     def now(self) -> float:
@@ -67,13 +75,65 @@ class MuteCluster:
             return None
 
 
+class FrozenFuture:
+    """A shard that nobody tells the end of."""
+
+    key = ("render", "a", "token")
+
+    def add_done_callback(self, ended: Callable[[FrozenFuture], object]) -> None:
+        pass
+
+
+class FrozenCluster(MuteCluster):
+    """Client and clock of a cluster whose scheduler is frozen; Ctrl-C may be pressed at some second."""
+
+    def __init__(self, press_at: float) -> None:
+        super().__init__(0, fails=False)
+        self.press_at = press_at
+
+    def compute(self, shard: Any, *, optimize_graph: bool) -> Any:
+        super().compute(shard, optimize_graph=optimize_graph)
+        return FrozenFuture()
+
+    def nthreads(self, *, callback_timeout: float) -> dict[str, int]:
+        self.seconds += callback_timeout
+        raise TimeoutError
+
+    def sync(self, question: str, *, keys: None, callback_timeout: float) -> dict[str, int]:
+        assert (question, keys) == (self.scheduler.call_stack, None)
+        return self.nthreads(callback_timeout=callback_timeout)
+
+    def wait(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        if self.seconds >= self.press_at:
+            self.press_at = math.inf
+            signal.raise_signal(signal.SIGINT)
+        return super().wait(queue, seconds)
+
+
+class BusyCluster(MuteCluster):
+    """Client and clock of a cluster whose scheduler tells of a shard now and then, and answers no question in time."""
+
+    def nthreads(self, *, callback_timeout: float) -> dict[str, int]:
+        self.seconds += callback_timeout
+        raise TimeoutError
+
+    def wait(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        self.seconds += 15
+        return super().wait(queue, seconds)
+
+
 def run(silences: int, *, fails: bool = False) -> tuple[MuteCluster, dict[str, float]]:
     """A run over series of a shard each.
 
     Returns:
         The cluster, and when the row of each series was taken.
     """
-    cluster, taken = MuteCluster(silences, fails=fails), dict[str, float]()
+    cluster = MuteCluster(silences, fails=fails)
+    return cluster, run_on(cluster)
+
+
+def run_on(cluster: MuteCluster) -> dict[str, float]:
+    taken = dict[str, float]()
 
     def take(rows: tuple[SeriesResult, ...]) -> None:
         for row in rows:
@@ -85,7 +145,7 @@ def run(silences: int, *, fails: bool = False) -> tuple[MuteCluster, dict[str, f
     job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache("/cache"), name="mosaic")
     run_series(Cluster(cluster, clock=cluster), job, Series(iter(series), len(series)), take)  # type: ignore[arg-type]
     assert taken.keys() == set(names)
-    return cluster, taken
+    return taken
 
 
 @pytest.mark.parametrize("silences", [1, 3, TIMES_TO_GATHER - 1])
@@ -110,3 +170,34 @@ def test_a_task_that_timed_out_by_itself_has_failed_and_is_not_asked_again() -> 
 
     assert taken[FROZEN] < SECONDS_TO_GATHER
     assert set(Counter(cluster.submitted).values()) == {1}
+
+
+def test_a_run_gives_a_frozen_scheduler_up_after_a_warning_and_little_more_than_its_patience(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = FrozenCluster(press_at=math.inf)
+
+    with pytest.raises(DspBatchError, match=r"tcp://mute has not answered for \d+ s: .* repeat the same command"):
+        run_on(cluster)
+
+    assert 60 < cluster.seconds < 80
+    assert caplog.messages == ["the Dask scheduler tcp://mute does not answer: the run waits up to 60 s"]
+
+
+@pytest.mark.parametrize("press_at", [0, 50])
+def test_a_run_is_stopped_by_one_ctrl_c_while_the_scheduler_is_frozen(press_at: float) -> None:
+    cluster = FrozenCluster(press_at)
+
+    with pytest.raises(Interrupted):
+        run_on(cluster)
+
+    assert cluster.seconds - press_at < 45
+
+
+def test_a_scheduler_that_has_no_time_to_answer_is_not_given_up_while_shards_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run_on(cluster := BusyCluster(0, fails=False))
+
+    assert cluster.seconds > 60
+    assert not caplog.messages

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 from dask.delayed import Delayed
@@ -117,6 +118,8 @@ class SimulatedCluster:
 
     # What the runner uses of a client and of a clock.
 
+    scheduler = SimpleNamespace(address="tcp://10.0.0.1:8786")
+
     def compute(self, shard: Delayed, *, optimize_graph: bool) -> SimulatedFuture:  # noqa: ARG002  # as Dask has it
         """Submit a delayed shard."""
         first = next(task for key, task in shard.dask.items() if key[0].startswith("headers"))
@@ -131,14 +134,10 @@ class SimulatedCluster:
             self._pass_scheduler(self._now, len(refs), self._enqueue, future)
         return future
 
-    def nthreads(self) -> dict[str, int]:
+    def nthreads(self, *, callback_timeout: float) -> dict[str, int]:  # noqa: ARG002  # never waits
         """Threads of the workers that are alive."""
         with self.own_time():
             return {f"tcp://10.0.0.1:{worker.number}": 1 for worker in self._workers if worker.alive}
-
-    def scheduler_info(self) -> dict[str, str]:
-        """Where the scheduler is."""
-        return {"address": "tcp://10.0.0.1:8786"}
 
     def now(self) -> float:
         """Virtual seconds."""
