@@ -22,8 +22,10 @@ QUICK = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5 s",
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5 s",
+    "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
 }
-"""Dask's settings that let failures show within seconds; every task on a worker that dies is blamed at once."""
+"""Dask's settings that let failures show within seconds; every task on a worker that dies is blamed at once, and the
+next worker finds the libraries imported."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ def _start_dask(
 
 PROGRAM = (str(Path(sys.executable).with_name("dsp-batch")),)
 
+IMPATIENT_PROGRAM = (sys.executable, str(Path(__file__).with_name("impatient_client.py")), "300")
+"""`dsp-batch` that waits less between attempts and between result parts; the last word, how long for a cache."""
+
 
 @contextmanager
 def start_batch(
@@ -126,9 +131,11 @@ def finish_batch(process: subprocess.Popen[str]) -> Outcome:
     return Outcome(process.returncode, stdout, stderr)
 
 
-def run_batch(*arguments: object, environment: Mapping[str, str] | None = None) -> Outcome:
-    """Run `dsp-batch` to its end."""
-    with start_batch(*arguments, environment=environment) as process:
+def run_batch(
+    *arguments: object, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+) -> Outcome:
+    """Run `dsp-batch`, or a program that does what it does, to its end."""
+    with start_batch(*arguments, environment=environment, program=program) as process:
         return finish_batch(process)
 
 

@@ -1,8 +1,8 @@
-"""`dsp-batch` that waits for a cache that cannot be written no longer than a test can.
+"""`dsp-batch` that waits no longer than a test can: for a cache that fails, between attempts, between result parts.
 
     python impatient_client.py SECONDS WORD …
 
-WORDs are those of `dsp-batch`.
+SECONDS is how long the run waits for a cache that cannot be written; WORDs are those of `dsp-batch`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from dsp_batch.batch import run
+from worker_failures import hurry
+
+from dsp_batch.batch import results, run
 from dsp_batch.cli.batch import main
 
 if __name__ == "__main__":
+    hurry()
+    results.SECONDS_PER_PART = 1.0
     run.RunOptions = partial(run.RunOptions, patience=float(sys.argv[1]))  # type: ignore[assignment,misc]
     sys.argv[1:2] = []
     main()

@@ -18,7 +18,12 @@ from typing import Any
 
 from distributed import Worker
 
+from dsp_batch.storage import retry
+
 VARIABLE = "WORKER_FAILURES"
+
+FIRST_DELAY = 0.03
+"""Seconds; a tenth of what it is elsewhere."""
 
 
 def _watch_opening(event: str, arguments: tuple[Any, ...]) -> None:
@@ -56,7 +61,13 @@ def _watch_gathering(worker: Worker) -> None:
     worker.handlers["get_data"] = watch
 
 
+def hurry() -> None:
+    """Let all attempts at a request that fails take a second in this process, not ten."""
+    retry.FIRST_DELAY = FIRST_DELAY
+
+
 def dask_setup(worker: Worker) -> None:
     """Watch this process; Dask calls this in each worker, not in its nanny."""
+    hurry()
     sys.addaudithook(_watch_opening)
     _watch_gathering(worker)

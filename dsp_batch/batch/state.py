@@ -8,23 +8,25 @@ it works on and the first attempt that did so. Rows of earlier attempts, and of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
-from dsp_batch.batch.latest import latest_rows
+from dsp_batch.batch.known_rows import KnownRows, Results, find_keys, join_keys, keys_of, read_known
+from dsp_batch.batch.latest import fold_latest
 from dsp_batch.batch.manifest_keys import KeyArray, name_keys
-from dsp_batch.batch.results import SCHEMA, list_parts
+from dsp_batch.batch.results import list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import OptionsError, SinkError
-from dsp_batch.model import IntArray, SeriesRef, SeriesResult
+from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.version import __version__
 
 FINISHED = ("done", "kept", "skipped")
@@ -150,7 +152,7 @@ def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunState:
-    """What a run finds when it begins, in some ten bytes a series."""
+    """What a run finds when it begins: some ten bytes a series, and 200 for one that another run tells of."""
 
     attempt: Attempt
     finished: KeyArray
@@ -159,11 +161,8 @@ class RunState:
     previews: KeyArray
     """Series that have a preview under the job's name, sorted."""
 
-    known: KeyArray
-    """Series that other runs have rows of, of the same generation of previews; sorted."""
-
-    rows: pa.Table
-    """What those rows tell, in the order of `known`."""
+    known: KnownRows
+    """What other runs tell of previews of the same generation."""
 
     def sort_out(self, refs: Sequence[SeriesRef], job: Job) -> tuple[list[SeriesRef], list[SeriesResult]]:
         """Tell series that must be worked on from those whose preview is there.
@@ -176,11 +175,11 @@ class RunState:
             Series to work on, and rows of series that are kept; finished ones are among neither.
         """
         names = name_keys([ref.series_uuid for ref in refs]).keys
-        finished, there = _find(self.finished, names)[0], _find(self.previews, names)[0]
-        known, places = _find(self.known, names)
+        finished, there = find_keys(self.finished, names)[0], find_keys(self.previews, names)[0]
+        known, places = find_keys(self.known.keys, names)
         trusts = self.attempt.generation == 1 and not self.attempt.resumes
         kept = ~finished & there & (known | trusts)
-        details = iter(self.rows.take(pa.array(places[kept & known])).to_pylist())
+        details = iter(self.known.tell(places[kept & known]))
         rows = [self._keep(refs[at], next(details) if known[at] else {}, job) for at in np.flatnonzero(kept).tolist()]
         return [refs[at] for at in np.flatnonzero(~finished & ~kept).tolist()], rows
 
@@ -188,19 +187,11 @@ class RunState:
         return SeriesResult(
             **{"program": __version__, **known, "series_uuid": ref.series_uuid, "root": ref.root},
             status="kept",
+            viewer=link_viewer(ref, job.endpoint_url, known) if known else None,
             preview=preview_key(job.name, ref.series_uuid),
             attempt=self.attempt.number,
             columns=ref.columns,
         )
-
-
-_KEPT_FIELDS = [
-    f.name
-    for f in fields(SeriesResult)
-    if f.name not in ("status", "reason", "preview", "bytes_read", "requests", "worker", "attempt", "columns")
-    and not f.name.startswith("seconds_")
-]
-_FEW_VALUES = ("root", "modality", "sop_class", "transfer_syntax", "program")
 
 
 def find_state(job: Job, run: str, attempt: Attempt) -> RunState:
@@ -209,21 +200,27 @@ def find_state(job: Job, run: str, attempt: Attempt) -> RunState:
     Rows alone finish nothing: what they tell of must still be there.
     """
     there = _sort_keys(_list_products(job))
-    own = latest_rows(job.cache, results_folder(run), [])
-    own = own.filter(pc.greater_equal(own.column("attempt"), attempt.since))
-    made = _keys_of(own.filter(pc.is_in(own.column("status"), pa.array(["done", "kept"]))))
-    skipped = _keys_of(own.filter(pc.equal(own.column("status"), "skipped")))
+    made, skipped = fold_latest(
+        job.cache, results_folder(run), ["series_uuid", "attempt", "status"], partial(_split, since=attempt.since)
+    )
     previews = there if job.draws else there[:0]
-    rows = _read_known(job, run, attempt) if len(previews) else SCHEMA.empty_table().select(_KEPT_FIELDS)
-    known = _keys_of(rows)
-    order = np.argsort(known, kind="stable")
+    others = _same_product(job, run, attempt) if len(previews) else ()
     return RunState(
         attempt=attempt,
-        finished=np.sort(np.concatenate([made[_find(there, made)[0]], skipped])),
+        finished=np.sort(np.concatenate([made[find_keys(there, made)[0]], skipped])),
         previews=previews,
-        known=known[order],
-        rows=rows.take(pa.array(order)),
+        known=read_known(job.cache, others),
     )
+
+
+def _split(tables: Iterator[pa.Table], since: int) -> tuple[KeyArray, KeyArray]:
+    """Series of this run that are done or kept, and those that are skipped."""
+    made, skipped = [], []
+    for table in tables:
+        counted = table.filter(pc.greater_equal(table.column("attempt"), since))
+        made.append(keys_of(counted.filter(pc.is_in(counted.column("status"), pa.array(["done", "kept"])))))
+        skipped.append(keys_of(counted.filter(pc.equal(counted.column("status"), "skipped"))))
+    return join_keys(made), join_keys(skipped)
 
 
 def _list_products(job: Job) -> Iterable[str]:
@@ -233,26 +230,14 @@ def _list_products(job: Job) -> Iterable[str]:
     return (name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
 
-def _read_known(job: Job, run: str, attempt: Attempt) -> pa.Table:
-    """What other runs tell of the previews of this name and generation."""
-    tables = [SCHEMA.empty_table().select(_KEPT_FIELDS)]
+def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[Results]:
+    """The other runs of the previews of this name and generation."""
     for other in list_runs(job.cache):
         asked = read_json(job.cache, f"runs/{other}/job.json") or {}
         product = {"verb": asked.get("verb"), "options": asked.get("options")}
         same = product == job.product and asked.get("name") == job.name
-        if other == run or not same or asked.get("generation", 1) != attempt.generation:
-            continue
-        table = latest_rows(job.cache, results_folder(other), _KEPT_FIELDS)
-        counts = pc.and_(
-            pc.is_in(table.column("status"), pa.array(["done", "kept"])),
-            pc.greater_equal(table.column("attempt"), asked.get("since", 1)),
-        )
-        tables.append(table.filter(counts).select(_KEPT_FIELDS))
-    table = pa.concat_tables(tables)
-    for name in _FEW_VALUES:
-        encoded = table.column(name).dictionary_encode()
-        table = table.set_column(table.column_names.index(name), name, encoded)
-    return table.unify_dictionaries()
+        if other != run and same and asked.get("generation", 1) == attempt.generation:
+            yield Results(results_folder(other), asked.get("since", 1))
 
 
 def _sort_keys(names: Iterable[str]) -> KeyArray:
@@ -260,18 +245,4 @@ def _sort_keys(names: Iterable[str]) -> KeyArray:
     parts = []
     while batch := list(islice(iterator, _BATCH)):
         parts.append(name_keys(batch).keys)
-    return np.sort(np.concatenate(parts)) if parts else np.empty(0, "S16")
-
-
-def _keys_of(rows: pa.Table) -> KeyArray:
-    parts = [name_keys(batch.column("series_uuid").to_pylist()).keys for batch in rows.to_batches(_BATCH)]
-    return np.concatenate(parts) if parts else np.empty(0, "S16")
-
-
-def _find(keys: KeyArray, wanted: KeyArray) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """Which keys are there, and where (0 where they are not)."""
-    if not len(keys):
-        return np.zeros(len(wanted), np.bool_), np.zeros(len(wanted), np.int64)
-    places = np.searchsorted(keys, wanted)
-    places[places == len(keys)] = 0
-    return keys[places] == wanted, places
+    return np.sort(join_keys(parts))

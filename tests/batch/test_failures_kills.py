@@ -21,7 +21,7 @@ from complete_runs import (
     read_summary,
     runs_of,
 )
-from dask_processes import finish_batch, kill_batch, run_batch, start_batch, wait_until
+from dask_processes import IMPATIENT_PROGRAM, finish_batch, kill_batch, run_batch, start_batch, wait_until
 from failing_cluster import FailingCluster, run_failing_cluster
 from failing_proxy import PASS, FailingProxy, Fault, run_proxy
 from servers import S3Server
@@ -139,7 +139,10 @@ def test_a_lost_scheduler_ends_the_client_and_nothing_that_has_a_row_is_read_aga
 ) -> None:
     cache = open_cache(str(tmp_path / "cache"))
     command = ("mosaic", f"{phantoms}/", "--root", phantoms, "--cache-dir", cache.url, *ARGUMENTS)
-    with run_failing_cluster(tmp_path / "dask", nannies=1) as lost, start_batch(*command, *lost.options) as process:
+    with (
+        run_failing_cluster(tmp_path / "dask", nannies=1) as lost,
+        start_batch(*command, *lost.options, program=IMPATIENT_PROGRAM) as process,
+    ):
         lost.tell("any", "pause 0.15")
         wait_until(partial(has_rows, cache), process)
         os.kill(lost.dask.scheduler.pid, signal.SIGKILL)

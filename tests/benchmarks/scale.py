@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # servers.py, which the test
 from bench_tables import describe_machine, write_page
 from scale_dask import measure_dask
 from scale_real import measure_real
+from scale_state import measure_state
 from scale_tables import PAGE, format_figures
 from simulation import run_simulation, write_drawn_collection, write_real_collection
 
@@ -35,13 +36,15 @@ _PARTITION = 5_500.0
 _PARTITIONS = 16
 """Of the case with a limit: one for each first digit of a UUID."""
 
-_PARTS = ("dask", "simulation", "real")
+_PARTS = ("dask", "simulation", "state", "real")
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Simulate a million series, and run many tiny ones.")
     parser.add_argument("--only", action="append", choices=_PARTS, help="a part; repeat it; default: all")
-    parser.add_argument("--series", type=int, default=_ALL, help="series of the simulation")
+    parser.add_argument(
+        "--series", type=int, default=_ALL, help="series of the simulation, and of the run that is looked up"
+    )
     parser.add_argument("--index", action="store_true", help="simulate the IDC index that is installed, in its order")
     parser.add_argument("--workers", type=int, action="append", help="workers to simulate; repeat it")
     parser.add_argument("--count", type=int, default=20_000, help="tiny series that are really run")
@@ -101,6 +104,9 @@ def main() -> None:
             figures["dask"] = measure_dask(folder / "dask")
         if "simulation" in parts:
             figures["simulation"] = _simulate(folder / "simulation", arguments, figures.get("dask", {}))
+        if "state" in parts:
+            _say("what a run keeps")
+            figures["state"] = measure_state(folder / "state", arguments.series)
         if "real" in parts:
             _say(f"{arguments.count} tiny series")
             figures["real"] = measure_real(folder / "real", arguments.count, 2, arguments.seed)

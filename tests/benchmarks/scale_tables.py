@@ -49,6 +49,14 @@ _REAL = {
     "worker_bytes": "the larger worker",
 }
 
+_QUESTIONS = {
+    "find own": "the same command again: what is there",
+    "find other": "another manifest, the same previews: what is there, with the rows that tell of it",
+    "status": "`dsp-batch status`",
+    "conclude": "the end of the run: parts compacted, summary, failed.txt",
+    "conclude again": "the same when all parts are compact",
+}
+
 
 def format_figures(figures: Mapping[str, Any]) -> str:
     """Every part that there is."""
@@ -57,6 +65,8 @@ def format_figures(figures: Mapping[str, Any]) -> str:
         parts.append("Measured: " + "; ".join(f"{name} {value}" for name, value in figures["machine"].items()) + ".")
     if "simulation" in figures:
         parts += _format_simulation(figures["simulation"], figures.get("dask", {}))
+    if "state" in figures:
+        parts += ["### What a run keeps, looked up and concluded", _format_state(figures["state"])]
     if "dask" in figures:
         parts += ["### What Dask costs, measured", _format_dask(figures["dask"])]
     if "real" in figures:
@@ -219,6 +229,19 @@ def _format_dask(dask: Mapping[str, float]) -> str:
         ],
     ]
     return format_table(["", "CPU", "memory while in flight"], rows)
+
+
+def _format_state(state: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [
+        [title, f"{state[name]['cpu']:.0f} s", f"{state[name]['bytes'] / 1e6:,.0f} MB"]
+        for name, title in _QUESTIONS.items()
+    ]
+    told = (
+        f"{state['conclude']['series']:,.0f} rows in {state['conclude']['parts']:,.0f} parts as a run of "
+        f"{state['conclude']['seconds_of_run'] / 3600:.1f} hours writes them, as many previews (empty files), one "
+        "process for each question; memory above what it had before."
+    )
+    return f"{told}\n\n{format_table(['', 'CPU', 'memory at the peak'], rows)}"
 
 
 def _format_real(real: Mapping[str, float]) -> str:
