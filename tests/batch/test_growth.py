@@ -6,10 +6,10 @@ import gc
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 from distributed import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -32,11 +32,17 @@ CLIENT_BYTES, SCHEDULER_BYTES = 600, 6_000
 """Growth a series. A row alone, if the client kept it, would be 1,500."""
 
 
-@pytest.fixture(autouse=True)
-def _trace() -> Iterator[None]:
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Trace what is allocated from here on; what was there before is not looked through again and again."""
+    gc.collect()
+    gc.freeze()
     tracemalloc.start()
-    yield
-    tracemalloc.stop()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+        gc.unfreeze()
 
 
 def test_client_and_scheduler_do_not_grow_with_the_series_that_are_done(tmp_path: Path) -> None:
@@ -62,7 +68,8 @@ def test_client_and_scheduler_do_not_grow_with_the_series_that_are_done(tmp_path
                 samples.append((done, tracemalloc.get_traced_memory()[0], cluster.scheduler.memory_info().rss, tasks))
 
         client.wait_for_workers(WORKERS)
-        run_series(Cluster(client), job, Series(iter([Expected(ref) for ref in refs]), SERIES), take)
+        with tracing():
+            run_series(Cluster(client), job, Series(iter([Expected(ref) for ref in refs]), SERIES), take)
 
     series, of_client, of_scheduler, tasks = np.array(samples, float).T
     assert done == SERIES

@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from idc_shape import draw_collection, read_shape
-from simulation import run_simulation, write_drawn_collection
+from simulation import Case, run_simulation, run_simulations, write_drawn_collection
 
 SERIES = 2000
 
@@ -26,10 +26,45 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+Figures = dict[str, Any]
+
+CALM = {"workers": 8, "deaths_per_hour": 0.0}
+SAFE = {"killing_share": 0.0}
+SEEDED: Case = ({"workers": 16, "deaths_per_hour": 20.0, "seed": 3}, {})
+
+
 @pytest.fixture(scope="module")
-def calm(folder: Path) -> dict[str, Any]:
+def simulated(folder: Path) -> dict[str, Figures]:
+    """Runs that need nothing of each other, in one process."""
+    cases: dict[str, Case] = {
+        "calm": (CALM, SAFE),
+        "seeded": SEEDED,
+        "harsh": ({"workers": 8, "deaths_per_hour": 60.0, "seconds_to_replace": 5.0}, {}),
+        "poisoned": ({**CALM, "seconds_to_replace": 5.0}, {"killing_share": 2e-3}),
+    }
+    return dict(zip(cases, run_simulations(folder, list(cases.values())), strict=True))
+
+
+@pytest.fixture(scope="module")
+def calm(simulated: dict[str, Figures]) -> Figures:
     """A run that nothing happens to."""
-    return run_simulation(folder, {"workers": 8, "deaths_per_hour": 0.0}, {"killing_share": 0.0})
+    return simulated["calm"]
+
+
+@pytest.fixture(scope="module")
+def held_up(folder: Path, calm: Figures) -> dict[str, Figures]:
+    """Runs that know how the calm one went, in another process."""
+    cases: dict[str, Case] = {
+        "seeded": SEEDED,
+        "killed": ({**CALM, "kill_at": calm["makespan"] / 2}, SAFE),
+        "slowed": ({**CALM, "requests_per_second": limit_of(calm)}, SAFE),
+    }
+    return dict(zip(cases, run_simulations(folder, list(cases.values())), strict=True))
+
+
+def limit_of(calm: Figures) -> float:
+    """Half as many requests a second as there were."""
+    return float(0.5 * calm["requests"] / calm["makespan"])
 
 
 def without_clocks(figures: dict[str, Any]) -> dict[str, Any]:
@@ -37,45 +72,41 @@ def without_clocks(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if name not in measured}
 
 
-def test_a_simulated_run_accounts_for_every_series_and_every_request(calm: dict[str, Any]) -> None:
+def test_a_simulated_run_accounts_for_every_series_and_every_request(calm: Figures) -> None:
     assert calm["series"] == sum(calm["by_status"].values()) == SERIES
     assert calm["requests_of_rows"] == calm["requests"]
     assert calm["deaths"] == calm["lost_seconds"] == 0
 
 
-def test_workers_do_no_more_than_they_have_time_for(calm: dict[str, Any]) -> None:
+def test_workers_do_no_more_than_they_have_time_for(calm: Figures) -> None:
     assert 0.5 < calm["series_seconds"] / (8 * calm["makespan"]) <= 1
 
 
-def test_the_same_seed_gives_the_same_run(folder: Path) -> None:
-    conditions = {"workers": 16, "deaths_per_hour": 20.0, "seed": 3}
-
-    first, second = (run_simulation(folder, conditions) for _ in range(2))
+def test_the_same_seed_gives_the_same_run(simulated: dict[str, Figures], held_up: dict[str, Figures]) -> None:
+    first, second = simulated["seeded"], held_up["seeded"]
 
     assert first["deaths"] > 0
     assert without_clocks(first) == without_clocks(second)
 
 
-def test_workers_that_die_cost_time_and_no_series(folder: Path, calm: dict[str, Any]) -> None:
-    harsh = run_simulation(folder, {"workers": 8, "deaths_per_hour": 60.0, "seconds_to_replace": 5.0})
+def test_workers_that_die_cost_time_and_no_series(simulated: dict[str, Figures]) -> None:
+    harsh, calm = simulated["harsh"], simulated["calm"]
 
     assert harsh["lost_seconds"] > 0
     assert harsh["by_status"] == calm["by_status"]
     assert harsh["requests"] == calm["requests"]
 
 
-def test_series_that_kill_workers_are_the_only_ones_that_fail_of_it(folder: Path, calm: dict[str, Any]) -> None:
-    conditions = {"workers": 8, "deaths_per_hour": 0.0, "seconds_to_replace": 5.0}
-    poisoned = run_simulation(folder, conditions, {"killing_share": 2e-3})
+def test_series_that_kill_workers_are_the_only_ones_that_fail_of_it(simulated: dict[str, Figures]) -> None:
+    poisoned, calm = simulated["poisoned"], simulated["calm"]
 
     died = poisoned["by_reason"]["worker-died"]
     assert died > 0
     assert poisoned["by_status"]["done"] == calm["by_status"]["done"] - died
 
 
-def test_a_killed_client_makes_little_again(folder: Path, calm: dict[str, Any]) -> None:
-    conditions = {"workers": 8, "deaths_per_hour": 0.0, "kill_at": calm["makespan"] / 2}
-    killed = run_simulation(folder, conditions, {"killing_share": 0.0})
+def test_a_killed_client_makes_little_again(held_up: dict[str, Figures], calm: Figures) -> None:
+    killed = held_up["killed"]
 
     assert killed["attempts"] == 2
     assert killed["by_status"] == calm["by_status"]
@@ -86,12 +117,10 @@ def test_a_killed_client_makes_little_again(folder: Path, calm: dict[str, Any]) 
     assert again < 8 * (10 + 5)
 
 
-def test_a_bucket_with_a_limit_is_asked_no_faster(folder: Path, calm: dict[str, Any]) -> None:
-    limit = 0.5 * calm["requests"] / calm["makespan"]
-    conditions = {"workers": 8, "deaths_per_hour": 0.0, "requests_per_second": limit}
-    slowed = run_simulation(folder, conditions, {"killing_share": 0.0})
+def test_a_bucket_with_a_limit_is_asked_no_faster(held_up: dict[str, Figures], calm: Figures) -> None:
+    slowed = held_up["slowed"]
 
-    assert slowed["makespan"] >= slowed["requests"] / limit
+    assert slowed["makespan"] >= slowed["requests"] / limit_of(calm)
     assert slowed["by_status"] == calm["by_status"]
 
 
@@ -118,7 +147,7 @@ def test_the_drawn_collection_has_the_shape_of_idc() -> None:
 
 
 def test_a_run_waits_for_workers_that_come_back_in_time(
-    folder: Path, calm: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    folder: Path, calm: Figures, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lonely = run_simulation(folder, {"workers": 1, "deaths_per_hour": 4.0, "seconds_to_replace": 40.0})
 

@@ -1,4 +1,4 @@
-"""One run of the shape of IDC in virtual time: `python simulate.py JSON` prints its figures as JSON.
+"""Runs of the shape of IDC in virtual time: `python simulate.py JSON` prints their figures as JSON.
 
 Everything of the client is the program's own: manifest, index, state, shards, window, result parts, compaction,
 account. The cluster is `SimulatedCluster`, and previews are a set of names.
@@ -288,7 +288,7 @@ def _describe_run(attempts: list[Attempt]) -> dict[str, Any]:
 
 def main() -> None:
     """Simulate what is asked."""
-    json.dump(simulate(json.loads(sys.argv[1])), sys.stdout)
+    json.dump([simulate(request) for request in json.loads(sys.argv[1])], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ _PACKAGE = """from pathlib import Path
 
 IDC_INDEX_PARQUET_FILEPATH = Path(__file__).parents[2] / "index.parquet"
 """
+
+Case = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Conditions and storage of a simulation."""
 
 
 def write_drawn_collection(folder: Path, series: int, seed: int) -> None:
@@ -45,7 +48,7 @@ def _write_collection(folder: Path, table: pa.Table) -> None:
 def run_simulation(
     folder: Path, conditions: Mapping[str, Any], storage: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Simulate a run over the collection of a folder, with a new cache directory.
+    """Simulate a run over the collection of a folder, in a process of its own.
 
     Args:
         folder: As the functions above leave it.
@@ -55,11 +58,20 @@ def run_simulation(
     Returns:
         Its figures, as `simulate.simulate` gives them.
     """
+    (figures,) = run_simulations(folder, [(conditions, storage or {})])
+    return figures
+
+
+def run_simulations(folder: Path, cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Simulate several runs in one process, each with a new cache directory: `run_simulation` tells the rest."""
     path = os.pathsep.join([str(folder / "packages"), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": path}
     with tempfile.TemporaryDirectory(dir=folder, prefix="cache-") as cache:
-        request = {"folder": str(folder), "cache": cache, "conditions": conditions, "storage": storage or {}}
-        command = [sys.executable, str(Path(__file__).with_name("simulate.py")), json.dumps(request)]
+        requests = [
+            {"folder": str(folder), "cache": f"{cache}/{number}", "conditions": conditions, "storage": storage}
+            for number, (conditions, storage) in enumerate(cases)
+        ]
+        command = [sys.executable, str(Path(__file__).with_name("simulate.py")), json.dumps(requests)]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, Any] = json.loads(done.stdout)
+    figures: list[dict[str, Any]] = json.loads(done.stdout)
     return figures
