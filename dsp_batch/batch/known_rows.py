@@ -1,4 +1,4 @@
-"""What other runs tell of previews that are there: a million rows in 200 MB, found by the key of their series."""
+"""What other runs tell of previews that are there: some 200 bytes a row, found by the key of their series."""
 
 from __future__ import annotations
 
