@@ -124,10 +124,11 @@ class Survey:
         for entry in entries:
             if isinstance(entry, SeriesRef):
                 self.series += 1
-                if entry.endpoint_url:
-                    self.endpoints[entry.root] = entry.endpoint_url
-                if entry.columns and not entry.columns.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
-                    columns.update(dict.fromkeys(entry.columns))
+                root, _, server, carried, _ = entry
+                if server:
+                    self.endpoints[root] = server
+                if carried and not carried.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
+                    columns.update(dict.fromkeys(carried))
                 yield entry
             elif isinstance(entry, DuplicateLine):
                 self.duplicates += 1

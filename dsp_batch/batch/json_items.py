@@ -17,8 +17,11 @@ _LISTS = ("manifest", "manifest_data")
 """Keys of IDC's API that lead to the list."""
 
 
-def read_items(stream: TextIO) -> Iterator[Any]:
+def read_items(stream: TextIO) -> Iterator[list[Any]]:
     """The items of a list, of the list below `manifest`, `manifest_data` or both, or the object itself without these.
+
+    Yields:
+        Some thousand items after the others.
 
     Raises:
         ValueError: It is no JSON, or holds no list. Items before the place where that shows have been given.
@@ -32,7 +35,7 @@ def read_items(stream: TextIO) -> Iterator[Any]:
         raise ValueError("more behind its end")
 
 
-def _read_object(document: _Document, *, is_inner: bool) -> Iterator[Any]:
+def _read_object(document: _Document, *, is_inner: bool) -> Iterator[list[Any]]:
     others: dict[str, Any] = {}
     found = False
     for key in document.read_keys():
@@ -48,7 +51,7 @@ def _read_object(document: _Document, *, is_inner: bool) -> Iterator[Any]:
     if (is_inner and not found) or (others.keys() & set(_LISTS) and not found):
         raise ValueError("no list of series: give an array, or manifest.manifest_data")
     if not found:
-        yield others
+        yield [others]
 
 
 class _Document:
@@ -71,17 +74,22 @@ class _Document:
                 return self._text[self._at : self._at + 1]
             self._read_on()
 
-    def read_list(self) -> Iterator[Any]:
-        """The items of a list."""
+    def read_list(self) -> Iterator[list[Any]]:
+        """The items of a list, those of a piece of the text together."""
         self._take("[")
-        if self.peek() == "]":
-            self._take("]")
-            return
-        sign = ","
-        while sign == ",":
-            yield from self._read_run()
-            yield self.read_value()
-            sign = self._take(",]")
+        sign = "," if self.peek() != "]" else self._take("]")
+        items: list[Any] = []
+        try:
+            while sign == ",":
+                if not self._is_tried:
+                    yield items
+                    items = self._read_run()
+                items.append(self.read_value())
+                sign = self._take(",]")
+        except ValueError:
+            yield items
+            raise
+        yield items
 
     def read_keys(self) -> Iterator[str]:
         """The keys of an object; the value of each must be read before the next."""
@@ -123,10 +131,10 @@ class _Document:
         What ends where an object or a text does, and makes a list between brackets, is whole items.
         """
         first = self.peek()
-        end = self._text.rfind(_ENDS[first], self._at) if first in _ENDS and not self._is_tried else -1
+        self._is_tried = True
+        end = self._text.rfind(_ENDS[first], self._at) if first in _ENDS else -1
         if end < 0:
             return []
-        self._is_tried = True
         try:
             values: list[Any] = json.loads(f"[{self._text[self._at : end + 1]}]")
         except (ValueError, RecursionError):

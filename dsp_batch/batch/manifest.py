@@ -129,10 +129,10 @@ def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:
             yield f'"{ref.url}/"' if any(sign in ref.url for sign in ",;\t") else f"{ref.url}/"
 
 
-def _read_source(source: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[Reading]:
+def _read_source(source: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[list[Reading]]:
     if is_folder(source):
         root = place_root(normalise_root(source), surroundings.server)
-        yield from name_folders(root, lookup.store_of(root, None))
+        yield [*name_folders(root, lookup.store_of(root, None))]
         return
     with open_manifest(source, surroundings.server) as stream:
         yield from name_manifest(stream, surroundings)

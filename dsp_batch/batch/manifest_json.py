@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, TextIO
 
 from dsp_batch.batch.json_items import read_items
-from dsp_batch.batch.manifest_lines import LONGEST_LINE, Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest_tables import explain_columns, match_columns, read_row
-from dsp_batch.batch.manifest_text import read_name
+from dsp_batch.batch.manifest_lines import LONGEST_LINE, Reading, RejectedLine, Surroundings, read_blocks, reject
+from dsp_batch.batch.manifest_tables import explain_columns, match_columns, name_rows
+from dsp_batch.batch.manifest_text import name_texts
 from dsp_batch.errors import ManifestError
 
 _decode = json.JSONDecoder().raw_decode  # a third of the time of json.loads
 
 
-def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
+def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[list[Reading]]:
     """Items of a JSON text that begins with `[` or `{`, streamed whatever its form.
 
     Args:
@@ -36,8 +37,9 @@ def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
         return
     number = 0
     try:
-        for number, item in enumerate(read_items(stream), 1):  # how far it came
-            yield _name_item(number, item, surroundings)
+        for items in read_items(stream):
+            yield _name_items(range(number + 1, number + 1 + len(items)), items, surroundings)
+            number += len(items)  # how far it came
     except ValueError as error:
         if number == 0 and _has_objects(stream):
             yield from _name_json_lines(stream, surroundings)
@@ -56,27 +58,51 @@ def _has_objects(stream: TextIO) -> bool:
     return found
 
 
-def _name_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
-    for number, text in enumerate(read_lines(stream, surroundings.source), 1):
-        if not text:
-            continue
-        item = _parse(text)
-        if item is None:
-            reason = f"longer than {LONGEST_LINE} characters" if len(text) >= LONGEST_LINE else "not readable as JSON"
-            yield reject(number, text, surroundings, reason)
-        else:
-            yield _name_item(number, item, surroundings)
+def _name_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[list[Reading]]:
+    first = 1
+    for block in read_blocks(stream, surroundings.source):
+        items = [*map(_parse, block)]
+        is_item = [item is not None for item in items]
+        numbers = range(first, first + len(block))
+        named = iter(_name_items([*compress(numbers, is_item)], [*compress(items, is_item)], surroundings))
+        yield [
+            next(named) if found else _reject_line(number, text, surroundings)
+            for number, text, found in zip(numbers, block, is_item, strict=True)
+            if text
+        ]
+        first += len(block)
 
 
-def _name_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
-    """Read one item: an object with the columns of a table, or the name of a series as text."""
-    if isinstance(item, str):
-        return read_name(number, item.strip(), surroundings)
-    columns = match_columns(tuple(item)) if isinstance(item, dict) else None
+def _reject_line(number: int, text: str, surroundings: Surroundings) -> RejectedLine:
+    reason = f"longer than {LONGEST_LINE} characters" if len(text) >= LONGEST_LINE else "not readable as JSON"
+    return reject(number, text, surroundings, reason)
+
+
+def _name_items(numbers: Sequence[int], items: Sequence[Any], surroundings: Surroundings) -> list[Reading]:
+    """Read items, those of the same keys together."""
+    shapes = [tuple(item) if isinstance(item, dict) else type(item) for item in items]
+    if len({*shapes}) < 2:
+        return _name_alike(numbers, items, surroundings) if items else []
+    places: dict[tuple[str, ...] | type, list[int]] = {}
+    for place, shape in enumerate(shapes):
+        places.setdefault(shape, []).append(place)
+    readings: dict[int, Reading] = {}
+    for some in places.values():
+        own = ([each[place] for place in some] for each in (numbers, items))
+        readings.update(zip(some, _name_alike(*own, surroundings), strict=True))
+    return [readings[place] for place in range(len(items))]
+
+
+def _name_alike(numbers: Sequence[int], items: Sequence[Any], surroundings: Surroundings) -> list[Reading]:
+    """Read objects with the columns of a table, or names of series as texts."""
+    if isinstance(items[0], str):
+        return name_texts(numbers, [item.strip() for item in items], surroundings)
+    columns = match_columns(tuple(items[0])) if isinstance(items[0], dict) else None
     if columns is not None:
-        return read_row((number, item), tuple(item.values()), columns, surroundings)
-    reason = explain_columns("keys") if isinstance(item, dict) else "an item is an object or a text"
-    return reject(number, json.dumps(item, default=str), surroundings, reason)
+        return name_rows(numbers, items, [*zip(*map(dict.values, items), strict=True)], columns, surroundings)
+    reason = explain_columns("keys") if isinstance(items[0], dict) else "an item is an object or a text"
+    lines = zip(numbers, items, strict=True)
+    return [reject(number, json.dumps(item, default=str), surroundings, reason) for number, item in lines]
 
 
 def _parse(text: str) -> Any:

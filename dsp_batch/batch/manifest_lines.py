@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TextIO
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple, TextIO, cast
 
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import NO_COLUMNS, SeriesRef
@@ -16,7 +19,9 @@ LONGEST_LINE = 1_048_576
 
 DELIMITERS = (",", "\t", ";")
 
-_PIECE = 65_536
+_PIECE = 131_072
+"""Characters that are read at once: some thousand lines, which go through all that follows together."""
+
 _SHOWN_CHARACTERS = 500
 
 _MOST_FORMS = 1_000
@@ -74,11 +79,18 @@ Reading = SeriesRef | BareUuid | BareUid | NamedLine | RejectedLine
 """What a line comes to: a series whose place is certain, one to look up, or none."""
 
 
+# What these tuples do themselves, without their keywords and defaults: a third of the time.
+_Carried = Mapping[str, Any]
+make_ref = cast("Callable[[tuple[str, str, str | None, _Carried, int]], SeriesRef]", partial(tuple.__new__, SeriesRef))
+make_bare_uuid = cast("Callable[[tuple[int, str, _Carried]], BareUuid]", partial(tuple.__new__, BareUuid))
+make_bare_uid = cast("Callable[[tuple[int, str, _Carried]], BareUid]", partial(tuple.__new__, BareUid))
+
+
 class Form(NamedTuple):
     """What lines come to that are the same but for the UUIDs in them."""
 
     place: int
-    """Which of the UUIDs is that of the series, among the texts and UUIDs that a line is made of by turns."""
+    """Which of the UUIDs is that of the series, counted from 0."""
 
     root: str | None
     """None where it must be looked up."""
@@ -86,33 +98,16 @@ class Form(NamedTuple):
     endpoint_url: str | None
 
 
-class Example(NamedTuple):
-    """A form with one UUID."""
-
-    before: str
-    behind: str
-    start: int
-    """Characters before the UUID."""
-
-    form: Form
-
-
-_NO_EXAMPLE = Example("", "\n", 0, Form(0, None, None))
-
-
 @dataclass(slots=True, kw_only=True)
 class Forms:
     """The forms that lines have had so far."""
 
     known: dict[tuple[str, ...], Form | None] = field(default_factory=dict)
-    """Texts around the UUIDs of a line → what such lines come to; None where each must be read by itself."""
+    """Shape of a line → what such lines come to; None where each must be read by itself."""
 
-    last: Example = _NO_EXAMPLE
-    """That of the last line with one UUID, which the next is likely to have too; at first one that no line has."""
-
-    def has_room(self, texts: tuple[str, ...]) -> bool:
-        """Whether what lines of these texts come to is worth finding out."""
-        return len(self.known) < _MOST_FORMS and texts not in self.known and sum(map(len, texts)) <= _LONGEST_FORM
+    def has_room(self, shape: tuple[str, ...]) -> bool:
+        """Whether what lines of a shape come to is not known, and worth finding out."""
+        return len(self.known) < _MOST_FORMS and shape not in self.known and sum(map(len, shape)) <= _LONGEST_FORM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +136,8 @@ class Surroundings:
     """Filled as lines come."""
 
 
-def read_lines(stream: TextIO, source: str) -> Iterator[str]:
-    """Lines of a text without their ends; of a line of `LONGEST_LINE` or more the beginning, of that length.
+def read_blocks(stream: TextIO, source: str) -> Iterator[list[str]]:
+    """Some lines of a text after the others, without their ends; of a line of `LONGEST_LINE` or more the beginning.
 
     Raises:
         ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
@@ -159,20 +154,40 @@ def read_lines(stream: TextIO, source: str) -> Iterator[str]:
         lines = text.split("\n")
         rest = lines.pop()[:LONGEST_LINE]
         before += len(lines)
-        yield from map(str.strip, lines) if len(text) < LONGEST_LINE else map(_strip_line, lines)
+        yield [*map(str.strip, lines)] if len(text) < LONGEST_LINE else [*map(_strip_line, lines)]
     if rest:
-        yield _strip_line(rest)
+        yield [_strip_line(rest)]
 
 
 def split_record(text: str, delimiter: str) -> list[str]:
-    """The cells of a row, without their quotation marks and the blanks around them."""
+    """The cells of a row, without their quotation marks and the blanks around them; none where it cannot be read."""
+    if len(text) >= LONGEST_LINE:
+        return []
     if '"' not in text:
-        cells = text.split(delimiter)
-        return [cell.strip() for cell in cells] if " " in text else cells
-    cells = text[1:-1].split(f'"{delimiter}"')
-    if text[0] == text[-1] == '"' and text.count('"') == 2 * len(cells):
-        return [cell.strip() for cell in cells]  # every cell is quoted, and holds no quotation mark
-    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+        return [*map(str.strip, text.split(delimiter))]
+    try:
+        return [cell.strip() for cell in next(_read_csv([text], delimiter), [])]
+    except csv.Error:  # a line end outside of quotation marks, or a cell of more than 131,072 characters
+        return []
+
+
+def split_records(texts: Sequence[str], delimiter: str, width: int) -> list[Sequence[str | None]]:
+    """The cells of some rows, as `split_record` gives them, column by column; None where a row has fewer."""
+    joined = "\n".join(texts)
+    rows: list[list[str]] = []
+    if len(joined) < LONGEST_LINE:
+        if '"' not in joined and {*map(str.count, texts, repeat(delimiter))} == {width - 1}:
+            cells = [*map(str.strip, joined.replace("\n", delimiter).split(delimiter))]
+            return [cells[place::width] for place in range(width)]
+        with suppress(csv.Error):
+            rows = [[*map(str.strip, row)] for row in _read_csv(texts, delimiter)]
+    if len(rows) != len(texts):  # one that cannot be read, or goes on in the next
+        rows = [split_record(text, delimiter) for text in texts]
+    return [*zip(*([*row[:width], *repeat(None, width - len(row))] for row in rows), strict=True)]
+
+
+def _read_csv(texts: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(texts, delimiter=delimiter, skipinitialspace=True)
 
 
 def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> RejectedLine:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import chain
 from typing import Protocol, TypeGuard
 
 from dsp_batch import idc
-from dsp_batch.batch.manifest_lines import BareUid, BareUuid, NamedLine, Reading, RejectedLine, Surroundings, reject
+from dsp_batch.batch.manifest_lines import (
+    BareUid,
+    BareUuid,
+    NamedLine,
+    Reading,
+    RejectedLine,
+    Surroundings,
+    make_ref,
+    reject,
+)
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model import ObjectInfo, SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
 
 _log = logging.getLogger(__name__)
-
-BATCH_LINES = 4_096
-"""Lines that are looked up at once: enough to be quick, few enough that a manifest streams."""
 
 
 class StoreListing(SeriesListing, Protocol):
@@ -62,25 +69,23 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
 
 
 def resolve_lines(
-    lines: Iterable[Reading], surroundings: Surroundings, lookup: Lookup
+    batches: Iterable[list[Reading]], surroundings: Surroundings, lookup: Lookup
 ) -> Iterator[list[SeriesRef | RejectedLine]]:
-    """Find the series of each line, in order, some thousand lines at a time."""
-    entries = iter(lines)
+    """Find the series of each line, in order, those of a batch together."""
     superseded = 0
     folders = _FolderUids(lookup)
-    while batch := list(islice(entries, BATCH_LINES)):
+    for batch in batches:
         if _are_settled(batch):
             yield batch
             continue
-        uuids = _place_uuids(batch, lookup)
+        uuids = _place_uuids(batch, surroundings.root, lookup)
         uids = _place_uids(batch, surroundings.root, folders, lookup)
         places = _look_up(batch, folders, lookup)
-        superseded += sum(place is not None and place.superseded for place in uuids)
-        superseded += sum(found is not None and found.place.superseded for found in uids)
-        superseded += sum(found.place.superseded for found in places.values())
+        used = chain(uuids, (found.place for found in uids if found), (found.place for found in places.values()))
+        superseded += sum(count for place, count in Counter(used).items() if place.superseded)
         following_uuid, following_uid = iter(uuids), iter(uids)
         yield [
-            _refer_uuid(entry, next(following_uuid), surroundings.root)
+            make_ref((next(following_uuid).root, entry.uuid, None, entry.columns, entry.number))
             if isinstance(entry, BareUuid)
             else _refer_uid(entry, next(following_uid), surroundings, lookup)
             if isinstance(entry, BareUid)
@@ -136,10 +141,11 @@ def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict
     return placed | {uid: series for uid, series in found if series is not None}
 
 
-def _place_uuids(batch: list[Reading], lookup: Lookup) -> list[idc.Place | None]:
-    """Places of the lines that give a UUID and no bucket."""
+def _place_uuids(batch: list[Reading], root: str, lookup: Lookup) -> list[idc.Place]:
+    """Places of the lines that give a UUID and no bucket: below the root where the index does not know them."""
+    here = idc.Place(root, superseded=False)
     uuids = [entry.uuid for entry in batch if isinstance(entry, BareUuid)]
-    return idc.find_places(lookup.index, uuids) if lookup.index else [None] * len(uuids)
+    return [place or here for place in idc.find_places(lookup.index, uuids)] if lookup.index else [here] * len(uuids)
 
 
 def _place_uids(batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup) -> list[idc.PlacedUuid | None]:
@@ -154,16 +160,12 @@ def _place_uids(batch: list[Reading], root: str, folders: _FolderUids, lookup: L
     return [own[uid] if uid in here else next(found, None) for uid in uids]
 
 
-def _refer_uuid(line: BareUuid, place: idc.Place | None, root: str) -> SeriesRef:
-    return SeriesRef(place.root if place else root, line.uuid, None, line.columns, line.number)
-
-
 def _refer_uid(
     line: BareUid, found: idc.PlacedUuid | None, surroundings: Surroundings, lookup: Lookup
 ) -> SeriesRef | RejectedLine:
     if found is None:
         return reject(line.number, line.uid, surroundings, _explain_uid(line.uid, surroundings.root, lookup))
-    return SeriesRef(found.place.root, found.series_uuid, None, line.columns, line.number)
+    return make_ref((found.place.root, found.series_uuid, None, line.columns, line.number))
 
 
 def _resolve_line(

@@ -9,14 +9,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from dsp_batch.batch.manifest_json import name_json
-from dsp_batch.batch.manifest_lines import Reading, Surroundings, read_lines
+from dsp_batch.batch.manifest_lines import Reading, Surroundings, read_blocks
 from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_parquet, name_records
-from dsp_batch.batch.manifest_text import drop_title, name_lines
+from dsp_batch.batch.manifest_text import drop_title, follow_comments, name_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing
@@ -70,8 +70,8 @@ def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[b
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
-    """Read the series that a manifest names, in whatever form it is.
+def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list[Reading]]:
+    """Read the series that a manifest names, in whatever form it is, some thousand lines at once.
 
     Args:
         stream: Its bytes; must be seekable.
@@ -96,27 +96,39 @@ def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
     return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
 
 
-def name_folders(root: str, store: SeriesListing) -> Iterator[SeriesRef]:
+def name_folders(root: str, store: SeriesListing) -> list[SeriesRef]:
     """Every series folder below a root."""
-    for number, folder in enumerate(store.list_series(""), 1):
-        if not folder.startswith("."):
-            yield SeriesRef(root=root, series_uuid=folder, line=number)
+    folders = enumerate(store.list_series(""), 1)
+    return [SeriesRef(root, folder, line=number) for number, folder in folders if not folder.startswith(".")]
 
 
-def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[Reading]:
+def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[list[Reading]]:
     """Tell a table with a header row from lines that each name a series."""
-    lines = read_lines(text, surroundings.source)
+    blocks = read_blocks(text, surroundings.source)
     head: list[str] = []
+    end = 0
+    while end == len(head) < _COMMENT_LINES and (block := next(blocks, None)) is not None:
+        head += block
+        end = _end_of_head(head)
+    header = find_header(head[:end])
+    if header is not None:
+        yield from name_records(chain([head], blocks), header, surroundings)
+        return
+    number = 1
+    for block in chain([drop_title(head[:end]) + head[end:]], blocks):
+        yield [*name_lines(block, surroundings, number)]
+        surroundings = follow_comments(block, surroundings)
+        number += len(block)
+
+
+def _end_of_head(lines: list[str]) -> int:
+    """Number of lines among which a header row is looked for; all where more of them may come."""
     rows = 0
-    for line in islice(lines, _COMMENT_LINES):
-        head.append(line)
+    for number, line in enumerate(lines[:_COMMENT_LINES], 1):
         rows += bool(line) and not line.startswith("#")
         if rows > PREAMBLE_ROWS:
-            break
-    header = find_header(head)
-    if header is not None:
-        return name_records(chain(head, lines), header, surroundings)
-    return name_lines(chain(drop_title(head), lines), surroundings)
+            return number
+    return min(len(lines), _COMMENT_LINES)
 
 
 def _first_character(text: io.TextIOWrapper) -> str:

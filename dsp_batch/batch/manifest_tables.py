@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import count, islice, repeat
+from itertools import chain, compress, count, islice
+from operator import add
 from typing import IO, Any, NamedTuple
 
-from dsp_batch.batch.manifest_lines import DELIMITERS, LONGEST_LINE, Reading, Surroundings, reject, split_record
-from dsp_batch.batch.manifest_text import follow_comment, name_series
+from dsp_batch.batch.manifest_lines import (
+    DELIMITERS,
+    LONGEST_LINE,
+    Reading,
+    Surroundings,
+    reject,
+    split_record,
+    split_records,
+)
+from dsp_batch.batch.manifest_text import follow_comments, name_at_length, name_together
 from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.model import NO_COLUMNS
 from dsp_batch.naming import normalise_uuid
 
 _ADDRESSES = ("series_aws_url", "aws_url")
@@ -38,11 +49,18 @@ class Header(NamedTuple):
     """Lines before it."""
 
 
+Table = Sequence[Sequence[Any]]
+"""Cells, column by column."""
+
+Key = tuple[int, int | None]
+"""Place of a column that names the series, and that of `aws_bucket` where it helps."""
+
+
 class Columns(NamedTuple):
     """What the columns of a table are for."""
 
-    keys: tuple[tuple[int, int | None], ...]
-    """Places of the columns that name the series, best first; with the place of `aws_bucket` where it helps."""
+    keys: tuple[Key, ...]
+    """The columns that name the series, best first."""
 
     others: tuple[tuple[str, int], ...]
     """Name and place of the columns that are carried along."""
@@ -89,22 +107,25 @@ def match_columns(names: tuple[str, ...]) -> Columns | None:
     return Columns(keys, tuple(others.items()), len(names)) if keys else None
 
 
-def name_records(lines: Iterator[str], header: Header, surroundings: Surroundings) -> Iterator[Reading]:
-    """Rows of a CSV or TSV table, given from its first line on."""
+def name_records(blocks: Iterator[list[str]], header: Header, surroundings: Surroundings) -> Iterator[list[Reading]]:
+    """Rows of a CSV or TSV table, given from its first line on; its header row is in the first block."""
     columns = match_columns(header.names)
     if columns is None:
         raise ManifestError(f"{surroundings.source}: no column of the header row names a series")
-    for line in islice(lines, header.place + 1):
-        if line.startswith("#"):
-            surroundings = follow_comment(line, surroundings)
-    for number, record in _join_records(enumerate(lines, header.place + 2)):
-        if record and (record[0] != "#" or header.delimiter in record):
-            cells = split_record(record, header.delimiter)
-            if cells[0] != header.names[0] or tuple(cells) != header.names:  # files put together repeat it
-                yield read_row((number, record), cells, columns, surroundings)
+    head = next(blocks)
+    surroundings = follow_comments(head[: header.place], surroundings)
+    for numbers, records in _join_records(chain([head[header.place + 1 :]], blocks), header):
+        table = split_records(records, header.delimiter, columns.width)
+        is_row = [bool(record) and (record[0] != "#" or header.delimiter in record) for record in records]
+        if header.names[0] in table[0]:  # files put together repeat it
+            is_row = [kept and row != header.names for kept, row in zip(is_row, zip(*table, strict=True), strict=True)]
+        if not all(is_row):
+            numbers, records = [*compress(numbers, is_row)], [*compress(records, is_row)]
+            table = [[*compress(column, is_row)] for column in table]
+        yield name_rows(numbers, records, table, columns, surroundings)
 
 
-def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
+def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list[Reading]]:
     """Rows of a Parquet file, batch by batch.
 
     Raises:
@@ -118,46 +139,90 @@ def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Read
         columns = match_columns(tuple(file.schema_arrow.names))
         if columns is None:
             raise ManifestError(f"{surroundings.source}: {explain_columns('columns')}")
-        key = columns.keys[0][0]
-        counter = count(1)
+        numbers = count(1)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-            for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield read_row((next(counter), cells[key]), cells, columns, surroundings)
+            table = [column.to_pylist() for column in batch.columns]
+            lines = [*islice(numbers, batch.num_rows)]
+            yield name_rows(lines, table[columns.keys[0][0]], table, columns, surroundings)
             pa.default_memory_pool().release_unused()
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
 
 
-def read_row(line: tuple[int, Any], cells: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
-    """Read which series a row is about: the best of its key columns that names one.
+def name_rows(
+    numbers: Sequence[int], records: Sequence[Any], table: Table, columns: Columns, surroundings: Surroundings
+) -> list[Reading]:
+    """Read which series rows are about: each the best of its key columns that names one.
 
     Args:
-        line: Number of the row, and its text or what is written as JSON where it is rejected.
-        cells: Its cells.
-        columns: What they are for.
+        numbers: Number of each row.
+        records: Its text, or what is written as JSON where it is rejected.
+        table: Their cells, column by column.
+        columns: What these are for.
         surroundings: What they leave open.
     """
+    carried = _carry(table, columns) if columns.others else [NO_COLUMNS] * len(numbers)
+    readings = dict.fromkeys(range(len(numbers)))
+    left = [*readings]
+    for key in columns.keys if left else ():
+        texts = _read_key(table, key)
+        some = left if all(texts) else [row for row in left if texts[row]]
+        own = ([*map(each.__getitem__, some)] for each in (numbers, texts, carried))
+        readings.update(zip(some, name_together(*own, surroundings), strict=True))
+        left = [row for row in left if not texts[row]] if len(some) < len(left) else []
+    for row, reading in readings.items():
+        if reading is None:
+            cells = [column[row] for column in table]
+            readings[row] = _name_row((numbers[row], records[row]), cells, columns, carried[row], surroundings)
+    return [*readings.values()]
+
+
+def _name_row(
+    line: tuple[int, Any], cells: Sequence[Any], columns: Columns, carried: Mapping[str, Any], surroundings: Surroundings
+) -> Reading:
+    """Read one row by itself."""
     number, record = line
-    if len(cells) < columns.width:
-        cells = [*cells, *repeat(None, columns.width - len(cells))]
-    carried = {
-        name: (cell or None) if isinstance(cell := cells[place], str) else _plain(cell)
-        for name, place in columns.others
-    }
-    is_cut = isinstance(record, str) and len(record) >= LONGEST_LINE
-    trouble = f"longer than {LONGEST_LINE} characters" if is_cut else ""
-    for place, helper in columns.keys if not trouble else ():
-        cell = cells[place]
-        text = cell.strip() if isinstance(cell, str) else ""
-        bucket = _bucket_url(cells[helper]) if helper is not None else ""
-        if not text or (helper is not None and not bucket):
+    text = record if isinstance(record, str) else json.dumps(record, default=str)
+    trouble = ""
+    if isinstance(record, str) and all(cell is None for cell in cells):
+        is_cut = len(text) >= LONGEST_LINE
+        trouble = f"{'' if is_cut else 'a cell is '}longer than {LONGEST_LINE if is_cut else csv.field_size_limit()} characters"
+    for key in columns.keys:
+        name = _read_key([[cell] for cell in cells], key)[0]
+        if not name:
             continue
         try:
-            return name_series(number, f"{bucket}{text}", surroundings, carried)
+            return name_at_length(number, name, surroundings, carried)
         except OptionsError as error:
             trouble = trouble or error.message
-    text = record if isinstance(record, str) else json.dumps(record, default=str)
     return reject(number, text, surroundings, trouble or "the columns that name the series are empty")
+
+
+def _read_key(table: Table, key: Key) -> Sequence[str]:
+    """What a key column says of each row; empty where it says nothing."""
+    place, helper = key
+    texts = _texts(table[place])
+    if helper is None:
+        return texts
+    buckets = _texts(table[helper])
+    urls = {bucket: _bucket_url(bucket) for bucket in {*buckets}}
+    if all(texts) and all(urls.values()):
+        return [*map(add, map(urls.__getitem__, buckets), texts)]
+    return [f"{urls[name]}{text}" if text and urls[name] else "" for name, text in zip(buckets, texts, strict=True)]
+
+
+def _texts(column: Sequence[Any]) -> Sequence[str]:
+    """Cells without the blanks around them; empty in the place of what is no text."""
+    if {*map(type, column)} == {str}:
+        return [*map(str.strip, column)]
+    return [cell.strip() if isinstance(cell, str) else "" for cell in column]
+
+
+def _carry(table: Table, columns: Columns) -> Sequence[Mapping[str, Any]]:
+    """The columns of each row that are carried along."""
+    names = [name for name, _ in columns.others]
+    cells = [_plain_cells(table[place]) for _, place in columns.others]
+    return [dict(zip(names, row)) for row in zip(*cells, strict=True)]  # noqa: B905  # as long as each other
 
 
 def explain_columns(what: str) -> str:
@@ -165,29 +230,60 @@ def explain_columns(what: str) -> str:
     return f"none of its {what} names a series: give one of {', '.join(KEY_COLUMNS)}"
 
 
-def _bucket_url(bucket: Any) -> str:
+def _bucket_url(bucket: str) -> str:
     """What comes before the UUIDs of the series of a bucket; empty where its name is."""
-    name = bucket.strip().rstrip("/") if isinstance(bucket, str) else ""
+    name = bucket.strip().rstrip("/")
     return (f"{name}/" if "://" in name else f"s3://{name}/") if name else ""
 
 
+def _plain_cells(column: Sequence[Any]) -> Sequence[Any]:
+    """Cells as result rows can carry them."""
+    kinds = {*map(type, column)}
+    if kinds == {str}:
+        return column if "" not in column else [cell or None for cell in column]
+    return [*map(_plain, column)] if kinds & {str, list, dict, tuple} else column
+
+
 def _plain(value: Any) -> Any:
-    """A value that is no text, as a result row can carry it."""
+    """A cell, as a result row can carry it."""
+    if isinstance(value, str):
+        return value or None
     return json.dumps(value, default=str) if isinstance(value, (list, dict, tuple)) else value
 
 
-def _join_records(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Join lines whose quoted cell holds line ends. A quotation mark that is never closed spoils its own line alone."""
-    waiting: list[tuple[int, str]] = []
-    while record := waiting.pop(0) if waiting else next(lines, None):
-        text = record[1]
-        if '"' in text and text.count('"') % 2:
-            waiting.extend(islice(lines, _LONGEST_RECORD - len(waiting)))
-            joined, used = text, 0
-            while joined.count('"') % 2 and used < len(waiting) and len(joined) < LONGEST_LINE:
-                joined = f"{joined}\n{waiting[used][1]}"
-                used += 1
-            if joined.count('"') % 2 == 0:
-                del waiting[:used]
-                record = record[0], joined  # the record that begins here
-        yield record
+def _join_records(blocks: Iterable[list[str]], header: Header) -> Iterator[tuple[list[int], list[str]]]:
+    """Number the lines behind a header; join those whose quoted cell holds line ends.
+
+    A quotation mark that is never closed spoils its own line alone.
+    """
+    first, held = header.place + 2, list[str]()
+    for block in chain(blocks, [None]):
+        lines = [*held, *(block or ())]
+        records: list[str] = []
+        numbers: list[int] = []
+        place = 0
+        if '"' not in "".join(lines) or not any(line.count('"') % 2 for line in lines):
+            records, numbers, place = lines, [*range(first, first + len(lines))], len(lines)
+        while place < len(lines) and (block is None or place + _LONGEST_RECORD < len(lines)):
+            joined = _join_record(lines[place : place + _LONGEST_RECORD + 1], header.delimiter)
+            records.append("\n".join(joined))
+            numbers.append(first + place)
+            place += len(joined)
+        if records:
+            yield numbers, records
+        held = lines[place:]
+        first += place
+
+
+def _join_record(lines: list[str], delimiter: str) -> list[str]:
+    """The first of some lines, with those that its last quoted cell goes on in."""
+    marks = characters = 0
+    for number, line in enumerate(lines, 1):
+        marks += line.count('"')
+        if marks % 2 == 0:
+            joined = lines[:number]
+            return joined if number == 1 or split_record("\n".join(joined), delimiter) else lines[:1]
+        characters += len(line) + 1
+        if characters > LONGEST_LINE:
+            break
+    return lines[:1]

@@ -2,50 +2,50 @@
 
 Lines are many and their forms few. The first line of a form is read the long way, with UUIDs that no series has in the
 place of its own: if the answer is one of these, below a root that holds none of them, every other line of that form has
-its series in the same place.
+its series in the same place. Some thousand lines are split at their UUIDs together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
-from itertools import chain, zip_longest
+from functools import lru_cache
+from itertools import chain, compress, pairwise, repeat, zip_longest
+from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import urlsplit
+
+import numpy as np
 
 from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
     LONGEST_LINE,
     BareUid,
     BareUuid,
-    Example,
     Form,
     NamedLine,
     Reading,
     Surroundings,
+    make_bare_uid,
+    make_bare_uuid,
+    make_ref,
     reject,
     split_record,
 )
+from dsp_batch.batch.manifest_uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
 from dsp_batch.model import NO_COLUMNS, SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid, parse_series
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_UUIDS = re.compile(f"({_LOWER_UUID})")
 _ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)
-_UUID = re.compile(_LOWER_UUID)
-_UUID_LENGTH = 36
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
-
-# What SeriesRef itself does, without its keywords and defaults: a third of the time.
-_Cells = tuple[str, str, str | None, Mapping[str, Any], int]
-_make_ref = cast("Callable[[_Cells], SeriesRef]", partial(tuple.__new__, SeriesRef))
+_PLACE, _ROOT, _ENDPOINT_URL = map(attrgetter, Form._fields)
 
 
 def drop_title(lines: list[str]) -> list[str]:
@@ -56,30 +56,84 @@ def drop_title(lines: list[str]) -> list[str]:
     return lines
 
 
-def name_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
-    """Read lines that each name a series; follow the endpoint in comments."""
-    for number, text in enumerate(lines, 1):
-        if not text:
-            continue
-        if text[0] == "#":
-            surroundings = follow_comment(text, surroundings)
-            continue
-        try:
-            yield name_series(number, text, surroundings, NO_COLUMNS)
-        except OptionsError as error:
-            yield reject(number, text, surroundings, error.message)
+def name_lines(lines: Sequence[str], surroundings: Surroundings, first: int = 1) -> Iterator[Reading]:
+    """Read lines that each name a series, numbered from `first` on; follow the endpoint in comments."""
+    turns = [at for at in find_comments(lines) if _ENDPOINT.search(lines[at])]
+    for start, end in pairwise((0, *turns, len(lines))):
+        surroundings = follow_comments(lines[start : start + 1], surroundings)
+        numbers: Sequence[int] = range(first + start, first + end)
+        texts = lines[start:end]
+        if "" in texts or find_comments(texts):
+            is_name = [bool(text) and text[0] != "#" for text in texts]
+            numbers, texts = [*compress(numbers, is_name)], [*compress(texts, is_name)]
+        yield from name_texts(numbers, texts, surroundings)
 
 
-def read_name(number: int, text: str, surroundings: Surroundings) -> Reading:
-    """Read one text as the name of a series, with nothing else to carry."""
-    try:
-        return name_series(number, text, surroundings, NO_COLUMNS)
-    except OptionsError as error:
-        return reject(number, text, surroundings, error.message)
+def name_texts(numbers: Sequence[int], texts: Sequence[str], surroundings: Surroundings) -> list[Reading]:
+    """Read texts that each name a series and carry nothing else."""
+    readings = name_together(numbers, texts, repeat(NO_COLUMNS, len(texts)), surroundings)
+    for place, reading in enumerate(readings) if not all(readings) else ():
+        if reading is None:
+            try:
+                readings[place] = name_at_length(numbers[place], texts[place], surroundings, NO_COLUMNS)
+            except OptionsError as error:
+                readings[place] = reject(numbers[place], texts[place], surroundings, error.message)
+    return cast("list[Reading]", readings)
 
 
-def name_series(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
-    """Read one text that names a series.
+def name_together(
+    numbers: Iterable[int], texts: Sequence[str], columns: Iterable[Mapping[str, Any]], surroundings: Surroundings
+) -> list[Reading | None]:
+    """Read texts that are likely to be of few forms.
+
+    Args:
+        numbers: Their lines, rows or items.
+        texts: Names, URLs, copy commands, or rows of a table without header.
+        columns: What each carries along.
+        surroundings: What they leave open.
+
+    Returns:
+        None for each that must be read by itself.
+    """
+    parts = part_texts(texts)
+    if parts is None:
+        return [None] * len(texts)
+    known = surroundings.forms.known
+    for shape in {*parts.shapes}:
+        if MARK in shape and surroundings.forms.has_room((shape,)):
+            known[shape,] = _find_form(tuple(shape.split(MARK)), surroundings)
+    forms = [*map(known.get, zip(parts.shapes))]
+    if not all(forms):
+        rows = zip(texts, numbers, columns, forms, parts.firsts.tolist(), strict=True)
+        return [
+            (make_bare_uid((number, text, carried)) if is_series_instance_uid(text) else None)
+            if form is None
+            else _apply(form, number, parts.uuids[first + form.place], carried)
+            for text, number, carried, form, first in rows
+        ]
+    places = parts.firsts + np.fromiter(map(_PLACE, forms), np.int64, len(forms))
+    own = map(parts.uuids.__getitem__, places.tolist())
+    roots = [*map(_ROOT, forms)]
+    if all(roots):
+        return [*map(make_ref, zip(roots, own, map(_ENDPOINT_URL, forms), columns, numbers))]
+    if not any(roots):
+        return [*map(make_bare_uuid, zip(numbers, own, columns))]
+    return [*map(_apply, forms, numbers, own, columns)]
+
+
+def _apply(form: Form, number: int, uuid: str, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
+    if form.root is None:
+        return make_bare_uuid((number, uuid, columns))
+    return make_ref((form.root, uuid, form.endpoint_url, columns, number))
+
+
+def find_comments(lines: Sequence[str]) -> list[int]:
+    """Which lines are comments."""
+    return [at for at, text in enumerate(lines) if text[:1] == "#"] if "#" in "".join(lines) else []
+
+
+def name_at_length(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+    """Read one text, whatever was found out about others.
 
     Args:
         number: Its line, row or item.
@@ -90,32 +144,6 @@ def name_series(number: int, text: str, surroundings: Surroundings, columns: Map
     Raises:
         OptionsError: It names none.
     """
-    forms = surroundings.forms
-    last = forms.last
-    end = last.start + _UUID_LENGTH
-    if text[end:] == last.behind and text[: last.start] == last.before and _UUID.fullmatch(text, last.start, end):
-        return _apply(last.form, number, text[last.start : end], columns)
-    pieces = _UUIDS.split(text) if "-" in text else ()
-    if len(pieces) > 1:
-        texts = tuple(pieces[::2])
-        form = forms.known.get(texts)
-        if form is None and forms.has_room(texts):
-            form = forms.known[texts] = _find_form(texts, surroundings)
-        if form is not None:
-            if len(texts) == 2:
-                forms.last = Example(texts[0], texts[1], len(texts[0]), form)
-            return _apply(form, number, pieces[form.place], columns)
-    return name_at_length(number, text, surroundings, columns)
-
-
-def _apply(form: Form, number: int, uuid: str, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
-    if form.root is None:
-        return BareUuid(number, uuid, columns)
-    return _make_ref((form.root, uuid, form.endpoint_url, columns, number))
-
-
-def name_at_length(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
-    """Read one text, whatever was found out about others; as `name_series`."""
     if len(text) in (32, 36) and (uuid := normalise_uuid(text)):
         return _name_uuid(number, uuid, surroundings, columns)
     if is_series_instance_uid(text):
@@ -129,10 +157,10 @@ def name_at_length(number: int, text: str, surroundings: Surroundings, columns: 
     if len(cells) > 1:
         texts = _find_series_cells(cells)
         if len(texts) == 1:
-            return name_series(number, texts[0], surroundings, columns)
+            return name_at_length(number, texts[0], surroundings, columns)
         names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
         return NamedLine(number, text, names, None, columns)
-    surroundings = follow_comment(text, surroundings) if is_command else surroundings
+    surroundings = _follow_endpoint(text, surroundings) if is_command else surroundings
     return _name_place(number, _find_source(text) if is_command else text, surroundings, columns)
 
 
@@ -146,8 +174,15 @@ def _name_place(number: int, text: str, surroundings: Surroundings, columns: Map
     return _name_uuid(number, name.name, surroundings, columns)
 
 
-def follow_comment(text: str, surroundings: Surroundings) -> Surroundings:
-    """The surroundings behind a comment: IDC's portal names the S3-compatible server there."""
+def follow_comments(lines: Sequence[str], surroundings: Surroundings) -> Surroundings:
+    """The surroundings behind some lines: IDC's portal names the S3-compatible server in a comment."""
+    for at in find_comments(lines):
+        surroundings = _follow_endpoint(lines[at], surroundings)
+    return surroundings
+
+
+def _follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
+    """The surroundings of a command, or behind a comment."""
     found = None if surroundings.server_is_given else _ENDPOINT.search(text)
     if found is None:
         return surroundings
@@ -170,12 +205,12 @@ def _try_form(texts: tuple[str, ...], first: str, surroundings: Surroundings) ->
     except OptionsError:
         return None
     if isinstance(reading, BareUuid) and reading.uuid in uuids:
-        return Form(pieces.index(reading.uuid), None, None)
+        return Form(uuids.index(reading.uuid), None, None)
     if not isinstance(reading, SeriesRef) or reading.series_uuid not in uuids:
         return None
     if any(uuid in reading.root or uuid in (reading.endpoint_url or "") for uuid in uuids):
         return None
-    return Form(pieces.index(reading.series_uuid), reading.root, reading.endpoint_url)
+    return Form(uuids.index(reading.series_uuid), reading.root, reading.endpoint_url)
 
 
 def _name_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
