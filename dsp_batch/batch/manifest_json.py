@@ -88,8 +88,8 @@ def _name_items(numbers: Sequence[int], items: Sequence[Any], surroundings: Surr
         places.setdefault(shape, []).append(place)
     readings: dict[int, Reading] = {}
     for some in places.values():
-        own = ([each[place] for place in some] for each in (numbers, items))
-        readings.update(zip(some, _name_alike(*own, surroundings), strict=True))
+        named = _name_alike([numbers[place] for place in some], [items[place] for place in some], surroundings)
+        readings.update(zip(some, named, strict=True))
     return [readings[place] for place in range(len(items))]
 
 

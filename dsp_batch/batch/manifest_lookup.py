@@ -124,13 +124,13 @@ class _FolderUids:
 
 def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict[str, idc.PlacedUuid]:
     """Places of the names of rows that give several, by UUID or SeriesInstanceUID."""
-    names = [name for entry in batch if isinstance(entry, NamedLine) for name in entry.names if not name.own_root]
+    names = [name for entry in batch if type(entry) is NamedLine for name in entry.names if not name.own_root]
     placed = {
         name.name: idc.PlacedUuid(name.name, idc.Place(name.root, superseded=False))
         for name in names
         if name.kind == "uid" and name.name in folders.of(name.root)
     }
-    if lookup.index is None:
+    if lookup.index is None or not names:
         return placed
     # A root that is not IDC's was chosen by the user: a mirror, or a private archive. It is not second-guessed.
     uuids = [name.name for name in names if name.kind == "folder" and is_idc_root(name.root)]
@@ -144,16 +144,18 @@ def _look_up(batch: list[Reading], folders: _FolderUids, lookup: Lookup) -> dict
 def _place_uuids(batch: list[Reading], root: str, lookup: Lookup) -> list[idc.Place]:
     """Places of the lines that give a UUID and no bucket: below the root where the index does not know them."""
     here = idc.Place(root, superseded=False)
-    uuids = [entry.uuid for entry in batch if isinstance(entry, BareUuid)]
+    uuids = [entry.uuid for entry in batch if type(entry) is BareUuid]
     return [place or here for place in idc.find_places(lookup.index, uuids)] if lookup.index else [here] * len(uuids)
 
 
 def _place_uids(batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup) -> list[idc.PlacedUuid | None]:
     """Series of the lines that give a SeriesInstanceUID alone: folders below the root come before the index."""
-    uids = [entry.uid for entry in batch if isinstance(entry, BareUid)]
+    uids = [entry.uid for entry in batch if type(entry) is BareUid]
     if not uids:
         return []
     here = folders.of(root)
+    if not here:
+        return idc.find_series_uids(lookup.index, uids) if lookup.index else [None] * len(uids)
     own = {uid: idc.PlacedUuid(uid, idc.Place(root, superseded=False)) for uid in uids if uid in here}
     others = [uid for uid in uids if uid not in here] if lookup.index else []
     found = iter(idc.find_series_uids(lookup.index, others) if lookup.index else [])

@@ -116,13 +116,21 @@ def name_records(blocks: Iterator[list[str]], header: Header, surroundings: Surr
     surroundings = follow_comments(head[: header.place], surroundings)
     for numbers, records in _join_records(chain([head[header.place + 1 :]], blocks), header):
         table = split_records(records, header.delimiter, columns.width)
-        is_row = [bool(record) and (record[0] != "#" or header.delimiter in record) for record in records]
-        if header.names[0] in table[0]:  # files put together repeat it
-            is_row = [kept and row != header.names for kept, row in zip(is_row, zip(*table, strict=True), strict=True)]
-        if not all(is_row):
-            numbers, records = [*compress(numbers, is_row)], [*compress(records, is_row)]
+        is_row = _tell_rows(records, table, header)
+        if all(is_row):
+            yield name_rows(numbers, records, table, columns, surroundings)
+        else:
             table = [[*compress(column, is_row)] for column in table]
-        yield name_rows(numbers, records, table, columns, surroundings)
+            own = [*compress(numbers, is_row)], [*compress(records, is_row)]
+            yield name_rows(*own, table, columns, surroundings)
+
+
+def _tell_rows(records: Sequence[str], table: Table, header: Header) -> list[bool]:
+    """Which records are neither empty nor comments nor the header row, which files put together repeat."""
+    is_row = [bool(record) and (record[0] != "#" or header.delimiter in record) for record in records]
+    if header.names[0] in table[0]:
+        return [kept and row != header.names for kept, row in zip(is_row, zip(*table, strict=True), strict=True)]
+    return is_row
 
 
 def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list[Reading]]:
@@ -162,23 +170,28 @@ def name_rows(
         surroundings: What they leave open.
     """
     carried = _carry(table, columns) if columns.others else [NO_COLUMNS] * len(numbers)
-    readings = dict.fromkeys(range(len(numbers)))
+    readings: dict[int, Reading | None] = dict.fromkeys(range(len(numbers)))
     left = [*readings]
     for key in columns.keys if left else ():
         texts = _read_key(table, key)
         some = left if all(texts) else [row for row in left if texts[row]]
-        own = ([*map(each.__getitem__, some)] for each in (numbers, texts, carried))
-        readings.update(zip(some, name_together(*own, surroundings), strict=True))
+        own, cells = [numbers[row] for row in some], map(carried.__getitem__, some)
+        named = name_together(own, [texts[row] for row in some], cells, surroundings)
+        readings.update(zip(some, named, strict=True))
         left = [row for row in left if not texts[row]] if len(some) < len(left) else []
-    for row, reading in readings.items():
-        if reading is None:
-            cells = [column[row] for column in table]
-            readings[row] = _name_row((numbers[row], records[row]), cells, columns, carried[row], surroundings)
-    return [*readings.values()]
+    return [
+        reading
+        or _name_row((numbers[row], records[row]), [cells[row] for cells in table], columns, carried[row], surroundings)
+        for row, reading in readings.items()
+    ]
 
 
 def _name_row(
-    line: tuple[int, Any], cells: Sequence[Any], columns: Columns, carried: Mapping[str, Any], surroundings: Surroundings
+    line: tuple[int, Any],
+    cells: Sequence[Any],
+    columns: Columns,
+    carried: Mapping[str, Any],
+    surroundings: Surroundings,
 ) -> Reading:
     """Read one row by itself."""
     number, record = line
@@ -186,7 +199,8 @@ def _name_row(
     trouble = ""
     if isinstance(record, str) and all(cell is None for cell in cells):
         is_cut = len(text) >= LONGEST_LINE
-        trouble = f"{'' if is_cut else 'a cell is '}longer than {LONGEST_LINE if is_cut else csv.field_size_limit()} characters"
+        longest = LONGEST_LINE if is_cut else csv.field_size_limit()
+        trouble = f"{'' if is_cut else 'a cell is '}longer than {longest} characters"
     for key in columns.keys:
         name = _read_key([[cell] for cell in cells], key)[0]
         if not name:

@@ -102,7 +102,7 @@ def name_together(
     for shape in {*parts.shapes}:
         if MARK in shape and surroundings.forms.has_room((shape,)):
             known[shape,] = _find_form(tuple(shape.split(MARK)), surroundings)
-    forms = [*map(known.get, zip(parts.shapes))]
+    forms = [*map(known.get, zip(parts.shapes, strict=True))]
     if not all(forms):
         rows = zip(texts, numbers, columns, forms, parts.firsts.tolist(), strict=True)
         return [
@@ -115,10 +115,11 @@ def name_together(
     own = map(parts.uuids.__getitem__, places.tolist())
     roots = [*map(_ROOT, forms)]
     if all(roots):
-        return [*map(make_ref, zip(roots, own, map(_ENDPOINT_URL, forms), columns, numbers))]
+        cells = zip(roots, own, map(_ENDPOINT_URL, forms), columns, numbers, strict=True)
+        return [*map(make_ref, cells)]
     if not any(roots):
-        return [*map(make_bare_uuid, zip(numbers, own, columns))]
-    return [*map(_apply, forms, numbers, own, columns)]
+        return [*map(make_bare_uuid, zip(numbers, own, columns, strict=True))]
+    return [_apply(*each) for each in zip(cast("list[Form]", forms), numbers, own, columns, strict=True)]
 
 
 def _apply(form: Form, number: int, uuid: str, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:

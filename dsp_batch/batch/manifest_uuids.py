@@ -62,7 +62,7 @@ def part_texts(texts: Sequence[str]) -> PartedTexts | None:
 def _find_uuids(signs: Signs) -> IntArray:
     """Where lower-case UUIDs begin; of two that overlap the first counts."""
     hyphens = np.flatnonzero(signs == _HYPHEN)
-    starts = hyphens[(hyphens >= _HYPHENS[0]) & (hyphens <= len(signs) - _LENGTH + _HYPHENS[0])] - _HYPHENS[0]
+    starts: IntArray = hyphens[(hyphens >= _HYPHENS[0]) & (hyphens <= len(signs) - _LENGTH + _HYPHENS[0])] - _HYPHENS[0]
     for place in _HYPHENS[1:]:
         starts = starts[signs[starts + place] == _HYPHEN]
     digits = signs[starts[:, None] + _DIGITS]

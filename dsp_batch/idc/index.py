@@ -139,14 +139,14 @@ def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | No
     Returns:
         For each its place; None where neither the index nor its table of prior versions knows it.
     """
-    places: list[Place | None] = [None] * len(series_uuids)
-    for path, superseded in _tables(index) if series_uuids else ():
+    choices: list[Place | None] = [None]
+    chosen = np.zeros(len(series_uuids), np.int64)
+    for path, superseded in _tables(index):
+        if chosen.all():
+            break
         table = load_uuids(path)
-        matches = find_uuids(table, series_uuids)
-        buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
-        for number, bucket in _found(table, matches):
-            places[number] = places[number] or buckets[bucket]
-    return places
+        _choose(chosen, choices, table, find_uuids(table, series_uuids), superseded=superseded)
+    return [*map(choices.__getitem__, chosen.tolist())]
 
 
 def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> list[PlacedUuid | None]:
@@ -155,15 +155,18 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
     Returns:
         For each its current version, else the last version that had it; None where there is none.
     """
-    placed: list[PlacedUuid | None] = [None] * len(series_instance_uids)
-    for path, superseded in _tables(index) if series_instance_uids else ():
+    choices: list[Place | None] = [None]
+    chosen = np.zeros(len(series_instance_uids), np.int64)
+    uuids = np.zeros((len(series_instance_uids), 16), np.uint8)
+    for path, superseded in _tables(index):
+        if chosen.all():
+            break
         table = load_series_uids(path)
         matches = find_uids(table, series_instance_uids)
-        buckets = [Place(f"s3://{name}", superseded) for name in table.bucket_names]
-        uuids = format_uuids(load_uuid_bytes(path)[table.rows[matches.places[matches.found]]])
-        for (number, bucket), uuid in zip(_found(table, matches), uuids, strict=True):
-            placed[number] = placed[number] or PlacedUuid(uuid, buckets[bucket])
-    return placed
+        fresh = _choose(chosen, choices, table, matches, superseded=superseded)
+        uuids[fresh] = load_uuid_bytes(path)[table.rows[matches.places[fresh]]]
+    places = map(choices.__getitem__, chosen.tolist())
+    return [place and PlacedUuid(uuid, place) for uuid, place in zip(format_uuids(uuids), places, strict=True)]
 
 
 def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, IdcSeries]:
@@ -207,10 +210,18 @@ def _tables(index: IdcIndex) -> list[tuple[Path, bool]]:
     return [(index.path, False), *([(index.prior_path, True)] if index.prior_path else [])]
 
 
-def _found(table: KeyTable, matches: Matches) -> list[tuple[int, int]]:
-    """Number and bucket of the keys that were found."""
-    numbers = np.flatnonzero(matches.found)
-    return list(zip(numbers.tolist(), table.buckets[matches.places[numbers]].tolist(), strict=True))
+def _choose(
+    chosen: IntArray, choices: list[Place | None], table: KeyTable, matches: Matches, *, superseded: bool
+) -> IntArray:
+    """Note the places of what a table knows and none before it did; entries of `choices` are chosen.
+
+    Returns:
+        Which were found now.
+    """
+    fresh = np.flatnonzero(matches.found & (chosen == 0))
+    chosen[fresh] = len(choices) + table.buckets[matches.places[fresh]].astype(np.int64)
+    choices += [Place(f"s3://{name}", superseded) for name in table.bucket_names]
+    return fresh
 
 
 def _find_rows(index: IdcIndex, series_uuids: Iterable[str]) -> Iterator[tuple[Path, IntArray, bool]]:

@@ -129,18 +129,17 @@ def find_uuids(table: KeyTable, series_uuids: Sequence[str]) -> Matches:
 
 def find_uids(table: KeyTable, series_instance_uids: Sequence[str]) -> Matches:
     """Look SeriesInstanceUIDs of at most 64 characters up in a table by SeriesInstanceUID."""
-    text = "".join(uid.ljust(_UID_CHARACTERS, "\0") for uid in series_instance_uids).encode("ascii")
-    return find_hashes(table.keys, _hash_uids(np.frombuffer(text, dtype=np.uint8).reshape(-1, _UID_CHARACTERS)))
+    characters = np.array(series_instance_uids, f"S{_UID_CHARACTERS}").view(np.uint8)
+    return find_hashes(table.keys, _hash_uids(characters.reshape(-1, _UID_CHARACTERS)))
 
 
 def format_uuids(uuids: ByteArray) -> list[str]:
     """The hyphenated form of the 16 bytes of each UUID, shape (n, 16)."""
-    digits = uuids.tobytes().hex()
-    return [
-        f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-{digits[at + 12 : at + 16]}-"
-        f"{digits[at + 16 : at + 20]}-{digits[at + 20 : at + 32]}"
-        for at in range(0, len(digits), 32)
-    ]
+    digits = np.frombuffer(uuids.tobytes().hex().encode("ascii"), np.uint8).reshape(len(uuids), 32)
+    text = np.full((len(uuids), _UUID_CHARACTERS), ord("-"), np.uint8)
+    text[:, _UUID_DIGITS] = digits
+    joined = text.tobytes().decode("ascii")
+    return [joined[at : at + _UUID_CHARACTERS] for at in range(0, len(joined), _UUID_CHARACTERS)]
 
 
 def count_rows(path: Path) -> int:

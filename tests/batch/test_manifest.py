@@ -278,6 +278,35 @@ def test_a_quotation_mark_that_is_never_closed_spoils_one_line(tmp_path: Path) -
     assert found == [A, *others]
 
 
+def test_lone_quotation_marks_of_two_rows_do_not_join_them(tmp_path: Path) -> None:
+    found = entries(tmp_path, f'crdc_series_uuid,note\n{A},5" disk\n{B},6" disk\n{C},x\n')
+
+    assert [(entry.columns, entry.line) for entry in found if isinstance(entry, SeriesRef)] == [
+        ({"note": '5" disk'}, 2),
+        ({"note": '6" disk'}, 3),
+        ({"note": "x"}, 4),
+    ]
+
+
+def test_a_row_with_a_cell_without_end_is_rejected_and_the_next_is_read(tmp_path: Path) -> None:
+    found = entries(tmp_path, f'crdc_series_uuid,note\n{A},"{"x" * 200_000}"\n{B},"y"\n')
+
+    assert reasons(found) == ["manifest.txt:2: a cell is longer than 131072 characters"]
+    assert urls(found[1:]) == [f"{OPEN}/{B}"]
+
+
+def test_rows_that_differ_in_their_key_columns_are_told_apart(tmp_path: Path) -> None:
+    rows = [f"{OPEN}/{A}/*,,1", f",{B},2", "x,,3", f"{OPEN}-cr/{C}/*,{A},4", ",,5", f"nonsense,{INSTANCE},6", B]
+
+    found = entries(tmp_path, "\n".join(["series_aws_url,crdc_series_uuid,n", *rows]))
+
+    assert urls([found[place] for place in (0, 1, 3, 5)]) == [
+        *(f"{OPEN}/{A}", f"{OPEN}/{B}", f"{OPEN}-cr/{C}", f"{OPEN}/{INSTANCE}"),
+    ]
+    assert [entry.line for entry in found if isinstance(entry, RejectedLine)] == [4, 6]
+    assert isinstance(found[6], DuplicateLine)
+
+
 def test_rows_without_a_series_are_rejected_one_by_one(tmp_path: Path) -> None:
     found = entries(tmp_path, f"crdc_series_uuid,age\n,1\n{A},2\nnonsense,3\n")
 
