@@ -7,7 +7,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from itertools import chain, islice
+from operator import attrgetter
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +26,10 @@ from dsp_batch.version import __version__
 _log = logging.getLogger(__name__)
 
 _PACKED_AT_ONCE = 256
+_WATCHED_AT_ONCE = 1_024
+
+_PLACE = attrgetter("root", "endpoint_url")
+_CARRIED = attrgetter("columns")
 
 SHOWN_REJECTS = 20
 """Rejected lines that are shown; all are in `rejected.txt`."""
@@ -121,20 +127,24 @@ class Survey:
     def watch(self, entries: Iterator[Entry]) -> Iterator[SeriesRef]:
         """Pass on the series and take note of all else."""
         columns: dict[str, None] = {}
+        while batch := [*islice(entries, _WATCHED_AT_ONCE)]:
+            refs = cast("list[SeriesRef]", batch)
+            if {*map(type, batch)} != {SeriesRef}:
+                refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
+                self._count_others(entry for entry in batch if not isinstance(entry, SeriesRef))
+            self.series += len(refs)
+            self.endpoints |= {root: server for root, server in {*map(_PLACE, refs)} if server}
+            if len(columns) < MOST_COLUMNS:
+                columns |= dict.fromkeys(chain.from_iterable(map(_CARRIED, refs)))
+            yield from refs
+        self.columns = tuple(columns)[:MOST_COLUMNS]
+
+    def _count_others(self, entries: Iterable[DuplicateLine | RejectedLine]) -> None:
         for entry in entries:
-            if isinstance(entry, SeriesRef):
-                self.series += 1
-                root, _, server, carried, _ = entry
-                if server:
-                    self.endpoints[root] = server
-                if carried and not carried.keys() <= columns.keys() and len(columns) < MOST_COLUMNS:
-                    columns.update(dict.fromkeys(carried))
-                yield entry
-            elif isinstance(entry, DuplicateLine):
+            if isinstance(entry, DuplicateLine):
                 self.duplicates += 1
             else:
                 self._reject(entry)
-        self.columns = tuple(columns)[:MOST_COLUMNS]
 
     def describe(self) -> dict[str, Any]:
         """What `job.json` says of the manifest."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import islice
@@ -24,8 +23,6 @@ _DIGESTED_AT_ONCE = 4_096
 _LARGEST_MERGED = 131_072
 """Keys of a run that is still merged with the next."""
 
-_HEX = re.compile("[0-9a-fA-F]*")
-
 
 class NameKeys(NamedTuple):
     """Keys of some folder names."""
@@ -37,12 +34,23 @@ class NameKeys(NamedTuple):
 
 def name_keys(names: Sequence[str]) -> NameKeys:
     """A key for each folder name: the UUID itself, else a digest."""
-    digits = "".join(names).replace("-", "")
-    is_uuid_long = len(digits) == 32 * len(names) and {*map(len, names)} <= {36}
-    if is_uuid_long and _HEX.fullmatch(digits):
-        return NameKeys(np.frombuffer(bytes.fromhex(digits), dtype=_KEY), [])
+    uuids = _pack_uuids(names)
+    if uuids is not None:
+        return NameKeys(np.frombuffer(uuids, dtype=_KEY), [])
     keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
     return NameKeys(keys, [at for at, name in enumerate(names) if not _is_global(name)])
+
+
+def _pack_uuids(names: Sequence[str]) -> bytes | None:
+    """The bytes of names that are UUIDs as IDC writes them; None where any is none."""
+    digits = "".join(names).replace("-", "")
+    if len(digits) != 32 * len(names) or not {*map(len, names)} <= {36}:
+        return None
+    try:
+        packed = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return packed if len(packed) == _KEY_BYTES * len(names) else None  # blanks between digits are passed over
 
 
 def place_keys(refs: Sequence[SeriesRef], chosen: Sequence[int]) -> KeyArray:
@@ -80,7 +88,7 @@ class SeenKeys:
         Returns:
             Which of them are new: neither added before nor earlier in this batch, shape (n,).
         """
-        hashes = hash_bytes(keys.view(np.uint8).reshape(len(keys), _KEY_BYTES))
+        hashes = _hash_keys(keys)
         _, place = np.unique(hashes.first, return_index=True)
         unique = Hashes(hashes.first[place], hashes.second[place])
         fresh = np.ones(len(place), dtype=np.bool_)
@@ -101,16 +109,6 @@ class SeenKeys:
         self._runs.append(run)
 
 
-def _digest_keys(refs: Sequence[SeriesRef]) -> list[bytes]:
-    """A key for each series: its name's where that means the same series everywhere, else that of its place."""
-    names = name_keys([ref.series_uuid for ref in refs])
-    data = names.keys.tobytes()
-    keys = [data[at : at + _KEY_BYTES] for at in range(0, len(data), _KEY_BYTES)]
-    for at in names.local:
-        keys[at] = _digest(refs[at].url)
-    return keys
-
-
 def digest_series(refs: Iterable[SeriesRef]) -> str:
     """Digest which series a manifest names, whatever their order, their columns, comments and the form of its lines.
 
@@ -122,12 +120,22 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     Returns:
         32 hex digits.
     """
-    total = count = 0
+    totals, count = np.zeros(2, np.uint64), 0
     stream = iter(refs)
     while batch := list(islice(stream, _DIGESTED_AT_ONCE)):
-        digests = b"".join([blake2b(key, digest_size=32).digest() for key in _digest_keys(batch)])
-        words = np.frombuffer(digests, ">u4").reshape(len(batch), 8).sum(axis=0, dtype=np.uint64).tolist()
-        total += sum(word << 32 * place for place, word in enumerate(reversed(words)))
+        totals += [half.sum() for half in _hash_keys(_series_keys(batch))]
         count += len(batch)
-    text = f"{count}:{total % 2**256:x}"
+    text = f"{count}:{totals[0]:x}:{totals[1]:x}"
     return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()
+
+
+def _series_keys(refs: Sequence[SeriesRef]) -> KeyArray:
+    """A key for each series: its name's where that means the same series everywhere, else that of its place."""
+    names = name_keys([ref.series_uuid for ref in refs])
+    keys = names.keys.copy()
+    keys[names.local] = place_keys(refs, names.local)
+    return keys
+
+
+def _hash_keys(keys: KeyArray) -> Hashes:
+    return hash_bytes(keys.view(np.uint8).reshape(len(keys), _KEY_BYTES))

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
-from typing import Protocol, TypeGuard
+from itertools import chain, repeat
+from operator import attrgetter
+from typing import Protocol, TypeGuard, cast
 
 from dsp_batch import idc
 from dsp_batch.batch.manifest_lines import (
@@ -24,6 +25,8 @@ from dsp_batch.batch.manifest_lines import (
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model import ObjectInfo, SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
+
+_ROOT = attrgetter("root")
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +86,9 @@ def resolve_lines(
         places = _look_up(batch, folders, lookup)
         used = chain(uuids, (found.place for found in uids if found), (found.place for found in places.values()))
         superseded += sum(count for place, count in Counter(used).items() if place.superseded)
+        if len(uuids) == len(batch):
+            yield _refer_uuids(cast("list[BareUuid]", batch), uuids)
+            continue
         following_uuid, following_uid = iter(uuids), iter(uids)
         yield [
             make_ref((next(following_uuid).root, entry.uuid, None, entry.columns, entry.number))
@@ -100,6 +106,12 @@ def resolve_lines(
             surroundings.source,
             superseded,
         )
+
+
+def _refer_uuids(batch: list[BareUuid], places: list[idc.Place]) -> list[SeriesRef | RejectedLine]:
+    """Series of lines that give UUIDs, at their places."""
+    numbers, uuids, columns = zip(*batch, strict=True)
+    return [*map(make_ref, zip(map(_ROOT, places), uuids, repeat(None), columns, numbers))]  # one is endless
 
 
 def _are_settled(batch: list[Reading]) -> TypeGuard[list[SeriesRef | RejectedLine]]:
