@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -72,6 +72,16 @@ def is_series_instance_uid(text: str) -> bool:
     if len(text) > 64 or not text.isascii() or not text.replace(".", "").isdigit():
         return False  # a third of the time of a regular expression
     return "." in text and ".." not in text and text[0] != "." != text[-1]
+
+
+def are_series_instance_uids(texts: Sequence[str]) -> bool:
+    """Whether each of some texts is a dotted UID, as `is_series_instance_uid` tells of one: a tenth of its time."""
+    joined = "\n".join(texts)
+    if not joined.isascii() or not joined.replace(".", "").replace("\n", "").isdigit():
+        return False
+    if ".." in joined or "\n." in joined or ".\n" in joined or "." in (joined[0], joined[-1]):
+        return False
+    return joined.count("\n") == len(texts) - 1 and max(map(len, texts)) <= 64 and all("." in text for text in texts)
 
 
 def is_idc_root(root: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +25,7 @@ from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model import ObjectInfo, SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
 
-_ROOT = attrgetter("root")
+_ROOT, _SUPERSEDED = attrgetter("root"), attrgetter("superseded")
 
 _log = logging.getLogger(__name__)
 
@@ -85,9 +84,13 @@ def resolve_lines(
         uids = _place_uids(batch, surroundings.root, folders, lookup)
         places = _look_up(batch, folders, lookup)
         used = chain(uuids, (found.place for found in uids if found), (found.place for found in places.values()))
-        superseded += sum(count for place, count in Counter(used).items() if place.superseded)
+        superseded += sum(map(_SUPERSEDED, used))
         if len(uuids) == len(batch):
-            yield _refer_uuids(cast("list[BareUuid]", batch), uuids)
+            yield _refer_together(batch, [entry.uuid for entry in cast("list[BareUuid]", batch)], uuids)
+            continue
+        if len(uids) == len(batch) and all(uids):
+            known = cast("list[idc.PlacedUuid]", uids)
+            yield _refer_together(batch, [found.series_uuid for found in known], [found.place for found in known])
             continue
         following_uuid, following_uid = iter(uuids), iter(uids)
         yield [
@@ -108,9 +111,9 @@ def resolve_lines(
         )
 
 
-def _refer_uuids(batch: list[BareUuid], places: list[idc.Place]) -> list[SeriesRef | RejectedLine]:
-    """Series of lines that give UUIDs, at their places."""
-    numbers, uuids, columns = zip(*batch, strict=True)
+def _refer_together(batch: list[Reading], uuids: list[str], places: list[idc.Place]) -> list[SeriesRef | RejectedLine]:
+    """Series of lines that give a UUID or a SeriesInstanceUID alone, at their places."""
+    numbers, _, columns = zip(*cast("list[BareUuid | BareUid]", batch), strict=True)
     return [*map(make_ref, zip(map(_ROOT, places), uuids, repeat(None), columns, numbers))]  # one is endless
 
 

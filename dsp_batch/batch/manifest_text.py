@@ -36,7 +36,7 @@ from dsp_batch.batch.manifest_lines import (
 from dsp_batch.batch.manifest_uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
 from dsp_batch.model import NO_COLUMNS, SeriesRef
-from dsp_batch.naming import is_series_instance_uid, normalise_uuid, parse_series
+from dsp_batch.naming import are_series_instance_uids, is_series_instance_uid, normalise_uuid, parse_series
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)
@@ -95,6 +95,8 @@ def name_together(
     Returns:
         None for each that must be read by itself.
     """
+    if are_series_instance_uids(texts):
+        return [*map(make_bare_uid, zip(numbers, texts, columns, strict=True))]
     parts = part_texts(texts)
     if parts is None:
         return [None] * len(texts)

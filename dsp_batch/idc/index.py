@@ -7,11 +7,11 @@ columns, in batches, on the client alone.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -57,6 +57,9 @@ class PlacedUuid(NamedTuple):
 
     series_uuid: str
     place: Place
+
+
+_make_placed = cast("Callable[[tuple[str, Place | None]], PlacedUuid]", partial(tuple.__new__, PlacedUuid))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +168,8 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
         matches = find_uids(table, series_instance_uids)
         fresh = _choose(chosen, choices, table, matches, superseded=superseded)
         uuids[fresh] = load_uuid_bytes(path)[table.rows[matches.places[fresh]]]
-    places = map(choices.__getitem__, chosen.tolist())
-    return [place and PlacedUuid(uuid, place) for uuid, place in zip(format_uuids(uuids), places, strict=True)]
+    found = zip(format_uuids(uuids), map(choices.__getitem__, chosen.tolist()), strict=True)
+    return [*map(_make_placed, found)] if chosen.all() else [place and PlacedUuid(uuid, place) for uuid, place in found]
 
 
 def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, IdcSeries]:
