@@ -8,7 +8,7 @@ demo: .venv/demo
 	$(BIN)/dsp-batch demo
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 check: .venv/test
 	$(BIN)/ruff check

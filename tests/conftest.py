@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from servers import S3Server, run_s3
@@ -22,6 +22,21 @@ _AWS_VARIABLES = (
 
 # Whoever starts the tests in the background may leave Ctrl-C ignored, and programs that they start would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process where several run them, and all that start clusters in the same one."""
+    for item in items:
+        place = item.path.relative_to(item.config.rootpath).parts
+        item.add_marker(pytest.mark.xdist_group("batch" if "batch" in place else "/".join(place)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write what tests have logged so that it can travel between processes: manifests hold what is no Unicode."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)
