@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -259,6 +260,8 @@ def main() -> None:
     figures |= {"process_cpu_seconds": process_cpu(), "peak_bytes": peak_bytes()}
     modules = [name for name in sys.modules if name != "__main__"]
     json.dump({"figures": figures, "modules": modules}, sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # as the programs end: threads of libraries may abort a process that is torn down under them
 
 
 if __name__ == "__main__":
