@@ -19,6 +19,8 @@ LONGEST_LINE = 1_048_576
 
 DELIMITERS = (",", "\t", ";")
 
+_BLANKS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\t")
+
 _PIECE = 131_072
 """Characters that are read at once: some thousand lines, which go through all that follows together."""
 
@@ -154,7 +156,8 @@ def read_blocks(stream: TextIO, source: str) -> Iterator[list[str]]:
         lines = text.split("\n")
         rest = lines.pop()[:LONGEST_LINE]
         before += len(lines)
-        yield [*map(str.strip, lines)] if len(text) < LONGEST_LINE else [*map(_strip_line, lines)]
+        is_plain = len(text) < LONGEST_LINE and "\t" not in text
+        yield [*map(str.strip, lines)] if is_plain else [*map(_strip_line, lines)]
     if rest:
         yield [_strip_line(rest)]
 
@@ -197,4 +200,7 @@ def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> R
 
 
 def _strip_line(line: str) -> str:
-    return line.strip() if len(line) < LONGEST_LINE else line[:LONGEST_LINE]
+    """A line without the blanks around it, but for tabs: they part cells, of which the first and last may be empty."""
+    if len(line) >= LONGEST_LINE:
+        return line[:LONGEST_LINE]
+    return line.strip(_BLANKS) if line.strip() else ""

@@ -116,9 +116,10 @@ def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[l
         return
     number = 1
     for block in chain([drop_title(head[:end]) + head[end:]], blocks):
-        yield [*name_lines(block, surroundings, number)]
-        surroundings = follow_comments(block, surroundings)
-        number += len(block)
+        lines = [*map(str.strip, block)]
+        yield [*name_lines(lines, surroundings, number)]
+        surroundings = follow_comments(lines, surroundings)
+        number += len(lines)
 
 
 def _end_of_head(lines: list[str]) -> int:

@@ -662,6 +662,28 @@ def write(tmp_path: Path, content: str) -> str:
     return str(tmp_path / "m.txt")
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"\tcrdc_series_uuid\tage\n0\t{A}\t30\n1\t{B}\t\n", [(A, "30"), (B, None)]),  # as pandas writes its index
+        (f"name\tcrdc_series_uuid\tage\n\t{A}\t30\n\t\t\n  \t{B}\t  \n", [(A, "30"), (B, None)]),
+        (f"crdc_series_uuid\tage\n\t{A}\n{B}\t4\n", [(B, "4")]),
+    ],
+)
+def test_empty_cells_at_the_ends_of_rows_are_cells(
+    tmp_path: Path, text: str, found: list[tuple[str, str | None]]
+) -> None:
+    refs = list(read_manifest(write(tmp_path, text), root=MINE))
+
+    assert [(ref.series_uuid, ref.columns["age"]) for ref in refs] == found
+
+
+def test_tabs_around_names_are_blanks(tmp_path: Path) -> None:
+    text = f"\t{A}\t\n\t# a comment\n \t s3://mine/{B}/ \t\n\t\n"
+
+    assert [ref.series_uuid for ref in read_manifest(write(tmp_path, text), root=MINE)] == [A, B]
+
+
 def test_long_manifests_stream(tmp_path: Path) -> None:
     source = random.Random(5)
     with (tmp_path / "long.txt").open("w") as manifest:

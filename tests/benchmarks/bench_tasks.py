@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -204,6 +205,9 @@ def request_ranges(arguments: Arguments) -> Figures:
 
 def read_lines(arguments: Arguments) -> Figures:
     """Read a manifest as often as a command does: the second time for its series, the first for their digest."""
+    from dsp_batch.cli.program import OBJECTS_BETWEEN_COLLECTIONS
+
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     figures: Figures = {}
     with measure(figures):
         from dsp_batch.batch.account import Survey
