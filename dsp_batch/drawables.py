@@ -78,7 +78,7 @@ def has_pixels(header: InstanceHeader) -> bool:
 def sop_class_of(header: InstanceHeader) -> str:
     """SOP Class UID (0008,0016); empty where it is absent."""
     element = header.elements.get(_SOP_CLASS_UID)
-    return (element.value or b"").decode("ascii", "replace").strip(" \0") if element else ""
+    return element.text if element else ""
 
 
 def without_pixels(url: str, sop_classes: Iterable[str]) -> SeriesError:

@@ -139,7 +139,7 @@ class HeaderTable:
             return None
         block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
         creators = (header.elements.get(block) for header in self.headers)
-        return next((c.value.decode("ascii", "replace").strip(" \0") for c in creators if c and c.value), None)
+        return next((creator.text for creator in creators if creator and creator.value), None)
 
     def _fixed_column(self, tag: int, elements: Elements) -> Column:
         name, kind = _FIXED[tag]

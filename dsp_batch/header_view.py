@@ -14,7 +14,7 @@ import pyarrow as pa
 from dsp_batch.arrays import build_array
 from dsp_batch.columns import Column
 from dsp_batch.dicom.dictionary import tag_of
-from dsp_batch.dicom.grids import Grid, describe_grid
+from dsp_batch.dicom.grids import Grid, describe_grid, is_called_grid
 from dsp_batch.dicom.values import HeaderDecoder, element_value
 from dsp_batch.errors import SeriesError
 from dsp_batch.frame_table import take_frames
@@ -144,7 +144,6 @@ def _no_instances(series: SeriesHeaders) -> SeriesError:
 
 
 def _find_grid(header: InstanceHeader) -> Grid | None:
-    kinds = header.elements.get(_IMAGE_TYPE)
-    if kinds is None or not kinds.value or not (b"MOSAIC" in kinds.value or b"VFRAME" in kinds.value):
+    if not is_called_grid(header.elements.get(_IMAGE_TYPE)):
         return None
     return describe_grid(HeaderDecoder(header).attributes())

@@ -75,6 +75,11 @@ class RawElement(NamedTuple):
     length: int
     """Bytes of the value field."""
 
+    @property
+    def text(self) -> str:
+        """The value of a UI, CS or IS as text, without what pads it; empty where it was not read."""
+        return (self.value or b"").decode("ascii", "replace").strip(" \0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceHeader:

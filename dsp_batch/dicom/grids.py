@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp_batch.attributes import Attributes
-from dsp_batch.model import StoredArray
+from dsp_batch.model import RawElement, StoredArray
 
 _SIEMENS_SLICES, _SIEMENS_CSA, _UIH_SLICES = "0019_100a", "0029_1010", "0065_1051"
 _CSA_TAG_BYTES, _CSA_ITEM_BYTES, _CSA_MOST_TAGS = 84, 16, 1000
@@ -33,6 +33,11 @@ class Grid:
 
     step: tuple[float, ...]
     """From each slice to the next in mm; empty where unknown."""
+
+
+def is_called_grid(kinds: RawElement | None) -> bool:
+    """Whether Image Type (0008,0008) says that an instance may be a grid image; nothing is decoded."""
+    return kinds is not None and any(name in (kinds.value or b"") for name in (b"MOSAIC", b"VFRAME"))
 
 
 def describe_grid(attributes: Attributes) -> Grid | None:

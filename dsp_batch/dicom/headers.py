@@ -15,7 +15,7 @@ from dsp_batch.dicom.sparse import FIRST_RANGE, LARGE_VALUE, Setting, SparseWalk
 from dsp_batch.dicom.stretches import Stretches
 from dsp_batch.dicom.walk import UNDEFINED, ElementHead, Encoding
 from dsp_batch.errors import HeaderError
-from dsp_batch.model import InstanceHeader, RawElement
+from dsp_batch.model import InstanceHeader
 from dsp_batch.reading import ByteRange, Piece, Reader
 
 __all__ = [
@@ -144,7 +144,8 @@ def read_header(
 def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
     size = walk.size
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
-    syntax = _text(walk.elements.get(_TRANSFER_SYNTAX_UID))
+    declared_syntax = walk.elements.get(_TRANSFER_SYNTAX_UID)
+    syntax = declared_syntax.text if declared_syntax else ""
     if syntax == DEFLATED:
         yield from walk.fetch(start, size)
         inflated = inflate(walk.data)
@@ -194,10 +195,6 @@ def read_rest(header: InstanceHeader, ahead: int) -> Reader[tuple[InstanceHeader
     _, pixels = yield from walk.run(start, Encoding(implicit_vr=header.implicit_vr))
     whole = replace(header, elements=walk.elements, unread_from=None)
     return whole if pixels is None else _place_pixels(whole, pixels), Piece(walk.data, walk.base)
-
-
-def _text(element: RawElement | None) -> str:
-    return (element.value or b"").decode("ascii", "replace").strip(" \0") if element else ""
 
 
 def _find_start(data: bytes) -> int:

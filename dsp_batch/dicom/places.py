@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
 
+from dsp_batch.dicom.grids import is_called_grid
 from dsp_batch.model import RawElement
 
 IMAGE_GROUP = 0x0028
@@ -35,7 +36,6 @@ _PLACE = (
     0x00200032,  # Image Position (Patient)
     0x00200037,  # Image Orientation (Patient)
 )
-_GRIDS = (b"MOSAIC", b"VFRAME")
 _SMALLEST_ELEMENT = 8
 
 
@@ -64,13 +64,13 @@ def _count_pixel_bytes(
     """Bytes of the pixels of an uncompressed slice; 0 of any other object. The instances of a series share them."""
     if _text(syntax) not in _LITTLE_ENDIAN or _text(sop_class) not in _SLICE_CLASSES or _text(frames) not in ("", "1"):
         return 0
-    if kinds and kinds.value and any(grid in kinds.value for grid in _GRIDS):
+    if is_called_grid(kinds):
         return 0
     return prod(map(_number, size)) // 8
 
 
 def _text(element: RawElement | None) -> str:
-    return (element.value or b"").decode("ascii", "replace").strip(" \0") if element else ""
+    return element.text if element else ""
 
 
 def _number(element: RawElement | None) -> int:
