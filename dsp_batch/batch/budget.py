@@ -1,6 +1,11 @@
-"""How much memory a task may take: what its worker has, less what the process itself needs."""
+"""How much memory a task may take: what its worker has, less what the process itself needs; and giving it back."""
 
 from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import lru_cache
 
 from distributed import Worker, get_worker
 from distributed.system import MEMORY_LIMIT
@@ -30,6 +35,23 @@ def find_address() -> str | None:
     """Address of the worker that runs the task of this thread; None in a process that is none."""
     worker = _find_worker()
     return worker.address if worker else None
+
+
+def return_memory() -> None:
+    """Give back to the system what was freed, wherever it lies on the heap; where the C library has a call for it.
+
+    By itself glibc gives back the end of a heap alone. What a shard held lies between what stays: after a thousand
+    series two thirds of a worker's heap were free, and still its own.
+    """
+    trim = _find_trim()
+    if trim is not None:
+        trim(0)
+
+
+@lru_cache(maxsize=1)
+def _find_trim() -> Callable[[int], int] | None:
+    """`malloc_trim` of glibc."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 def _find_worker() -> Worker | None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from dsp_batch.batch.budget import find_address, find_budget
+from dsp_batch.batch.budget import find_address, find_budget, return_memory
 from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.observation import publish_rows
@@ -114,6 +114,8 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     alone = Room(budget, is_all=True)
     rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
     publish_rows(rows)
+    del drawn
+    return_memory()
     return rows
 
 
