@@ -19,6 +19,7 @@ from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.latest import fold_latest
 from dsp_batch.batch.manifest import DuplicateLine, Entry, RejectedLine, list_lines
+from dsp_batch.batch.manifest_lines import name_columns
 from dsp_batch.batch.state import results_folder, write_json
 from dsp_batch.model import SeriesRef
 from dsp_batch.version import __version__
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 _PACKED_AT_ONCE = 256
 _WATCHED_AT_ONCE = 1_024
 
-_PLACE = attrgetter("root", "endpoint_url")
+_SERVER = attrgetter("endpoint_url")
 _CARRIED = attrgetter("columns")
 
 SHOWN_REJECTS = 20
@@ -126,6 +127,9 @@ class Survey:
 
     def watch(self, entries: Iterator[Entry]) -> Iterator[SeriesRef]:
         """Pass on the series and take note of all else."""
+        return chain.from_iterable(self._watch_together(entries))
+
+    def _watch_together(self, entries: Iterator[Entry]) -> Iterator[list[SeriesRef]]:
         columns: dict[str, None] = {}
         while batch := [*islice(entries, _WATCHED_AT_ONCE)]:
             refs = cast("list[SeriesRef]", batch)
@@ -133,10 +137,11 @@ class Survey:
                 refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
                 self._count_others(entry for entry in batch if not isinstance(entry, SeriesRef))
             self.series += len(refs)
-            self.endpoints |= {root: server for root, server in {*map(_PLACE, refs)} if server}
+            if {*map(_SERVER, refs)} != {None}:
+                self.endpoints |= {ref.root: ref.endpoint_url for ref in refs if ref.endpoint_url}
             if len(columns) < MOST_COLUMNS:
-                columns |= dict.fromkeys(chain.from_iterable(map(_CARRIED, refs)))
-            yield from refs
+                columns |= name_columns([*map(_CARRIED, refs)])
+            yield refs
         self.columns = tuple(columns)[:MOST_COLUMNS]
 
     def _count_others(self, entries: Iterable[DuplicateLine | RejectedLine]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import compress
+from itertools import chain, compress
+from operator import attrgetter
 from typing import NamedTuple
 
 from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, name_keys, place_keys
@@ -27,6 +28,8 @@ __all__ = [
     "read_entries",
     "read_manifest",
 ]
+
+_NAME = attrgetter("series_uuid")
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +100,13 @@ def read_entries(
         ManifestError: As in `read_manifest`.
     """
     label = label or ("stdin" if source == "-" else source)
+    return chain.from_iterable(_read_together(source, root, endpoint_url, lookup, label))
+
+
+def _read_together(
+    source: str, root: str, endpoint_url: str | None, lookup: Lookup | None, label: str
+) -> Iterator[list[Entry]]:
+    """What some thousand lines after the others come to."""
     lookup = lookup or default_lookup(endpoint_url)
     override = resolve_endpoint(endpoint_url)
     root = place_root(normalise_root(root), override)
@@ -111,7 +121,7 @@ def read_entries(
         found = found or any(isinstance(entry, SeriesRef) for entry in batch)
         if not found and first_reject is None:
             first_reject = next((entry for entry in batch if isinstance(entry, RejectedLine)), None)
-        yield from batch
+        yield batch
     if not found:
         raise ManifestError(f"no line names a series; {first_reject}" if first_reject else f"{label} names no series")
 
@@ -145,7 +155,7 @@ def _mark_duplicates(
     names, places = SeenKeys(), SeenKeys()
     for batch in batches:
         refs = [entry for entry in batch if type(entry) is SeriesRef]
-        keys = name_keys([ref.series_uuid for ref in refs])
+        keys = name_keys([*map(_NAME, refs)])
         is_new = names.add(keys.keys)
         elsewhere = {id(refs[at]) for at in compress(keys.local, places.add(place_keys(refs, keys.local)))}
         if len(refs) == len(batch) and is_new.all():

@@ -6,11 +6,20 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import compress
+from operator import itemgetter
 from typing import Any, TextIO
 
 from dsp_batch.batch.json_items import read_items
-from dsp_batch.batch.manifest_lines import LONGEST_LINE, Reading, RejectedLine, Surroundings, read_blocks, reject
-from dsp_batch.batch.manifest_tables import explain_columns, match_columns, name_rows
+from dsp_batch.batch.manifest_lines import (
+    LONGEST_LINE,
+    Carriage,
+    Reading,
+    RejectedLine,
+    Surroundings,
+    read_blocks,
+    reject,
+)
+from dsp_batch.batch.manifest_tables import Rows, carry_columns, explain_columns, match_columns, name_rows
 from dsp_batch.batch.manifest_text import name_texts
 from dsp_batch.errors import ManifestError
 
@@ -97,9 +106,13 @@ def _name_alike(numbers: Sequence[int], items: Sequence[Any], surroundings: Surr
     """Read objects with the columns of a table, or names of series as texts."""
     if isinstance(items[0], str):
         return name_texts(numbers, [item.strip() for item in items], surroundings)
-    columns = match_columns(tuple(items[0])) if isinstance(items[0], dict) else None
+    names = tuple(items[0]) if isinstance(items[0], dict) else ()
+    columns = match_columns(names)
     if columns is not None:
-        return name_rows(numbers, items, [*zip(*map(dict.values, items), strict=True)], columns, surroundings)
+        cells = {place: [*map(itemgetter(names[place]), items)] for place in columns.key_places}
+        carriage = Carriage({name: names[place] for name, place in columns.others.items()})
+        carried = carry_columns(columns, carriage, items)
+        return name_rows(Rows(numbers, items, cells, [*carried]), columns, surroundings)
     reason = explain_columns("keys") if isinstance(items[0], dict) else "an item is an object or a text"
     lines = zip(numbers, items, strict=True)
     return [reject(number, json.dumps(item, default=str), surroundings, reason) for number, item in lines]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 from dsp_batch.idc.keys import BoolArray, Hashes, find_hashes, hash_bytes
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid
+
+_NAME = attrgetter("series_uuid")
 
 KeyArray = npt.NDArray[np.bytes_]
 """16 bytes a key, shape (n,)."""
@@ -131,7 +134,7 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
 
 def _series_keys(refs: Sequence[SeriesRef]) -> KeyArray:
     """A key for each series: its name's where that means the same series everywhere, else that of its place."""
-    names = name_keys([ref.series_uuid for ref in refs])
+    names = name_keys([*map(_NAME, refs)])
     keys = names.keys.copy()
     keys[names.local] = place_keys(refs, names.local)
     return keys

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import repeat
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple, TextIO, cast
 
 from dsp_batch.errors import ManifestError
@@ -77,6 +78,63 @@ class RejectedLine(NamedTuple):
         return f"{self.source}:{self.line}: {self.reason}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Carriage:
+    """What the rows of a table have in common, for what is carried along of each."""
+
+    places: Mapping[str, Any]
+    """Column that is carried → its place in a row, or its key in an item."""
+
+    delimiter: str = ""
+    """Between the cells of rows that come as text."""
+
+
+class CarriedColumns(Mapping[str, Any]):
+    """The other cells of one row, found when they are asked for: a dictionary for each takes ten times as long.
+
+    It travels as a dictionary.
+    """
+
+    __slots__ = ("_row", "carriage")
+
+    def __init__(self, carriage: Carriage, row: str | Sequence[Any] | Mapping[str, Any]) -> None:
+        self.carriage = carriage
+        self._row: Any = row
+
+    def __getitem__(self, name: str) -> Any:
+        place = self.carriage.places[name]
+        if isinstance(self._row, str):
+            self._row = split_record(self._row, self.carriage.delimiter)
+        return plain_cell(self._row[place])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.carriage.places)
+
+    def __len__(self) -> int:
+        return len(self.carriage.places)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
+
+
+def plain_cell(value: Any) -> Any:
+    """A cell, as a result row can carry it."""
+    if isinstance(value, str):
+        return value or None
+    return json.dumps(value, default=str) if isinstance(value, (list, dict, tuple)) else value
+
+
+def name_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, None]:
+    """The names of all columns that some rows carry, in the order in which they come up."""
+    if {*map(type, rows)} != {CarriedColumns}:
+        return dict.fromkeys(chain.from_iterable(rows))
+    tables = dict.fromkeys(map(attrgetter("carriage"), rows))
+    return dict.fromkeys(chain.from_iterable(table.places for table in tables))
+
+
 Reading = SeriesRef | BareUuid | BareUid | NamedLine | RejectedLine
 """What a line comes to: a series whose place is certain, one to look up, or none."""
 
@@ -104,12 +162,12 @@ class Form(NamedTuple):
 class Forms:
     """The forms that lines have had so far."""
 
-    known: dict[tuple[str, ...], Form | None] = field(default_factory=dict)
+    known: dict[str, Form | None] = field(default_factory=dict)
     """Shape of a line → what such lines come to; None where each must be read by itself."""
 
-    def has_room(self, shape: tuple[str, ...]) -> bool:
+    def has_room(self, shape: str) -> bool:
         """Whether what lines of a shape come to is not known, and worth finding out."""
-        return len(self.known) < _MOST_FORMS and shape not in self.known and sum(map(len, shape)) <= _LONGEST_FORM
+        return len(self.known) < _MOST_FORMS and shape not in self.known and len(shape) <= _LONGEST_FORM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,27 +227,13 @@ def split_record(text: str, delimiter: str) -> list[str]:
     if '"' not in text:
         return [*map(str.strip, text.split(delimiter))]
     try:
-        return [cell.strip() for cell in next(_read_csv([text], delimiter), [])]
+        return [cell.strip() for cell in next(read_csv([text], delimiter), [])]
     except csv.Error:  # a line end outside of quotation marks, or a cell of more than 131,072 characters
         return []
 
 
-def split_records(texts: Sequence[str], delimiter: str, width: int) -> list[Sequence[str | None]]:
-    """The cells of some rows, as `split_record` gives them, column by column; None where a row has fewer."""
-    joined = "\n".join(texts)
-    rows: list[list[str]] = []
-    if len(joined) < LONGEST_LINE:
-        if '"' not in joined and {*map(str.count, texts, repeat(delimiter))} == {width - 1}:
-            cells = [*map(str.strip, joined.replace("\n", delimiter).split(delimiter))]
-            return [cells[place::width] for place in range(width)]
-        with suppress(csv.Error):
-            rows = [[*map(str.strip, row)] for row in _read_csv(texts, delimiter)]
-    if len(rows) != len(texts):  # one that cannot be read, or goes on in the next
-        rows = [split_record(text, delimiter) for text in texts]
-    return [*zip(*([*row[:width], *repeat(None, width - len(row))] for row in rows), strict=True)]
-
-
-def _read_csv(texts: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+def read_csv(texts: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """The cells of rows of which some are quoted."""
     return csv.reader(texts, delimiter=delimiter, skipinitialspace=True)
 
 

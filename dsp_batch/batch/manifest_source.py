@@ -15,7 +15,8 @@ from typing import IO
 
 from dsp_batch.batch.manifest_json import name_json
 from dsp_batch.batch.manifest_lines import Reading, Surroundings, read_blocks
-from dsp_batch.batch.manifest_tables import PREAMBLE_ROWS, find_header, name_parquet, name_records
+from dsp_batch.batch.manifest_records import PREAMBLE_ROWS, find_header, name_records
+from dsp_batch.batch.manifest_tables import name_parquet
 from dsp_batch.batch.manifest_text import drop_title, follow_comments, name_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
@@ -117,7 +118,7 @@ def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[l
     number = 1
     for block in chain([drop_title(head[:end]) + head[end:]], blocks):
         lines = [*map(str.strip, block)]
-        yield [*name_lines(lines, surroundings, number)]
+        yield name_lines(lines, surroundings, number)
         surroundings = follow_comments(lines, surroundings)
         number += len(lines)
 

@@ -8,15 +8,12 @@ its series in the same place. Some thousand lines are split at their UUIDs toget
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, compress, pairwise, repeat, zip_longest
-from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import urlsplit
-
-import numpy as np
 
 from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
@@ -45,7 +42,6 @@ _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
-_PLACE, _ROOT, _ENDPOINT_URL = map(attrgetter, Form._fields)
 
 
 def drop_title(lines: list[str]) -> list[str]:
@@ -56,8 +52,9 @@ def drop_title(lines: list[str]) -> list[str]:
     return lines
 
 
-def name_lines(lines: Sequence[str], surroundings: Surroundings, first: int = 1) -> Iterator[Reading]:
+def name_lines(lines: Sequence[str], surroundings: Surroundings, first: int = 1) -> list[Reading]:
     """Read lines that each name a series, numbered from `first` on; follow the endpoint in comments."""
+    readings: list[Reading] = []
     turns = [at for at in find_comments(lines) if _ENDPOINT.search(lines[at])]
     for start, end in pairwise((0, *turns, len(lines))):
         surroundings = follow_comments(lines[start : start + 1], surroundings)
@@ -66,7 +63,8 @@ def name_lines(lines: Sequence[str], surroundings: Surroundings, first: int = 1)
         if "" in texts or find_comments(texts):
             is_name = [bool(text) and text[0] != "#" for text in texts]
             numbers, texts = [*compress(numbers, is_name)], [*compress(texts, is_name)]
-        yield from name_texts(numbers, texts, surroundings)
+        readings += name_texts(numbers, texts, surroundings)
+    return readings
 
 
 def name_texts(numbers: Sequence[int], texts: Sequence[str], surroundings: Surroundings) -> list[Reading]:
@@ -100,28 +98,39 @@ def name_together(
     parts = part_texts(texts)
     if parts is None:
         return [None] * len(texts)
-    known = surroundings.forms.known
-    for shape in {*parts.shapes}:
-        if MARK in shape and surroundings.forms.has_room((shape,)):
-            known[shape,] = _find_form(tuple(shape.split(MARK)), surroundings)
-    forms = [*map(known.get, zip(parts.shapes, strict=True))]
-    if not all(forms):
-        rows = zip(texts, numbers, columns, forms, parts.firsts.tolist(), strict=True)
+    forms = _find_forms(parts.shapes, surroundings)
+    known = {shape: form for shape, form in forms.items() if form}
+    if len(known) < len(forms):
+        rows = zip(texts, numbers, columns, parts.shapes, parts.firsts.tolist(), strict=True)
         return [
-            (make_bare_uid((number, text, carried)) if is_series_instance_uid(text) else None)
-            if form is None
-            else _apply(form, number, parts.uuids[first + form.place], carried)
-            for text, number, carried, form, first in rows
+            _apply(known[shape], number, parts.uuids[first + known[shape].place], carried)
+            if shape in known
+            else (make_bare_uid((number, text, carried)) if is_series_instance_uid(text) else None)
+            for text, number, carried, shape, first in rows
         ]
-    places = parts.firsts + np.fromiter(map(_PLACE, forms), np.int64, len(forms))
-    own = map(parts.uuids.__getitem__, places.tolist())
-    roots = [*map(_ROOT, forms)]
-    if all(roots):
-        cells = zip(roots, own, map(_ENDPOINT_URL, forms), columns, numbers, strict=True)
-        return [*map(make_ref, cells)]
-    if not any(roots):
+    own = parts.uuids
+    if len(own) > len(texts):
+        firsts = zip(parts.shapes, parts.firsts.tolist(), strict=True)
+        own = [parts.uuids[first + known[shape].place] for shape, first in firsts]
+    roots = {shape: form.root for shape, form in known.items() if form.root}
+    if not roots:
         return [*map(make_bare_uuid, zip(numbers, own, columns, strict=True))]
-    return [_apply(*each) for each in zip(cast("list[Form]", forms), numbers, own, columns, strict=True)]
+    if len(roots) == len(known):
+        servers = {shape: form.endpoint_url for shape, form in known.items()}
+        there = map(roots.__getitem__, parts.shapes), own, map(servers.__getitem__, parts.shapes)
+        return [*map(make_ref, zip(*there, columns, numbers, strict=True))]
+    return [*map(_apply, map(known.__getitem__, parts.shapes), numbers, own, columns)]
+
+
+def _find_forms(shapes: Iterable[str], surroundings: Surroundings) -> dict[str, Form | None]:
+    """The form of each shape; None where such lines must be read by themselves."""
+    forms: dict[str, Form | None] = {}
+    known = surroundings.forms.known
+    for shape in {*shapes}:
+        if MARK in shape and surroundings.forms.has_room(shape):
+            known[shape] = _find_form(tuple(shape.split(MARK)), surroundings)
+        forms[shape] = known.get(shape)
+    return forms
 
 
 def _apply(form: Form, number: int, uuid: str, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
-from dsp_batch.model import IntArray
+from dsp_batch.model import ByteArray, IntArray
 
 MARK = "\0"
 """What stands for a UUID in a shape."""
@@ -16,10 +17,16 @@ MARK = "\0"
 _LENGTH = 36
 _HYPHENS = (8, 13, 18, 23)
 _HYPHEN = ord("-")
-_DIGITS = np.array([place for place in range(_LENGTH) if place not in _HYPHENS], np.int32)
-_ENCODING = "utf-32-le"
+_NARROW, _WIDE = "ascii", "utf-32-le"
 
-Signs = npt.NDArray[np.uint32]
+_KINDS = np.zeros(256, np.uint8)
+_KINDS[np.frombuffer(b"0123456789abcdef", np.uint8)] = 1
+_KINDS[_HYPHEN] = 2
+_PATTERN = np.ones(_LENGTH, np.uint8)
+_PATTERN[[*_HYPHENS]] = 2
+
+
+Signs = npt.NDArray[np.uint8] | npt.NDArray[np.uint32]
 """Code points."""
 
 
@@ -45,30 +52,40 @@ def part_texts(texts: Sequence[str]) -> PartedTexts | None:
     joined = "\n".join(texts)
     if MARK in joined or joined.count("\n") != len(texts) - 1:
         return None
-    signs = np.frombuffer(joined.encode(_ENCODING, "surrogatepass"), np.uint32).copy()
-    starts = _find_uuids(signs)
-    ends_line = np.flatnonzero(signs == ord("\n"))
+    signs = read_signs(joined).copy()
+    narrow: ByteArray = np.minimum(signs, 255).astype(np.uint8, copy=False)
+    starts = _find_uuids(narrow)
+    ends_line = np.flatnonzero(narrow == ord("\n"))
     uuids = np.full((len(starts), _LENGTH + 1), ord("\n"), np.uint8)
-    places = starts[:, None] + np.arange(_LENGTH)
-    uuids[:, :_LENGTH] = signs[places]
-    is_kept = np.ones(len(signs), np.bool_)
-    is_kept[places[:, 1:]] = False
+    uuids[:, :_LENGTH] = _look_at(narrow, starts)
+    steps = np.zeros(len(signs) + 1, np.int8)
+    steps[starts + 1] = 1
+    steps[starts + _LENGTH] -= 1
     signs[starts] = ord(MARK)
-    shapes = signs[is_kept].tobytes().decode(_ENCODING, "surrogatepass").split("\n")
+    shapes = write_signs(signs[steps.cumsum(dtype=np.int8)[:-1] == 0]).split("\n")
     firsts = np.searchsorted(starts, np.concatenate([[0], ends_line]))
     return PartedTexts(shapes, uuids.tobytes().decode("ascii").split("\n")[:-1], firsts)
 
 
-def _find_uuids(signs: Signs) -> IntArray:
+def read_signs(text: str) -> Signs:
+    """The code point of each sign of a text, shape (signs,); one byte each where all are ASCII."""
+    if text.isascii():
+        return np.frombuffer(text.encode(_NARROW), np.uint8)
+    return np.frombuffer(text.encode(_WIDE, "surrogatepass"), np.uint32)
+
+
+def write_signs(signs: Signs) -> str:
+    """The text of some code points."""
+    return signs.tobytes().decode(_NARROW if signs.itemsize == 1 else _WIDE, "surrogatepass")
+
+
+def _find_uuids(signs: ByteArray) -> IntArray:
     """Where lower-case UUIDs begin; of two that overlap the first counts."""
     hyphens = np.flatnonzero(signs == _HYPHEN)
     starts: IntArray = hyphens[(hyphens >= _HYPHENS[0]) & (hyphens <= len(signs) - _LENGTH + _HYPHENS[0])] - _HYPHENS[0]
     for place in _HYPHENS[1:]:
         starts = starts[signs[starts + place] == _HYPHEN]
-    digits = signs[starts[:, None] + _DIGITS]
-    # Numbers below the first digit wrap around to large ones.
-    is_digit = (digits - np.uint32(ord("0")) < 10) | (digits - np.uint32(ord("a")) < 6)
-    starts = starts[is_digit.all(axis=1)]
+    starts = starts[(_KINDS[_look_at(signs, starts)] == _PATTERN).all(axis=1)]
     if (np.diff(starts) >= _LENGTH).all():
         return starts
     kept = [-_LENGTH]
@@ -76,3 +93,10 @@ def _find_uuids(signs: Signs) -> IntArray:
         if start >= kept[-1] + _LENGTH:
             kept.append(start)
     return np.array(kept[1:])
+
+
+def _look_at(signs: ByteArray, starts: IntArray) -> ByteArray:
+    """What stands where a UUID may be, shape (starts, 36)."""
+    if not len(starts):
+        return np.empty((0, _LENGTH), np.uint8)
+    return sliding_window_view(signs, _LENGTH)[starts]
