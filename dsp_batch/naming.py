@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
+from operator import contains
 from typing import Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -69,19 +71,21 @@ def normalise_uuid(text: str) -> str | None:
 
 def is_series_instance_uid(text: str) -> bool:
     """Whether a text is a dotted UID of at most 64 characters (PS3.5 9.1)."""
-    if len(text) > 64 or not text.isascii() or not text.replace(".", "").isdigit():
+    if "." not in text or len(text) > 64 or not text.isascii() or not text.replace(".", "").isdigit():
         return False  # a third of the time of a regular expression
-    return "." in text and ".." not in text and text[0] != "." != text[-1]
+    return ".." not in text and text[0] != "." != text[-1]
 
 
 def are_series_instance_uids(texts: Sequence[str]) -> bool:
     """Whether each of some texts is a dotted UID, as `is_series_instance_uid` tells of one: a tenth of its time."""
     joined = "\n".join(texts)
-    if not joined.isascii() or not joined.replace(".", "").replace("\n", "").isdigit():
+    if not joined.isascii() or not joined.encode("ascii").translate(None, b".\n").isdigit():
         return False
     if ".." in joined or "\n." in joined or ".\n" in joined or "." in (joined[0], joined[-1]):
         return False
-    return joined.count("\n") == len(texts) - 1 and max(map(len, texts)) <= 64 and all("." in text for text in texts)
+    return (
+        joined.count("\n") == len(texts) - 1 and max(map(len, texts)) <= 64 and all(map(contains, texts, repeat(".")))
+    )
 
 
 def is_idc_root(root: str) -> bool:
@@ -115,7 +119,12 @@ def parse_series(text: str, root: str, endpoint_url: str | None = None) -> Serie
         return SeriesName(root=root, name=prefix, kind="prefix")
     if _is_place(name):
         return _parse_place(name, endpoint_url)
-    raise OptionsError(f"{_shown(text)} names no series: give {ACCEPTED_FORMS}")
+    raise OptionsError(explain_unknown(text))
+
+
+def explain_unknown(text: str) -> str:
+    """What is wrong with a text that has none of the forms of a name."""
+    return f"{_shown(text)} names no series: give {ACCEPTED_FORMS}"
 
 
 @lru_cache(maxsize=256)
@@ -197,9 +206,11 @@ def _hyphenate(digits: str) -> str:
 
 def _parse_prefix(name: str) -> str | None:
     """The raw key prefix that `38902e14*` stands for; None when the text is no prefix."""
+    if not name.endswith("*"):
+        return None
     written = name[:-1].lower()
     digits = written.replace("-", "")
-    if not name.endswith("*") or not _HEX.fullmatch(digits):
+    if not _HEX.fullmatch(digits):
         return None
     hyphenated = _hyphenate(digits)
     return written if written == f"{hyphenated}-" else hyphenated if written in (digits, hyphenated) else None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-_PIECE = 65_536
+_PIECE = 131_072
 _LONGEST_VALUE = 1_048_576
 """Characters; a longer value is no item of a manifest."""
 

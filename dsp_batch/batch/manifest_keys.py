@@ -1,4 +1,4 @@
-"""Which series two manifests share: duplicates and digests, in 16 bytes a series."""
+"""Which series two manifests share: duplicates and digests, in 12 bytes a series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KeyArray = npt.NDArray[np.bytes_]
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"
-_DIGESTED_AT_ONCE = 4_096
+_DIGESTED_AT_ONCE = 2_048
 _LARGEST_MERGED = 131_072
 """Keys of a run that is still merged with the next."""
 
@@ -76,7 +76,7 @@ def _digest(text: str) -> bytes:
 
 
 class SeenKeys:
-    """A set of keys that costs 16 bytes a key, asked and filled in batches.
+    """A set of keys that costs 12 bytes a key, asked and filled in batches.
 
     Sorted runs of falling length; two of like length are merged while they are small, which bounds both the number of
     runs and the memory that merging takes.
@@ -126,7 +126,7 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     totals, count = np.zeros(2, np.uint64), 0
     stream = iter(refs)
     while batch := list(islice(stream, _DIGESTED_AT_ONCE)):
-        totals += [half.sum() for half in _hash_keys(_series_keys(batch))]
+        totals += [part.sum() for part in _hash_keys(_series_keys(batch))]
         count += len(batch)
     text = f"{count}:{totals[0]:x}:{totals[1]:x}"
     return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()

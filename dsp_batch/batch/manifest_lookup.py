@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, repeat
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Protocol, TypeGuard, cast
 
 from dsp_batch import idc
@@ -26,6 +26,8 @@ from dsp_batch.model import ObjectInfo, SeriesRef
 from dsp_batch.naming import SeriesListing, SeriesName, first_match, is_idc_root
 
 _ROOT, _SUPERSEDED = attrgetter("root"), attrgetter("superseded")
+_NUMBER, _NAME, _COLUMNS = map(itemgetter, range(3))
+"""Fields of a `BareUuid` and a `BareUid`."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,18 +82,21 @@ def resolve_lines(
         if _are_settled(batch):
             yield batch
             continue
+        kinds = {*map(type, batch)}
         uuids = _place_uuids(batch, surroundings.root, lookup)
         uids = _place_uids(batch, surroundings.root, folders, lookup)
+        if kinds == {BareUuid}:
+            superseded += sum(map(_SUPERSEDED, uuids))
+            yield _refer_together(batch, map(_NAME, batch), uuids)
+            continue
+        if kinds == {BareUid} and all(uids):
+            names, found = zip(*cast("list[idc.PlacedUuid]", uids), strict=True)
+            superseded += sum(map(_SUPERSEDED, found))
+            yield _refer_together(batch, names, found)
+            continue
         places = _look_up(batch, folders, lookup)
         used = chain(uuids, (found.place for found in uids if found), (found.place for found in places.values()))
         superseded += sum(map(_SUPERSEDED, used))
-        if len(uuids) == len(batch):
-            yield _refer_together(batch, [entry.uuid for entry in cast("list[BareUuid]", batch)], uuids)
-            continue
-        if len(uids) == len(batch) and all(uids):
-            known = cast("list[idc.PlacedUuid]", uids)
-            yield _refer_together(batch, [found.series_uuid for found in known], [found.place for found in known])
-            continue
         following_uuid, following_uid = iter(uuids), iter(uids)
         yield [
             make_ref((next(following_uuid).root, entry.uuid, None, entry.columns, entry.number))
@@ -111,10 +116,16 @@ def resolve_lines(
         )
 
 
-def _refer_together(batch: list[Reading], uuids: list[str], places: list[idc.Place]) -> list[SeriesRef | RejectedLine]:
+def _refer_together(
+    batch: list[Reading], uuids: Iterable[str], places: Iterable[idc.Place]
+) -> list[SeriesRef | RejectedLine]:
     """Series of lines that give a UUID or a SeriesInstanceUID alone, at their places."""
-    numbers, _, columns = zip(*cast("list[BareUuid | BareUid]", batch), strict=True)
-    return [*map(make_ref, zip(map(_ROOT, places), uuids, repeat(None), columns, numbers))]  # one is endless
+    no_servers = repeat(None, len(batch))
+    return [
+        *map(
+            make_ref, zip(map(_ROOT, places), uuids, no_servers, map(_COLUMNS, batch), map(_NUMBER, batch), strict=True)
+        )
+    ]
 
 
 def _are_settled(batch: list[Reading]) -> TypeGuard[list[SeriesRef | RejectedLine]]:

@@ -33,11 +33,20 @@ from dsp_batch.batch.manifest_lines import (
 from dsp_batch.batch.manifest_uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
 from dsp_batch.model import NO_COLUMNS, SeriesRef
-from dsp_batch.naming import are_series_instance_uids, is_series_instance_uid, normalise_uuid, parse_series
+from dsp_batch.naming import (
+    are_series_instance_uids,
+    explain_unknown,
+    is_series_instance_uid,
+    normalise_uuid,
+    parse_series,
+)
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
+_WORDS = re.compile(r"[\w.?!()=-]+(?: [\w.?!()=-]+)+", re.ASCII)
+"""What no name, URL, path or row looks like."""
+
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -72,11 +81,17 @@ def name_texts(numbers: Sequence[int], texts: Sequence[str], surroundings: Surro
     readings = name_together(numbers, texts, repeat(NO_COLUMNS, len(texts)), surroundings)
     for place, reading in enumerate(readings) if not all(readings) else ():
         if reading is None:
-            try:
-                readings[place] = name_at_length(numbers[place], texts[place], surroundings, NO_COLUMNS)
-            except OptionsError as error:
-                readings[place] = reject(numbers[place], texts[place], surroundings, error.message)
+            readings[place] = _name_or_reject(numbers[place], texts[place], surroundings)
     return cast("list[Reading]", readings)
+
+
+def _name_or_reject(number: int, text: str, surroundings: Surroundings) -> Reading:
+    if _WORDS.fullmatch(text) and not _COMMAND.match(text):
+        return reject(number, text, surroundings, explain_unknown(text))  # half of the time
+    try:
+        return name_at_length(number, text, surroundings, NO_COLUMNS)
+    except OptionsError as error:
+        return reject(number, text, surroundings, error.message)
 
 
 def name_together(

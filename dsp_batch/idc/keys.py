@@ -1,7 +1,7 @@
 """Sorted tables over the IDC index: where a series is, found by its UUID or its SeriesInstanceUID.
 
-A key is a hash of 128 bits in two halves: the first is sorted and searched, the second confirms. A table takes 21 bytes
-a series; the columns themselves would take 100.
+A key is a hash of 96 bits in two parts: the first is sorted and searched, the second confirms. A table takes 17 bytes a
+series; the columns themselves would take 100.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _MIXERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 
 
 class Hashes(NamedTuple):
-    """128 bits for each of n keys."""
+    """96 bits for each of n keys."""
 
     first: HashArray
     """What is sorted and searched, shape (n,)."""
 
-    second: HashArray
+    second: npt.NDArray[np.uint32]
     """What confirms, shape (n,)."""
 
 
@@ -85,11 +85,11 @@ def hash_bytes(keys: ByteArray) -> Hashes:
             mixed = (mixed ^ lane) * mixer
             mixed ^= mixed >> np.uint64(32)
         halves.append(mixed)
-    return Hashes(halves[0], halves[1])
+    return Hashes(halves[0], (halves[1] >> np.uint64(32)).astype(np.uint32))
 
 
 def find_hashes(keys: Hashes, wanted: Hashes) -> Matches:
-    """Look hashes up in hashes whose first halves are sorted; of several equal ones the first is found."""
+    """Look hashes up in hashes whose first parts are sorted; of several equal ones the first is found."""
     if len(keys.first) == 0:
         nothing = np.zeros(len(wanted.first), dtype=np.int64)
         return Matches(nothing.astype(np.bool_), nothing)
@@ -136,10 +136,10 @@ def find_uids(table: KeyTable, series_instance_uids: Sequence[str]) -> Matches:
 def format_uuids(uuids: ByteArray) -> list[str]:
     """The hyphenated form of the 16 bytes of each UUID, shape (n, 16)."""
     digits = np.frombuffer(uuids.tobytes().hex().encode("ascii"), np.uint8).reshape(len(uuids), 32)
-    text = np.full((len(uuids), _UUID_CHARACTERS), ord("-"), np.uint8)
+    text = np.full((len(uuids), _UUID_CHARACTERS + 1), ord("-"), np.uint8)
     text[:, _UUID_DIGITS] = digits
-    joined = text.tobytes().decode("ascii")
-    return [joined[at : at + _UUID_CHARACTERS] for at in range(0, len(joined), _UUID_CHARACTERS)]
+    text[:, -1] = ord("\n")
+    return text.tobytes().decode("ascii").split("\n")[:-1]
 
 
 def count_rows(path: Path) -> int:
@@ -202,7 +202,7 @@ def _load_table(path: Path, column: str, hash_column: Callable[[Any], Hashes]) -
     """Hash a column and sort it. Among equal keys the row of the latest version comes first."""
     require_columns(path, [column, "aws_bucket"])
     count = count_rows(path)
-    first, second = np.empty(count, dtype=np.uint64), np.empty(count, dtype=np.uint64)
+    first, second = np.empty(count, dtype=np.uint64), np.empty(count, dtype=np.uint32)
     buckets, ages = np.empty(count, dtype=np.uint8), np.zeros(count, dtype=np.int16)
     names: dict[str, int] = {}
     start = 0
