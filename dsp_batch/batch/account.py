@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -26,10 +26,10 @@ from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
 
-_PACKED_AT_ONCE = 256
 _WATCHED_AT_ONCE = 1_024
 
 _SERVER = attrgetter("endpoint_url")
+_LINE = attrgetter("line")
 _CARRIED = attrgetter("columns")
 
 SHOWN_REJECTS = 20
@@ -91,22 +91,14 @@ class PackedText:
     def __init__(self) -> None:
         self._packer = zlib.compressobj(level=1)
         self._packed = bytearray()
-        self._waiting: list[str] = []
 
     def add(self, text: str) -> None:
-        """Append a line or more."""
-        self._waiting.append(text)
-        if len(self._waiting) == _PACKED_AT_ONCE:
-            self._pack()
+        """Append some lines."""
+        self._packed += self._packer.compress(text.encode("utf-8", "backslashreplace"))
 
     def unpack(self) -> bytes:
         """The whole, in UTF-8. What is no Unicode is written with backslashes."""
-        self._pack()
         return zlib.decompress(self._packed + self._packer.copy().flush())
-
-    def _pack(self) -> None:
-        self._packed += self._packer.compress("".join(self._waiting).encode("utf-8", "backslashreplace"))
-        self._waiting.clear()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,7 +127,8 @@ class Survey:
             refs = cast("list[SeriesRef]", batch)
             if {*map(type, batch)} != {SeriesRef}:
                 refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
-                self._count_others(entry for entry in batch if not isinstance(entry, SeriesRef))
+                self.duplicates += sum(isinstance(entry, DuplicateLine) for entry in batch)
+                self._reject([entry for entry in batch if isinstance(entry, RejectedLine)])
             self.series += len(refs)
             if {*map(_SERVER, refs)} != {None}:
                 self.endpoints |= {ref.root: ref.endpoint_url for ref in refs if ref.endpoint_url}
@@ -143,13 +136,6 @@ class Survey:
                 columns |= name_columns([*map(_CARRIED, refs)])
             yield refs
         self.columns = tuple(columns)[:MOST_COLUMNS]
-
-    def _count_others(self, entries: Iterable[DuplicateLine | RejectedLine]) -> None:
-        for entry in entries:
-            if isinstance(entry, DuplicateLine):
-                self.duplicates += 1
-            else:
-                self._reject(entry)
 
     def describe(self) -> dict[str, Any]:
         """What `job.json` says of the manifest."""
@@ -160,14 +146,14 @@ class Survey:
         """What `rejected.txt` says: number, text and reason of each line, between tabs."""
         return self._lines.unpack()
 
-    def _reject(self, line: RejectedLine) -> None:
-        self.rejected += 1
-        if self.rejected <= SHOWN_REJECTS:
+    def _reject(self, lines: Sequence[RejectedLine]) -> None:
+        for line in lines[: max(0, SHOWN_REJECTS - self.rejected)]:
             _log.warning("%s", line)
-        elif self.rejected == SHOWN_REJECTS + 1:
+        if self.rejected <= SHOWN_REJECTS < self.rejected + len(lines):
             _log.warning("more lines are not understood; all are in rejected.txt")
-        text, reason = line.text.replace("\t", " "), line.reason.replace("\t", " ")
-        self._lines.add(f"{line.line}\t{text}\t{reason}\n")
+        self.rejected += len(lines)
+        texts = [text.replace("\t", " ") for line in lines for text in (line.text, line.reason)]
+        self._lines.add("".join(map("{}\t{}\t{}\n".format, map(_LINE, lines), texts[::2], texts[1::2])))
 
 
 def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -> RunSummary:

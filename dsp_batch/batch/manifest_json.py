@@ -76,13 +76,16 @@ def _name_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[lis
         items = _parse_together(block)
         is_item = [item is not None for item in items]
         numbers = range(first, first + len(block))
+        first += len(block)
+        if all(is_item):
+            yield _name_items(numbers, items, surroundings)
+            continue
         named = iter(_name_items([*compress(numbers, is_item)], [*compress(items, is_item)], surroundings))
         yield [
             next(named) if found else _reject_line(number, text, surroundings)
             for number, text, found in zip(numbers, block, is_item, strict=True)
             if text
         ]
-        first += len(block)
 
 
 def _reject_line(number: int, text: str, surroundings: Surroundings) -> RejectedLine:

@@ -142,6 +142,7 @@ Reading = SeriesRef | BareUuid | BareUid | NamedLine | RejectedLine
 # What these tuples do themselves, without their keywords and defaults: a third of the time.
 _Carried = Mapping[str, Any]
 make_ref = cast("Callable[[tuple[str, str, str | None, _Carried, int]], SeriesRef]", partial(tuple.__new__, SeriesRef))
+_make_rejected = cast("Callable[[tuple[str, int, str, str]], RejectedLine]", partial(tuple.__new__, RejectedLine))
 make_bare_uuid = cast("Callable[[tuple[int, str, _Carried]], BareUuid]", partial(tuple.__new__, BareUuid))
 make_bare_uid = cast("Callable[[tuple[int, str, _Carried]], BareUid]", partial(tuple.__new__, BareUid))
 
@@ -240,7 +241,7 @@ def read_csv(texts: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 def reject(number: int, text: str, surroundings: Surroundings, reason: str) -> RejectedLine:
     """A line that names no series; of a long text the beginning is kept."""
     shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-    return RejectedLine(surroundings.source, number, shown, reason)
+    return _make_rejected((surroundings.source, number, shown, reason))
 
 
 def _strip_line(line: str) -> str:

@@ -82,18 +82,14 @@ def resolve_lines(
         if _are_settled(batch):
             yield batch
             continue
-        kinds = {*map(type, batch)}
-        uuids = _place_uuids(batch, surroundings.root, lookup)
-        uids = _place_uids(batch, surroundings.root, folders, lookup)
-        if kinds == {BareUuid}:
-            superseded += sum(map(_SUPERSEDED, uuids))
-            yield _refer_together(batch, map(_NAME, batch), uuids)
-            continue
-        if kinds == {BareUid} and all(uids):
-            names, found = zip(*cast("list[idc.PlacedUuid]", uids), strict=True)
+        together = _place_together(batch, surroundings.root, folders, lookup)
+        if together is not None:
+            names, found = together
             superseded += sum(map(_SUPERSEDED, found))
             yield _refer_together(batch, names, found)
             continue
+        uuids = _place_uuids(batch, surroundings.root, lookup)
+        uids = _place_uids(batch, surroundings.root, folders, lookup)
         places = _look_up(batch, folders, lookup)
         used = chain(uuids, (found.place for found in uids if found), (found.place for found in places.values()))
         superseded += sum(map(_SUPERSEDED, used))
@@ -114,6 +110,19 @@ def resolve_lines(
             surroundings.source,
             superseded,
         )
+
+
+def _place_together(
+    batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup
+) -> tuple[Sequence[str], Sequence[idc.Place]] | None:
+    """UUIDs and places of lines that all give a UUID alone, or all a SeriesInstanceUID that the index knows."""
+    kinds = {*map(type, batch)}
+    if kinds == {BareUuid}:
+        return [*map(_NAME, batch)], _place_uuids(batch, root, lookup)
+    if kinds != {BareUid} or lookup.index is None or folders.of(root):
+        return None
+    uuids, places = idc.place_series_uids(lookup.index, [*map(_NAME, batch)])
+    return (uuids, cast("list[idc.Place]", places)) if all(places) else None
 
 
 def _refer_together(

@@ -44,8 +44,8 @@ from dsp_batch.naming import (
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
-_WORDS = re.compile(r"[\w.?!()=-]+(?: [\w.?!()=-]+)+", re.ASCII)
-"""What no name, URL, path or row looks like."""
+_WORDS = re.compile(r"[A-Za-z0-9_.?!()= -]*")
+"""With a blank in it no name, URL, path or row looks like this."""
 
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
@@ -86,7 +86,7 @@ def name_texts(numbers: Sequence[int], texts: Sequence[str], surroundings: Surro
 
 
 def _name_or_reject(number: int, text: str, surroundings: Surroundings) -> Reading:
-    if _WORDS.fullmatch(text) and not _COMMAND.match(text):
+    if " " in text and _WORDS.fullmatch(text) and not _COMMAND.match(text):
         return reject(number, text, surroundings, explain_unknown(text))  # half of the time
     try:
         return name_at_length(number, text, surroundings, NO_COLUMNS)

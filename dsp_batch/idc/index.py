@@ -7,11 +7,11 @@ columns, in batches, on the client alone.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,9 +57,6 @@ class PlacedUuid(NamedTuple):
 
     series_uuid: str
     place: Place
-
-
-_make_placed = cast("Callable[[tuple[str, Place | None]], PlacedUuid]", partial(tuple.__new__, PlacedUuid))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +155,12 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
     Returns:
         For each its current version, else the last version that had it; None where there is none.
     """
+    found = zip(*place_series_uids(index, series_instance_uids), strict=True)
+    return [place and PlacedUuid(uuid, place) for uuid, place in found]
+
+
+def place_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> tuple[list[str], list[Place | None]]:
+    """As `find_series_uids`, but UUIDs and places apart; the UUID means nothing where there is no place."""
     choices: list[Place | None] = [None]
     chosen = np.zeros(len(series_instance_uids), np.int64)
     uuids = np.zeros((len(series_instance_uids), 16), np.uint8)
@@ -168,8 +171,7 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
         matches = find_uids(table, series_instance_uids)
         fresh = _choose(chosen, choices, table, matches, superseded=superseded)
         uuids[fresh] = load_uuid_bytes(path)[table.rows[matches.places[fresh]]]
-    found = zip(format_uuids(uuids), map(choices.__getitem__, chosen.tolist()), strict=True)
-    return [*map(_make_placed, found)] if chosen.all() else [place and PlacedUuid(uuid, place) for uuid, place in found]
+    return format_uuids(uuids), [*map(choices.__getitem__, chosen.tolist())]
 
 
 def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, IdcSeries]:
