@@ -1,4 +1,4 @@
-"""`dsp-batch` that waits no longer than a test can: for a cache that fails, between attempts, between result parts.
+"""`dsp-batch` that waits no longer than a test can: for caches that fail and clusters that freeze, between parts.
 
     python impatient_client.py SECONDS WORD …
 
@@ -12,12 +12,13 @@ from functools import partial
 
 from worker_failures import hurry
 
-from dsp_batch.batch import results, run
+from dsp_batch.batch import cluster, observation, results, run
 from dsp_batch.cli.batch import main
 
 if __name__ == "__main__":
     hurry()
     results.SECONDS_PER_PART = 1.0
+    cluster.SECONDS_TO_CHECK = observation.SECONDS_TO_REPORT = 3.0
     run.RunOptions = partial(run.RunOptions, patience=float(sys.argv[1]))  # type: ignore[assignment,misc]
     sys.argv[1:2] = []
     main()

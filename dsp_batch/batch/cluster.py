@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
 import time
@@ -15,7 +17,8 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from dask.utils import parse_timedelta
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
+from distributed.comm.core import connect as connect_to
 from distributed.system import MEMORY_LIMIT
 
 from dsp_batch.batch.crew import find_scheduler
@@ -145,26 +148,41 @@ def _shorten(configured: str | float | None) -> float | None:
 
 
 def _remote_client(options: ClusterOptions) -> Client:
-    address = options.scheduler or os.environ.get(SCHEDULER_VARIABLE)
+    where = options.scheduler_file or options.scheduler or os.environ.get(SCHEDULER_VARIABLE, "")
+    seconds = options.wait_for_workers
     try:
-        if options.scheduler_file:
-            _wait_for_file(Path(options.scheduler_file), options.wait_for_workers)
-            return Client(scheduler_file=options.scheduler_file, timeout=options.wait_for_workers)
-        return Client(address, timeout=options.wait_for_workers)
+        address = _read_address(Path(where), seconds) if options.scheduler_file else where
+        asyncio.run(_knock(address, seconds))
+        return Client(address, timeout=seconds)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        where = options.scheduler_file or address
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"no Dask scheduler answers at {where} ({cause}): check the address, the TLS files and that it runs"
         raise DspBatchError(message) from error
 
 
-def _wait_for_file(path: Path, seconds: float) -> None:
-    """Dask would wait for ever."""
+def _read_address(path: Path, seconds: float) -> str:
+    """The address in a scheduler's file, which may be about to be written."""
     limit = time.monotonic() + seconds
-    while not path.exists():
-        if time.monotonic() > limit:
-            raise FileNotFoundError(f"there is no such file after {seconds:g} s")
+    while True:
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["address"])
+        except FileNotFoundError as error:
+            if time.monotonic() > limit:
+                raise FileNotFoundError(f"there is no such file after {seconds:g} s") from error
+        except ValueError:
+            if time.monotonic() > limit:
+                raise
         time.sleep(0.1)
+
+
+async def _knock(address: str, seconds: float) -> None:
+    """Say hello to a scheduler: a client waits without end for one that is frozen, or for a server of another kind."""
+    arguments = Security().get_connection_args("client")
+    try:
+        comm = await asyncio.wait_for(connect_to(address, timeout=seconds, **arguments), seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer for {seconds:g} s") from error
+    await comm.close()
 
 
 def _wait_for_workers(client: Client, options: ClusterOptions) -> None:

@@ -91,7 +91,13 @@ def _report_performance(client: Client, output: str | None) -> Iterator[None]:
     if output is None:
         yield
         return
-    if not client.run_on_scheduler(_has_bokeh):
+    try:
+        has_bokeh = client.run_on_scheduler(_has_bokeh, callback_timeout=SECONDS_TO_REPORT)
+    except TimeoutError as error:
+        raise DspBatchError(
+            f"the scheduler does not answer for {SECONDS_TO_REPORT:.0f} s: start it anew if it is frozen"
+        ) from error
+    if not has_bokeh:
         raise OptionsError(
             "--performance-report needs bokeh where the scheduler runs: pip install 'dsp-batch[dashboard]' there"
         )

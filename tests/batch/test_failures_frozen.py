@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from complete_runs import ARGUMENTS, check_previews, check_whole, read_rows, read_summary
-from dask_processes import finish_batch, run_batch, start_batch, wait_until
+from dask_processes import IMPATIENT_PROGRAM, finish_batch, run_batch, start_batch, wait_until
+from distributed import Client
 from failing_cluster import FailingCluster, run_failing_cluster
 
 from dsp_batch.cache import Cache, open_cache
@@ -128,6 +129,48 @@ def test_rows_on_a_worker_that_freezes_when_it_is_asked_for_them_are_made_again(
     drawn = Counter(cluster.opened())
     assert max(drawn.values()) > 3  # a series has three objects at most
     check_complete(cache, undisturbed)
+
+
+def test_a_cluster_that_is_frozen_before_the_start_is_named_and_nothing_is_begun(
+    cluster: FailingCluster, command: tuple[object, ...], cache: Cache
+) -> None:
+    with Client(scheduler_file=str(cluster.dask.file)) as client:
+        client.wait_for_workers(2)
+        worker, _ = client.run(os.getpid).values()
+    for process, error in (
+        (worker, rf"scheduler {ADDRESS} or one of its workers does not answer for 3 s: start anew what is frozen"),
+        (cluster.dask.scheduler.pid, r"no Dask scheduler answers at \S+ \(.*\): check the address"),
+    ):
+        with frozen(process):
+            begin = time.monotonic()
+            outcome = run_batch(*command, "--wait-for-workers", 4, program=IMPATIENT_PROGRAM)
+            seconds = time.monotonic() - begin
+
+        assert (outcome.status, len(outcome.errors)) == (1, 1), outcome.stderr
+        assert re.search(error, outcome.errors[0])
+        assert seconds < 30
+        assert read_rows(cache) == {}
+
+
+def test_a_frozen_scheduler_does_not_hold_up_the_end_for_its_report(
+    cluster: FailingCluster, command: tuple[object, ...], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    with start_batch(
+        *command, "--wait-for-workers", 4, "--performance-report", report, program=IMPATIENT_PROGRAM
+    ) as process:
+        wait_until(lambda: len(set(cluster.opened())) > 8, process)
+        with frozen(cluster.dask.scheduler.pid):
+            begin = time.monotonic()
+            outcome = finish_batch(process)
+            seconds = time.monotonic() - begin
+
+    assert (outcome.status, len(outcome.errors)) == (1, 2), outcome.stderr
+    assert "the scheduler gave no performance report" in outcome.errors[0]
+    assert "repeat the same command" in outcome.errors[1]
+    assert "Traceback" not in outcome.stderr
+    assert not report.exists()
+    assert seconds < 35
 
 
 def check_complete(cache: Cache, undisturbed: dict[str, bytes]) -> None:
