@@ -125,6 +125,8 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
         "distributed.scheduler.worker-ttl": _shorten(dask.config.get("distributed.scheduler.worker-ttl")),
         # Its history of an hour takes a worker 130 KB a second.
         "distributed.worker.profile.enabled": False,
+        # Of messages to each worker, with the tasks in them: a thousand would be kept.
+        "distributed.admin.low-level-log-length": 10,
         # Whether the event loop keeps up, asked fifty times a second: 3 % of a core here, and 1 % in each worker.
         "distributed.admin.tick.interval": "500ms",
     }

@@ -1,4 +1,4 @@
-"""A manifest of a million lines in each of the forms that are read: seconds and memory.
+"""A manifest of a million lines in each of the forms that are read, once: seconds and memory.
 
 python tests/benchmarks/run.py --only manifests
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bench_figures import ONE_PASS, TWO_PASSES, Figure
+from bench_figures import Figure
 from bench_places import Bench
 from bench_process import run_task
 
@@ -22,25 +22,20 @@ _BATCH = 50_000
 _BUCKETS = ("idc-open-data", "idc-open-data-two", "idc-open-data-cr")
 _UID = "1.3.6.1.4.1.14519.5.2.1.6834.5010."
 
-PASSES = {ONE_PASS: 1, TWO_PASSES: 2}
-"""Operation → times that the manifest is read."""
-
 Write = Callable[[Path, int], None]
 
 
 def bench_manifests(bench: Bench) -> Iterator[Figure]:
-    """Every form, in fresh processes, with an IDC index that knows every series."""
+    """Every form, in a process of its own, with an IDC index that knows every series."""
     folder, count = bench.scratch("manifests"), _QUICK_LINES if bench.is_quick else _LINES
     index = folder / "index.parquet"
     _write_index(index, count)
     for form, write in FORMS.items():
         path = folder / "manifest"
         write(path, count)
-        for operation, passes in PASSES.items():
-            bench.say(f"manifest: {form}, {operation}")
-            arguments = {"path": str(path), "index": str(index), "passes": passes}
-            values = run_task("read_lines", arguments, kind="manifests", runs=bench.runs)
-            yield Figure(part="manifests", case=form, source="disk", operation=operation, values=values)
+        bench.say(f"manifest: {form}")
+        values = run_task("read_lines", {"path": str(path), "index": str(index)}, kind="manifests", runs=1)
+        yield Figure(part="manifests", case=form, source="disk", operation="one pass", values=values)
         path.unlink()
 
 
