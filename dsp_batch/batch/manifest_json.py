@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from dsp_batch.batch.json_items import read_items
 from dsp_batch.batch.manifest_lines import (
     LONGEST_LINE,
-    Carriage,
+    RowLayout,
     Reading,
     RejectedLine,
     Surroundings,
@@ -116,8 +116,8 @@ def _name_alike(numbers: Sequence[int], items: Sequence[Any], surroundings: Surr
     columns = match_columns(names)
     if columns is not None:
         cells = {place: [*map(itemgetter(names[place]), items)] for place in columns.key_places}
-        carriage = Carriage({name: names[place] for name, place in columns.others.items()})
-        carried = carry_columns(columns, carriage, items)
+        layout = RowLayout({name: names[place] for name, place in columns.others.items()})
+        carried = carry_columns(columns, layout, items)
         return name_rows(Rows(numbers, items, cells, [*carried]), columns, surroundings)
     reason = explain_columns("keys") if isinstance(items[0], dict) else "an item is an object or a text"
     lines = zip(numbers, items, strict=True)

@@ -79,8 +79,8 @@ class RejectedLine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Carriage:
-    """What the rows of a table have in common, for what is carried along of each."""
+class RowLayout:
+    """Where the rows of a table have the columns that are carried along."""
 
     places: Mapping[str, Any]
     """Column that is carried → its place in a row, or its key in an item."""
@@ -95,23 +95,23 @@ class CarriedColumns(Mapping[str, Any]):
     It travels as a dictionary.
     """
 
-    __slots__ = ("_row", "carriage")
+    __slots__ = ("_row", "layout")
 
-    def __init__(self, carriage: Carriage, row: str | Sequence[Any] | Mapping[str, Any]) -> None:
-        self.carriage = carriage
+    def __init__(self, layout: RowLayout, row: str | Sequence[Any] | Mapping[str, Any]) -> None:
+        self.layout = layout
         self._row: Any = row
 
     def __getitem__(self, name: str) -> Any:
-        place = self.carriage.places[name]
+        place = self.layout.places[name]
         if isinstance(self._row, str):
-            self._row = split_record(self._row, self.carriage.delimiter)
-        return plain_cell(self._row[place])
+            self._row = split_record(self._row, self.layout.delimiter)
+        return _plain(self._row[place])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.carriage.places)
+        return iter(self.layout.places)
 
     def __len__(self) -> int:
-        return len(self.carriage.places)
+        return len(self.layout.places)
 
     def __repr__(self) -> str:
         return repr(dict(self))
@@ -120,7 +120,7 @@ class CarriedColumns(Mapping[str, Any]):
         return dict, (dict(self),)
 
 
-def plain_cell(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A cell, as a result row can carry it."""
     if isinstance(value, str):
         return value or None
@@ -131,7 +131,7 @@ def name_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, None]:
     """The names of all columns that some rows carry, in the order in which they come up."""
     if {*map(type, rows)} != {CarriedColumns}:
         return dict.fromkeys(chain.from_iterable(rows))
-    tables = dict.fromkeys(map(attrgetter("carriage"), rows))
+    tables = dict.fromkeys(map(attrgetter("layout"), rows))
     return dict.fromkeys(chain.from_iterable(table.places for table in tables))
 
 

@@ -129,12 +129,8 @@ def _refer_together(
     batch: list[Reading], uuids: Iterable[str], places: Iterable[idc.Place]
 ) -> list[SeriesRef | RejectedLine]:
     """Series of lines that give a UUID or a SeriesInstanceUID alone, at their places."""
-    no_servers = repeat(None, len(batch))
-    return [
-        *map(
-            make_ref, zip(map(_ROOT, places), uuids, no_servers, map(_COLUMNS, batch), map(_NUMBER, batch), strict=True)
-        )
-    ]
+    there = map(_ROOT, places), uuids, repeat(None, len(batch))
+    return [*map(make_ref, zip(*there, map(_COLUMNS, batch), map(_NUMBER, batch), strict=True))]
 
 
 def _are_settled(batch: list[Reading]) -> TypeGuard[list[SeriesRef | RejectedLine]]:

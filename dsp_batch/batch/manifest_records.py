@@ -17,7 +17,7 @@ import numpy as np
 from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
     LONGEST_LINE,
-    Carriage,
+    RowLayout,
     Reading,
     Surroundings,
     read_csv,
@@ -92,7 +92,7 @@ def _cut_rows(numbers: Sequence[int], records: Sequence[str], header: Header, co
     cells = {place: _cut_cells(signs, starts[place::width], ends[place::width]) for place in columns.key_places}
     if any(header.names[place] in column for place, column in cells.items()):
         return None
-    carried = carry_columns(columns, Carriage(columns.others, header.delimiter), records)
+    carried = carry_columns(columns, RowLayout(columns.others, header.delimiter), records)
     return Rows(numbers, records, cells, [*carried])
 
 
@@ -116,7 +116,7 @@ def _split_rows(numbers: Sequence[int], records: Sequence[str], header: Header, 
     ]
     rows = [*compress(rows, is_row)]
     cells = {place: [row[place] for row in rows] for place in range(columns.width)}
-    carried = carry_columns(columns, Carriage(columns.others), rows)
+    carried = carry_columns(columns, RowLayout(columns.others), rows)
     return Rows([*compress(numbers, is_row)], [*compress(records, is_row)], cells, [*carried])
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from dsp_batch.batch.manifest_lines import (
     LONGEST_LINE,
-    Carriage,
+    RowLayout,
     CarriedColumns,
     Reading,
     Surroundings,
@@ -105,7 +105,7 @@ def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list
         numbers = count(1)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             cells = dict(enumerate(column.to_pylist() for column in batch.columns))
-            carried = carry_columns(columns, Carriage(columns.others), zip(*cells.values(), strict=True))
+            carried = carry_columns(columns, RowLayout(columns.others), zip(*cells.values(), strict=True))
             lines = [*islice(numbers, batch.num_rows)]
             yield name_rows(Rows(lines, cells[columns.keys[0][0]], cells, [*carried]), columns, surroundings)
             pa.default_memory_pool().release_unused()
@@ -113,15 +113,15 @@ def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list
         raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
 
 
-def carry_columns(columns: Columns, carriage: Carriage, rows: Iterable[Any]) -> Iterable[Mapping[str, Any]]:
+def carry_columns(columns: Columns, layout: RowLayout, rows: Iterable[Any]) -> Iterable[Mapping[str, Any]]:
     """What each row carries along.
 
     Args:
         columns: Those of the table.
-        carriage: Where the rows have them.
+        layout: Where the rows have them.
         rows: Their texts, cells, or items.
     """
-    return map(CarriedColumns, repeat(carriage), rows) if columns.others else (NO_COLUMNS for _ in rows)
+    return map(CarriedColumns, repeat(layout), rows) if columns.others else (NO_COLUMNS for _ in rows)
 
 
 def name_rows(rows: Rows, columns: Columns, surroundings: Surroundings) -> list[Reading]:
