@@ -12,9 +12,9 @@ from typing import Any, TextIO
 from dsp_batch.batch.json_items import read_items
 from dsp_batch.batch.manifest_lines import (
     LONGEST_LINE,
-    RowLayout,
     Reading,
     RejectedLine,
+    RowLayout,
     Surroundings,
     read_blocks,
     reject,

@@ -86,7 +86,7 @@ class RowLayout:
     """Column that is carried → its place in a row, or its key in an item."""
 
     delimiter: str = ""
-    """Between the cells of rows that come as text."""
+    """Between the cells of a table in text, around which there may be blanks."""
 
 
 class CarriedColumns(Mapping[str, Any]):
@@ -105,7 +105,8 @@ class CarriedColumns(Mapping[str, Any]):
         place = self.layout.places[name]
         if isinstance(self._row, str):
             self._row = split_record(self._row, self.layout.delimiter)
-        return _plain(self._row[place])
+        value = self._row[place]
+        return _plain(value.strip() if self.layout.delimiter and value else value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.layout.places)

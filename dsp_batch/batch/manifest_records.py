@@ -7,18 +7,19 @@ out, and the others left in the text until somebody asks for them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, compress, repeat
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
     LONGEST_LINE,
-    RowLayout,
     Reading,
+    RowLayout,
     Surroundings,
     read_csv,
     split_record,
@@ -44,6 +45,15 @@ class Header(NamedTuple):
     delimiter: str
     place: int
     """Lines before it."""
+
+
+class Records(NamedTuple):
+    """Some rows of a table as they stand in the text."""
+
+    numbers: Sequence[int]
+    """Line in which each begins."""
+
+    texts: Sequence[str]
 
 
 def find_header(lines: Sequence[str]) -> Header | None:
@@ -72,28 +82,74 @@ def name_records(blocks: Iterator[list[str]], header: Header, surroundings: Surr
         raise ManifestError(f"{surroundings.source}: no column of the header row names a series")
     head = next(blocks)
     surroundings = follow_comments(head[: header.place], surroundings)
-    for numbers, records in _join_records(chain([head[header.place + 1 :]], blocks), header):
-        rows = _cut_rows(numbers, records, header, columns) or _split_rows(numbers, records, header, columns)
+    for records in _join_records(chain([head[header.place + 1 :]], blocks), header):
+        given = records, header, columns
+        rows = _cut_rows(*given) or _split_simple_rows(*given) or _split_rows(*given)
         yield name_rows(rows, columns, surroundings)
 
 
-def _cut_rows(numbers: Sequence[int], records: Sequence[str], header: Header, columns: Columns) -> Rows | None:
-    """Rows of which the key columns alone are cut out; None where some are not that simple."""
-    joined = "\n".join(records)
-    has_comments = joined.startswith("#") or "\n#" in joined
-    if '"' in joined or has_comments or len(joined) >= LONGEST_LINE or not all(records):
+def _cut_rows(records: Records, header: Header, columns: Columns) -> Rows | None:
+    """Rows of which the key columns alone are cut out; None where some are quoted, or not that simple."""
+    joined = "\n".join(records.texts)
+    if '"' in joined or len(joined) >= LONGEST_LINE or _have_gaps(records):
         return None
     signs = read_signs(f"{joined}\n")
     ends = np.flatnonzero((signs == ord(header.delimiter)) | (signs == ord("\n")))
     width = columns.width
-    if len(ends) != width * len(records) or (signs[ends[width - 1 :: width]] != ord("\n")).any():
+    if len(ends) != width * len(records.texts) or (signs[ends[width - 1 :: width]] != ord("\n")).any():
         return None
     starts = np.append(0, ends[:-1] + 1)
     cells = {place: _cut_cells(signs, starts[place::width], ends[place::width]) for place in columns.key_places}
+    return _gather(records, records.texts, cells, header, columns)
+
+
+def _split_simple_rows(records: Records, header: Header, columns: Columns) -> Rows | None:
+    """Rows with all their cells; None where some are not as wide as the table, or are none."""
+    rows = [] if _have_gaps(records) else _split_together(records, header)
+    if len(rows) != len(records.texts) or {*map(len, rows)} != {columns.width}:
+        return None
+    cells = {place: [*map(str.strip, map(itemgetter(place), rows))] for place in columns.key_places}
+    return _gather(records, rows, cells, header, columns)
+
+
+def _split_rows(records: Records, header: Header, columns: Columns) -> Rows:
+    """Rows of any kind; without those that are empty, comments, or the header row, which files put together repeat."""
+    split = _split_together(records, header)
+    if len(split) != len(records.texts):  # one that cannot be read, or goes on in the next
+        split = [split_record(text, header.delimiter) for text in records.texts]
+    width = columns.width
+    rows = [(*map(str.strip, row[:width]), *repeat(None, width - len(row))) for row in split]
+    is_row = [
+        bool(text) and (text[0] != "#" or header.delimiter in text) and row != header.names
+        for text, row in zip(records.texts, rows, strict=True)
+    ]
+    rows = [*compress(rows, is_row)]
+    cells = {place: [row[place] for row in rows] for place in range(width)}
+    carried = carry_columns(columns, RowLayout(columns.others, header.delimiter), rows)
+    return Rows([*compress(records.numbers, is_row)], [*compress(records.texts, is_row)], cells, [*carried])
+
+
+def _gather(
+    records: Records, rows: Sequence[Any], cells: Mapping[int, Sequence[str]], header: Header, columns: Columns
+) -> Rows | None:
+    """Rows with the cells of their key columns; None where the header row may be among them."""
     if any(header.names[place] in column for place, column in cells.items()):
         return None
-    carried = carry_columns(columns, RowLayout(columns.others, header.delimiter), records)
-    return Rows(numbers, records, cells, [*carried])
+    carried = carry_columns(columns, RowLayout(columns.others, header.delimiter), rows)
+    return Rows(records.numbers, records.texts, cells, [*carried])
+
+
+def _have_gaps(records: Records) -> bool:
+    """Whether empty lines or comments are among some."""
+    return not all(records.texts) or "#" in {*map(itemgetter(0), records.texts)}
+
+
+def _split_together(records: Records, header: Header) -> list[list[str]]:
+    """The cells of rows, with blanks around them; not as many rows where one of them cannot be read."""
+    if sum(map(len, records.texts)) < LONGEST_LINE:
+        with suppress(csv.Error):
+            return [*read_csv(records.texts, header.delimiter)]
+    return []
 
 
 def _cut_cells(signs: Signs, starts: IntArray, ends: IntArray) -> list[str]:
@@ -107,31 +163,7 @@ def _cut_cells(signs: Signs, starts: IntArray, ends: IntArray) -> list[str]:
     return [*map(str.strip, text.split("\n")[:-1])]
 
 
-def _split_rows(numbers: Sequence[int], records: Sequence[str], header: Header, columns: Columns) -> Rows:
-    """Rows of any kind; without those that are empty, comments, or the header row, which files put together repeat."""
-    rows = _split_records(records, header.delimiter, columns.width)
-    is_row = [
-        bool(record) and (record[0] != "#" or header.delimiter in record) and row != header.names
-        for record, row in zip(records, rows, strict=True)
-    ]
-    rows = [*compress(rows, is_row)]
-    cells = {place: [row[place] for row in rows] for place in range(columns.width)}
-    carried = carry_columns(columns, RowLayout(columns.others), rows)
-    return Rows([*compress(numbers, is_row)], [*compress(records, is_row)], cells, [*carried])
-
-
-def _split_records(texts: Sequence[str], delimiter: str, width: int) -> list[tuple[str | None, ...]]:
-    """The cells of some rows, as `split_record` gives them; None where a row has fewer."""
-    rows: list[list[str]] = []
-    if sum(map(len, texts)) < LONGEST_LINE:
-        with suppress(csv.Error):
-            rows = [[*map(str.strip, row)] for row in read_csv(texts, delimiter)]
-    if len(rows) != len(texts):  # one that cannot be read, or goes on in the next
-        rows = [split_record(text, delimiter) for text in texts]
-    return [(*row[:width], *repeat(None, width - len(row))) for row in rows]
-
-
-def _join_records(blocks: Iterable[list[str]], header: Header) -> Iterator[tuple[list[int], list[str]]]:
+def _join_records(blocks: Iterable[list[str]], header: Header) -> Iterator[Records]:
     """Number the lines behind a header; join those whose quoted cell holds line ends.
 
     A quotation mark that is never closed spoils its own line alone.
@@ -150,7 +182,7 @@ def _join_records(blocks: Iterable[list[str]], header: Header) -> Iterator[tuple
             numbers.append(first + place)
             place += len(joined)
         if records:
-            yield numbers, records
+            yield Records(numbers, records)
         held = lines[place:]
         first += place
 

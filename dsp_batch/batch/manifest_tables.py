@@ -12,9 +12,9 @@ from typing import IO, Any, NamedTuple, cast
 
 from dsp_batch.batch.manifest_lines import (
     LONGEST_LINE,
-    RowLayout,
     CarriedColumns,
     Reading,
+    RowLayout,
     Surroundings,
     reject,
 )

@@ -15,6 +15,8 @@ from itertools import chain, compress, pairwise, repeat, zip_longest
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
     LONGEST_LINE,
@@ -32,6 +34,7 @@ from dsp_batch.batch.manifest_lines import (
 )
 from dsp_batch.batch.manifest_uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
+from dsp_batch.idc.keys import format_uuids
 from dsp_batch.model import NO_COLUMNS, SeriesRef
 from dsp_batch.naming import (
     are_series_instance_uids,
@@ -108,6 +111,7 @@ def name_together(
     Returns:
         None for each that must be read by itself.
     """
+    texts = _hyphenate(texts)
     if are_series_instance_uids(texts):
         return [*map(make_bare_uid, zip(numbers, texts, columns, strict=True))]
     parts = part_texts(texts)
@@ -135,6 +139,18 @@ def name_together(
         there = map(roots.__getitem__, parts.shapes), own, map(servers.__getitem__, parts.shapes)
         return [*map(make_ref, zip(*there, columns, numbers, strict=True))]
     return [*map(_apply, map(known.__getitem__, parts.shapes), numbers, own, columns)]
+
+
+def _hyphenate(texts: Sequence[str]) -> Sequence[str]:
+    """UUIDs for texts that are all 32 hex digits; others as they are."""
+    if {*map(len, texts)} != {32}:
+        return texts
+    try:
+        packed = bytes.fromhex("".join(texts))
+    except ValueError:
+        return texts
+    # Blanks between digits are passed over.
+    return texts if len(packed) < 16 * len(texts) else format_uuids(np.frombuffer(packed, np.uint8).reshape(-1, 16))
 
 
 def _find_forms(shapes: Iterable[str], surroundings: Surroundings) -> dict[str, Form | None]:
