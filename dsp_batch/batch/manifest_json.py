@@ -95,8 +95,8 @@ def _reject_line(number: int, text: str, surroundings: Surroundings) -> Rejected
 
 def _name_items(numbers: Sequence[int], items: Sequence[Any], surroundings: Surroundings) -> list[Reading]:
     """Read items, those of the same keys together."""
-    if {*map(type, items)} <= {dict} and len({*map(tuple, items)}) < 2:
-        return _name_alike(numbers, items, surroundings) if items else []
+    if {*map(type, items)} == {dict} and all(map(tuple(items[0]).__eq__, map(tuple, items))):
+        return _name_alike(numbers, items, surroundings)
     shapes = [tuple(item) if isinstance(item, dict) else type(item) for item in items]
     places: dict[tuple[str, ...] | type, list[int]] = {}
     for place, shape in enumerate(shapes):

@@ -117,9 +117,9 @@ def name_together(
     parts = part_texts(texts)
     if parts is None:
         return [None] * len(texts)
-    forms = _find_forms(parts.shapes, surroundings)
-    known = {shape: form for shape, form in forms.items() if form}
-    if len(known) < len(forms):
+    shapes = {*parts.shapes}
+    known = _find_forms(shapes, surroundings)
+    if len(known) < len(shapes):
         rows = zip(texts, numbers, columns, parts.shapes, parts.firsts.tolist(), strict=True)
         return [
             _apply(known[shape], number, parts.uuids[first + known[shape].place], carried)
@@ -153,15 +153,13 @@ def _hyphenate(texts: Sequence[str]) -> Sequence[str]:
     return texts if len(packed) < 16 * len(texts) else format_uuids(np.frombuffer(packed, np.uint8).reshape(-1, 16))
 
 
-def _find_forms(shapes: Iterable[str], surroundings: Surroundings) -> dict[str, Form | None]:
-    """The form of each shape; None where such lines must be read by themselves."""
-    forms: dict[str, Form | None] = {}
+def _find_forms(shapes: set[str], surroundings: Surroundings) -> dict[str, Form]:
+    """The forms of shapes; without those whose lines must be read by themselves."""
+    marked = [shape for shape in shapes if MARK in shape]
     known = surroundings.forms.known
-    for shape in {*shapes}:
-        if MARK in shape and surroundings.forms.has_room(shape):
-            known[shape] = _find_form(tuple(shape.split(MARK)), surroundings)
-        forms[shape] = known.get(shape)
-    return forms
+    for shape in filter(surroundings.forms.has_room, marked):
+        known[shape] = _find_form(tuple(shape.split(MARK)), surroundings)
+    return {shape: form for shape in marked if (form := known.get(shape))}
 
 
 def _apply(form: Form, number: int, uuid: str, columns: Mapping[str, Any]) -> SeriesRef | BareUuid:
