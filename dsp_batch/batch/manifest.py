@@ -158,7 +158,7 @@ def _mark_duplicates(
         keys = name_keys([*map(_NAME, refs)])
         is_new = names.add(keys.keys)
         elsewhere = {id(refs[at]) for at in compress(keys.local, places.add(place_keys(refs, keys.local)))}
-        if len(refs) == len(batch) and is_new.all():
+        if not refs or (len(refs) == len(batch) and is_new.all()):
             yield list[Entry](batch)
         else:
             fresh = {id(ref) for ref in compress(refs, is_new)}

@@ -82,10 +82,10 @@ def name_lines(lines: Sequence[str], surroundings: Surroundings, first: int = 1)
 def name_texts(numbers: Sequence[int], texts: Sequence[str], surroundings: Surroundings) -> list[Reading]:
     """Read texts that each name a series and carry nothing else."""
     readings = name_together(numbers, texts, repeat(NO_COLUMNS, len(texts)), surroundings)
-    for place, reading in enumerate(readings) if not all(readings) else ():
-        if reading is None:
-            readings[place] = _name_or_reject(numbers[place], texts[place], surroundings)
-    return cast("list[Reading]", readings)
+    if all(readings):
+        return cast("list[Reading]", readings)
+    lines = zip(readings, numbers, texts, strict=True)
+    return [reading or _name_or_reject(number, text, surroundings) for reading, number, text in lines]
 
 
 def _name_or_reject(number: int, text: str, surroundings: Surroundings) -> Reading:
