@@ -24,7 +24,6 @@ from dsp_batch.idc.keys import (
     find_uuids,
     format_uuids,
     load_series_uids,
-    load_uuid_bytes,
     load_uuids,
     read_batches,
 )
@@ -170,7 +169,7 @@ def place_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> t
         table = load_series_uids(path)
         matches = find_uids(table, series_instance_uids)
         fresh = _choose(chosen, choices, table, matches, superseded=superseded)
-        uuids[fresh] = load_uuid_bytes(path)[table.rows[matches.places[fresh]]]
+        uuids[fresh] = table.values[matches.places[fresh]]
     return format_uuids(uuids), [*map(choices.__getitem__, chosen.tolist())]
 
 
@@ -235,7 +234,7 @@ def _find_rows(index: IdcIndex, series_uuids: Iterable[str]) -> Iterator[tuple[P
     for path, superseded in _tables(index) if wanted else ():
         table = load_uuids(path)
         matches = find_uuids(table, wanted)
-        rows = np.sort(table.rows[matches.places[matches.found]])
+        rows = np.sort(table.values[matches.places[matches.found]]).astype(np.int64)
         if len(rows):
             yield path, rows, superseded
 

@@ -101,8 +101,11 @@ def open_cluster(folder: Path, workers: int) -> Iterator[Cluster]:
     scheduler = [*python, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-jupyter"]
     options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
     worker = [*python, "worker", "--scheduler-file", str(file), *options]
-    # The history that Dask's profiler keeps of an hour takes a worker hundreds of megabytes.
-    environment = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+    # As a local cluster is set: no history of the profiler, and few messages are kept.
+    environment = {
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+        "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "10",
+    }
     with ExitStack() as running:
         first = running.enter_context(run_process([*scheduler, "--scheduler-file", str(file)], log, **environment))
         wait_for(file.exists, _SECONDS_TO_START, "dask scheduler", log)
