@@ -6,7 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-_PIECE = 131_072
+_PIECE, _LARGEST_PIECE = 131_072, 524_288
+"""Characters that are read at once."""
+
+_ITEMS_AT_ONCE = 2_000
+"""That go through all that follows together; pieces are as long as that takes."""
+
 _LONGEST_VALUE = 1_048_576
 """Characters; a longer value is no item of a manifest."""
 
@@ -63,6 +68,7 @@ class _Document:
         self._at = 0
         self._has_ended = False
         self._is_tried = False
+        self._piece = _PIECE
         self._decode = json.JSONDecoder().raw_decode
 
     def peek(self) -> str:
@@ -139,6 +145,7 @@ class _Document:
             values: list[Any] = json.loads(f"[{self._text[self._at : end + 1]}]")
         except (ValueError, RecursionError):
             return []  # a comma inside of an item, or damage: the items come one by one
+        self._piece = min(max(_PIECE, _ITEMS_AT_ONCE * (end - self._at) // len(values)), _LARGEST_PIECE)
         self._at = end + 2
         return values
 
@@ -150,7 +157,7 @@ class _Document:
         return sign
 
     def _read_on(self) -> None:
-        piece = self._stream.read(_PIECE)
+        piece = self._stream.read(self._piece)
         self._has_ended = not piece
         self._text = self._text[self._at :] + piece
         self._at = 0
