@@ -9,7 +9,7 @@ from typing import Any, TextIO
 _PIECE, _LARGEST_PIECE = 131_072, 524_288
 """Characters that are read at once."""
 
-_ITEMS_AT_ONCE = 2_000
+_ITEMS_AT_ONCE = 1_500
 """That go through all that follows together; pieces are as long as that takes."""
 
 _LONGEST_VALUE = 1_048_576

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 ROWS_PER_PART = 20_000
 
-SECONDS_PER_PART = 5.0
+SECONDS_PER_PART = 2.0
 """Between parts in the first minutes of a run; later `SHARE_PER_PART` of its time."""
 
 SHARE_PER_PART = 0.01
