@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -56,7 +57,7 @@ class MuteCluster:
     def compute(self, shard: Any, *, optimize_graph: bool) -> EndedFuture:
         assert not optimize_graph
         first = next(task for key, task in shard.dask.items() if key[0].startswith("headers"))
-        names = tuple(ref.series_uuid for ref in first.func.args[0])
+        names = tuple(ref.series_uuid for ref in pickle.loads(first.func.args[0]).args[0])
         self.submitted += names
         return EndedFuture(self, names)
 

@@ -8,6 +8,7 @@ requests a second. Nothing here is a measurement: the costs come from `Condition
 from __future__ import annotations
 
 import heapq
+import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -123,7 +124,7 @@ class SimulatedCluster:
     def compute(self, shard: Delayed, *, optimize_graph: bool) -> SimulatedFuture:  # noqa: ARG002  # as Dask has it
         """Submit a delayed shard."""
         first = next(task for key, task in shard.dask.items() if key[0].startswith("headers"))
-        refs, _job, attempt = first.func.args
+        refs, _job, attempt = pickle.loads(first.func.args[0]).args
         with self.own_time():
             future = SimulatedFuture(self, shard.key, refs, attempt)
             self._now += self.conditions.client_shard_seconds + len(refs) * self.conditions.client_series_seconds
