@@ -28,8 +28,6 @@ _log = logging.getLogger(__name__)
 
 _WATCHED_AT_ONCE = 1_024
 
-_SERVER = attrgetter("endpoint_url")
-_LINE = attrgetter("line")
 _CARRIED = attrgetter("columns")
 
 SHOWN_REJECTS = 20
@@ -130,8 +128,7 @@ class Survey:
                 self.duplicates += sum(isinstance(entry, DuplicateLine) for entry in batch)
                 self._reject([entry for entry in batch if isinstance(entry, RejectedLine)])
             self.series += len(refs)
-            if {*map(_SERVER, refs)} != {None}:
-                self.endpoints |= {ref.root: ref.endpoint_url for ref in refs if ref.endpoint_url}
+            self.endpoints |= {ref.root: ref.endpoint_url for ref in refs if ref.endpoint_url}
             if len(columns) < MOST_COLUMNS:
                 columns |= name_columns([*map(_CARRIED, refs)])
             yield refs
@@ -152,8 +149,8 @@ class Survey:
         if self.rejected <= SHOWN_REJECTS < self.rejected + len(lines):
             _log.warning("more lines are not understood; all are in rejected.txt")
         self.rejected += len(lines)
-        texts = [text.replace("\t", " ") for line in lines for text in (line.text, line.reason)]
-        self._lines.add("".join(map("{}\t{}\t{}\n".format, map(_LINE, lines), texts[::2], texts[1::2])))
+        cells = ((line.line, line.text.replace("\t", " "), line.reason.replace("\t", " ")) for line in lines)
+        self._lines.add("".join(f"{number}\t{text}\t{reason}\n" for number, text, reason in cells))
 
 
 def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -> RunSummary:

@@ -15,8 +15,7 @@ from dsp_batch.batch.latest import fold_latest
 from dsp_batch.batch.manifest_keys import KeyArray, name_keys
 from dsp_batch.batch.results import SCHEMA
 from dsp_batch.cache import Cache
-from dsp_batch.idc.keys import BoolArray
-from dsp_batch.model import IntArray, SeriesResult
+from dsp_batch.model import BoolArray, IntArray, SeriesResult
 
 _SAID_ANEW = ("series_uuid", "root", "viewer", "status", "reason", "preview", "attempt", "columns")
 """Of a row that is kept: by the run that keeps it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain, compress
-from operator import attrgetter
 from typing import NamedTuple
 
 from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, name_keys, place_keys
@@ -28,8 +27,6 @@ __all__ = [
     "read_entries",
     "read_manifest",
 ]
-
-_NAME = attrgetter("series_uuid")
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +152,7 @@ def _mark_duplicates(
     names, places = SeenKeys(), SeenKeys()
     for batch in batches:
         refs = [entry for entry in batch if type(entry) is SeriesRef]
-        keys = name_keys([*map(_NAME, refs)])
+        keys = name_keys([ref.series_uuid for ref in refs])
         is_new = names.add(keys.keys)
         elsewhere = {id(refs[at]) for at in compress(keys.local, places.add(place_keys(refs, keys.local)))}
         if not refs or (len(refs) == len(batch) and is_new.all()):

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import islice
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.idc.keys import BoolArray, Hashes, find_hashes, hash_bytes
-from dsp_batch.model import SeriesRef
+from dsp_batch.idc.keys import Hashes, find_hashes, hash_bytes, parse_uuids
+from dsp_batch.model import BoolArray, SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid
-
-_NAME = attrgetter("series_uuid")
 
 KeyArray = npt.NDArray[np.bytes_]
 """16 bytes a key, shape (n,)."""
@@ -37,23 +34,11 @@ class NameKeys(NamedTuple):
 
 def name_keys(names: Sequence[str]) -> NameKeys:
     """A key for each folder name: the UUID itself, else a digest."""
-    uuids = _pack_uuids(names)
+    uuids = parse_uuids(names, 36)
     if uuids is not None:
         return NameKeys(np.frombuffer(uuids, dtype=_KEY), [])
     keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
     return NameKeys(keys, [at for at, name in enumerate(names) if not _is_global(name)])
-
-
-def _pack_uuids(names: Sequence[str]) -> bytes | None:
-    """The bytes of names that are UUIDs as IDC writes them; None where any is none."""
-    digits = "".join(names).replace("-", "")
-    if len(digits) != 32 * len(names) or not {*map(len, names)} <= {36}:
-        return None
-    try:
-        packed = bytes.fromhex(digits)
-    except ValueError:
-        return None
-    return packed if len(packed) == _KEY_BYTES * len(names) else None  # blanks between digits are passed over
 
 
 def place_keys(refs: Sequence[SeriesRef], chosen: Sequence[int]) -> KeyArray:
@@ -134,7 +119,7 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
 
 def _series_keys(refs: Sequence[SeriesRef]) -> KeyArray:
     """A key for each series: its name's where that means the same series everywhere, else that of its place."""
-    names = name_keys([*map(_NAME, refs)])
+    names = name_keys([ref.series_uuid for ref in refs])
     keys = names.keys.copy()
     keys[names.local] = place_keys(refs, names.local)
     return keys

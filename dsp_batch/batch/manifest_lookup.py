@@ -82,47 +82,34 @@ def resolve_lines(
         if _are_settled(batch):
             yield batch
             continue
-        together = _place_together(batch, surroundings.root, folders, lookup)
-        if together is not None:
-            names, found = together
-            superseded += sum(map(_SUPERSEDED, found))
-            yield _refer_together(batch, names, found)
-            continue
-        uuids = _place_uuids(batch, surroundings.root, lookup)
-        uids = _place_uids(batch, surroundings.root, folders, lookup)
-        places = _look_up(batch, folders, lookup)
-        used = chain(uuids, (found.place for found in uids if found), (found.place for found in places.values()))
+        kinds = {*map(type, batch)}
+        here = _place_uuids(batch, surroundings.root, lookup)
+        uuids, there = _place_uids(batch, surroundings.root, folders, lookup)
+        places = _look_up(batch, folders, lookup) if NamedLine in kinds else {}
+        used = chain(here, filter(None, there), (found.place for found in places.values()))
         superseded += sum(map(_SUPERSEDED, used))
-        following_uuid, following_uid = iter(uuids), iter(uids)
-        yield [
-            make_ref((next(following_uuid).root, entry.uuid, None, entry.columns, entry.number))
-            if isinstance(entry, BareUuid)
-            else _refer_uid(entry, next(following_uid), surroundings, lookup)
-            if isinstance(entry, BareUid)
-            else _resolve_line(entry, surroundings, places, lookup)
-            if isinstance(entry, NamedLine)
-            else entry
-            for entry in batch
-        ]
+        if kinds == {BareUuid}:
+            yield _refer_together(batch, map(_NAME, batch), here)
+        elif kinds == {BareUid} and all(there):
+            yield _refer_together(batch, uuids, cast("list[idc.Place]", there))
+        else:
+            following_uuid, following_uid = iter(here), zip(uuids, there, strict=True)
+            yield [
+                make_ref((next(following_uuid).root, entry.uuid, None, entry.columns, entry.number))
+                if isinstance(entry, BareUuid)
+                else _refer_uid(entry, *next(following_uid), surroundings, lookup)
+                if isinstance(entry, BareUid)
+                else _resolve_line(entry, surroundings, places, lookup)
+                if isinstance(entry, NamedLine)
+                else entry
+                for entry in batch
+            ]
     if superseded:
         _log.warning(
             "%s: %d series are superseded in IDC's current version; they are read from where they were",
             surroundings.source,
             superseded,
         )
-
-
-def _place_together(
-    batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup
-) -> tuple[Sequence[str], Sequence[idc.Place]] | None:
-    """UUIDs and places of lines that all give a UUID alone, or all a SeriesInstanceUID that the index knows."""
-    kinds = {*map(type, batch)}
-    if kinds == {BareUuid}:
-        return [*map(_NAME, batch)], _place_uuids(batch, root, lookup)
-    if kinds != {BareUid} or lookup.index is None or folders.of(root):
-        return None
-    uuids, places = idc.place_series_uids(lookup.index, [*map(_NAME, batch)])
-    return (uuids, cast("list[idc.Place]", places)) if all(places) else None
 
 
 def _refer_together(
@@ -179,26 +166,28 @@ def _place_uuids(batch: list[Reading], root: str, lookup: Lookup) -> list[idc.Pl
     return [place or here for place in idc.find_places(lookup.index, uuids)] if lookup.index else [here] * len(uuids)
 
 
-def _place_uids(batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup) -> list[idc.PlacedUuid | None]:
-    """Series of the lines that give a SeriesInstanceUID alone: folders below the root come before the index."""
+def _place_uids(
+    batch: list[Reading], root: str, folders: _FolderUids, lookup: Lookup
+) -> tuple[list[str], list[idc.Place | None]]:
+    """Folders and places of the lines that give a SeriesInstanceUID alone: those below the root before the index's."""
     uids = [entry.uid for entry in batch if type(entry) is BareUid]
-    if not uids:
-        return []
-    here = folders.of(root)
-    if not here:
-        return idc.find_series_uids(lookup.index, uids) if lookup.index else [None] * len(uids)
-    own = {uid: idc.PlacedUuid(uid, idc.Place(root, superseded=False)) for uid in uids if uid in here}
-    others = [uid for uid in uids if uid not in here] if lookup.index else []
-    found = iter(idc.find_series_uids(lookup.index, others) if lookup.index else [])
-    return [own[uid] if uid in here else next(found, None) for uid in uids]
+    own = folders.of(root) if uids else frozenset()
+    others = [uid for uid in uids if uid not in own] if own else uids
+    unknown: list[idc.Place | None] = [None] * len(others)
+    found = idc.place_series_uids(lookup.index, others) if lookup.index else (others, unknown)
+    if not own:
+        return found
+    here, following = idc.Place(root, superseded=False), zip(*found, strict=True)
+    placed = [(uid, here) if uid in own else next(following) for uid in uids]
+    return [name for name, _ in placed], [place for _, place in placed]
 
 
 def _refer_uid(
-    line: BareUid, found: idc.PlacedUuid | None, surroundings: Surroundings, lookup: Lookup
+    line: BareUid, series_uuid: str, place: idc.Place | None, surroundings: Surroundings, lookup: Lookup
 ) -> SeriesRef | RejectedLine:
-    if found is None:
+    if place is None:
         return reject(line.number, line.uid, surroundings, _explain_uid(line.uid, surroundings.root, lookup))
-    return make_ref((found.place.root, found.series_uuid, None, line.columns, line.number))
+    return make_ref((place.root, series_uuid, None, line.columns, line.number))
 
 
 def _resolve_line(

@@ -26,7 +26,7 @@ from dsp_batch.batch.manifest_lines import (
 )
 from dsp_batch.batch.manifest_tables import Columns, Rows, carry_columns, match_columns, name_rows
 from dsp_batch.batch.manifest_text import follow_comments
-from dsp_batch.batch.manifest_uuids import Signs, read_signs, write_signs
+from dsp_batch.batch.manifest_uuids import Signs, read_signs, tell_inside, write_signs
 from dsp_batch.errors import ManifestError
 from dsp_batch.model import IntArray
 from dsp_batch.naming import normalise_uuid
@@ -156,10 +156,7 @@ def _cut_cells(signs: Signs, starts: IntArray, ends: IntArray) -> list[str]:
     """The cells between some places of a text, without the blanks around them."""
     signs = signs.copy()
     signs[ends] = ord("\n")
-    steps = np.zeros(len(signs) + 1, np.int8)
-    steps[starts] = 1
-    steps[ends + 1] -= 1
-    text = write_signs(signs[steps.cumsum(dtype=np.int8)[:-1] > 0])
+    text = write_signs(signs[tell_inside(len(signs), starts, ends + 1)])
     return [*map(str.strip, text.split("\n")[:-1])]
 
 

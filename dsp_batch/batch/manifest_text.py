@@ -34,7 +34,7 @@ from dsp_batch.batch.manifest_lines import (
 )
 from dsp_batch.batch.manifest_uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
-from dsp_batch.idc.keys import format_uuids
+from dsp_batch.idc.keys import format_uuids, parse_uuids
 from dsp_batch.model import NO_COLUMNS, SeriesRef
 from dsp_batch.naming import (
     are_series_instance_uids,
@@ -143,14 +143,8 @@ def name_together(
 
 def _hyphenate(texts: Sequence[str]) -> Sequence[str]:
     """UUIDs for texts that are all 32 hex digits; others as they are."""
-    if {*map(len, texts)} != {32}:
-        return texts
-    try:
-        packed = bytes.fromhex("".join(texts))
-    except ValueError:
-        return texts
-    # Blanks between digits are passed over.
-    return texts if len(packed) < 16 * len(texts) else format_uuids(np.frombuffer(packed, np.uint8).reshape(-1, 16))
+    packed = parse_uuids(texts, 32)
+    return texts if packed is None else format_uuids(np.frombuffer(packed, np.uint8).reshape(-1, 16))
 
 
 def _find_forms(shapes: set[str], surroundings: Surroundings) -> dict[str, Form]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from dsp_batch.model import ByteArray, IntArray
+from dsp_batch.model import BoolArray, ByteArray, IntArray
 
 MARK = "\0"
 """What stands for a UUID in a shape."""
@@ -58,13 +58,18 @@ def part_texts(texts: Sequence[str]) -> PartedTexts | None:
     ends_line = np.flatnonzero(narrow == ord("\n"))
     uuids = np.full((len(starts), _LENGTH + 1), ord("\n"), np.uint8)
     uuids[:, :_LENGTH] = _look_at(narrow, starts)
-    steps = np.zeros(len(signs) + 1, np.int8)
-    steps[starts + 1] = 1
-    steps[starts + _LENGTH] -= 1
     signs[starts] = ord(MARK)
-    shapes = write_signs(signs[steps.cumsum(dtype=np.int8)[:-1] == 0]).split("\n")
+    shapes = write_signs(signs[~tell_inside(len(signs), starts + 1, starts + _LENGTH)]).split("\n")
     firsts = np.searchsorted(starts, np.concatenate([[0], ends_line]))
     return PartedTexts(shapes, uuids.tobytes().decode("ascii").split("\n")[:-1], firsts)
+
+
+def tell_inside(length: int, starts: IntArray, ends: IntArray) -> BoolArray:
+    """Which places of a text lie inside of stretches, each from its start to before its end, shape (length,)."""
+    steps = np.zeros(length + 1, np.int8)
+    steps[starts] = 1
+    steps[ends] -= 1
+    return steps.cumsum(dtype=np.int8)[:-1].astype(np.bool_)
 
 
 def read_signs(text: str) -> Signs:

@@ -16,6 +16,7 @@ from dask.delayed import delayed
 from distributed import Client, performance_report, span
 from distributed.metrics import context_meter
 
+from dsp_batch.batch.crew import find_scheduler
 from dsp_batch.batch.figures import STAGES
 from dsp_batch.batch.job import Job
 from dsp_batch.errors import DspBatchError, OptionsError
@@ -95,7 +96,7 @@ def _report_performance(client: Client, output: str | None) -> Iterator[None]:
         has_bokeh = client.run_on_scheduler(_has_bokeh, callback_timeout=SECONDS_TO_REPORT)
     except TimeoutError as error:
         raise DspBatchError(
-            f"the scheduler does not answer for {SECONDS_TO_REPORT:.0f} s: start it anew if it is frozen"
+            f"the scheduler {find_scheduler(client)} does not answer for {SECONDS_TO_REPORT:.0f} s: start it anew"
         ) from error
     if not has_bokeh:
         raise OptionsError(

@@ -114,7 +114,6 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     alone = Room(budget, is_all=True)
     rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
     publish_rows(rows)
-    del drawn
     return_memory()
     return rows
 

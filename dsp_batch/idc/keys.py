@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import ByteArray, IntArray
+from dsp_batch.model import BoolArray, ByteArray, IntArray
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 
-BoolArray = npt.NDArray[np.bool_]
 HashArray = npt.NDArray[np.uint64]
 
 _BATCH_ROWS = 16_384
@@ -118,14 +117,31 @@ def load_series_uids(path: Path) -> KeyTable:
 
 def find_uuids(table: KeyTable, series_uuids: Sequence[str]) -> Matches:
     """Look hyphenated series UUIDs up in a table by UUID."""
-    digits = bytes.fromhex("".join(series_uuids).replace("-", ""))
-    return find_hashes(table.keys, hash_bytes(np.frombuffer(digits, dtype=np.uint8).reshape(-1, 16)))
+    uuids = np.frombuffer(bytes.fromhex("".join(series_uuids).replace("-", "")), np.uint8)
+    return find_hashes(table.keys, hash_bytes(uuids.reshape(-1, 16)))
 
 
 def find_uids(table: KeyTable, series_instance_uids: Sequence[str]) -> Matches:
     """Look SeriesInstanceUIDs of at most 64 characters up in a table by SeriesInstanceUID."""
     characters = np.array(series_instance_uids, f"S{_UID_CHARACTERS}").view(np.uint8)
     return find_hashes(table.keys, _hash_uids(characters.reshape(-1, _UID_CHARACTERS)))
+
+
+def parse_uuids(texts: Sequence[str], length: int) -> bytes | None:
+    """The 16 bytes of each text of 32 hex digits and of hyphens between them; None where a text is none.
+
+    Args:
+        texts: UUIDs as IDC writes them, or digits alone.
+        length: Of each text, hyphens included.
+    """
+    digits = "".join(texts).replace("-", "")
+    if len(digits) != 32 * len(texts) or not {*map(len, texts)} <= {length}:
+        return None
+    try:
+        packed = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return packed if len(packed) == 16 * len(texts) else None  # blanks between digits are passed over
 
 
 def format_uuids(uuids: ByteArray) -> list[str]:
