@@ -18,7 +18,7 @@ from dsp_batch.batch.compaction import compact
 from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.latest import fold_latest
-from dsp_batch.batch.manifest import DuplicateLine, Entry, RejectedLine, list_lines
+from dsp_batch.batch.manifest import Entry, RejectedLine, list_lines
 from dsp_batch.batch.manifest_lines import name_columns
 from dsp_batch.batch.state import results_folder, write_json
 from dsp_batch.model import SeriesRef
@@ -78,7 +78,7 @@ class RunSummary:
         statuses = ("done", "kept", "skipped", "failed")
         counts = ", ".join(f"{self.by_status.get(status, 0)} {status}" for status in statuses)
         return (
-            f"{self.series} series: {counts}; {self.rejected} lines rejected, {self.duplicates} duplicates; "
+            f"{self.series} series: {counts}; lines: {self.rejected} rejected, {self.duplicates} duplicate; "
             f"results in {self.url}"
         )
 
@@ -88,15 +88,15 @@ class PackedText:
 
     def __init__(self) -> None:
         self._packer = zlib.compressobj(level=1)
-        self._packed = bytearray()
+        self._packed = list[bytes]()  # one long piece would be copied whenever it grows
 
     def add(self, text: str) -> None:
         """Append some lines."""
-        self._packed += self._packer.compress(text.encode("utf-8", "backslashreplace"))
+        self._packed.append(self._packer.compress(text.encode("utf-8", "backslashreplace")))
 
     def unpack(self) -> bytes:
         """The whole, in UTF-8. What is no Unicode is written with backslashes."""
-        return zlib.decompress(self._packed + self._packer.copy().flush())
+        return zlib.decompress(b"".join([*self._packed, self._packer.copy().flush()]))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,9 +124,10 @@ class Survey:
         while batch := [*islice(entries, _WATCHED_AT_ONCE)]:
             refs = cast("list[SeriesRef]", batch)
             if {*map(type, batch)} != {SeriesRef}:
-                refs = [entry for entry in batch if isinstance(entry, SeriesRef)]
-                self.duplicates += sum(isinstance(entry, DuplicateLine) for entry in batch)
-                self._reject([entry for entry in batch if isinstance(entry, RejectedLine)])
+                refs = [entry for entry in batch if type(entry) is SeriesRef]
+                rejected = [entry for entry in batch if type(entry) is RejectedLine]
+                self.duplicates += len(batch) - len(refs) - len(rejected)
+                self._reject(rejected)
             self.series += len(refs)
             self.endpoints |= {ref.root: ref.endpoint_url for ref in refs if ref.endpoint_url}
             if len(columns) < MOST_COLUMNS:
@@ -149,8 +150,8 @@ class Survey:
         if self.rejected <= SHOWN_REJECTS < self.rejected + len(lines):
             _log.warning("more lines are not understood; all are in rejected.txt")
         self.rejected += len(lines)
-        cells = ((line.line, line.text.replace("\t", " "), line.reason.replace("\t", " ")) for line in lines)
-        self._lines.add("".join(f"{number}\t{text}\t{reason}\n" for number, text, reason in cells))
+        cells = [(str(number), text.replace("\t", " "), reason.replace("\t", " ")) for _, number, text, reason in lines]
+        self._lines.add("\n".join([*map("\t".join, cells), ""]))
 
 
 def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -> RunSummary:

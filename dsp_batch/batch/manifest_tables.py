@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count, islice, repeat
-from operator import add
 from typing import IO, Any, NamedTuple, cast
 
 from dsp_batch.batch.manifest_lines import (
@@ -130,13 +129,14 @@ def name_rows(rows: Rows, columns: Columns, surroundings: Surroundings) -> list[
     readings: list[Reading | None] = [None] * len(numbers)
     left: Sequence[int] = range(len(numbers))
     for key in columns.keys:
-        texts = _read_key(cells, key)
+        heads, texts = _read_key(cells, key)
         if all(texts) and len(left) == len(numbers):
-            readings = name_together(numbers, texts, carried, surroundings)
+            readings = name_together(numbers, texts, carried, surroundings, heads)
             break
         some = [row for row in left if texts[row]]
         own, along = [numbers[row] for row in some], [carried[row] for row in some]
-        named = name_together(own, [texts[row] for row in some], along, surroundings)
+        before = heads and [heads[row] for row in some]
+        named = name_together(own, [texts[row] for row in some], along, surroundings, before)
         for row, reading in zip(some, named, strict=True):
             readings[row] = reading
         left = [row for row in left if not texts[row]]
@@ -158,27 +158,26 @@ def _name_row(row: Rows, columns: Columns, surroundings: Surroundings) -> Readin
         longest = LONGEST_LINE if is_cut else csv.field_size_limit()
         trouble = f"{'' if is_cut else 'a cell is '}longer than {longest} characters"
     for key in columns.keys:
-        name = _read_key(cells, key)[0]
+        heads, (name,) = _read_key(cells, key)
         if not name:
             continue
         try:
-            return name_at_length(number, name, surroundings, carried)
+            return name_at_length(number, "".join([*(heads or ()), name]), surroundings, carried)
         except OptionsError as error:
             trouble = trouble or error.message
     return reject(number, text, surroundings, trouble or "the columns that name the series are empty")
 
 
-def _read_key(cells: Mapping[int, Sequence[Any]], key: Key) -> Sequence[str]:
-    """What a key column says of each row; empty where it says nothing."""
+def _read_key(cells: Mapping[int, Sequence[Any]], key: Key) -> tuple[Sequence[str] | None, Sequence[str]]:
+    """What a key column says of each row, empty where it says nothing; before it the URLs of the buckets, if any."""
     place, helper = key
     texts = _texts(cells[place])
     if helper is None:
-        return texts
+        return None, texts
     buckets = _texts(cells[helper])
     urls = {bucket: _bucket_url(bucket) for bucket in {*buckets}}
-    if all(texts) and all(urls.values()):
-        return [*map(add, map(urls.__getitem__, buckets), texts)]
-    return [f"{urls[name]}{text}" if text and urls[name] else "" for name, text in zip(buckets, texts, strict=True)]
+    heads = [*map(urls.__getitem__, buckets)]
+    return heads, texts if all(heads) else [text if head else "" for head, text in zip(heads, texts, strict=True)]
 
 
 def _texts(column: Sequence[Any]) -> Sequence[str]:

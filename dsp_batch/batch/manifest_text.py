@@ -98,7 +98,11 @@ def _name_or_reject(number: int, text: str, surroundings: Surroundings) -> Readi
 
 
 def name_together(
-    numbers: Iterable[int], texts: Sequence[str], columns: Iterable[Mapping[str, Any]], surroundings: Surroundings
+    numbers: Iterable[int],
+    texts: Sequence[str],
+    columns: Iterable[Mapping[str, Any]],
+    surroundings: Surroundings,
+    heads: Sequence[str] | None = None,
 ) -> list[Reading | None]:
     """Read texts that are likely to be of few forms.
 
@@ -107,25 +111,26 @@ def name_together(
         texts: Names, URLs, copy commands, or rows of a table without header.
         columns: What each carries along.
         surroundings: What they leave open.
+        heads: What comes before each; None for nothing.
 
     Returns:
         None for each that must be read by itself.
     """
-    texts = _hyphenate(texts)
-    if are_series_instance_uids(texts):
+    texts = texts if heads else _hyphenate(texts)
+    if not heads and are_series_instance_uids(texts):
         return [*map(make_bare_uid, zip(numbers, texts, columns, strict=True))]
-    parts = part_texts(texts)
+    parts = part_texts(texts, heads)
     if parts is None:
         return [None] * len(texts)
     shapes = {*parts.shapes}
     known = _find_forms(shapes, surroundings)
     if len(known) < len(shapes):
-        rows = zip(texts, numbers, columns, parts.shapes, parts.firsts.tolist(), strict=True)
+        rows = zip(numbers, columns, parts.shapes, parts.firsts.tolist(), strict=True)
         return [
             _apply(known[shape], number, parts.uuids[first + known[shape].place], carried)
             if shape in known
-            else (make_bare_uid((number, text, carried)) if is_series_instance_uid(text) else None)
-            for text, number, carried, shape, first in rows
+            else (make_bare_uid((number, shape, carried)) if is_series_instance_uid(shape) else None)
+            for number, carried, shape, first in rows
         ]
     own = parts.uuids
     if len(own) > len(texts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -36,20 +37,30 @@ class PartedTexts(NamedTuple):
     shapes: list[str]
     """The texts with `MARK` in the place of each lower-case UUID."""
 
-    uuids: list[str]
+    uuids: Sequence[str]
     """The UUIDs of all texts."""
 
     firsts: IntArray
     """Which of them is the first of each text, shape (texts,)."""
 
 
-def part_texts(texts: Sequence[str]) -> PartedTexts | None:
+def part_texts(texts: Sequence[str], heads: Sequence[str] | None = None) -> PartedTexts | None:
     """Take the UUIDs out of texts, as a regular expression would that finds them from left to right.
+
+    Args:
+        texts: The texts, or their ends.
+        heads: What comes before each end, up to a `/`; None for nothing.
 
     Returns:
         None for texts with line ends or `MARK` in them.
     """
-    joined = "\n".join(texts)
+    if _are_uuids(texts):
+        marked = {head: f"{head}{MARK}" for head in heads or [""]}
+        apart = part_texts([*marked])
+        if apart is not None and not apart.uuids:
+            shapes = [*map(marked.__getitem__, heads)] if heads else [MARK] * len(texts)
+            return PartedTexts(shapes, texts, np.arange(len(texts)))
+    joined = "\n".join(map(add, heads, texts) if heads else texts)
     if MARK in joined or joined.count("\n") != len(texts) - 1:
         return None
     signs = read_signs(joined).copy()
@@ -82,6 +93,14 @@ def read_signs(text: str) -> Signs:
 def write_signs(signs: Signs) -> str:
     """The text of some code points."""
     return signs.tobytes().decode(_NARROW if signs.itemsize == 1 else _WIDE, "surrogatepass")
+
+
+def _are_uuids(texts: Sequence[str]) -> bool:
+    """Whether each text is a lower-case UUID and nothing else."""
+    if {*map(len, texts)} != {_LENGTH}:
+        return False
+    joined = "".join(texts)
+    return joined.isascii() and bool((_KINDS[read_signs(joined).reshape(-1, _LENGTH)] == _PATTERN).all())
 
 
 def _find_uuids(signs: ByteArray) -> IntArray:

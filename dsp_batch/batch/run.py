@@ -86,7 +86,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         survey = Survey()
         digest = digest_series(survey.watch(_read(held, options, job)))
         if options.strict and survey.rejected:
-            raise ManifestError(f"{survey.rejected} lines are not understood, and --strict is given: nothing started")
+            raise ManifestError(f"lines not understood: {survey.rejected}; --strict is given, so nothing started")
         run = run_name(job, digest)
         attempt = open_attempt(job, run, overwrite=options.overwrite)
         job = replace(job, rebuild=attempt.overwrites and not job.draws)

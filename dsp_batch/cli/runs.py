@@ -97,7 +97,7 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any)
     else:
         for line in format_plan(planned):
             print_line(line)
-        print_line(f"{survey.rejected} lines rejected, {survey.duplicates} duplicates")
+        print_line(f"lines: {survey.rejected} rejected, {survey.duplicates} duplicate")
     return EXIT_ERROR if survey.rejected else 0
 
 

@@ -25,10 +25,24 @@ def test_texts_are_parted_as_by_a_regular_expression(texts: list[str]) -> None:
     assert parts is not None
     expected = [_UUID.split(text) for text in texts]
     assert parts.shapes == [MARK.join(pieces[::2]) for pieces in expected]
-    assert parts.uuids == [uuid for pieces in expected for uuid in pieces[1::2]]
+    assert [*parts.uuids] == [uuid for pieces in expected for uuid in pieces[1::2]]
     assert parts.firsts.tolist() == [sum(len(each) // 2 for each in expected[:place]) for place in range(len(texts))]
+
+
+@given(st.lists(st.tuples(_texts, st.sampled_from(_PIECES)), min_size=1, max_size=6), st.sampled_from(_PIECES[:3]))
+@settings(max_examples=300, deadline=None)
+def test_texts_with_heads_are_parted_as_if_put_together(rows: list[tuple[str, str]], usual: str) -> None:
+    for ends in ([usual] * len(rows), [end for _, end in rows]):
+        heads = [f"{head}/" for head, _ in rows]
+        whole = part_texts([f"{head}{end}" for head, end in zip(heads, ends, strict=True)])
+        parts = part_texts(ends, heads)
+
+        assert whole is not None
+        assert parts is not None
+        assert (parts.shapes, [*parts.uuids], [*parts.firsts]) == (whole.shapes, [*whole.uuids], [*whole.firsts])
 
 
 def test_texts_that_cannot_be_put_together_are_not_parted() -> None:
     assert part_texts(["a", "b\nc"]) is None
     assert part_texts(["a", f"b{MARK}"]) is None
+    assert part_texts([_PIECES[0]], [f"b{MARK}/"]) is None

@@ -63,7 +63,7 @@ def test_a_run_prints_its_account_last(start: Callable[..., Outcome], manifest: 
     outcome = start("mosaic", manifest)
 
     assert outcome.status == 0
-    account = "3 series: 2 done, 0 kept, 1 skipped, 0 failed; 0 lines rejected, 0 duplicates; results in "
+    account = "3 series: 2 done, 0 kept, 1 skipped, 0 failed; lines: 0 rejected, 0 duplicate; results in "
     assert outcome.stdout.startswith(f"{account}{tmp_path}/cache/runs/mosaic-mosaic-")
     assert len(outcome.stdout.splitlines()) == 1
     assert (run_folder(outcome) / "summary.json").exists()
@@ -120,7 +120,7 @@ def test_lines_that_are_not_understood_are_shown_and_make_the_exit_status_1(
 
     outcome = start("mosaic", manifest)
     assert outcome.status == 1
-    assert "2 done, 0 kept, 1 skipped, 0 failed; 1 lines rejected" in outcome.stdout
+    assert "2 done, 0 kept, 1 skipped, 0 failed; lines: 1 rejected" in outcome.stdout
     assert any(f"{manifest}:5: " in line for line in outcome.warnings)
 
 

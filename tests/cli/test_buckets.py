@@ -92,7 +92,7 @@ def test_a_run_lives_in_a_bucket(
     status = batches("status", cache)
 
     assert (outcome.status, again.status, status.status) == (0, 0, 0)
-    assert f"1 done, 0 kept, 0 skipped, 0 failed; 0 lines rejected, 0 duplicates; results in {cache}/runs/" in (
+    assert f"1 done, 0 kept, 0 skipped, 0 failed; lines: 0 rejected, 0 duplicate; results in {cache}/runs/" in (
         outcome.stdout
     )
     assert again.stdout == outcome.stdout

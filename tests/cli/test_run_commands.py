@@ -172,7 +172,7 @@ def test_a_plan_is_a_table_for_people(batches: Run, mixed_manifest: Path) -> Non
     assert "CT Image Storage" in outcome.stdout
     assert "not drawn: 1 no-pixels" in outcome.stdout
     assert "4 cores" in outcome.stdout
-    assert outcome.stdout.splitlines()[-1] == "1 lines rejected, 1 duplicates"
+    assert outcome.stdout.splitlines()[-1] == "lines: 1 rejected, 1 duplicate"
 
 
 @pytest.mark.parametrize("options", [["--cores", "0"], ["--latency", "nan"], ["--tiles", "-1"], ["--root", ""]])
