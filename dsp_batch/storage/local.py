@@ -24,8 +24,11 @@ class LocalBackend:
         try:
             with os.scandir(f"{self._root}/{folder}") as entries:
                 return [ObjectInfo(name=each.name, size=each.stat().st_size) for each in entries if each.is_file()]
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError) as error:
             self._check_root()
+            if isinstance(error, NotADirectoryError):
+                place = f"{self._root}/{folder}"
+                raise StorageError(f"{place} is a file: give the folder of its series", "not-found") from error
             return []
         except OSError as error:
             raise _translate(error, f"list {self._root}/{folder}") from error

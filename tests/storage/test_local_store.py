@@ -51,6 +51,13 @@ def test_a_missing_series_is_empty_and_a_missing_root_an_error(root: Path) -> No
     assert caught.value.reason == "not-found"
 
 
+def test_a_file_in_the_place_of_a_series_is_named_as_one(root: Path) -> None:
+    with pytest.raises(StorageError, match=r"38902e14/a is a file: give the folder of its series") as caught:
+        Store(f"{root}/38902e14").list_objects("a")
+
+    assert caught.value.reason == "not-found"
+
+
 def test_ranges_beyond_the_end_are_short_or_empty(root: Path) -> None:
     store = Store(str(root))
     objects = store.list_objects("38902e14")
