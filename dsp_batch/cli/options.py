@@ -251,7 +251,7 @@ cluster_options = option_set(
             default=60.0,
             show_default=True,
             metavar="SECONDS",
-            help="How long to wait for the first worker of a scheduler.",
+            help="How long to wait for the scheduler to answer, and for a worker, at first and when all are gone.",
         ),
         "performance_report": click.option(
             "--performance-report",
