@@ -12,7 +12,7 @@ from typing import Any, Literal
 from dsp_batch import idc
 from dsp_batch.batch.idc_series import is_indexed
 from dsp_batch.batch.manifest_lookup import Lookup
-from dsp_batch.batch.work import SeriesFacts, Work, build_facts, estimate_work
+from dsp_batch.batch.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, estimate_work
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.model import SeriesRef
@@ -72,7 +72,10 @@ class PlanRow:
     """Requests and bytes that they will take; none when they are skipped."""
 
     seconds: float
-    """Of one worker thread."""
+    """Of one worker thread with one series after the other, waiting for storage included."""
+
+    cpu_seconds: float
+    """Without the waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +102,15 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """Wall time with the given cores, when no core waits for another and the network is wide enough."""
-        return sum(row.seconds for row in self.rows) / self.options.cores / 3600
+        """Wall time with the given cores, when no core waits for another and the network is wide enough.
+
+        While some series of a worker wait for storage another computes.
+        """
+        series = sum(row.series for row in self.rows if row.reason is None)
+        at_once = min(SERIES_AT_ONCE, max(1.0, series / self.options.cores))
+        computing = sum(row.cpu_seconds for row in self.rows)
+        waiting_too = sum(row.seconds for row in self.rows)
+        return max(computing, waiting_too / at_once) / self.options.cores / 3600
 
     def total(self, name: Literal["objects", "size", "requests", "bytes_read"]) -> int:
         """Sum of a column."""
@@ -125,6 +135,7 @@ class _Sum:
     requests: int = 0
     bytes_read: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def plan_manifest(refs: Iterable[SeriesRef], options: PlanOptions, lookup: Lookup) -> Plan:
@@ -155,7 +166,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "series": plan.series,
         "skipped": plan.skipped,
         **{name: plan.total(name) for name in names},
-        "hours": round(plan.hours, 3),
+        "hours": round(plan.hours, 4),
         "assumed": asdict(plan.options),
         "classes": [asdict(row) for row in plan.rows],
     }
@@ -253,6 +264,7 @@ def _add(counts: _Sum, facts: SeriesFacts, options: PlanOptions, work: Work | No
         counts.requests += work.requests
         counts.bytes_read += work.bytes_read
         counts.seconds += work.seconds(options.latency)
+        counts.cpu_seconds += work.cpu_seconds
 
 
 def _build_row(group: _Group, counts: _Sum) -> PlanRow:
@@ -268,4 +280,5 @@ def _build_row(group: _Group, counts: _Sum) -> PlanRow:
         requests=counts.requests,
         bytes_read=counts.bytes_read,
         seconds=round(counts.seconds, 3),
+        cpu_seconds=round(counts.cpu_seconds, 3),
     )

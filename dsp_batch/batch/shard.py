@@ -18,7 +18,7 @@ from dsp_batch.batch.idc_series import link_viewer
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.observation import publish_rows
 from dsp_batch.batch.patience import PATIENCE, wait_out
-from dsp_batch.batch.work import count_tiles
+from dsp_batch.batch.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.display import EncodedImage
 from dsp_batch.errors import DspBatchError
@@ -36,9 +36,6 @@ from dsp_batch.version import __version__
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-SERIES_AT_ONCE = 4
-"""Of one shard: while one waits for storage, another computes."""
 
 KEPT_BYTES = 16 << 20
 """Whole objects that one series may keep in memory between its headers and its preview; less where memory is short."""

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, Options
 
+SERIES_AT_ONCE = 4
+"""Of one shard: while one waits for storage, another computes."""
+
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
 _LIST_PAGE = 1_000

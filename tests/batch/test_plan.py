@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from idc_tables import CT, MR, OLD_CT, RAW, SEG, SR, write_index
 
 from dsp_batch.batch.manifest_lookup import Lookup
-from dsp_batch.batch.plan import PlanOptions, describe_plan, format_plan, plan_manifest
+from dsp_batch.batch.plan import Plan, PlanOptions, describe_plan, format_plan, plan_manifest
 from dsp_batch.batch.work import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.errors import OptionsError
 from dsp_batch.model import SeriesRef
@@ -109,6 +109,16 @@ def test_hours_fall_with_cores_and_rise_with_latency(lookup: Lookup) -> None:
     assert hours(cores=8) == pytest.approx(hours(cores=1) / 8)
     # One listing, 50 headers at once, 36 frames at once.
     assert (hours(cores=1, latency=0.1) - hours(cores=1, latency=0)) * 3600 == pytest.approx(0.3)
+
+
+def test_cores_compute_while_series_wait(lookup: Lookup) -> None:
+    def plan(latency: float) -> Plan:
+        return plan_manifest(refs(CT, SEG, MR), PlanOptions(cores=1, latency=latency), lookup)
+
+    near, far = plan(0.01), plan(60.0)
+    assert near.hours * 3600 == pytest.approx(sum(row.cpu_seconds for row in near.rows), abs=0.001)
+    # Nine waits for storage, of three series at once.
+    assert far.hours * 3600 == pytest.approx(180 + near.hours * 3600 / 3, abs=0.001)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from dask.delayed import Delayed
 from distributed.scheduler import KilledWorker
 from simulated_work import Conditions, Cost, Killed, Tally
 
-from dsp_batch.batch.shard import SERIES_AT_ONCE
+from dsp_batch.batch.work import SERIES_AT_ONCE
 from dsp_batch.model import SeriesRef, SeriesResult
 
 
