@@ -21,7 +21,7 @@ class FailingCluster:
     told: Path
 
     def tell(self, series: str, what: str) -> None:
-        """Tell all workers what happens at a series, or at `any`: `kill`, `freeze`, `pause 0.1`."""
+        """Tell all workers what happens at a series, or at `any`: `kill`, `die`, `freeze`, `pause 0.1`."""
         (self.told / series).write_text(what)
 
     def opened(self) -> list[str]:

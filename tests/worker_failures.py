@@ -1,10 +1,10 @@
 """What makes a Dask worker fail at a series; `dask worker --preload` imports this file.
 
 The folder that `WORKER_FAILURES` names says which: it holds files that are named after a series, with what happens to
-the process that opens an object of it. `kill`: it is killed with -9, each time. `freeze`: it is stopped for good, the
-first time only. `pause 0.1`: it waits as many seconds before each object, as slow storage would. What is said in the
-file `any` happens at every series, and what is said in the file `rows` to the first worker that is asked for the rows
-of a shard that it has finished. The file `opened` names the series of each object that was opened.
+the process that opens an object of it. `kill`: it is killed with -9, each time. `die`: the same, the first time only.
+`freeze`: it is stopped for good, the first time only. `pause 0.1`: it waits as many seconds before each object, as slow
+storage would. What is said in the file `any` happens at every series, and what is said in the file `rows` to the first
+worker that is asked for the rows of a shard that it has finished. The file `opened` names the series of each object that was opened.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def _watch_opening(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _fail(told: Path) -> None:
     what, *seconds = told.read_text().split()
-    if what == "kill":
+    if what in ("die", "freeze"):
+        told.unlink()
+    if what in ("kill", "die"):
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "freeze":
-        told.unlink()
         os.kill(os.getpid(), signal.SIGSTOP)
     elif what == "pause":
         time.sleep(float(seconds[0]))

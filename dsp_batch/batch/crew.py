@@ -30,6 +30,14 @@ def find_scheduler(client: Client) -> str:
     return str(scheduler.address)
 
 
+def lost_connection() -> DspBatchError:
+    """Dask's client has given the scheduler up."""
+    return DspBatchError(
+        "the connection to the Dask scheduler is lost: start it again if it is gone, and repeat the same command; "
+        "it goes on where it stopped"
+    )
+
+
 class Cluster(NamedTuple):
     """Who works on a run."""
 
@@ -75,8 +83,11 @@ class Crew:
         """Threads of all workers, at least 1; as before when the scheduler does not answer.
 
         Raises:
-            DspBatchError: There has been no worker, or no sign of the scheduler, for too long.
+            DspBatchError: There has been no worker, or no sign of the scheduler, for too long, or the client has
+                closed itself.
         """
+        if self.cluster.client.status == "closed":
+            raise lost_connection()
         now, seconds = self.cluster.clock.now(), self.cluster.patience / 8
         if now - self.counted < min(SECONDS_BETWEEN_COUNTS, seconds):
             return self.threads

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from dsp_batch.batch.crew import Cluster, Crew
+from dsp_batch.batch.crew import Cluster, Crew, lost_connection
 from dsp_batch.batch.graph import delay_shard, running_tokens, submit_shard, token_of
 from dsp_batch.batch.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.job import Job
@@ -75,7 +75,10 @@ class _Window:
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
 
     def submit(self, shard: _Shard) -> None:
-        future = submit_shard(self.cluster.client, delay_shard(shard.refs, self.job, self.attempt))
+        self.wait_for(submit_shard(self.cluster.client, delay_shard(shard.refs, self.job, self.attempt)), shard)
+
+    def wait_for(self, future: Future[Any], shard: _Shard) -> None:
+        """Keep a shard in flight until its tasks end."""
         self.in_flight[future] = shard
         future.add_done_callback(self.ended.put)
 
@@ -106,11 +109,11 @@ class _Window:
             (self.suspects if shard.alone else self.again).append(shard.refs)
 
     def drop_waiting(self) -> None:
-        """Cancel the shards that no worker is busy with; none where the workers do not say."""
+        """Cancel the shards that no worker has begun; none where the workers do not say."""
         tokens = running_tokens(self.cluster.client)
         if tokens is None:
             return
-        waiting = [future for future in self.in_flight if token_of(future) not in tokens]
+        waiting = [future for future in self.in_flight if not future.done() and token_of(future) not in tokens]
         for future in waiting:
             del self.in_flight[future]
         self.cluster.client.cancel(waiting)
@@ -168,19 +171,19 @@ def _settle(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
     try:
         rows: tuple[SeriesResult, ...] = future.result(timeout=SECONDS_TO_GATHER)
     except CancelledError as error:
-        raise DspBatchError(
-            "the connection to the Dask scheduler is lost: start it again if it is gone, and repeat the same command; "
-            "it goes on where it stopped"
-        ) from error
+        raise lost_connection() from error
     except ImportError as error:
         raise DspBatchError(
             f"a worker cannot run the tasks ({error}): install the same dsp-batch in the environment of every worker"
         ) from error
     except Exception as error:  # noqa: BLE001  # stages report their own errors: this one is of the cluster
-        if isinstance(error, TimeoutError) and future.status == "finished":
+        if not isinstance(error, TimeoutError) or future.status == "error":
+            return _isolate(window, shard, error)
+        if future.done():
             window.ask_later(future, shard)
-            return ()
-        return _isolate(window, shard, error)
+        else:  # its worker died with the rows, and Dask has the tasks run again
+            window.wait_for(future, shard)
+        return ()
     return rows
 
 

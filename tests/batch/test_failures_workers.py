@@ -19,6 +19,7 @@ from servers import S3Server
 from worker_failures import VARIABLE
 
 from dsp_batch.batch.cluster import SECONDS_WITHOUT_SIGN, ClusterOptions, connect
+from dsp_batch.batch.runner import SECONDS_TO_GATHER
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import build_ct, write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
@@ -71,6 +72,22 @@ def test_workers_that_die_freeze_and_run_out_of_memory_cost_the_series_that_did_
     assert "they run one by one" in outcome.stderr
     check_previews(cache, draw_undisturbed(root, rows.keys() - failed.keys()))
     assert read_summary(cache)["by_status"] == {"done": 39, "failed": 2}
+
+
+def test_a_series_whose_worker_dies_with_its_rows_is_done_again(tmp_path: Path) -> None:
+    root, cache = tmp_path / "series", open_cache(str(tmp_path / "cache"))
+    (series,) = build_many(1)
+    write_collection(root, [series])
+    manifest = write_manifest(tmp_path, [series])
+
+    with run_failing_cluster(tmp_path / "dask") as cluster:
+        cluster.tell("any", f"pause {SECONDS_TO_GATHER / len(series.objects) + 1}")
+        cluster.tell("rows", "die")
+        outcome = run_mosaic(manifest, root, cluster)
+        assert not (cluster.told / "rows").exists()
+
+    assert (outcome.status, outcome.errors, outcome.warnings) == (0, [], [])
+    assert {name: row["status"] for name, row in read_rows(cache).items()} == {series.series_uuid: "done"}
 
 
 @pytest.mark.parametrize("lacks", ["dsp_batch", "imagecodecs"])

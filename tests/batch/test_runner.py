@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import pickle
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from distributed import Client
 
+from dsp_batch.batch.clock import MACHINE_CLOCK
 from dsp_batch.batch.interrupt import Interrupted
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.lookahead import Expected
@@ -20,7 +24,7 @@ from dsp_batch.batch.runner import SECONDS_TO_GATHER, TIMES_TO_GATHER, Cluster, 
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model import SeriesRef, SeriesResult
-from dsp_batch.options import MosaicOptions
+from dsp_batch.options import IndexOptions, MosaicOptions
 
 FROZEN = "b"
 
@@ -34,6 +38,9 @@ class EndedFuture:
 
     def add_done_callback(self, ended: Callable[[EndedFuture], object]) -> None:
         ended(self)
+
+    def done(self) -> bool:
+        return True
 
     def result(self, timeout: float) -> tuple[SeriesResult, ...]:
         if self.status == "error":
@@ -49,6 +56,7 @@ class MuteCluster:
     """Client and clock of a cluster of two threads, one of which freezes when it has finished a series, or fails."""
 
     scheduler = SimpleNamespace(address="tcp://mute", call_stack="the question of what workers are busy with")
+    status = "running"
 
     def __init__(self, silences: int, *, fails: bool) -> None:
         self.silences, self.fails, self.seconds = silences, fails, 0.0
@@ -83,6 +91,9 @@ class FrozenFuture:
 
     def add_done_callback(self, ended: Callable[[FrozenFuture], object]) -> None:
         pass
+
+    def done(self) -> bool:
+        return False
 
 
 class FrozenCluster(MuteCluster):
@@ -202,3 +213,43 @@ def test_a_scheduler_that_has_no_time_to_answer_is_not_given_up_while_shards_end
 
     assert cluster.seconds > 60
     assert not caplog.messages
+
+
+def test_a_client_that_has_closed_itself_is_a_lost_connection() -> None:
+    cluster = MuteCluster(0, fails=False)
+    cluster.status = "closed"
+
+    with pytest.raises(DspBatchError, match="the connection to the Dask scheduler is lost: .* repeat the same command"):
+        run_on(cluster)
+
+
+class LatePress:
+    """A clock by which Ctrl-C is pressed once, when some shards have ended and nobody has looked at them yet."""
+
+    def __init__(self, ended: int) -> None:
+        self.ended = ended
+        self.found = 0
+
+    def now(self) -> float:
+        return MACHINE_CLOCK.now()
+
+    def wait(self, queue: SimpleQueue[Any], seconds: float) -> Any:
+        if not self.found:
+            while queue.qsize() < self.ended:
+                time.sleep(0.01)
+            self.found = self.ended
+            signal.raise_signal(signal.SIGINT)
+        return MACHINE_CLOCK.wait(queue, seconds)
+
+
+def test_rows_of_shards_that_ended_before_ctrl_c_are_taken(phantoms: Path, tmp_path: Path) -> None:
+    refs = [SeriesRef(root=str(phantoms), series_uuid=path.name) for path in phantoms.iterdir()]
+    series = [Expected(ref, 1000.0) for ref in refs]
+    job = Job(verb="build-index", options=IndexOptions(), cache=open_cache(str(tmp_path)), name="build-index")
+    clock, taken = LatePress(2), list[SeriesResult]()
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        with pytest.raises(Interrupted):
+            run_series(Cluster(client, clock=clock), job, Series(iter(series), len(series)), taken.extend)
+
+    assert clock.found <= len(taken) < len(refs)
+    assert {row.status for row in taken} == {"done"}
