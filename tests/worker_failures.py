@@ -4,7 +4,8 @@ The folder that `WORKER_FAILURES` names says which: it holds files that are name
 the process that opens an object of it. `kill`: it is killed with -9, each time. `die`: the same, the first time only.
 `freeze`: it is stopped for good, the first time only. `pause 0.1`: it waits as many seconds before each object, as slow
 storage would. What is said in the file `any` happens at every series, and what is said in the file `rows` to the first
-worker that is asked for the rows of a shard that it has finished. The file `opened` names the series of each object that was opened.
+worker that is asked for the rows of a shard that it has finished. The file `opened` names the series of each object
+that was opened.
 """
 
 from __future__ import annotations

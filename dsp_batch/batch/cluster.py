@@ -20,8 +20,9 @@ from dask.utils import parse_timedelta
 from distributed import Client, LocalCluster, Security
 from distributed.comm.core import connect as connect_to
 from distributed.system import MEMORY_LIMIT
+from distributed.utils import LoopRunner
 
-from dsp_batch.batch.crew import find_scheduler
+from dsp_batch.batch.crew import ask_threads, find_scheduler, lost_connection
 from dsp_batch.errors import DspBatchError, OptionsError
 from dsp_batch.version import __version__
 
@@ -90,14 +91,19 @@ def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
     with _quiet("distributed", logging.CRITICAL):  # of a cluster that is lost the run tells by itself, in one line
         if options.is_remote:
             with _remote_client(options) as client:
-                _wait_for_workers(client, options)
-                _check_program(client)
+                _wait_for_workers(client, options.wait_for_workers)
+                _announce(client, _check_program(client))
                 yield client
                 _log.debug("closing the connection to the scheduler")
         else:
             with _local_cluster(options, series) as cluster, Client(cluster) as client:
+                _announce(client, len(cluster.workers))
                 yield client
                 _log.debug("closing the local cluster")
+
+
+def _announce(client: Client, workers: int) -> None:
+    _log.info("%d workers, dashboard %s", workers, client.dashboard_link or "off (it needs bokeh)")
 
 
 @contextmanager
@@ -130,18 +136,24 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
         # Whether the event loop keeps up, asked fifty times a second: 3 % of a core here, and 1 % in each worker.
         "distributed.admin.tick.interval": "500ms",
     }
-    with dask.config.set(settings):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=MEMORY_LIMIT // workers,
-            dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
-            preload=[*dask.config.get("distributed.worker.preload"), "dsp_batch.batch.local_worker"],
-            silence_logs=logging.ERROR,
-        )
-    with cluster:
-        yield cluster
+    with dask.config.set(settings):  # for workers that are started later, in the place of dead ones, too
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=MEMORY_LIMIT // workers,
+                dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+                preload=[*dask.config.get("distributed.worker.preload"), "dsp_batch.batch.local_worker"],
+                silence_logs=logging.ERROR,
+            )
+        except RuntimeError as error:
+            message = (
+                f"the local cluster of {workers} workers does not start ({_first_line(error)}): give fewer --workers"
+            )
+            raise DspBatchError(message) from error
+        with cluster:
+            yield cluster
 
 
 def _shorten(configured: str | float | None) -> float | None:
@@ -154,12 +166,16 @@ def _remote_client(options: ClusterOptions) -> Client:
     seconds = options.wait_for_workers
     try:
         address = _read_address(Path(where), seconds) if options.scheduler_file else where
-        asyncio.run(_knock(address, seconds))
+        _knock(address, seconds)
         return Client(address, timeout=seconds)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = _first_line(error)
         message = f"no Dask scheduler answers at {where} ({cause}): check the address, the TLS files and that it runs"
         raise DspBatchError(message) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _read_address(path: Path, seconds: float) -> str:
@@ -177,8 +193,17 @@ def _read_address(path: Path, seconds: float) -> str:
         time.sleep(0.1)
 
 
-async def _knock(address: str, seconds: float) -> None:
+def _knock(address: str, seconds: float) -> None:
     """Say hello to a scheduler: a client waits without end for one that is frozen, or for a server of another kind."""
+    runner = LoopRunner()  # a notebook has a loop of its own running in this thread
+    runner.start()
+    try:
+        runner.run_sync(_say_hello, address, seconds)
+    finally:
+        runner.stop()
+
+
+async def _say_hello(address: str, seconds: float) -> None:
     arguments = Security().get_connection_args("client")
     try:
         comm = await asyncio.wait_for(connect_to(address, timeout=seconds, **arguments), seconds)
@@ -187,18 +212,23 @@ async def _knock(address: str, seconds: float) -> None:
     await comm.close()
 
 
-def _wait_for_workers(client: Client, options: ClusterOptions) -> None:
-    try:
-        client.wait_for_workers(1, timeout=options.wait_for_workers)
-    except TimeoutError as error:
-        raise DspBatchError(
-            f"the scheduler {find_scheduler(client)} has no worker after {options.wait_for_workers:g} s: "
-            "start `dask worker`, or wait longer with --wait-for-workers"
-        ) from error
+def _wait_for_workers(client: Client, seconds: float) -> None:
+    limit = time.monotonic() + seconds
+    while not ask_threads(client, max(1.0, limit - time.monotonic())):
+        if time.monotonic() > limit:
+            raise DspBatchError(
+                f"the scheduler {find_scheduler(client)} has no worker after {seconds:g} s: "
+                "start `dask worker`, or wait longer with --wait-for-workers"
+            )
+        time.sleep(0.1)
 
 
-def _check_program(client: Client) -> None:
-    """Refuse a cluster that cannot run the tasks, before any is submitted."""
+def _check_program(client: Client) -> int:
+    """Refuse a cluster that cannot run the tasks, before any is submitted.
+
+    Returns:
+        Number of its workers.
+    """
     try:
         found: dict[str, Any] = {
             "the scheduler": client.run_on_scheduler(_installed_version, callback_timeout=SECONDS_TO_CHECK)
@@ -209,7 +239,9 @@ def _check_program(client: Client) -> None:
             f"the scheduler {find_scheduler(client)} or one of its workers does not answer for "
             f"{SECONDS_TO_CHECK:.0f} s: start anew what is frozen"
         ) from error
-    except Exception as error:  # the function is pickled by its name: any failure of it is one to import
+    except OSError as error:
+        raise lost_connection() from error
+    except Exception as error:  # the function is pickled by its name: any other failure of it is one to import
         raise DspBatchError(_install_advice("the scheduler or a worker", error)) from error
     for place, answer in found.items():
         if isinstance(answer, BaseException):
@@ -218,6 +250,7 @@ def _check_program(client: Client) -> None:
             raise DspBatchError(
                 f"{place} has dsp-batch {answer}, this client {__version__}: install the same version on both"
             )
+    return len(found) - 1
 
 
 def _install_advice(place: str, error: BaseException) -> str:

@@ -30,6 +30,26 @@ def find_scheduler(client: Client) -> str:
     return str(scheduler.address)
 
 
+def ask_threads(client: Client, seconds: float) -> dict[str, int]:
+    """Ask the scheduler for the threads of each worker.
+
+    Raises:
+        DspBatchError: It does not answer for so many seconds, or the connection to it is lost.
+    """
+    try:
+        threads: dict[str, int] = client.nthreads(callback_timeout=seconds)
+    except TimeoutError as error:
+        raise no_answer(client, seconds) from error
+    except OSError as error:
+        raise lost_connection() from error
+    return threads
+
+
+def no_answer(client: Client, seconds: float) -> DspBatchError:
+    """The scheduler is frozen, or was never one."""
+    return DspBatchError(f"the scheduler {find_scheduler(client)} does not answer for {seconds:.0f} s: start it anew")
+
+
 def lost_connection() -> DspBatchError:
     """Dask's client has given the scheduler up."""
     return DspBatchError(

@@ -16,7 +16,7 @@ from dask.delayed import delayed
 from distributed import Client, performance_report, span
 from distributed.metrics import context_meter
 
-from dsp_batch.batch.crew import find_scheduler
+from dsp_batch.batch.crew import lost_connection, no_answer
 from dsp_batch.batch.figures import STAGES
 from dsp_batch.batch.job import Job
 from dsp_batch.errors import DspBatchError, OptionsError
@@ -92,24 +92,27 @@ def _report_performance(client: Client, output: str | None) -> Iterator[None]:
     if output is None:
         yield
         return
-    try:
-        has_bokeh = client.run_on_scheduler(_has_bokeh, callback_timeout=SECONDS_TO_REPORT)
-    except TimeoutError as error:
-        raise DspBatchError(
-            f"the scheduler {find_scheduler(client)} does not answer for {SECONDS_TO_REPORT:.0f} s: start it anew"
-        ) from error
-    if not has_bokeh:
-        raise OptionsError(
-            "--performance-report needs bokeh where the scheduler runs: pip install 'dsp-batch[dashboard]' there"
-        )
     with tempfile.TemporaryDirectory(prefix="dsp-batch-") as folder:
         file = Path(folder) / "report.html"
         report = performance_report(filename=str(file))
-        report.__enter__()
+        _begin_report(client, report)
         try:
             yield
         finally:
             _write_report(client, report, file, output)
+
+
+def _begin_report(client: Client, report: performance_report) -> None:
+    try:
+        if not client.run_on_scheduler(_has_bokeh, callback_timeout=SECONDS_TO_REPORT):
+            raise OptionsError(
+                "--performance-report needs bokeh where the scheduler runs: pip install 'dsp-batch[dashboard]' there"
+            )
+        client.sync(report.__aenter__, callback_timeout=SECONDS_TO_REPORT)
+    except TimeoutError as error:
+        raise no_answer(client, SECONDS_TO_REPORT) from error
+    except OSError as error:
+        raise lost_connection() from error
 
 
 def _write_report(client: Client, report: performance_report, file: Path, output: str) -> None:

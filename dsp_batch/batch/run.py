@@ -13,8 +13,6 @@ from importlib.metadata import version
 from itertools import chain, islice
 from typing import Any
 
-from distributed import Client
-
 from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions, connect
 from dsp_batch.batch.expectations import expect_series
@@ -139,7 +137,6 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         if first is not None:
             series = series._replace(expected=chain([first], series.expected))
             with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
-                _announce(client)
                 run_series(Cluster(client, cluster.wait_for_workers), job, series, take)
     except BaseException:
         progress.stop()
@@ -186,7 +183,3 @@ def find_missing(
         writer.add([*kept, *skipped])
         progress.advance([*kept, *skipped])
         yield from expected
-
-
-def _announce(client: Client) -> None:
-    _log.info("%d workers, dashboard %s", len(client.nthreads()), client.dashboard_link or "off (it needs bokeh)")

@@ -152,6 +152,24 @@ def test_a_cluster_that_is_frozen_before_the_start_is_named_and_nothing_is_begun
         assert read_rows(cache) == {}
 
 
+def test_a_scheduler_that_freezes_before_there_is_a_worker_is_named(tmp_path: Path, phantoms: Path) -> None:
+    with run_failing_cluster(tmp_path / "lonely", nannies=0) as lonely:
+        command = ("mosaic", f"{phantoms}/", "--root", phantoms, "--cache-dir", tmp_path / "cache", *lonely.options)
+        with Client(scheduler_file=str(lonely.dask.file)) as client:
+
+            def count_clients() -> int:
+                return int(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.clients)))
+
+            alone = count_clients()
+            with start_batch(*command, "--wait-for-workers", 8) as process:
+                wait_until(lambda: count_clients() > alone, process)
+                with frozen(lonely.dask.scheduler.pid):
+                    outcome = finish_batch(process)
+
+    assert (outcome.status, len(outcome.errors)) == (1, 1), outcome.stderr
+    assert re.search(rf"the scheduler {ADDRESS} does not answer for \d s: start it anew", outcome.errors[0])
+
+
 def test_a_frozen_scheduler_does_not_hold_up_the_end_for_its_report(
     cluster: FailingCluster, command: tuple[object, ...], tmp_path: Path
 ) -> None:

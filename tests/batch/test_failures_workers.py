@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import signal
 import struct
 import subprocess
+import time
 import uuid
 import zlib
 from pathlib import Path
 
+import dask
 import pytest
 from complete_runs import ARGUMENTS, check_previews, draw_undisturbed, read_rows, read_summary
 from dask_processes import Outcome, finish_batch, run_batch, run_cluster, start_batch, start_worker, wait_until
@@ -129,6 +133,30 @@ def test_a_local_worker_that_freezes_is_started_anew(tmp_path: Path) -> None:
     assert read_rows(cache).keys() == expected.keys()
     assert read_summary(cache)["by_status"] == {"done": 16}
     check_previews(cache, expected)
+
+
+def test_a_local_worker_in_the_place_of_a_dead_one_has_its_settings() -> None:
+    with connect(ClusterOptions(workers=1), 1) as client:
+        (first,) = before = client.run(os.getpid)
+        os.kill(before[first], signal.SIGKILL)
+        while not (there := client.nthreads()) or first in there:
+            time.sleep(0.1)
+        (settings,) = client.run(lambda: dask.config.get("distributed.worker.profile.enabled")).values()
+        logs = client.run_on_scheduler(
+            lambda dask_scheduler: {comm.recent_message_log.maxlen for comm in dask_scheduler.stream_comms.values()}
+        )
+
+    assert (settings, logs) == (False, {10})
+
+
+def test_a_program_with_an_event_loop_of_its_own_can_connect(failing_cluster: FailingCluster) -> None:
+    options = ClusterOptions(scheduler_file=str(failing_cluster.dask.file))
+
+    async def count_threads() -> int:
+        with connect(options, 1) as client:
+            return sum(client.nthreads().values())
+
+    assert asyncio.run(count_threads()) == 2
 
 
 def test_a_local_worker_is_given_a_minute_to_show_that_it_lives() -> None:

@@ -219,7 +219,7 @@ def test_a_client_that_has_closed_itself_is_a_lost_connection() -> None:
     cluster = MuteCluster(0, fails=False)
     cluster.status = "closed"
 
-    with pytest.raises(DspBatchError, match="the connection to the Dask scheduler is lost: .* repeat the same command"):
+    with pytest.raises(DspBatchError, match=r"connection to the Dask scheduler is lost: .* repeat the same command"):
         run_on(cluster)
 
 
@@ -247,9 +247,11 @@ def test_rows_of_shards_that_ended_before_ctrl_c_are_taken(phantoms: Path, tmp_p
     series = [Expected(ref, 1000.0) for ref in refs]
     job = Job(verb="build-index", options=IndexOptions(), cache=open_cache(str(tmp_path)), name="build-index")
     clock, taken = LatePress(2), list[SeriesResult]()
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
-        with pytest.raises(Interrupted):
-            run_series(Cluster(client, clock=clock), job, Series(iter(series), len(series)), taken.extend)
+    with (
+        Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client,
+        pytest.raises(Interrupted),
+    ):
+        run_series(Cluster(client, clock=clock), job, Series(iter(series), len(series)), taken.extend)
 
     assert clock.found <= len(taken) < len(refs)
     assert {row.status for row in taken} == {"done"}
