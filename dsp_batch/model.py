@@ -216,6 +216,9 @@ class SeriesResult:
 
     series_uuid: str
     root: str
+    endpoint_url: str | None = None
+    """S3-compatible server that the manifest names."""
+
     status: Status
     reason: Reason | None = None
     error: str | None = None

@@ -18,9 +18,9 @@ from dsp_batch.batch.compaction import compact
 from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.latest import fold_latest
-from dsp_batch.batch.manifest import Entry, RejectedLine, list_lines
+from dsp_batch.batch.manifest import SHOWN_REJECTS, Entry, RejectedLine, list_lines
 from dsp_batch.batch.manifest_lines import name_columns
-from dsp_batch.batch.state import results_folder, write_json
+from dsp_batch.batch.state import Attempt, results_folder, write_json
 from dsp_batch.model import SeriesRef
 from dsp_batch.version import __version__
 
@@ -29,9 +29,7 @@ _log = logging.getLogger(__name__)
 _WATCHED_AT_ONCE = 1_024
 
 _CARRIED = attrgetter("columns")
-
-SHOWN_REJECTS = 20
-"""Rejected lines that are shown; all are in `rejected.txt`."""
+_FLAT = str.maketrans("\t\r\n", "   ")
 
 MOST_COLUMNS = 500
 """Columns of a manifest that are carried: JSON items may each bring their own."""
@@ -46,6 +44,9 @@ class RunSummary:
     """Where the run's files are."""
 
     attempt: int
+    left: int
+    """Series of the manifest that have no row: the run was stopped, and only its failed ones were retried since."""
+
     rejected: int
     duplicates: int
     seconds: float
@@ -56,7 +57,7 @@ class RunSummary:
 
     @property
     def series(self) -> int:
-        """Series of the run."""
+        """Series of the run that have a row."""
         return self.figures.series
 
     @property
@@ -72,14 +73,15 @@ class RunSummary:
     @property
     def succeeded(self) -> bool:
         """Every series is done, kept or skipped, and every line was understood."""
-        return not self.by_status.get("failed") and not self.rejected
+        return not (self.by_status.get("failed") or self.rejected or self.left)
 
     def __str__(self) -> str:
         statuses = ("done", "kept", "skipped", "failed")
         counts = ", ".join(f"{self.by_status.get(status, 0)} {status}" for status in statuses)
+        left = f", {self.left} left" if self.left else ""
         return (
-            f"{self.series} series: {counts}; lines: {self.rejected} rejected, {self.duplicates} duplicate; "
-            f"results in {self.url}"
+            f"{self.series + self.left} series: {counts}{left}; "
+            f"lines: {self.rejected} rejected, {self.duplicates} duplicate; results in {self.url}"
         )
 
 
@@ -109,9 +111,6 @@ class Survey:
     columns: tuple[str, ...] = ()
     """Columns that are carried into the results."""
 
-    endpoints: dict[str, str] = field(default_factory=dict)
-    """Root → S3-compatible server that the manifest names for it."""
-
     _lines: PackedText = field(default_factory=PackedText)
     """What `rejected.txt` will hold."""
 
@@ -129,7 +128,6 @@ class Survey:
                 self.duplicates += len(batch) - len(refs) - len(rejected)
                 self._reject(rejected)
             self.series += len(refs)
-            self.endpoints |= {ref.root: ref.endpoint_url for ref in refs if ref.endpoint_url}
             if len(columns) < MOST_COLUMNS:
                 columns |= name_columns([*map(_CARRIED, refs)])
             yield refs
@@ -137,7 +135,7 @@ class Survey:
 
     def describe(self) -> dict[str, Any]:
         """What `job.json` says of the manifest."""
-        names = ("series", "duplicates", "rejected", "columns", "endpoints")
+        names = ("series", "duplicates", "rejected", "columns")
         return {name: getattr(self, name) for name in names}
 
     def rejected_lines(self) -> bytes:
@@ -150,35 +148,39 @@ class Survey:
         if self.rejected <= SHOWN_REJECTS < self.rejected + len(lines):
             _log.warning("more lines are not understood; all are in rejected.txt")
         self.rejected += len(lines)
-        cells = [(str(number), text.replace("\t", " "), reason.replace("\t", " ")) for _, number, text, reason in lines]
-        self._lines.add("\n".join([*map("\t".join, cells), ""]))
+        rows = "".join([f"{number}\t{text}\t{reason}\n" for _, number, text, reason in lines])
+        if (rows.count("\t"), rows.count("\n"), rows.count("\r")) != (2 * len(lines), len(lines), 0):
+            cells = ((number, text.translate(_FLAT), reason.translate(_FLAT)) for _, number, text, reason in lines)
+            rows = "".join([f"{number}\t{text}\t{reason}\n" for number, text, reason in cells])
+        self._lines.add(rows)
 
 
-def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -> RunSummary:
+def conclude(run: str, job: Job, survey: Survey, attempt: Attempt, seconds: float) -> RunSummary:
     """Bring the results of a run that has ended to their final form, and write its account.
 
     Args:
         run: Name of the run.
         job: What was done.
         survey: What its manifest held.
-        attempt: Number of the attempt that has ended.
+        attempt: The attempt that has ended.
         seconds: How long it took.
     """
     folder = results_folder(run)
     compact(job.cache, folder, survey.columns)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, bytes]:
-        tally = Tally(attempt=attempt)
-        lines = list_lines(_read_failed(tally.watch(tables), job, survey))
+        tally = Tally(attempt=attempt.number, since=attempt.since)
+        lines = list_lines(_read_failed(tally.watch(tables), job))
         text = b"".join(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
         return tally.finish(seconds), text
 
-    figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root"], count)
+    figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root", "endpoint_url"], count)
     job.cache.write(f"runs/{run}/failed.txt", failed)
     summary = RunSummary(
         run=run,
         url=job.cache.url_of(f"runs/{run}"),
-        attempt=attempt,
+        attempt=attempt.number,
+        left=max(0, survey.series - figures.series),
         rejected=survey.rejected,
         duplicates=survey.duplicates,
         seconds=round(seconds, 3),
@@ -188,14 +190,14 @@ def conclude(run: str, job: Job, survey: Survey, attempt: int, seconds: float) -
     return summary
 
 
-def _read_failed(tables: Iterable[pa.Table], job: Job, survey: Survey) -> Iterator[SeriesRef]:
+def _read_failed(tables: Iterable[pa.Table], job: Job) -> Iterator[SeriesRef]:
     for table in tables:
-        failed = table.filter(pc.equal(table.column("status"), "failed")).select(["series_uuid", "root"])
-        for row in failed.to_pylist():
-            yield SeriesRef(**row, endpoint_url=job.endpoint_url or survey.endpoints.get(row["root"]))
+        failed = table.filter(pc.equal(table.column("status"), "failed"))
+        for row in failed.select(["series_uuid", "root", "endpoint_url"]).to_pylist():
+            yield SeriesRef(row["root"], row["series_uuid"], job.endpoint_url or row["endpoint_url"])
 
 
 def _describe(summary: RunSummary) -> dict[str, Any]:
-    own = {name: getattr(summary, name) for name in ("run", "attempt", "rejected", "duplicates", "seconds")}
+    own = {name: getattr(summary, name) for name in ("run", "attempt", "left", "rejected", "duplicates", "seconds")}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     return {**own, **asdict(summary.figures), "program": __version__, "finished": finished}

@@ -14,6 +14,7 @@ from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.state import results_folder
 from dsp_batch.cache import open_cache
 from dsp_batch.dicom.phantom import build_corrupt, build_report, demo_collection, write_collection
+from dsp_batch.errors import SinkError
 from dsp_batch.model import Status
 from dsp_batch.options import MosaicOptions
 
@@ -46,13 +47,10 @@ def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demon
 
     Raises:
         DspBatchError: As in `run_manifest`.
-        OSError: The folder cannot be written.
+        SinkError: The folder cannot be written.
     """
     source = folder.absolute() / "series"
-    titles: dict[str, str] = {}
-    for series in demo_collection():
-        write_collection(source, [series])
-        titles[series.series_uuid] = series.title
+    titles = _write_series(source)
     job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(source.parent / "cache")), name="mosaic")
     options = RunOptions(source=f"{source}/", root=str(source))
     summary = run_manifest(options, job, cluster, progress)
@@ -64,6 +62,18 @@ def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demon
         previews={row["series_uuid"]: job.cache.url_of(row["preview"]) for row in rows if row["preview"]},
         unexpected=_compare(titles, {row["series_uuid"]: row for row in rows}),
     )
+
+
+def _write_series(source: Path) -> dict[str, str]:
+    """Write the collection; what each series is, by UUID."""
+    titles: dict[str, str] = {}
+    try:
+        for series in demo_collection():
+            write_collection(source, [series])
+            titles[series.series_uuid] = series.title
+    except OSError as error:
+        raise SinkError(f"cannot write below {source}: {(error.strerror or str(error)).lower()}") from error
+    return titles
 
 
 def _compare(titles: Mapping[str, str], rows: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:

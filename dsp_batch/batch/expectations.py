@@ -97,6 +97,7 @@ def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> Seri
     return SeriesResult(
         series_uuid=ref.series_uuid,
         root=ref.root,
+        endpoint_url=ref.endpoint_url,
         status="skipped",
         reason=error.reason,
         error=error.message,

@@ -16,12 +16,13 @@ from dsp_batch.storage.store import Store, build_store
 
 Verb = Literal["mosaic", "get-image", "contrast-mosaic", "build-index"]
 
-_OPTIONS: dict[Verb, type[Any]] = {
+OPTIONS: dict[Verb, type[Any]] = {
     "mosaic": MosaicOptions,
     "get-image": ImageOptions,
     "contrast-mosaic": ContrastMosaicOptions,
     "build-index": IndexOptions,
 }
+"""Verb → the class of its options."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Job:
     """Build indices again that are in the cache; previews are always drawn."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.options, _OPTIONS[self.verb]):
+        if not isinstance(self.options, OPTIONS[self.verb]):
             raise OptionsError(f"{self.verb} does not take {type(self.options).__name__}")
         if not self.name or self.name.startswith(".") or not all(c.isalnum() or c in "-_." for c in self.name):
             raise OptionsError(f"--name {self.name!r} may hold letters, digits, '-', '_' and '.' only")

@@ -17,14 +17,14 @@ from dsp_batch.batch.results import SCHEMA
 from dsp_batch.cache import Cache
 from dsp_batch.model import BoolArray, IntArray, SeriesResult
 
-_SAID_ANEW = ("series_uuid", "root", "viewer", "status", "reason", "preview", "attempt", "columns")
+_SAID_ANEW = ("series_uuid", "endpoint_url", "viewer", "status", "reason", "preview", "attempt", "columns")
 """Of a row that is kept: by the run that keeps it."""
 
 _SPENT = ("bytes_read", "requests", "worker", "seconds_headers", "seconds_index", "seconds_render")
 """By the run that made the preview, and by no other."""
 
 _TOLD = [f.name for f in fields(SeriesResult) if f.name not in (*_SAID_ANEW, *_SPENT)]
-_FEW_VALUES = ("modality", "sop_class", "transfer_syntax", "unit", "program")
+_FEW_VALUES = ("root", "modality", "sop_class", "transfer_syntax", "unit", "program")
 
 
 class Results(NamedTuple):

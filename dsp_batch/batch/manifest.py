@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, compress
 from typing import NamedTuple
@@ -30,7 +31,10 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_SHOWN_REJECTS = 20
+SHOWN_REJECTS = 20
+"""Rejected lines that are shown one by one."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _AWS_ENDPOINT = "https://s3.amazonaws.com"
 
 
@@ -70,10 +74,10 @@ def read_manifest(source: str, *, root: str = DEFAULT_ROOT, endpoint_url: str | 
             yield entry
         elif isinstance(entry, RejectedLine):
             rejected += 1
-            if rejected <= _SHOWN_REJECTS:
+            if rejected <= SHOWN_REJECTS:
                 _log.warning("%s", entry)
-    if rejected > _SHOWN_REJECTS:
-        _log.warning("%s: %d more lines name no series", source, rejected - _SHOWN_REJECTS)
+    if rejected > SHOWN_REJECTS:
+        _log.warning("%s: %d more lines name no series", source, rejected - SHOWN_REJECTS)
 
 
 def read_entries(
@@ -114,7 +118,8 @@ def _read_together(
     found = False
     first_reject: RejectedLine | None = None
     batches = resolve_lines(_read_source(source, surroundings, lookup), surroundings, lookup)
-    for batch in _mark_duplicates(batches, surroundings):
+    named = (_refuse_odd_places(batch, surroundings) for batch in batches)
+    for batch in _mark_duplicates(named, surroundings):
         found = found or any(isinstance(entry, SeriesRef) for entry in batch)
         if not found and first_reject is None:
             first_reject = next((entry for entry in batch if isinstance(entry, RejectedLine)), None)
@@ -139,10 +144,31 @@ def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:
 def _read_source(source: str, surroundings: Surroundings, lookup: Lookup) -> Iterator[list[Reading]]:
     if is_folder(source):
         root = place_root(normalise_root(source), surroundings.server)
-        yield [*name_folders(root, lookup.store_of(root, None))]
+        yield from name_folders(root, lookup.store_of(root, None))
         return
     with open_manifest(source, surroundings.server) as stream:
         yield from name_manifest(stream, surroundings)
+
+
+def _refuse_odd_places(
+    batch: list[SeriesRef | RejectedLine], surroundings: Surroundings
+) -> list[SeriesRef | RejectedLine]:
+    """Turn down folders whose names are no UTF-8: neither tasks nor results can tell of them."""
+    refs = [entry for entry in batch if type(entry) is SeriesRef]
+    if _is_utf8("".join({ref.root for ref in refs})) and _is_utf8("".join([ref.series_uuid for ref in refs])):
+        return batch
+    reason = "its name is no UTF-8: rename the folder"
+    return [
+        entry
+        if isinstance(entry, RejectedLine) or _is_utf8(entry.url)
+        else reject(entry.line or 0, entry.url, surroundings, reason)
+        for entry in batch
+    ]
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be written: file names that are no UTF-8 come with lone surrogates in the place of bytes."""
+    return text.isascii() or not _SURROGATE.search(text)
 
 
 def _mark_duplicates(

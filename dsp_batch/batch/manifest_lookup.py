@@ -51,6 +51,8 @@ class Lookup:
     """The IDC index; None where it is not installed."""
 
     store_of: StoreOf
+    warns: bool = True
+    """Of series that are superseded."""
 
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
@@ -104,7 +106,7 @@ def resolve_lines(
                 else entry
                 for entry in batch
             ]
-    if superseded:
+    if superseded and lookup.warns:
         _log.warning(
             "%s: %d series are superseded in IDC's current version; they are read from where they were",
             surroundings.source,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, compress, repeat
+from itertools import chain, compress, filterfalse, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from dsp_batch.batch.manifest_lines import (
     DELIMITERS,
     LONGEST_LINE,
     Reading,
+    RejectedLine,
     RowLayout,
     Surroundings,
     read_csv,
@@ -85,7 +86,13 @@ def name_records(blocks: Iterator[list[str]], header: Header, surroundings: Surr
     for records in _join_records(chain([head[header.place + 1 :]], blocks), header):
         given = records, header, columns
         rows = _cut_rows(*given) or _split_simple_rows(*given) or _split_rows(*given)
-        yield name_rows(rows, columns, surroundings)
+        readings = name_rows(rows, columns, surroundings)
+        yield readings if RejectedLine not in {*map(type, readings)} else [*filterfalse(_is_comment, readings)]
+
+
+def _is_comment(reading: Reading) -> bool:
+    """Whether a row that names no series begins as comments do."""
+    return isinstance(reading, RejectedLine) and reading.text.startswith("#")
 
 
 def _cut_rows(records: Records, header: Header, columns: Columns) -> Rows | None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +27,8 @@ STDIN = "-"
 _COMMENT_LINES = 1_000
 """Comments and blank lines that may come before a header row."""
 
+_FOLDERS_AT_ONCE = 4_096
+
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
 
@@ -41,9 +43,9 @@ def hold_manifest(source: str, endpoint_url: str | None = None) -> Iterator[str]
     if is_folder(source) or (source != STDIN and local_path(source) is not None):
         yield source
         return
-    with tempfile.TemporaryDirectory(prefix="dsp-batch-") as folder, open_manifest(source, endpoint_url) as stream:
+    with tempfile.TemporaryDirectory(prefix="dsp-batch-") as folder:
         copy = Path(folder) / "manifest"
-        with copy.open("wb") as target:
+        with open_manifest(source, endpoint_url) as stream, copy.open("wb") as target:
             shutil.copyfileobj(stream, target)
         yield str(copy)
 
@@ -97,10 +99,11 @@ def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[lis
     return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
 
 
-def name_folders(root: str, store: SeriesListing) -> list[SeriesRef]:
-    """Every series folder below a root."""
+def name_folders(root: str, store: SeriesListing) -> Iterator[list[Reading]]:
+    """Every series folder below a root, some thousand at once."""
     folders = enumerate(store.list_series(""), 1)
-    return [SeriesRef(root, folder, line=number) for number, folder in folders if not folder.startswith(".")]
+    while some := [*islice(folders, _FOLDERS_AT_ONCE)]:
+        yield [SeriesRef(root, folder, line=number) for number, folder in some if not folder.startswith(".")]
 
 
 def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[list[Reading]]:

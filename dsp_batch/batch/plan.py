@@ -138,18 +138,21 @@ class _Sum:
     cpu_seconds: float = 0.0
 
 
-def plan_manifest(refs: Iterable[SeriesRef], options: PlanOptions, lookup: Lookup) -> Plan:
+def plan_manifest(
+    refs: Iterable[SeriesRef], options: PlanOptions, lookup: Lookup, endpoint_url: str | None = None
+) -> Plan:
     """Count what a batch over some series will take.
 
     Args:
         refs: The series, as `read_manifest` yields them; streamed.
         options: What to assume.
         lookup: The IDC index, and where series are listed that it does not know.
+        endpoint_url: S3-compatible server given by hand: what it has under the names of IDC's buckets may differ.
     """
     sums: dict[_Group, _Sum] = {}
     stream = iter(refs)
     while batch := list(islice(stream, _BATCH)):
-        for facts, source, trouble in _find_facts(batch, lookup):
+        for facts, source, trouble in _find_facts(batch, lookup, endpoint_url):
             reason = trouble or (_reason_to_skip(facts) if options.tiles else None)
             group = _Group(facts.modality, facts.sop_class_uid, source, reason)
             work = None if reason else estimate_work(facts, options.tiles)
@@ -223,10 +226,12 @@ def _format_table(rows: Iterable[PlanRow]) -> list[str]:
     ]
 
 
-def _find_facts(refs: list[SeriesRef], lookup: Lookup) -> Iterator[tuple[SeriesFacts, Source, Reason | None]]:
+def _find_facts(
+    refs: list[SeriesRef], lookup: Lookup, endpoint_url: str | None
+) -> Iterator[tuple[SeriesFacts, Source, Reason | None]]:
     """What is known of each series, and from where."""
     known = set[str]()
-    indexed = [lookup.index is not None and is_indexed(ref) for ref in refs]
+    indexed = [lookup.index is not None and is_indexed(ref, endpoint_url) for ref in refs]
     if lookup.index is not None:
         asked = [ref.series_uuid for ref in compress(refs, indexed)]
         for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):

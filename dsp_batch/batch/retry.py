@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,28 +15,21 @@ import pyarrow.compute as pc
 
 from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions
-from dsp_batch.batch.expectations import expect_series
-from dsp_batch.batch.job import Job, Verb
+from dsp_batch.batch.job import OPTIONS, Job, Verb
 from dsp_batch.batch.latest import pick_rows
 from dsp_batch.batch.patience import wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter, carried_names, list_parts, read_part
-from dsp_batch.batch.run import work_through
+from dsp_batch.batch.run import expect_missing, look_at, work_through
 from dsp_batch.batch.runner import Series
-from dsp_batch.batch.state import open_attempt, read_json, results_folder, write_json
+from dsp_batch.batch.state import Attempt, open_attempt, read_json, results_folder, write_json
 from dsp_batch.cache import Cache
 from dsp_batch.display import Window
 from dsp_batch.errors import ManifestError
-from dsp_batch.idc import open_index
-from dsp_batch.model import SeriesRef
-from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
+from dsp_batch.model import IntArray, SeriesRef, SeriesResult
+from dsp_batch.options import Contrast, Options
 
-_OPTIONS: dict[Verb, type[Options]] = {
-    "mosaic": MosaicOptions,
-    "get-image": ImageOptions,
-    "contrast-mosaic": ContrastMosaicOptions,
-    "build-index": IndexOptions,
-}
+_log = logging.getLogger(__name__)
 
 
 def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progress) -> RunSummary:
@@ -59,18 +55,22 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     job = read_job(cache, run)
     asked = read_json(cache, f"runs/{run}/job.json") or {}
     attempt = open_attempt(job, run)
+    job = replace(job, rebuild=attempt.renews and not job.draws)
     survey = _survey_of(asked)
-    refs = _read_failed(cache, run, survey)
+    failed = _find_failed(cache, run, attempt)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(cache, f"runs/{run}/job.json", {**asked, **attempt.describe(), "started": started})
     writer = ResultsWriter(cache=cache, folder=results_folder(run), attempt=attempt.number, columns=survey.columns)
-    progress.start(len(refs))
-    expected, skipped = expect_series(refs, job, open_index(), attempt.number)
-    writer.add(skipped)
-    progress.advance(skipped)
-    work_through(Series(iter(expected), len(expected), attempt.number), job, cluster, writer, progress)
-    account = partial(conclude, run, job, survey, attempt.number, time.monotonic() - begin)
-    return wait_out(account, "the account of the run")
+    count = sum(map(len, failed.values()))
+    progress.start(count)
+    again = ((some, list[SeriesResult]()) for some in look_at(_read_rows(cache, failed, survey)))
+    expected = expect_missing(again, job, attempt, writer, progress)
+    work_through(Series(expected, count, attempt.number), job, cluster, writer, progress)
+    account = partial(conclude, run, job, survey, attempt, time.monotonic() - begin)
+    summary = wait_out(account, "the account of the run")
+    if summary.left:
+        _log.warning("%d series have no row yet: the command that began the run goes on with them", summary.left)
+    return summary
 
 
 def read_job(cache: Cache, run: str) -> Job:
@@ -99,7 +99,8 @@ def _parse_options(verb: Verb, values: dict[str, Any]) -> Options:
         parsed["contrast"] = _parse_contrast(parsed["contrast"])
     if "contrasts" in parsed:
         parsed["contrasts"] = tuple(map(_parse_contrast, parsed["contrasts"]))
-    return _OPTIONS[verb](**parsed)
+    options: Options = OPTIONS[verb](**parsed)
+    return options
 
 
 def _parse_contrast(values: dict[str, Any]) -> Contrast:
@@ -114,26 +115,24 @@ def _survey_of(asked: dict[str, Any]) -> Survey:
         duplicates=asked.get("duplicates", 0),
         rejected=asked.get("rejected", 0),
         columns=tuple(asked.get("columns", ())),
-        endpoints=asked.get("endpoints", {}),
     )
 
 
-def _read_failed(cache: Cache, run: str, survey: Survey) -> list[SeriesRef]:
-    """The failed series with the columns that their manifest gave them."""
-    folder = results_folder(run)
-    keys = list_parts(cache, folder)
-    refs = []
+def _find_failed(cache: Cache, run: str, attempt: Attempt) -> dict[str, IntArray]:
+    """The rows of failed series: key of the part → places in it."""
+    keys = list_parts(cache, results_folder(run))
+    failed = {}
     for key, chosen in zip(keys, pick_rows(cache, keys), strict=True):
-        rows = read_part(cache, key).take(pa.array(chosen))
-        failed = rows.filter(pc.equal(rows.column("status"), "failed"))
-        refs += [_ref_of(row, survey) for row in failed.to_pylist()]
-    return refs
+        rows = read_part(cache, key, ["status", "attempt"]).take(pa.array(chosen))
+        counts = pc.greater_equal(rows.column("attempt"), attempt.since)
+        failed[key] = chosen[pc.and_(counts, pc.equal(rows.column("status"), "failed")).to_numpy()]
+    return failed
 
 
-def _ref_of(row: dict[str, Any], survey: Survey) -> SeriesRef:
-    return SeriesRef(
-        root=row["root"],
-        series_uuid=row["series_uuid"],
-        endpoint_url=survey.endpoints.get(row["root"]),
-        columns={column: row.get(name) for column, name in carried_names(survey.columns).items()},
-    )
+def _read_rows(cache: Cache, places: Mapping[str, IntArray], survey: Survey) -> Iterator[SeriesRef]:
+    """The series of some rows, with the columns that their manifest gave them."""
+    names = carried_names(survey.columns)
+    for key, chosen in places.items():
+        for row in read_part(cache, key).take(pa.array(chosen)).to_pylist() if len(chosen) else ():
+            columns = {column: row.get(name) for column, name in names.items()}
+            yield SeriesRef(row["root"], row["series_uuid"], row.get("endpoint_url"), columns)

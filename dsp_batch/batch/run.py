@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from dsp_batch.batch.expectations import expect_series
 from dsp_batch.batch.job import Job, describe_job, run_name
 from dsp_batch.batch.lookahead import Expected
 from dsp_batch.batch.manifest import Entry, digest_series, hold_manifest, read_entries
-from dsp_batch.batch.manifest_lookup import default_lookup
+from dsp_batch.batch.manifest_lookup import Lookup, default_lookup
 from dsp_batch.batch.manifest_source import is_folder
 from dsp_batch.batch.observation import observe
 from dsp_batch.batch.patience import PATIENCE, wait_out
@@ -81,13 +81,13 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
     begin = time.monotonic()
     _check_places(options, job)
     with hold_manifest(options.source, job.endpoint_url) as held:
-        survey = Survey()
-        digest = digest_series(survey.watch(_read(held, options, job)))
+        survey, lookup = Survey(), default_lookup(job.endpoint_url, job.anonymous)
+        digest = digest_series(survey.watch(_read(held, options, job, lookup)))
         if options.strict and survey.rejected:
             raise ManifestError(f"lines not understood: {survey.rejected}; --strict is given, so nothing started")
         run = run_name(job, digest)
         attempt = open_attempt(job, run, overwrite=options.overwrite)
-        job = replace(job, rebuild=attempt.overwrites and not job.draws)
+        job = replace(job, rebuild=attempt.renews and not job.draws)
         description = {"run": run, "manifest": options.source, "manifest_digest": digest, "root": options.root}
         begin_attempt(job, attempt, survey, description)
         remove_stale_temporary(job.cache.url)
@@ -101,11 +101,12 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         )
         progress.start(survey.series)
         progress.skip(len(state.finished))
-        refs = (entry for entry in _read(held, options, job) if isinstance(entry, SeriesRef))
+        again = _read(held, options, job, replace(lookup, warns=False))
+        refs = (entry for entry in again if isinstance(entry, SeriesRef))
         missing = find_missing(refs, job, state, writer, progress)
         series = Series(missing, survey.series - len(state.finished), attempt.number)
         work_through(series, job, cluster, writer, progress)
-    account = partial(conclude, run, job, survey, attempt.number, time.monotonic() - begin)
+    account = partial(conclude, run, job, survey, attempt, time.monotonic() - begin)
     return wait_out(account, "the account of the run", options.patience)
 
 
@@ -167,9 +168,8 @@ def _settle(place: str) -> str:
     return url if path is None else str(path.resolve())
 
 
-def _read(held: str, options: RunOptions, job: Job) -> Iterator[Entry]:
+def _read(held: str, options: RunOptions, job: Job, lookup: Lookup) -> Iterator[Entry]:
     label = "stdin" if options.source == "-" else options.source
-    lookup = default_lookup(job.endpoint_url, job.anonymous)
     return read_entries(held, root=options.root, endpoint_url=job.endpoint_url, lookup=lookup, label=label)
 
 
@@ -177,9 +177,26 @@ def find_missing(
     refs: Iterator[SeriesRef], job: Job, state: RunState, writer: ResultsWriter, progress: Progress
 ) -> Iterator[Expected]:
     """The series that must be worked on; the rows of the others are written on the way."""
+    sorted_out = (state.sort_out(some, job) for some in look_at(refs))
+    return expect_missing(sorted_out, job, state.attempt, writer, progress)
+
+
+def look_at(refs: Iterator[SeriesRef]) -> Iterator[list[SeriesRef]]:
+    """Series, as many at once as are looked up together."""
     while some := list(islice(refs, SERIES_PER_LOOK)):
-        missing, kept = state.sort_out(some, job)
-        expected, skipped = expect_series(missing, job, open_index(), state.attempt.number)
-        writer.add([*kept, *skipped])
-        progress.advance([*kept, *skipped])
+        yield some
+
+
+def expect_missing(
+    sorted_out: Iterable[tuple[list[SeriesRef], list[SeriesResult]]],
+    job: Job,
+    attempt: Attempt,
+    writer: ResultsWriter,
+    progress: Progress,
+) -> Iterator[Expected]:
+    """Say what work is expected of series; rows of others, and of those known to have no pixels, are written."""
+    for missing, rows in sorted_out:
+        expected, skipped = expect_series(missing, job, open_index(), attempt.number)
+        writer.add([*rows, *skipped])
+        progress.advance([*rows, *skipped])
         yield from expected

@@ -204,7 +204,12 @@ def _isolate(window: _Window, shard: _Shard, error: Exception) -> tuple[SeriesRe
 
 def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
     row = SeriesResult(
-        series_uuid=ref.series_uuid, root=ref.root, status="failed", attempt=attempt, columns=ref.columns
+        series_uuid=ref.series_uuid,
+        root=ref.root,
+        endpoint_url=ref.endpoint_url,
+        status="failed",
+        attempt=attempt,
+        columns=ref.columns,
     )
     if isinstance(error, KilledWorker):
         message = f"{ref.url} killed each worker that took it up: run it alone, with more memory"

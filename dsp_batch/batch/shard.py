@@ -125,6 +125,7 @@ def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
     result = SeriesResult(
         series_uuid=ref.series_uuid,
         root=ref.root,
+        endpoint_url=ref.endpoint_url,
         status="failed",
         attempt=attempt,
         worker=worker,

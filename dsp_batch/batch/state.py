@@ -29,7 +29,6 @@ from dsp_batch.errors import OptionsError, SinkError
 from dsp_batch.model import SeriesRef, SeriesResult
 from dsp_batch.version import __version__
 
-FINISHED = ("done", "kept", "skipped")
 _BATCH = 8_192
 
 
@@ -50,6 +49,11 @@ class Attempt(NamedTuple):
 
     overwrites: bool
     """It makes everything anew."""
+
+    @property
+    def renews(self) -> bool:
+        """What lies in the cache from before may be made anew."""
+        return self.since > 1
 
     def describe(self) -> dict[str, Any]:
         """What `job.json` says of it."""
@@ -113,12 +117,13 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
         OptionsError: The name is taken by previews made with other options.
     """
     asked = read_json(job.cache, f"runs/{run}/job.json") or {}
-    ended = (read_json(job.cache, f"runs/{run}/summary.json") or {}).get("attempt", 0)
+    summary = read_json(job.cache, f"runs/{run}/summary.json") or {}
+    ended = summary.get("attempt", 0)
     number = 1 + max(asked.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
     found = _read_product(job, overwrite=overwrite) if job.draws else asked
     generation = found.get("generation", 1)
     same = asked.get("generation", 1) == generation
-    goes_on = same and asked.get("overwrites", False) and ended < asked.get("attempt", 0)
+    goes_on = same and asked.get("overwrites", False) and (ended < asked.get("attempt", 0) or summary.get("left", 0))
     if overwrite and not goes_on:
         generation, same = generation + 1, False
     wanted = {**job.product, "generation": generation}
@@ -129,7 +134,7 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
         since=asked.get("since", 1) if same else number,
         generation=generation,
         resumes=bool(asked),
-        overwrites=overwrite or goes_on,
+        overwrites=overwrite or bool(goes_on),
     )
 
 
@@ -168,28 +173,52 @@ class RunState:
         """Tell series that must be worked on from those whose preview is there.
 
         A preview that no run has a row of was made by a run that was killed before it wrote the row, or the rows have
-        been deleted. It is kept without details, unless this run itself was killed, or previews were overwritten:
-        then it is made again.
+        been deleted. It is kept without details, unless this run itself was killed, or previews were overwritten, or
+        the name of its folder means another series elsewhere: then it is made again.
 
         Returns:
-            Series to work on, and rows of series that are kept; finished ones are among neither.
+            Series to work on, and rows of series that are kept, or fail because the preview in their place is that of
+            another series; finished ones are among neither.
         """
-        names = name_keys([ref.series_uuid for ref in refs]).keys
-        finished, there = find_keys(self.finished, names)[0], find_keys(self.previews, names)[0]
-        known, places = find_keys(self.known.keys, names)
+        names = name_keys([ref.series_uuid for ref in refs])
+        is_local = np.zeros(len(refs), np.bool_)
+        is_local[names.local] = True
+        finished, there = find_keys(self.finished, names.keys)[0], find_keys(self.previews, names.keys)[0]
+        known, places = find_keys(self.known.keys, names.keys)
         trusts = self.attempt.generation == 1 and not self.attempt.resumes
-        kept = ~finished & there & (known | trusts)
+        kept = ~finished & there & (known | (~is_local & trusts))
         details = iter(self.known.tell(places[kept & known]))
-        rows = [self._keep(refs[at], next(details) if known[at] else {}, job) for at in np.flatnonzero(kept).tolist()]
+        rows = [
+            self._keep(refs[at], next(details) if known[at] else {}, job, is_local=bool(is_local[at]))
+            for at in np.flatnonzero(kept).tolist()
+        ]
         return [refs[at] for at in np.flatnonzero(~finished & ~kept).tolist()], rows
 
-    def _keep(self, ref: SeriesRef, known: dict[str, Any], job: Job) -> SeriesResult:
+    def _keep(self, ref: SeriesRef, known: dict[str, Any], job: Job, *, is_local: bool) -> SeriesResult:
+        if is_local and known["root"] != ref.root:
+            return self._refuse(ref, known["root"])
+        own = {"series_uuid": ref.series_uuid, "root": ref.root, "endpoint_url": ref.endpoint_url}
         return SeriesResult(
-            **{"program": __version__, **known, "series_uuid": ref.series_uuid, "root": ref.root},
+            **{"program": __version__, **known, **own},
             status="kept",
             viewer=link_viewer(ref, job.endpoint_url, known) if known else None,
             preview=preview_key(job.name, ref.series_uuid),
             attempt=self.attempt.number,
+            columns=ref.columns,
+        )
+
+    def _refuse(self, ref: SeriesRef, root: str) -> SeriesResult:
+        """The row of a series whose folder has the name of another one that has a preview here."""
+        return SeriesResult(
+            series_uuid=ref.series_uuid,
+            root=ref.root,
+            endpoint_url=ref.endpoint_url,
+            status="failed",
+            reason="write-failed",
+            error=f"the preview of {ref.url} would take the place of that of {root}/{ref.series_uuid}: "
+            "give it a --cache-dir or --name of its own, or --overwrite",
+            attempt=self.attempt.number,
+            program=__version__,
             columns=ref.columns,
         )
 

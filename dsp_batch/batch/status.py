@@ -39,7 +39,7 @@ class RunStatus:
     """When the last attempt began, ISO 8601."""
 
     finished: str | None
-    """When it ended; None while it goes on, and after it was killed."""
+    """When it ended; None while it goes on, after it was killed, and where series have no row."""
 
     seconds: float | None
     """What the last attempt took, or had taken when it last wrote rows; None before it wrote any."""
@@ -81,9 +81,9 @@ def read_statuses(url: str, endpoint_url: str | None = None) -> list[RunStatus]:
         StorageError: The place cannot be read.
     """
     cache = open_cache(url, endpoint_url)
-    if "/runs/" in cache.url:
-        return [_read_status(*find_run(url, endpoint_url))]
     runs = list_runs(cache)
+    if not runs and "/runs/" in cache.url:
+        return [_read_status(*find_run(url, endpoint_url))]
     if not runs:
         raise ManifestError(f"there is no run in {cache.url}: give a cache directory, or CACHE_DIR/runs/RUN")
     return [status for run in runs if (status := _try_status(cache, run))]
@@ -123,7 +123,7 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
         series=job["series"],
         attempts=job["attempt"],
         started=job["started"],
-        finished=summary.get("finished") if ended else None,
+        finished=summary.get("finished") if ended and not summary.get("left") else None,
         seconds=seconds,
         figures=fold_latest(cache, results_folder(run), COLUMNS, count),
     )

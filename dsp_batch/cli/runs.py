@@ -23,7 +23,6 @@ from dsp_batch.cli.options import (
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
-from dsp_batch.errors import SinkError
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
@@ -91,7 +90,7 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any)
     options, survey = PlanOptions(**assumed), Survey()
     lookup = default_lookup(source.endpoint_url, source.anonymous)
     entries = read_entries(manifest, root=source.root, endpoint_url=source.endpoint_url, lookup=lookup)
-    planned = plan_manifest(survey.watch(entries), options, lookup)
+    planned = plan_manifest(survey.watch(entries), options, lookup, source.endpoint_url)
     if as_json:
         print_json({**describe_plan(planned), "rejected": survey.rejected, "duplicates": survey.duplicates})
     else:
@@ -219,10 +218,7 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     from dsp_batch.batch.demo import run_demo
     from dsp_batch.batch.progress import open_progress
 
-    try:
-        shown = run_demo(Path(folder), cluster, open_progress(bar=not logs_json()))
-    except OSError as error:
-        raise SinkError(f"cannot write below {folder}: {(error.strerror or str(error)).lower()}") from error
+    shown = run_demo(Path(folder), cluster, open_progress(bar=not logs_json()))
     rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]
     print_table(("series", "preview"), rows)
     print_line("")

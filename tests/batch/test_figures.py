@@ -13,6 +13,7 @@ from dsp_batch.batch.figures import COLUMNS, RunFigures, Tally, format_figures
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.latest import fold_latest, latest_rows, pick_rows
 from dsp_batch.batch.results import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
+from dsp_batch.batch.state import Attempt
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model import SeriesResult
@@ -156,7 +157,8 @@ def test_a_fold_begins_again_when_parts_are_compacted_under_it(cache: Cache) -> 
             series += len(table)
             if passes == 1:  # another process ends the run
                 job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
-                conclude("mosaic-mosaic-0123456789ab", job, Survey(), 2, 1.0)
+                attempt = Attempt(number=2, since=1, generation=1, resumes=True, overwrites=False)
+                conclude("mosaic-mosaic-0123456789ab", job, Survey(), attempt, 1.0)
         return series
 
     assert fold_latest(cache, FOLDER, COLUMNS, count) == len(expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,14 @@ def test_a_mirror_is_listed_though_the_index_knows_its_series(lookup: Lookup, ar
     (row,) = plan_manifest(refs(CT, root=archive), PlanOptions(), lookup).rows
 
     assert (row.source, row.objects) == ("listing", 3)
+
+
+def test_a_server_given_by_hand_is_listed_whatever_the_index_knows(lookup: Lookup, archive: str) -> None:
+    listing = replace(lookup, store_of=lambda _root, endpoint_url: Store(archive, endpoint_url=endpoint_url))
+
+    (row,) = plan_manifest(refs(CT), PlanOptions(), listing, "http://127.0.0.1:9").rows
+
+    assert (row.source, row.reason) == ("nothing", "not-found")
 
 
 def test_hours_fall_with_cores_and_rise_with_latency(lookup: Lookup) -> None:

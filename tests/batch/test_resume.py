@@ -15,7 +15,10 @@ from distributed import LocalCluster
 from dsp_batch.batch.cluster import ClusterOptions
 from dsp_batch.batch.job import Job
 from dsp_batch.batch.progress import LineProgress
+from dsp_batch.batch.retry import retry_run
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.state import open_attempt, write_json
+from dsp_batch.batch.status import read_statuses
 from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_index, write_index
 from dsp_batch.dicom.phantom import build_corrupt, build_radiograph, build_report, write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
@@ -158,6 +161,26 @@ def test_a_name_belongs_to_one_product(root: Path, cache: Cache, cluster: Cluste
     assert (row.status, row.width) == ("done", 128)
 
 
+def test_the_preview_of_another_series_whose_folder_has_the_same_name_is_neither_kept_nor_replaced(
+    tmp_path: Path, cache: Cache, cluster: ClusterOptions
+) -> None:
+    one, other = build_many(2)
+    for folder, series in (("one", one), ("other", other)):
+        write_collection(tmp_path / folder, [replace(series, series_uuid="patient 1")])
+    run(tmp_path / "one", job_of(cache), cluster)
+    preview = Path(cache.url, preview_key("mosaic", "patient 1"))
+    drawn = preview.read_bytes()
+
+    row = rows_of(run(tmp_path / "other", job_of(cache), cluster)).loc["patient 1"]
+
+    assert (row.status, row.reason, preview.read_bytes()) == ("failed", "write-failed", drawn)
+    assert f"the place of that of {tmp_path}/one/patient 1: give it a --cache-dir or --name of its own" in row.error
+    apart = rows_of(run(tmp_path / "other", job_of(cache, name="apart"), cluster)).loc["patient 1"]
+    assert (apart.status, apart.series_instance_uid != row.series_instance_uid) == ("done", True)
+    again = rows_of(run(tmp_path / "other", job_of(cache), cluster, overwrite=True)).loc["patient 1"]
+    assert (again.status, preview.read_bytes() != drawn) == ("done", True)
+
+
 def test_an_index_that_is_there_is_kept(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
     ref = SeriesRef(root=str(root), series_uuid=build_radiograph().series_uuid)
     write_index(load_index(ref, Store(str(root)), None), cache)
@@ -195,3 +218,53 @@ def test_a_series_that_takes_too_long_is_a_row(root: Path, cache: Cache, cluster
     row = rows_of(run(manifest, job_of(cache, timeout=1e-6), cluster)).iloc[0]
 
     assert (row.status, row.reason) == ("failed", "timeout")
+
+
+def interrupt_overwriting(summary: RunSummary, job: Job) -> None:
+    """What a run leaves that is killed as soon as it has begun to make everything anew."""
+    path = Path(summary.url, "job.json")
+    attempt = open_attempt(job, summary.run, overwrite=True)
+    write_json(job.cache, f"runs/{summary.run}/job.json", {**json.loads(path.read_text()), **attempt.describe()})
+
+
+def test_a_retry_of_a_run_that_was_stopped_leaves_what_has_no_row_and_says_so(
+    root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_of(cache)
+    interrupt_overwriting(run(root, job, cluster), job)
+    before = read_statuses(cache.url)[0]
+    caplog.clear()
+
+    retried = retry_run(cache, before.run, cluster, LineProgress())
+
+    assert (retried.left, retried.by_status, retried.succeeded) == (6, {}, False)
+    assert str(retried).startswith("6 series: 0 done, 0 kept, 0 skipped, 0 failed, 6 left; ")
+    assert any("6 series have no row yet: the command that began the run" in message for message in caplog.messages)
+    assert [status.finished for status in (before, *read_statuses(cache.url))] == [None, None]
+    completed = run(root, job, cluster)
+    assert (completed.left, completed.by_status) == (0, {"done": 4, "skipped": 1, "failed": 1})
+    assert read_statuses(cache.url)[0].finished
+
+
+def test_an_index_that_could_not_be_made_anew_is_not_that_of_before(
+    root: Path, cache: Cache, cluster: ClusterOptions
+) -> None:
+    job = job_of(cache, verb="build-index", options=IndexOptions(), name="build-index")
+    series_uuid = build_radiograph().series_uuid
+    manifest = write_manifest(root, [series_uuid])
+    summary = run(manifest, job, cluster)
+    (root / series_uuid).rename(aside := root / "aside")
+    assert run(manifest, job, cluster, overwrite=True).by_status == {"failed": 1}
+    aside.rename(root / series_uuid)
+
+    retried = retry_run(cache, summary.run, cluster, LineProgress())
+
+    assert rows_of(retried).loc[series_uuid, ["status", "attempt"]].tolist() == ["done", 3]
+
+
+def test_the_cache_may_lie_below_a_folder_of_runs(root: Path, tmp_path: Path, cluster: ClusterOptions) -> None:
+    cache = open_cache(str(tmp_path / "runs" / "2026"))
+    summary = run(write_manifest(root, [build_radiograph().series_uuid]), job_of(cache), cluster)
+
+    (listed,), (named,) = read_statuses(cache.url), read_statuses(summary.url)
+    assert (listed.run, named.run) == (summary.run, summary.run)

@@ -19,7 +19,7 @@ from uuid import UUID
 from dsp_batch.batch.account import Survey, conclude
 from dsp_batch.batch.job import Job, describe_job
 from dsp_batch.batch.results import ResultsWriter
-from dsp_batch.batch.state import find_state, open_attempt, results_folder, write_json
+from dsp_batch.batch.state import Attempt, find_state, open_attempt, results_folder, write_json
 from dsp_batch.batch.status import read_statuses
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.model import SeriesResult
@@ -30,6 +30,7 @@ _SERIES_PER_SHARD = 20
 _SERIES_PER_SECOND = 83.0
 """Of sixteen workers; the more there are, the fewer parts."""
 
+_FIRST = Attempt(number=1, since=1, generation=1, resumes=False, overwrites=False)
 _RUN, _OTHER = "mosaic-mosaic-0123456789ab", "mosaic-mosaic-ba9876543210"
 
 
@@ -147,7 +148,7 @@ def _find_other(cache: Cache) -> None:
 
 
 def _conclude(cache: Cache) -> None:
-    conclude(_RUN, _job(cache), Survey(), 1, 1.0)
+    conclude(_RUN, _job(cache), Survey(), _FIRST, 1.0)
 
 
 def _read_status(cache: Cache) -> None:

@@ -211,7 +211,7 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
         run_series(Cluster(cluster, clock=cluster), job, series, writer.add)
         writer.flush()
         meter.read("run")
-        summary = conclude(run, job, survey, attempt.number, cluster.now())
+        summary = conclude(run, job, survey, attempt, cluster.now())
         meter.read("account")
     told = latest_rows(cache, folder, []).column("series_uuid")
     return Attempt(cluster, meter.seconds, summary, writer.parts, frozenset(told.to_pylist()))

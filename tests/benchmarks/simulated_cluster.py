@@ -94,6 +94,8 @@ class _Worker:
 class SimulatedCluster:
     """Client, scheduler, workers and clock."""
 
+    status = "running"
+
     def __init__(self, conditions: Conditions, cost_of: Callable[[SeriesRef], Cost]) -> None:
         self.conditions, self.cost_of = conditions, cost_of
         self.tally = Tally()

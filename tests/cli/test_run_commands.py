@@ -33,7 +33,7 @@ def write_run(cache: Cache, *rows: SeriesResult, series: int, ends: bool = True)
     writer.add(rows)
     writer.flush()
     if ends:
-        conclude(RUN, job, survey, attempt.number, seconds=2.0)
+        conclude(RUN, job, survey, attempt, seconds=2.0)
 
 
 def make_row(number: int, status: str, reason: str | None = None) -> SeriesResult:
