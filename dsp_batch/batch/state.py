@@ -157,7 +157,7 @@ def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunState:
-    """What a run finds when it begins: some ten bytes a series, and 200 for one that another run tells of."""
+    """What a run finds when it begins: 16 bytes a series and as many a preview, and 200 for what another run tells."""
 
     attempt: Attempt
     finished: KeyArray

@@ -1,4 +1,4 @@
-"""A Dask cluster of processes that tests of failures share."""
+"""A Dask cluster of processes that tests of failures share, and what several tests read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from complete_runs import draw_undisturbed
 from failing_cluster import FailingCluster, run_failing_cluster
+from idc_tables import write_index
+from manifest_reading import NO_INDEX
 from servers import S3Server
 
+from dsp_batch.batch.manifest_lookup import Lookup
 from dsp_batch.dicom.phantom import write_collection
 from dsp_batch.dicom.phantom_bulk import build_many
 
@@ -42,3 +45,11 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(phantoms: Path) -> dict[str, bytes]:
     """The previews that these series must have, whatever happens on the way."""
     return draw_undisturbed(phantoms, [path.name for path in phantoms.iterdir()])
+
+
+@pytest.fixture
+def indexed(tmp_path: Path) -> Lookup:
+    """A small IDC index, and stores of this process."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    return Lookup(index=write_index(folder), store_of=NO_INDEX.store_of)

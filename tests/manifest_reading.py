@@ -1,0 +1,50 @@
+"""Manifests of tests: series that they name, and what each of their lines comes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dsp_batch.batch.manifest import (
+    Entry,
+    RejectedLine,
+    read_entries,
+)
+from dsp_batch.batch.manifest_lookup import Lookup
+from dsp_batch.model import SeriesRef
+from dsp_batch.storage.store import Store
+
+A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"
+B = "38902e14-b11f-4548-910e-771ee757dc82"
+C = "fb0a1f2c-0000-4000-8000-000000000001"
+INSTANCE = "6b2b0f0c-2a3e-4d5c-9a93-0c4b7e7f6a51"
+GOOGLE = "https://storage.googleapis.com"
+AWS_COMMENT = "# s5cmd --no-sign-request --endpoint-url https://s3.amazonaws.com run manifest.s5cmd\n"
+GOOGLE_COMMENT = f"# s5cmd --no-sign-request --endpoint-url {GOOGLE} run manifest.s5cmd\n"
+OPEN = "s3://idc-open-data"
+MINE = "s3://mine"
+NO_INDEX = Lookup(index=None, store_of=lambda root, endpoint_url: Store(root, endpoint_url=endpoint_url))
+
+
+def entries(tmp_path: Path, content: str | bytes, lookup: Lookup = NO_INDEX, **options: Any) -> list[Entry]:
+    """What each line of a manifest with this content comes to."""
+    path = tmp_path / "manifest.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    options.setdefault("label", "manifest.txt")
+    return list(read_entries(str(path), lookup=lookup, **options))
+
+
+def urls(found: list[Entry]) -> list[str]:
+    """Where the series are; anything else fails the test."""
+    assert not [entry for entry in found if not isinstance(entry, SeriesRef)]
+    return [entry.url for entry in found if isinstance(entry, SeriesRef)]
+
+
+def reasons(found: list[Entry]) -> list[str]:
+    return [str(entry) for entry in found if isinstance(entry, RejectedLine)]
+
+
+def write_manifest(tmp_path: Path, content: str) -> str:
+    """The path of a manifest with this content."""
+    (tmp_path / "m.txt").write_text(content)
+    return str(tmp_path / "m.txt")
