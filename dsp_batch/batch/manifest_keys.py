@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.idc.keys import Hashes, find_hashes, hash_bytes, parse_uuids
+from dsp_batch.core.keys import Hashes, find_hashes, hash_bytes, parse_uuids
 from dsp_batch.model import BoolArray, SeriesRef
 from dsp_batch.naming import is_series_instance_uid, normalise_uuid
 

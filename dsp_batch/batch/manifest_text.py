@@ -33,8 +33,8 @@ from dsp_batch.batch.manifest_lines import (
     split_record,
 )
 from dsp_batch.batch.manifest_uuids import MARK, part_texts
+from dsp_batch.core.keys import format_uuids, parse_uuids
 from dsp_batch.errors import OptionsError
-from dsp_batch.idc.keys import format_uuids, parse_uuids
 from dsp_batch.model import NO_COLUMNS, SeriesRef
 from dsp_batch.naming import (
     are_series_instance_uids,

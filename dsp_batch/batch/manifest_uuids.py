@@ -10,21 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from dsp_batch.core.keys import UUID_CHARACTERS, UUID_HYPHENS
 from dsp_batch.model import BoolArray, ByteArray, IntArray
 
 MARK = "\0"
 """What stands for a UUID in a shape."""
 
-_LENGTH = 36
-_HYPHENS = (8, 13, 18, 23)
 _HYPHEN = ord("-")
 _NARROW, _WIDE = "ascii", "utf-32-le"
 
 _KINDS = np.zeros(256, np.uint8)
 _KINDS[np.frombuffer(b"0123456789abcdef", np.uint8)] = 1
 _KINDS[_HYPHEN] = 2
-_PATTERN = np.ones(_LENGTH, np.uint8)
-_PATTERN[[*_HYPHENS]] = 2
+_PATTERN = np.ones(UUID_CHARACTERS, np.uint8)
+_PATTERN[[*UUID_HYPHENS]] = 2
 
 
 Signs = npt.NDArray[np.uint8] | npt.NDArray[np.uint32]
@@ -67,10 +66,10 @@ def part_texts(texts: Sequence[str], heads: Sequence[str] | None = None) -> Part
     narrow: ByteArray = np.minimum(signs, 255).astype(np.uint8, copy=False)
     starts = _find_uuids(narrow)
     ends_line = np.flatnonzero(narrow == ord("\n"))
-    uuids = np.full((len(starts), _LENGTH + 1), ord("\n"), np.uint8)
-    uuids[:, :_LENGTH] = _look_at(narrow, starts)
+    uuids = np.full((len(starts), UUID_CHARACTERS + 1), ord("\n"), np.uint8)
+    uuids[:, :UUID_CHARACTERS] = _look_at(narrow, starts)
     signs[starts] = ord(MARK)
-    shapes = write_signs(signs[~tell_inside(len(signs), starts + 1, starts + _LENGTH)]).split("\n")
+    shapes = write_signs(signs[~tell_inside(len(signs), starts + 1, starts + UUID_CHARACTERS)]).split("\n")
     firsts = np.searchsorted(starts, np.concatenate([[0], ends_line]))
     return PartedTexts(shapes, uuids.tobytes().decode("ascii").split("\n")[:-1], firsts)
 
@@ -97,24 +96,25 @@ def write_signs(signs: Signs) -> str:
 
 def _are_uuids(texts: Sequence[str]) -> bool:
     """Whether each text is a lower-case UUID and nothing else."""
-    if {*map(len, texts)} != {_LENGTH}:
+    if {*map(len, texts)} != {UUID_CHARACTERS}:
         return False
     joined = "".join(texts)
-    return joined.isascii() and bool((_KINDS[read_signs(joined).reshape(-1, _LENGTH)] == _PATTERN).all())
+    return joined.isascii() and bool((_KINDS[read_signs(joined).reshape(-1, UUID_CHARACTERS)] == _PATTERN).all())
 
 
 def _find_uuids(signs: ByteArray) -> IntArray:
     """Where lower-case UUIDs begin; of two that overlap the first counts."""
     hyphens = np.flatnonzero(signs == _HYPHEN)
-    starts: IntArray = hyphens[(hyphens >= _HYPHENS[0]) & (hyphens <= len(signs) - _LENGTH + _HYPHENS[0])] - _HYPHENS[0]
-    for place in _HYPHENS[1:]:
+    starts: IntArray = hyphens - UUID_HYPHENS[0]
+    starts = starts[(starts >= 0) & (starts <= len(signs) - UUID_CHARACTERS)]
+    for place in UUID_HYPHENS[1:]:
         starts = starts[signs[starts + place] == _HYPHEN]
     starts = starts[(_KINDS[_look_at(signs, starts)] == _PATTERN).all(axis=1)]
-    if (np.diff(starts) >= _LENGTH).all():
+    if (np.diff(starts) >= UUID_CHARACTERS).all():
         return starts
-    kept = [-_LENGTH]
+    kept = [-UUID_CHARACTERS]
     for start in starts.tolist():
-        if start >= kept[-1] + _LENGTH:
+        if start >= kept[-1] + UUID_CHARACTERS:
             kept.append(start)
     return np.array(kept[1:])
 
@@ -122,5 +122,5 @@ def _find_uuids(signs: ByteArray) -> IntArray:
 def _look_at(signs: ByteArray, starts: IntArray) -> ByteArray:
     """What stands where a UUID may be, shape (starts, 36)."""
     if not len(starts):
-        return np.empty((0, _LENGTH), np.uint8)
-    return sliding_window_view(signs, _LENGTH)[starts]
+        return np.empty((0, UUID_CHARACTERS), np.uint8)
+    return sliding_window_view(signs, UUID_CHARACTERS)[starts]

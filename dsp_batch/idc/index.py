@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsp_batch.core.keys import Matches, format_uuids
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.keys import (
     INSTALL_HINT,
     KeyTable,
-    Matches,
     find_uids,
     find_uuids,
-    format_uuids,
     load_series_uids,
     load_uuids,
     read_batches,

@@ -10,42 +10,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dsp_batch.core.keys import UUID_CHARACTERS, UUID_DIGITS, Hashes, Matches, find_hashes, hash_bytes
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import BoolArray, ByteArray, IntArray
+from dsp_batch.model import ByteArray, IntArray
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 
-HashArray = npt.NDArray[np.uint64]
-
 _BATCH_ROWS = 16_384
 _BUFFER_BYTES = 262_144
-_UUID_CHARACTERS = 36
 _UID_CHARACTERS = 64
 
 _HEX_VALUES = np.zeros(256, dtype=np.uint8)
 _HEX_VALUES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 _HEX_VALUES[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
-_UUID_DIGITS = np.array([place for place in range(_UUID_CHARACTERS) if place not in (8, 13, 18, 23)])
 _UID_VALUES = np.zeros(256, dtype=np.uint8)
 _UID_VALUES[np.frombuffer(b"0123456789.", np.uint8)] = np.arange(1, 12)
-
-# Odd numbers with bits evenly spread, from the fractional parts of the golden ratio and of the square root of 3.
-_MIXERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
-
-
-class Hashes(NamedTuple):
-    """96 bits for each of n keys."""
-
-    first: HashArray
-    """What is sorted and searched, shape (n,)."""
-
-    second: npt.NDArray[np.uint32]
-    """What confirms, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,41 +44,6 @@ class KeyTable:
     """What the keys lead to: rows of the file, shape (n,), or UUIDs, shape (n, 16)."""
 
     bucket_names: tuple[str, ...]
-
-
-class Matches(NamedTuple):
-    """What was found; entries for keys that were not found hold no sense."""
-
-    found: BoolArray
-    places: IntArray
-    """Entries of the table."""
-
-
-def hash_bytes(keys: ByteArray) -> Hashes:
-    """Hash keys of equal length.
-
-    Args:
-        keys: Shape (n, length), the length a multiple of 8.
-    """
-    lanes = np.ascontiguousarray(keys).view(np.uint64)
-    halves = []
-    for mixer in _MIXERS:
-        mixed = np.full(len(lanes), mixer, dtype=np.uint64)
-        for lane in lanes.T:
-            mixed = (mixed ^ lane) * mixer
-            mixed ^= mixed >> np.uint64(32)
-        halves.append(mixed)
-    return Hashes(halves[0], (halves[1] >> np.uint64(32)).astype(np.uint32))
-
-
-def find_hashes(keys: Hashes, wanted: Hashes) -> Matches:
-    """Look hashes up in hashes whose first parts are sorted; of several equal ones the first is found."""
-    if len(keys.first) == 0:
-        nothing = np.zeros(len(wanted.first), dtype=np.int64)
-        return Matches(nothing.astype(np.bool_), nothing)
-    places = np.searchsorted(keys.first, wanted.first)
-    places[places == len(keys.first)] = 0
-    return Matches((keys.first[places] == wanted.first) & (keys.second[places] == wanted.second), places)
 
 
 @lru_cache(maxsize=4)
@@ -125,32 +74,6 @@ def find_uids(table: KeyTable, series_instance_uids: Sequence[str]) -> Matches:
     """Look SeriesInstanceUIDs of at most 64 characters up in a table by SeriesInstanceUID."""
     characters = np.array(series_instance_uids, f"S{_UID_CHARACTERS}").view(np.uint8)
     return find_hashes(table.keys, _hash_uids(characters.reshape(-1, _UID_CHARACTERS)))
-
-
-def parse_uuids(texts: Sequence[str], length: int) -> bytes | None:
-    """The 16 bytes of each text of 32 hex digits and of hyphens between them; None where a text is none.
-
-    Args:
-        texts: UUIDs as IDC writes them, or digits alone.
-        length: Of each text, hyphens included.
-    """
-    digits = "".join(texts).replace("-", "")
-    if len(digits) != 32 * len(texts) or not {*map(len, texts)} <= {length}:
-        return None
-    try:
-        packed = bytes.fromhex(digits)
-    except ValueError:
-        return None
-    return packed if len(packed) == 16 * len(texts) else None  # blanks between digits are passed over
-
-
-def format_uuids(uuids: ByteArray) -> list[str]:
-    """The hyphenated form of the 16 bytes of each UUID, shape (n, 16)."""
-    digits = np.frombuffer(uuids.tobytes().hex().encode("ascii"), np.uint8).reshape(len(uuids), 32)
-    text = np.full((len(uuids), _UUID_CHARACTERS + 1), ord("-"), np.uint8)
-    text[:, _UUID_DIGITS] = digits
-    text[:, -1] = ord("\n")
-    return text.tobytes().decode("ascii").split("\n")[:-1]
 
 
 def count_rows(path: Path) -> int:
@@ -264,7 +187,7 @@ def _characters(column: Any, width: int) -> ByteArray:
 
 def _pack_uuids(column: Any) -> ByteArray:
     """The 16 bytes of each UUID, shape (n, 16)."""
-    return _pack(_HEX_VALUES[_characters(column, _UUID_CHARACTERS)[:, _UUID_DIGITS]])
+    return _pack(_HEX_VALUES[_characters(column, UUID_CHARACTERS)[:, UUID_DIGITS]])
 
 
 def _hash_uids(characters: ByteArray) -> Hashes:

@@ -114,7 +114,7 @@ def kill_at_work(cluster: FailingCluster, command: tuple[object, ...], cache: Ca
         wait_until(lambda: count_previews(cache) >= min(moment, series), process)
         kill_batch(process)
     cluster.tell("any", "pause 0")
-    assert check_whole(cache) >= moment
+    assert check_whole(cache) >= moment, f"killed when {moment} previews were there"
 
 
 def count_previews(cache: Cache) -> int:
