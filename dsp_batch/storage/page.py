@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import threading
 import urllib.error
 import urllib.request
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from dsp_batch.storage.usage import count_usage
 SILENCE = 30.0
 """Seconds without a byte that end an attempt."""
 
+_PIECE = 1 << 20
+
 
 class Page(NamedTuple):
     """A body and where it came from."""
@@ -30,19 +33,24 @@ class Page(NamedTuple):
     data: bytes
 
 
-def fetch_page(url: str, what: str) -> Page:
+def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) -> Page:
     """Make one attempt at a whole body.
 
     Unlike obstore, this takes chunked answers, which listings are as a rule.
 
+    Args:
+        url: Percent-encoded.
+        what: For messages: `read …`.
+        abandoned: Set when nobody waits for it any more: the connection is closed at the next bytes.
+
     Raises:
-        TemporaryError: Another attempt may help.
+        TemporaryError: Another attempt may help, or it was abandoned.
         StorageError: The server refuses, with a status other than 403 and 404.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "dsp-batch"})  # noqa: S310  # http and https only
     count_usage(requests=1)
     try:
-        page = _open(request)
+        page = _open(request, abandoned or threading.Event())
     except urllib.error.URLError as error:
         raise TemporaryError(_explain(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
@@ -84,13 +92,25 @@ def encode_url(url: str) -> str:
     return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
 
 
-def _open(request: urllib.request.Request) -> Page:
+def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
     try:
         with urllib.request.urlopen(request, timeout=SILENCE) as answer:  # noqa: S310  # http and https only
-            return Page(answer.url, answer.status, answer.read())
+            return Page(answer.url, answer.status, _read(answer, abandoned))
     except urllib.error.HTTPError as error:
         with error:
             return Page(request.full_url, error.code, error.read())
+
+
+def _read(answer: http.client.HTTPResponse, abandoned: threading.Event) -> bytes:
+    """The body as it comes; `read` alone would wait for all of it."""
+    pieces = []
+    while piece := answer.read1(_PIECE):
+        pieces.append(piece)
+        if abandoned.is_set():
+            raise TimeoutError
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return b"".join(pieces)
 
 
 def _explain(error: object) -> str:

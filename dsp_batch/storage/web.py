@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import quote, unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model import ObjectInfo
@@ -17,8 +19,11 @@ from dsp_batch.storage.links import Entry, parse_listing
 from dsp_batch.storage.page import Page, encode_url, fetch_page, require_body
 from dsp_batch.storage.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
 
-_THREADS = 32
-"""Whole bodies in flight, at most: each takes a thread."""
+_BODIES_AT_ONCE = 32
+"""Whole bodies in flight for one call, at most: each takes a thread."""
+
+_CALLS_AT_ONCE = 4
+"""That have threads for as many bodies: a slow series must not keep its neighbours waiting."""
 
 
 class WebBackend:
@@ -26,7 +31,7 @@ class WebBackend:
 
     Args:
         root: Normalised URL.
-        max_workers: Whole bodies in flight, at most 32 of them.
+        max_workers: Whole bodies in flight for one call, at most 32 of them.
     """
 
     def __init__(self, root: str, max_workers: int) -> None:
@@ -36,7 +41,9 @@ class WebBackend:
         self.ranges_ignored: bool | None = None
         self._bucket: tuple[str, str] | None = None
         self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
-        self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
+        self._at_once = min(max_workers, _BODIES_AT_ONCE)
+        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
         """List the objects directly below a folder; sizes only where the listing gives them exactly."""
@@ -53,10 +60,15 @@ class WebBackend:
         return WebSource(self, RangedSource(self._store, path, info.size, place=self.root, access="anonymous"), path)
 
     async def fetch(self, url: str, what: str) -> Page:
-        """Fetch a whole body in a thread."""
-        context = contextvars.copy_context()
-        action = partial(context.run, fetch_page, url, what)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, action)
+        """Fetch a whole body in a thread, which ends with the task that waits for it."""
+        loop = asyncio.get_running_loop()  # each call has its own
+        context, abandoned = contextvars.copy_context(), threading.Event()
+        async with self._rooms.setdefault(loop, asyncio.Semaphore(self._at_once)):
+            try:
+                return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
+            except asyncio.CancelledError:
+                abandoned.set()
+                raise
 
     async def _list(self, folder: str, prefix: str) -> list[Entry]:
         if self._bucket is not None:

@@ -1,12 +1,17 @@
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from readers import take, take_all
 from servers import S3Server, WebServer, run_nginx, run_python_server
 
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model import ObjectInfo
 from dsp_batch.storage.sink import read_whole
 from dsp_batch.storage.store import Store
@@ -120,6 +125,58 @@ def test_a_server_that_ignores_ranges_is_read_once_per_object(python_server: str
     # The first two in flight find out that ranges are ignored, and ask again.
     assert usage.requests <= len(_CONTENT) + 2
     assert usage.bytes_read == sum(len(data) for data in _CONTENT.values())
+
+
+class _TricklingHandler(BaseHTTPRequestHandler):
+    """A server without ranges that sends a megabyte as 100 bytes now and then, but for `/fast/`."""
+
+    busy: ClassVar[set[int]] = set()
+    """Threads that are sending."""
+
+    def do_GET(self) -> None:
+        self.busy.add(threading.get_ident())
+        self.send_response(200)
+        self.send_header("Content-Length", "1000" if "fast" in self.path else "1000000")
+        self.end_headers()
+        try:
+            for _ in range(10 if "fast" in self.path else 10_000):
+                self.wfile.write(bytes(100))
+                time.sleep(0 if "fast" in self.path else 0.05)
+        except OSError:  # the client has left
+            self.close_connection = True
+        self.busy.remove(threading.get_ident())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def trickling_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _TricklingHandler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_series_that_trickles_in_ends_in_time_and_keeps_no_other_waiting(trickling_server: str) -> None:
+    store = Store(trickling_server, max_workers=8)
+
+    def read(folder: str, seconds: float) -> dict[str, bytes | DspBatchError]:
+        readers = {ObjectInfo(name=f"{number}.dcm", size=None): take_all() for number in range(40)}
+        return store.read(folder, readers, timeout=seconds)
+
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(read, "slow", 4.0)
+        time.sleep(0.5)
+        begin = time.monotonic()
+        assert {*read("fast", 30.0).values()} == {bytes(1000)}
+        assert time.monotonic() - begin < 3
+        assert {getattr(result, "reason", None) for result in slow.result().values()} == {"timeout"}
+    limit = time.monotonic() + 5
+    while _TricklingHandler.busy:
+        assert time.monotonic() < limit, "connections are still open"
+        time.sleep(0.05)
 
 
 def test_missing_things_over_http(nginx: WebServer) -> None:
