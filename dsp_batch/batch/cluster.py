@@ -129,6 +129,8 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.scheduler.allowed-failures": DEATHS_BEFORE_SPLIT,
         "distributed.scheduler.worker-ttl": _shorten(dask.config.get("distributed.scheduler.worker-ttl")),
+        # A worker that dies again and again is started again each time: Dask would let it go when it is down 15 s after.
+        "distributed.deploy.lost-worker-timeout": "1 day",
         # Its history of an hour takes a worker 130 KB a second.
         "distributed.worker.profile.enabled": False,
         # Of messages to each worker, with the tasks in them: a thousand would be kept.

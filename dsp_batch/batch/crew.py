@@ -145,12 +145,13 @@ class Crew:
     def _miss_workers(self, seconds: float) -> None:
         """There has been no worker for some seconds: say so once, or give up."""
         address, patience = find_scheduler(self.cluster.client), self.cluster.patience
+        is_local = self.cluster.client.cluster is not None
+        who = "all local workers" if is_local else f"all workers of {address}"
+        start = "" if is_local else f"start `dask worker {address}`"
         if seconds > patience:
-            raise DspBatchError(
-                f"all workers of {address} have been gone for {seconds:.0f} s: start `dask worker {address}`, and "
-                "repeat the same command; it goes on where it stopped"
-            )
+            repeat = "repeat the same command; it goes on where it stopped"
+            advice = f"{start}, and {repeat}" if start else repeat
+            raise DspBatchError(f"{who} have been gone for {seconds:.0f} s: {advice}")
         if not self.is_away:
-            wait = f"the run waits up to {patience:.0f} s for one"
-            _log.warning("all workers of %s are gone: %s; start `dask worker %s`", address, wait, address)
+            _log.warning("%s are gone: the run waits up to %.0f s for one%s", who, patience, start and f"; {start}")
         self.is_away = True

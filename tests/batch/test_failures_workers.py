@@ -149,6 +149,18 @@ def test_a_local_worker_in_the_place_of_a_dead_one_has_its_settings() -> None:
     assert (settings, logs) == (False, {10})
 
 
+def test_a_local_worker_that_dies_again_and_again_is_started_again() -> None:
+    with connect(ClusterOptions(workers=1), 1) as client:
+        until = time.monotonic() + 20  # more than Dask lets a worker be down after a death
+        while time.monotonic() < until:
+            for process in client.run(os.getpid, on_error="return").values():
+                if isinstance(process, int):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.2)
+
+        client.wait_for_workers(1, timeout=60)
+
+
 def test_a_program_with_an_event_loop_of_its_own_can_connect(failing_cluster: FailingCluster) -> None:
     options = ClusterOptions(scheduler_file=str(failing_cluster.dask.file))
 

@@ -57,6 +57,7 @@ class MuteCluster:
 
     scheduler = SimpleNamespace(address="tcp://mute", call_stack="the question of what workers are busy with")
     status = "running"
+    cluster = None
 
     def __init__(self, silences: int, *, fails: bool) -> None:
         self.silences, self.fails, self.seconds = silences, fails, 0.0

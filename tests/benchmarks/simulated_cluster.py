@@ -95,6 +95,7 @@ class SimulatedCluster:
     """Client, scheduler, workers and clock."""
 
     status = "running"
+    cluster = None
 
     def __init__(self, conditions: Conditions, cost_of: Callable[[SeriesRef], Cost]) -> None:
         self.conditions, self.cost_of = conditions, cost_of
