@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.drawing import PLAIN, Drawer, Picture
 from dsp_batch.dicom.headers import DEFLATED
 from dsp_batch.dicom.objects import RAW_DATA_STORAGE, find_drawer, sop_class_name
-from dsp_batch.errors import Reason, SeriesError
+from dsp_batch.errors import NoPixelsError, Reason, SeriesError
 from dsp_batch.frame_table import take_frames
 from dsp_batch.model import FrameOrder, FrameRef, FrameTable, InstanceHeader
 from dsp_batch.series_view import SeriesView
@@ -62,6 +62,12 @@ def drawable_rows(view: SeriesView) -> list[int]:
 
 
 _ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
+_IDENTITY = {
+    "series_instance_uid": 0x0020000E,
+    "study_instance_uid": 0x0020000D,
+    "modality": 0x00080060,
+    "sop_class": _SOP_CLASS_UID,
+}
 
 
 def is_image(header: InstanceHeader) -> bool:
@@ -81,12 +87,20 @@ def sop_class_of(header: InstanceHeader) -> str:
     return element.text if element else ""
 
 
-def without_pixels(url: str, sop_classes: Iterable[str]) -> SeriesError:
+def identify(header: InstanceHeader) -> dict[str, str | None]:
+    """What an instance tells of its series, by fields of the result row."""
+    told = {name: element.text for name, tag in _IDENTITY.items() if (element := header.elements.get(tag))}
+    return {name: told.get(name) or None for name in _IDENTITY}
+
+
+def without_pixels(
+    url: str, sop_classes: Iterable[str], known: Mapping[str, str | None] | None = None
+) -> NoPixelsError:
     """The error of a series that has nothing to draw, naming what it is."""
     classes = dict.fromkeys(sop_classes)
     names = ", ".join(f"{sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes)
     reason: Reason = "raw-data" if list(classes) == [RAW_DATA_STORAGE] else "no-pixels"
-    return SeriesError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason)
+    return NoPixelsError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason, known)
 
 
 def _list_entries(view: SeriesView, rows: list[int]) -> list[Entry]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 Reason = Literal[
     "no-pixels",
@@ -39,7 +40,7 @@ class DspBatchError(Exception):
         self.message = message
         self.reason: Reason = reason or self.default_reason
 
-    def __reduce__(self) -> tuple[type[DspBatchError], tuple[str, Reason]]:
+    def __reduce__(self) -> tuple[type[DspBatchError], tuple[Any, ...]]:
         """Pickle both arguments: an error crosses from a worker to the runner."""
         return type(self), (self.message, self.reason)
 
@@ -68,6 +69,28 @@ class SeriesError(DspBatchError):
     """A series that has nothing to index or to draw."""
 
     default_reason: Reason = "not-dicom"
+
+
+class NoPixelsError(SeriesError):
+    """A series that has nothing to draw.
+
+    Args:
+        message: As for every error.
+        reason: `no-pixels` or `raw-data`.
+        known: What its first instance tells, by fields of the result row.
+    """
+
+    default_reason: Reason = "no-pixels"
+
+    def __init__(
+        self, message: str, reason: Reason | None = None, known: Mapping[str, str | None] | None = None
+    ) -> None:
+        super().__init__(message, reason)
+        self.known = dict(known or {})
+
+    def __reduce__(self) -> tuple[type[DspBatchError], tuple[Any, ...]]:
+        """Pickle what is known too."""
+        return type(self), (self.message, self.reason, self.known)
 
 
 class PixelError(DspBatchError):

@@ -10,7 +10,7 @@ from functools import partial
 
 from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers import WHOLE_OBJECT, HeaderHint, read_header
-from dsp_batch.drawables import is_image, sop_class_of, without_pixels
+from dsp_batch.drawables import identify, is_image, sop_class_of, without_pixels
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.header_view import view_headers
 from dsp_batch.index import SeriesIndex
@@ -92,7 +92,7 @@ def fetch_headers(
         left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
         _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(is_image, headers)):
-            raise without_pixels(ref.url, map(sop_class_of, headers))
+            raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
     report_rejected(ref, rejected)
     return SeriesHeaders(
         ref=ref,

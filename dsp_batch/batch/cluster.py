@@ -129,7 +129,7 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.scheduler.allowed-failures": DEATHS_BEFORE_SPLIT,
         "distributed.scheduler.worker-ttl": _shorten(dask.config.get("distributed.scheduler.worker-ttl")),
-        # A worker that dies again and again is started again each time: Dask would let it go when it is down 15 s after.
+        # However often a worker dies it is started again: Dask would let one go that is down 15 s after a death.
         "distributed.deploy.lost-worker-timeout": "1 day",
         # Its history of an hour takes a worker 130 KB a second.
         "distributed.worker.profile.enabled": False,

@@ -21,7 +21,7 @@ from dsp_batch.batch.patience import PATIENCE, wait_out
 from dsp_batch.batch.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.display import EncodedImage
-from dsp_batch.errors import DspBatchError
+from dsp_batch.errors import DspBatchError, NoPixelsError
 from dsp_batch.fetching import Allowance, fetch_headers
 from dsp_batch.index import SeriesIndex
 from dsp_batch.indexing import build_index
@@ -234,7 +234,11 @@ def _set_aside(work: SeriesWork) -> SeriesWork:
 
 
 def _give_up(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
-    return replace(work, headers=None, index=None, finished=True, result=_failed(work.result, error, job))
+    result = work.result
+    if isinstance(error, NoPixelsError) and error.known:
+        viewer = link_viewer(work.ref, job.endpoint_url, error.known)
+        result = replace(result, viewer=viewer, **error.known)  # type: ignore[arg-type]  # fields that are texts
+    return replace(work, headers=None, index=None, finished=True, result=_failed(result, error, job))
 
 
 def _account(result: SeriesResult, clock: str, seconds: float, usage: Usage) -> SeriesResult:

@@ -80,7 +80,9 @@ def test_a_run_accounts_for_every_series(root: Path, cache: Cache, cluster: Clus
     assert summary.by_status == {"done": 4, "skipped": 1, "failed": 1}
     assert sorted(rows.index) == sorted(path.name for path in root.iterdir())
     assert not summary.succeeded
-    assert rows.reason.dropna().tolist().count("no-pixels") == 1
+    (report,) = rows[rows.reason == "no-pixels"].to_dict("records")
+    assert (report["modality"], report["sop_class"]) == ("SR", "1.2.840.10008.5.1.4.1.1.88.11")
+    assert all(report[name].startswith("2.25.") for name in ("series_instance_uid", "study_instance_uid"))
     drawn = rows[rows.status == "done"]
     assert (drawn.preview_bytes == [Path(cache.url, key).stat().st_size for key in drawn.preview]).all()
     assert (drawn.requests > 0).all()
