@@ -17,7 +17,7 @@ from dsp_batch.arrays import read_parquet
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.patience import PATIENCE, give_up
 from dsp_batch.cache import Cache
-from dsp_batch.errors import SinkError, UnavailableError
+from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
 from dsp_batch.model import SeriesResult
 
 _log = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ SECONDS_PER_PART = 2.0
 
 SHARE_PER_PART = 0.01
 """What a killed run loses of its rows at most; a run of a week writes 800 parts."""
+
+SECONDS_BETWEEN_LOOKS = 10.0
+"""At a cache that nothing is written to: workers may be waiting for it."""
 
 _SECONDS_KEY = b"dsp_batch_seconds"
 
@@ -129,11 +132,24 @@ class ResultsWriter:
     clock: Clock = MACHINE_CLOCK
     begin: float = field(init=False)
     flushed: float = field(init=False)
+    looked: float = field(init=False)
     failed: float | None = None
     """When the cache could first not be written, if it cannot."""
 
+    is_away: bool = False
+    """The cache did not answer when it was last looked at."""
+
     def __post_init__(self) -> None:
-        self.begin = self.flushed = self.clock.now()
+        self.begin = self.flushed = self.looked = self.clock.now()
+
+    def open(self) -> None:
+        """Write a part without rows where there is none yet: whoever looks finds a table from the first moment.
+
+        Raises:
+            SinkError: The cache cannot be written.
+        """
+        if not list_parts(self.cache, self.folder):
+            self._write([])
 
     def add(self, rows: Iterable[SeriesResult]) -> None:
         """Take up rows, and write a part when it is time or enough have come together.
@@ -144,6 +160,10 @@ class ResultsWriter:
         self.rows.extend(rows)
         now = self.clock.now()
         late = now - self.flushed >= max(SECONDS_PER_PART, SHARE_PER_PART * (now - self.begin))
+        if not self.rows:
+            self.flushed = now if late else self.flushed
+            self._look(now)
+            return
         if not late and (self.failed is not None or len(self.rows) < ROWS_PER_PART):
             return
         try:
@@ -162,12 +182,32 @@ class ResultsWriter:
             SinkError: The cache cannot be written; the rows are still held.
         """
         while self.rows:
-            key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
-            table = build_table(self.rows[:ROWS_PER_PART], self.columns)
-            self.cache.write(key, serialize_table(note_seconds(table, self.clock.now() - self.begin)))
+            self._write(self.rows[:ROWS_PER_PART])
             del self.rows[:ROWS_PER_PART]
-            self.parts += 1
-        self.flushed, self.failed = self.clock.now(), None
+        self.flushed = self.looked = self.clock.now()
+        self.failed = None
+
+    def _look(self, now: float) -> None:
+        """Tell of a cache that does not answer: that no rows come may be because workers wait for it."""
+        if now - self.looked < SECONDS_BETWEEN_LOOKS:
+            return
+        try:
+            self.cache.read(f"{self.folder.removesuffix('/results')}/job.json")
+        except DspBatchError as error:
+            if not self.is_away:
+                _log.warning("the cache does not answer, workers wait for it: %s", error.message)
+            self.is_away = True
+        else:
+            if self.is_away:
+                _log.warning("the cache answers again")
+            self.is_away = False
+        self.looked = self.clock.now()
+
+    def _write(self, rows: Sequence[SeriesResult]) -> None:
+        key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
+        table = note_seconds(build_table(rows, self.columns), self.clock.now() - self.begin)
+        self.cache.write(key, serialize_table(table))
+        self.parts += 1
 
     def rescue(self) -> None:
         """Write what can be written of a run that ends with an error of its own."""

@@ -8,21 +8,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.account import RunSummary, Survey, conclude
 from dsp_batch.batch.cluster import ClusterOptions
-from dsp_batch.batch.job import OPTIONS, Job, Verb
+from dsp_batch.batch.job import OPTIONS, Job, Verb, run_name
 from dsp_batch.batch.latest import pick_rows
+from dsp_batch.batch.manifest import digest_series, read_entries
+from dsp_batch.batch.manifest_lookup import default_lookup
+from dsp_batch.batch.manifest_source import STDIN
 from dsp_batch.batch.patience import wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter, carried_names, list_parts, read_part
-from dsp_batch.batch.run import expect_missing, look_at, work_through
+from dsp_batch.batch.run import RunOptions, expect_missing, look_at, run_manifest, work_through
 from dsp_batch.batch.runner import Series
-from dsp_batch.batch.state import Attempt, open_attempt, read_json, results_folder, write_json
+from dsp_batch.batch.state import open_attempt, read_json, results_folder, write_json
 from dsp_batch.cache import Cache
 from dsp_batch.display import Window
 from dsp_batch.errors import ManifestError
@@ -36,8 +39,8 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     """Run the failed series of a run again, as its job says, and renew its account.
 
     The series are taken from the result rows, with the columns that their manifest had: neither the manifest nor
-    `failed.txt` need still be there, and the run keeps one row per series. Series that have no row yet are not failed;
-    the command that began the run goes on with these.
+    `failed.txt` need still be there, and the run keeps one row per series. Where series have no row, since the run was
+    stopped, the whole run goes on, if its manifest can be read from here and names the same series.
 
     Args:
         cache: The cache directory.
@@ -54,10 +57,13 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     begin = time.monotonic()
     job = read_job(cache, run)
     asked = read_json(cache, f"runs/{run}/job.json") or {}
+    told = _read_told(cache, run, asked.get("since", 1))
+    if told.rows < asked.get("series", 0) and _names_the_same(job, run, asked, asked["series"] - told.rows):
+        return run_manifest(RunOptions(source=asked["manifest"], root=asked["root"]), job, cluster, progress)
     attempt = open_attempt(job, run)
     job = replace(job, rebuild=attempt.renews and not job.draws)
     survey = _survey_of(asked)
-    failed = _find_failed(cache, run, attempt)
+    failed = told.failed if attempt.since == asked.get("since", 1) else {}
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(cache, f"runs/{run}/job.json", {**asked, **attempt.describe(), "started": started})
     writer = ResultsWriter(cache=cache, folder=results_folder(run), attempt=attempt.number, columns=survey.columns)
@@ -67,10 +73,24 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     expected = expect_missing(again, job, attempt, writer, progress)
     work_through(Series(expected, count, attempt.number), job, cluster, writer, progress)
     account = partial(conclude, run, job, survey, attempt, time.monotonic() - begin)
-    summary = wait_out(account, "the account of the run")
-    if summary.left:
-        _log.warning("%d series have no row yet: the command that began the run goes on with them", summary.left)
-    return summary
+    return wait_out(account, "the account of the run")
+
+
+def _names_the_same(job: Job, run: str, asked: dict[str, Any], left: int) -> bool:
+    """Whether the manifest of a run can be read again, and names the same series; else a warning says why not."""
+    source, trouble = asked["manifest"], "the manifest was read from stdin"
+    if source != STDIN:
+        lookup = default_lookup(job.endpoint_url, job.anonymous)
+        entries = read_entries(source, root=asked["root"], endpoint_url=job.endpoint_url, lookup=lookup)
+        try:
+            if run_name(job, digest_series(entry for entry in entries if isinstance(entry, SeriesRef))) == run:
+                return True
+        except ManifestError as error:
+            trouble = error.message
+        else:
+            trouble = f"{source} names other series than then"
+    _log.warning("%d series have no row (%s): repeat the command that began the run for these", left, trouble)
+    return False
 
 
 def read_job(cache: Cache, run: str) -> Job:
@@ -118,15 +138,25 @@ def _survey_of(asked: dict[str, Any]) -> Survey:
     )
 
 
-def _find_failed(cache: Cache, run: str, attempt: Attempt) -> dict[str, IntArray]:
-    """The rows of failed series: key of the part → places in it."""
+class _Told(NamedTuple):
+    """What the rows of a run tell."""
+
+    rows: int
+    """Those that count."""
+
+    failed: dict[str, IntArray]
+    """Key of a part → places of the rows of failed series."""
+
+
+def _read_told(cache: Cache, run: str, since: int) -> _Told:
     keys = list_parts(cache, results_folder(run))
-    failed = {}
+    count, failed = 0, {}
     for key, chosen in zip(keys, pick_rows(cache, keys), strict=True):
         rows = read_part(cache, key, ["status", "attempt"]).take(pa.array(chosen))
-        counts = pc.greater_equal(rows.column("attempt"), attempt.since)
+        counts = pc.greater_equal(rows.column("attempt"), since)
+        count += pc.sum(counts).as_py() or 0
         failed[key] = chosen[pc.and_(counts, pc.equal(rows.column("status"), "failed")).to_numpy()]
-    return failed
+    return _Told(count, failed)
 
 
 def _read_rows(cache: Cache, places: Mapping[str, IntArray], survey: Survey) -> Iterator[SeriesRef]:

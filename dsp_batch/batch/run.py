@@ -99,6 +99,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
             columns=survey.columns,
             patience=options.patience,
         )
+        writer.open()
         progress.start(survey.series)
         progress.skip(len(state.finished))
         again = _read(held, options, job, replace(lookup, warns=False))

@@ -150,7 +150,8 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
 def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     """Run the failed series of a run again, in the same run.
 
-    RUN is the path or URL of a run's folder. Its job.json says what is done with them; the manifest is not needed.
+    RUN is the path or URL of a run's folder. Its job.json says what is done with them; the manifest is not needed. But
+    a run that was stopped goes on as a whole, if its manifest can still be read.
     """
     from dsp_batch.batch.progress import open_progress
     from dsp_batch.batch.retry import retry_run

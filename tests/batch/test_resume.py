@@ -229,23 +229,51 @@ def interrupt_overwriting(summary: RunSummary, job: Job) -> None:
     write_json(job.cache, f"runs/{summary.run}/job.json", {**json.loads(path.read_text()), **attempt.describe()})
 
 
-def test_a_retry_of_a_run_that_was_stopped_leaves_what_has_no_row_and_says_so(
-    root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_retry_completes_a_run_that_was_stopped(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
     job = job_of(cache)
     interrupt_overwriting(run(root, job, cluster), job)
     before = read_statuses(cache.url)[0]
-    caplog.clear()
 
     retried = retry_run(cache, before.run, cluster, LineProgress())
 
+    assert (before.finished, retried.run, retried.left) == (None, before.run, 0)
+    assert retried.by_status == {"done": 4, "skipped": 1, "failed": 1}
+    assert set(rows_of(retried).attempt) == {3}
+    assert read_statuses(cache.url)[0].finished
+
+
+def test_a_retry_without_the_manifest_leaves_what_has_no_row_and_says_so(
+    root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_of(cache)
+    names = [path.name for path in root.iterdir()]
+    manifest = write_manifest(root, names)
+    interrupt_overwriting(run(manifest, job, cluster), job)
+    write_manifest(root, names[1:])
+    caplog.clear()
+
+    retried = retry_run(cache, read_statuses(cache.url)[0].run, cluster, LineProgress())
+
     assert (retried.left, retried.by_status, retried.succeeded) == (6, {}, False)
     assert str(retried).startswith("6 series: 0 done, 0 kept, 0 skipped, 0 failed, 6 left; ")
-    assert any("6 series have no row yet: the command that began the run" in message for message in caplog.messages)
-    assert [status.finished for status in (before, *read_statuses(cache.url))] == [None, None]
-    completed = run(root, job, cluster)
+    assert f"6 series have no row ({manifest} names other series than then): repeat the command" in caplog.text
+    assert read_statuses(cache.url)[0].finished is None
+    completed = run(write_manifest(root, names), job, cluster)
     assert (completed.left, completed.by_status) == (0, {"done": 4, "skipped": 1, "failed": 1})
     assert read_statuses(cache.url)[0].finished
+
+
+def test_results_are_a_table_before_the_first_row(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
+    class Looking(LineProgress):
+        def start(self, total: int) -> None:
+            (folder,) = Path(cache.url, "runs").glob("*/results")
+            self.found = pd.read_parquet(folder)
+            super().start(total)
+
+    text, job, progress = f"{root}/", job_of(cache), Looking()
+    summary = run_manifest(RunOptions(source=text, root=str(root)), job, cluster, progress)
+
+    assert (len(progress.found), [*progress.found.columns]) == (0, [*rows_of(summary).reset_index().columns])
 
 
 def test_an_index_that_could_not_be_made_anew_is_not_that_of_before(
