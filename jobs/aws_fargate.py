@@ -17,6 +17,7 @@ Run: nothing of it was run on AWS. Its arguments were checked against dask-cloud
 from __future__ import annotations
 
 import argparse
+import sys
 
 from dsp_batch.cli.batch import program
 
@@ -31,7 +32,10 @@ def main() -> None:
     parser.add_argument("words", nargs="+", help="after --: a command of dsp-batch with its arguments")
     arguments = parser.parse_args()
 
-    from dask_cloudprovider.aws import FargateCluster  # noqa: PLC0415  # not a dependency of dsp-batch
+    try:
+        from dask_cloudprovider.aws import FargateCluster  # noqa: PLC0415  # not a dependency of dsp-batch
+    except ImportError as error:
+        sys.exit(f"error: {error}: pip install 'dask-cloudprovider[aws]'")
 
     with FargateCluster(
         image=arguments.image,

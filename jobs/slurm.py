@@ -17,6 +17,7 @@ The tests do both. Not run: on a cluster with SLURM.
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from dsp_batch.cli.batch import program
@@ -54,8 +55,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def open_cluster(arguments: argparse.Namespace) -> Any:
     """A cluster without workers yet."""
-    from dask_jobqueue import SLURMCluster  # noqa: PLC0415  # not a dependency of dsp-batch
-    from dask_jobqueue.local import LocalCluster  # noqa: PLC0415  # likewise
+    try:
+        from dask_jobqueue import SLURMCluster  # noqa: PLC0415  # not a dependency of dsp-batch
+        from dask_jobqueue.local import LocalCluster  # noqa: PLC0415  # likewise
+    except ImportError as error:
+        sys.exit(f"error: {error}: pip install dask-jobqueue")
 
     settings = {
         "cores": arguments.cores,

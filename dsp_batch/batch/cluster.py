@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -64,6 +65,8 @@ class ClusterOptions:
     def __post_init__(self) -> None:
         if self.performance_report and not find_spec("bokeh"):
             raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
+        if not 0 <= self.wait_for_workers < math.inf:
+            raise OptionsError(f"--wait-for-workers must be 0 or more seconds, not {self.wait_for_workers}")
         if self.workers is not None and self.workers < 1:
             raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
         if self.scheduler and self.scheduler_file:

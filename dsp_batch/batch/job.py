@@ -25,6 +25,10 @@ OPTIONS: dict[Verb, type[Any]] = {
 """Verb → the class of its options."""
 
 
+LONGEST_NAME = 100
+"""Characters: files of a run have longer names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One verb with its options, for every series of a manifest."""
@@ -57,8 +61,12 @@ class Job:
     def __post_init__(self) -> None:
         if not isinstance(self.options, OPTIONS[self.verb]):
             raise OptionsError(f"{self.verb} does not take {type(self.options).__name__}")
-        if not self.name or self.name.startswith(".") or not all(c.isalnum() or c in "-_." for c in self.name):
-            raise OptionsError(f"--name {self.name!r} may hold letters, digits, '-', '_' and '.' only")
+        if not 0 < len(self.name) <= LONGEST_NAME or not all(c.isalnum() or c in "-_." for c in self.name):
+            raise OptionsError(
+                f"--name {self.name!r} may hold letters, digits, '-', '_' and '.' only, {LONGEST_NAME} at most"
+            )
+        if self.name.startswith("."):
+            raise OptionsError(f"--name {self.name!r} may not begin with '.'")
 
     @property
     def product(self) -> dict[str, Any]:

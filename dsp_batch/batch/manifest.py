@@ -113,7 +113,12 @@ def _read_together(
     root = place_root(normalise_root(root), override)
     is_certain = lookup.index is None or not is_idc_root(root)
     surroundings = Surroundings(
-        source=label, root=root, server=override, server_is_given=override is not None, root_is_certain=is_certain
+        source=label,
+        root=root,
+        server=override,
+        server_is_given=override is not None,
+        root_is_certain=is_certain,
+        warns=lookup.warns,
     )
     found = False
     first_reject: RejectedLine | None = None

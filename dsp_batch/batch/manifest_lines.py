@@ -194,6 +194,9 @@ class Surroundings:
     endpoint_url: str | None = None
     """The server that the comments name, for the series to remember; None for AWS."""
 
+    warns: bool = True
+    """Of what is odd about the whole; not when it is read a second time."""
+
     forms: Forms = field(default_factory=Forms, init=False, repr=False, compare=False)
     """Filled as lines come."""
 

@@ -52,7 +52,7 @@ class Lookup:
 
     store_of: StoreOf
     warns: bool = True
-    """Of series that are superseded."""
+    """Of series that are superseded, and of what else is odd about a manifest; not when it is read a second time."""
 
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
@@ -106,7 +106,7 @@ def resolve_lines(
                 else entry
                 for entry in batch
             ]
-    if superseded and lookup.warns:
+    if superseded and surroundings.warns:
         _log.warning(
             "%s: %d series are superseded in IDC's current version; they are read from where they were",
             surroundings.source,

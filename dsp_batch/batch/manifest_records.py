@@ -35,6 +35,8 @@ from dsp_batch.naming import normalise_uuid
 PREAMBLE_ROWS = 20
 """How many rows of one cell may come before a header row."""
 
+_NOTHING = ' "' + "".join(DELIMITERS)
+
 _LONGEST_RECORD = 20
 """Lines that a cell with line ends may make a record of; behind that its quotation mark is taken for a mistake."""
 
@@ -87,12 +89,12 @@ def name_records(blocks: Iterator[list[str]], header: Header, surroundings: Surr
         given = records, header, columns
         rows = _cut_rows(*given) or _split_simple_rows(*given) or _split_rows(*given)
         readings = name_rows(rows, columns, surroundings)
-        yield readings if RejectedLine not in {*map(type, readings)} else [*filterfalse(_is_comment, readings)]
+        yield readings if RejectedLine not in {*map(type, readings)} else [*filterfalse(_is_none, readings)]
 
 
-def _is_comment(reading: Reading) -> bool:
-    """Whether a row that names no series begins as comments do."""
-    return isinstance(reading, RejectedLine) and reading.text.startswith("#")
+def _is_none(reading: Reading) -> bool:
+    """Whether a row that names no series begins as comments do, or is but delimiters, as spreadsheets write them."""
+    return isinstance(reading, RejectedLine) and (reading.text.startswith("#") or not reading.text.strip(_NOTHING))
 
 
 def _cut_rows(records: Records, header: Header, columns: Columns) -> Rows | None:

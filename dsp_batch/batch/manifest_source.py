@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shutil
 import sys
@@ -22,6 +23,8 @@ from dsp_batch.errors import ManifestError
 from dsp_batch.model import SeriesRef
 from dsp_batch.naming import SeriesListing
 from dsp_batch.storage.roots import local_path
+
+_log = logging.getLogger(__name__)
 
 STDIN = "-"
 _COMMENT_LINES = 1_000
@@ -91,12 +94,28 @@ def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[lis
         if head.startswith(magic):
             raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = io.TextIOWrapper(stream, encoding=encoding, errors="replace")
+    text = _Text(stream, encoding, surroundings)
     first = _first_character(text)
     if first == "<":
         raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
     text.seek(0)
     return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
+
+
+class _Text(io.TextIOWrapper):
+    """The text of a manifest; says once if not all of it is of the encoding that it should be."""
+
+    def __init__(self, stream: IO[bytes], encoding: str, surroundings: Surroundings) -> None:
+        super().__init__(stream, encoding=encoding, errors="replace")
+        self._source = surroundings.source if surroundings.warns else None
+
+    def read(self, size: int | None = -1) -> str:
+        """As its parent."""
+        piece = super().read(size)
+        if self._source and "\ufffd" in piece:
+            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
+            self._source = None
+        return piece
 
 
 def name_folders(root: str, store: SeriesListing) -> Iterator[list[Reading]]:

@@ -189,7 +189,8 @@ def _texts(column: Sequence[Any]) -> Sequence[str]:
 
 def explain_columns(what: str) -> str:
     """Why a table or an object names no series."""
-    return f"none of its {what} names a series: give one of {', '.join(KEY_COLUMNS)}"
+    names = ", ".join([*_ADDRESSES, *_UUIDS, *_GOOGLE, "SeriesInstanceUID"])
+    return f"none of its {what} names a series: give one of {names}"
 
 
 def _bucket_url(bucket: str) -> str:

@@ -50,6 +50,7 @@ _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z0-9_.?!()= -]*")
 """With a blank in it no name, URL, path or row looks like this."""
 
+_COMMENT_BEHIND = re.compile(r"\s+#")
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -94,6 +95,9 @@ def _name_or_reject(number: int, text: str, surroundings: Surroundings) -> Readi
     try:
         return name_at_length(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
+        head = _COMMENT_BEHIND.split(text, 1)[0]
+        if head != text:
+            return _name_or_reject(number, head, surroundings)
         return reject(number, text, surroundings, error.message)
 
 

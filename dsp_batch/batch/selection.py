@@ -16,26 +16,26 @@ def list_selected(selection: idc.SeriesSelection) -> Iterator[str]:
     """The lines of a manifest of the series of IDC's current version that fit a selection.
 
     Raises:
-        ManifestError: No series fits, or the IDC index is not installed.
+        ManifestError: No series fits, IDC does not have what is asked for, or the IDC index is not installed.
     """
     index = idc.require_index()
+    _refuse_unknown(index, selection)
     found = idc.select_series(index, selection)
     first = next(found, None)
     if first is None:
-        raise ManifestError(f"no series of the IDC index fits{_advise(index, selection)}")
+        without = "; analysis results are left out unless --analysis-results include is given"
+        advice = without if selection.analysis_results == "exclude" else ""
+        raise ManifestError(f"no series of the IDC index fits{advice}")
     yield from list_lines(SeriesRef(each.place.root, each.series_uuid) for each in chain([first], found))
 
 
-def _advise(index: idc.IdcIndex, selection: idc.SeriesSelection) -> str:
-    """What may be wrong with a selection that nothing fits."""
+def _refuse_unknown(index: idc.IdcIndex, selection: idc.SeriesSelection) -> None:
+    """Refuse collections and modalities that IDC does not have: among others they would be left out without a word."""
     for column, wanted in (("collection_id", selection.collection_ids), ("Modality", selection.modalities)):
         known = {value.lower(): value for value in idc.read_values(index, column)} if wanted else {}
         for value in wanted:
-            folded = value.lower().replace("-", "_").replace(" ", "_")
+            folded = value.strip().lower().replace("-", "_").replace(" ", "_")
             if folded not in known and value.lower() not in known:
                 near = [known[each] for each in get_close_matches(folded, known)]
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
-                return f": there is no {column} {value!r}{hint}"
-    if selection.analysis_results == "exclude":
-        return "; analysis results are left out unless --analysis-results include is given"
-    return ""
+                raise ManifestError(f"no series of the IDC index fits: there is no {column} {value!r}{hint}")

@@ -150,7 +150,7 @@ def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
     if made and made != job.product and not overwrite:
         raise OptionsError(
             f"the previews {job.name!r} in {job.cache.url} were made with other options: "
-            "choose another --name, or --overwrite to make them anew"
+            "run the command with another --name, or with --overwrite to make them anew"
         )
     return found
 

@@ -50,6 +50,13 @@ def test_plain_lines_name_series_below_the_root(tmp_path: Path) -> None:
     assert [entry.line for entry in found] == [3, 4, 5]
 
 
+def test_a_comment_may_stand_behind_a_name(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"{A}   # of the first visit\n{B}\t#\nnothing # at all\n", root="s3://mine")
+
+    assert urls(found[:2]) == [f"s3://mine/{A}", f"s3://mine/{B}"]
+    assert [str(line).startswith("manifest.txt:3: 'nothing'") for line in found[2:]] == [True]
+
+
 def test_the_default_root_is_idc(tmp_path: Path) -> None:
     assert urls(entries(tmp_path, A)) == [f"{OPEN}/{A}"]
 

@@ -216,6 +216,13 @@ def test_tabs_around_names_are_blanks(tmp_path: Path) -> None:
     assert [ref.series_uuid for ref in read_manifest(write_manifest(tmp_path, text), root=MINE)] == [A, B]
 
 
+@pytest.mark.parametrize("blank", [",,", " , , ", '"","",""'])
+def test_rows_without_any_cell_are_blank_lines(tmp_path: Path, blank: str) -> None:
+    text = f"crdc_series_uuid,arm,site\n{A},a,b\n{blank}\n{blank}\n"
+
+    assert urls(entries(tmp_path, text, root=MINE)) == [f"{MINE}/{A}"]
+
+
 def test_a_row_that_begins_as_comments_do_is_one_where_it_names_no_series(tmp_path: Path) -> None:
     rows = f"crdc_series_uuid,note\n# made by hand, 2024\n{A},#1\n#{B},\n\n#,{C}\n"
     numbered = f"note,crdc_series_uuid\n#1,{A}\n#2 of 2,\n"

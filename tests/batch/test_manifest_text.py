@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 import uuid
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,10 +76,16 @@ def test_pages_are_told_from_manifests(tmp_path: Path, content: str) -> None:
         entries(tmp_path, content)
 
 
-def test_text_of_another_encoding_spoils_no_series(tmp_path: Path) -> None:
-    found = entries(tmp_path, f"crdc_series_uuid,note\n{A},größer\n".encode("latin-1"))
-
-    assert urls(found) == [f"{OPEN}/{A}"]
+@pytest.mark.parametrize("text", [f"crdc_series_uuid,note\n{A},größer\n", f'[{{"crdc_series_uuid": "{A}", "ü": 1}}]'])
+def test_text_of_another_encoding_spoils_no_series_and_is_told_of_once(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert urls(entries(tmp_path, text.encode("latin-1"))) == [f"{OPEN}/{A}"]
+    assert caplog.messages == ["manifest.txt: not all of it is UTF-8: what is not is carried as \ufffd"]
+    caplog.clear()
+    assert urls(entries(tmp_path, text.encode("latin-1"), replace(NO_INDEX, warns=False))) == [f"{OPEN}/{A}"]
+    assert urls(entries(tmp_path, text)) == [f"{OPEN}/{A}"]
+    assert not caplog.messages
 
 
 def test_a_line_without_end_is_rejected_and_the_next_is_read(tmp_path: Path) -> None:

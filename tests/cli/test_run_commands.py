@@ -229,6 +229,7 @@ def test_a_manifest_may_go_to_standard_output(batches: Run) -> None:
     [
         (["--collection-id", "4d_lun"], ["'4d_lun'", "4d_lung"]),
         (["--modality", "XX"], ["'XX'"]),
+        (["--modality", "CT", "--modality", "MRI"], ["there is no Modality 'MRI'; did you mean MR?"]),
         (["--collection-id", "nlst", "--modality", "SEG"], ["--analysis-results"]),
         (["--limit", "0"], ["--limit"]),
         (["--analysis-results", "maybe"], ["--analysis-results", "include"]),
