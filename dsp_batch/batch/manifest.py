@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, compress
+from operator import itemgetter
 from typing import NamedTuple
 
 from dsp_batch.batch.manifest_keys import SeenKeys, digest_series, name_keys, place_keys
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 SHOWN_REJECTS = 20
 """Rejected lines that are shown one by one."""
 
+_ROOT = itemgetter(0)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _AWS_ENDPOINT = "https://s3.amazonaws.com"
 
@@ -123,8 +125,7 @@ def _read_together(
     found = False
     first_reject: RejectedLine | None = None
     batches = resolve_lines(_read_source(source, surroundings, lookup), surroundings, lookup)
-    named = (_refuse_odd_places(batch, surroundings) for batch in batches)
-    for batch in _mark_duplicates(named, surroundings):
+    for batch in _mark_duplicates(batches, surroundings):
         found = found or any(isinstance(entry, SeriesRef) for entry in batch)
         if not found and first_reject is None:
             first_reject = next((entry for entry in batch if isinstance(entry, RejectedLine)), None)
@@ -155,27 +156,6 @@ def _read_source(source: str, surroundings: Surroundings, lookup: Lookup) -> Ite
         yield from name_manifest(stream, surroundings)
 
 
-def _refuse_odd_places(
-    batch: list[SeriesRef | RejectedLine], surroundings: Surroundings
-) -> list[SeriesRef | RejectedLine]:
-    """Turn down folders whose names are no UTF-8: neither tasks nor results can tell of them."""
-    refs = [entry for entry in batch if type(entry) is SeriesRef]
-    if _is_utf8("".join({ref.root for ref in refs})) and _is_utf8("".join([ref.series_uuid for ref in refs])):
-        return batch
-    reason = "its name is no UTF-8: rename the folder"
-    return [
-        entry
-        if isinstance(entry, RejectedLine) or _is_utf8(entry.url)
-        else reject(entry.line or 0, entry.url, surroundings, reason)
-        for entry in batch
-    ]
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether a text can be written: file names that are no UTF-8 come with lone surrogates in the place of bytes."""
-    return text.isascii() or not _SURROGATE.search(text)
-
-
 def _mark_duplicates(
     batches: Iterable[list[SeriesRef | RejectedLine]], surroundings: Surroundings
 ) -> Iterator[list[Entry]]:
@@ -186,18 +166,31 @@ def _mark_duplicates(
         keys = name_keys([ref.series_uuid for ref in refs])
         is_new = names.add(keys.keys)
         elsewhere = {id(refs[at]) for at in compress(keys.local, places.add(place_keys(refs, keys.local)))}
-        if not refs or (len(refs) == len(batch) and is_new.all()):
+        is_odd = not all(map(_is_utf8, {*map(_ROOT, refs), *(refs[at].series_uuid for at in keys.local)}))
+        if not refs or (len(refs) == len(batch) and is_new.all() and not is_odd):
             yield list[Entry](batch)
         else:
             fresh = {id(ref) for ref in compress(refs, is_new)}
             yield [
-                entry
+                _refuse_odd_place(entry, surroundings)
                 if isinstance(entry, RejectedLine) or id(entry) in fresh
                 else _turn_down(entry, surroundings)
                 if id(entry) in elsewhere
                 else DuplicateLine(line=entry.line or 0, series_uuid=entry.series_uuid)
                 for entry in batch
             ]
+
+
+def _refuse_odd_place(entry: SeriesRef | RejectedLine, surroundings: Surroundings) -> SeriesRef | RejectedLine:
+    """Turn a folder down whose name is no UTF-8: neither tasks nor results can tell of it."""
+    if isinstance(entry, RejectedLine) or _is_utf8(entry.url):
+        return entry
+    return reject(entry.line or 0, entry.url, surroundings, "its name is no UTF-8: rename the folder")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be written: file names that are no UTF-8 come with lone surrogates in the place of bytes."""
+    return text.isascii() or not _SURROGATE.search(text)
 
 
 def _turn_down(ref: SeriesRef, surroundings: Surroundings) -> RejectedLine:
