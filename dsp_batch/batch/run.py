@@ -99,7 +99,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
             columns=survey.columns,
             patience=options.patience,
         )
-        writer.open()
+        wait_out(writer.open, "the first part of the results", options.patience)
         progress.start(survey.series)
         progress.skip(len(state.finished))
         again = _read(held, options, job, replace(lookup, warns=False))

@@ -168,4 +168,4 @@ def test_a_lost_scheduler_ends_the_client_and_nothing_that_has_a_row_is_read_aga
 
 
 def has_rows(cache: Cache) -> bool:
-    return any(entry.key.startswith("part-") for run in runs_of(cache) for entry in cache.list(f"runs/{run}/results"))
+    return any(read_run(cache, run) for run in runs_of(cache))
