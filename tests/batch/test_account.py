@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
-from dsp_batch.batch.account import Survey
-from dsp_batch.batch.manifest import DuplicateLine, RejectedLine
-from dsp_batch.model import SeriesRef
+from manifest_reading import NO_INDEX
+
+from dsp_batch.batch.account import Survey, conclude
+from dsp_batch.batch.job import Job
+from dsp_batch.batch.manifest import DuplicateLine, RejectedLine, read_entries
+from dsp_batch.batch.results import ResultsWriter
+from dsp_batch.batch.state import Attempt
+from dsp_batch.cache import open_cache
+from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.options import MosaicOptions
 
 
 def test_a_survey_counts_what_lines_come_to_and_passes_series_on() -> None:
@@ -41,3 +49,21 @@ def test_rejected_lines_are_all_kept_in_little_memory() -> None:
     assert (len(lines), lines[-1].split(b"\t")[:2]) == (20_000, [b"20000", b"what is this"])
     assert lines == survey.rejected_lines().splitlines()
     assert size < 1e6
+
+
+def test_failed_series_are_told_with_the_server_that_each_was_read_from(tmp_path: Path) -> None:
+    cache = open_cache(str(tmp_path))
+    job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
+    servers = {"1.2.3": "http://one:9000", "1.2.4": "http://two:9000", "1.2.5": None}
+    writer = ResultsWriter(cache=cache, folder="runs/r/results", attempt=1)
+    writer.add(
+        SeriesResult(series_uuid=name, root="s3://mine", endpoint_url=server, status="failed", reason="network")
+        for name, server in servers.items()
+    )
+    writer.flush()
+
+    summary = conclude("r", job, Survey(series=4), Attempt(1, 1, 1, resumes=False, overwrites=False), 1.0)
+
+    assert (summary.left, summary.succeeded) == (1, False)
+    told = read_entries(str(tmp_path / "runs/r/failed.txt"), lookup=NO_INDEX)
+    assert {ref.series_uuid: ref.endpoint_url for ref in told if isinstance(ref, SeriesRef)} == servers
