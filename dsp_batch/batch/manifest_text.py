@@ -25,6 +25,7 @@ from dsp_batch.batch.manifest_lines import (
     Form,
     NamedLine,
     Reading,
+    RejectedLine,
     Surroundings,
     make_bare_uid,
     make_bare_uuid,
@@ -96,9 +97,10 @@ def _name_or_reject(number: int, text: str, surroundings: Surroundings) -> Readi
         return name_at_length(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
         head = _COMMENT_BEHIND.split(text, 1)[0]
-        if head != text:
-            return _name_or_reject(number, head, surroundings)
-        return reject(number, text, surroundings, error.message)
+        reading = _name_or_reject(number, head, surroundings) if head != text else None
+        if reading is None or isinstance(reading, RejectedLine):
+            return reject(number, text, surroundings, reading.reason if reading else error.message)
+        return reading
 
 
 def name_together(

@@ -26,7 +26,7 @@ from dsp_batch.batch.patience import PATIENCE, wait_out
 from dsp_batch.batch.progress import Progress
 from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.runner import Cluster, Series, run_series
-from dsp_batch.batch.state import Attempt, RunState, find_state, open_attempt, read_json, results_folder, write_json
+from dsp_batch.batch.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
 from dsp_batch.cache import FOLDERS
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.idc import open_index
@@ -123,15 +123,10 @@ def begin_attempt(job: Job, attempt: Attempt, survey: Survey, description: dict[
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     run = description["run"]
-    _compare_columns(read_json(job.cache, f"runs/{run}/job.json") or {}, attempt, survey)
+    if attempt.columns is not None and {*attempt.columns} != {*survey.columns}:
+        _log.warning("the manifest has other columns than before: rows that stay keep theirs, --overwrite renews them")
     write_json(job.cache, f"runs/{run}/job.json", asked)
     job.cache.write(f"runs/{run}/rejected.txt", survey.rejected_lines())
-
-
-def _compare_columns(before: dict[str, Any], attempt: Attempt, survey: Survey) -> None:
-    """Say that rows which stay have the columns of the manifest that they were made with."""
-    if before.get("since") == attempt.since and {*before.get("columns", ())} != {*survey.columns}:
-        _log.warning("the manifest has other columns than before: rows that stay keep theirs, --overwrite renews them")
 
 
 def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: ResultsWriter, progress: Progress) -> None:

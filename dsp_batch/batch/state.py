@@ -50,6 +50,9 @@ class Attempt(NamedTuple):
     overwrites: bool
     """It makes everything anew."""
 
+    columns: tuple[str, ...] | None = None
+    """Columns of the manifest that rows of earlier attempts carry; None where none of these count."""
+
     @property
     def renews(self) -> bool:
         """What lies in the cache from before may be made anew."""
@@ -135,6 +138,7 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
         generation=generation,
         resumes=bool(asked),
         overwrites=overwrite or bool(goes_on),
+        columns=tuple(asked.get("columns", ())) if asked and same else None,
     )
 
 

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import quote, unquote, urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model import ObjectInfo
@@ -42,7 +42,9 @@ class WebBackend:
         self._bucket: tuple[str, str] | None = None
         self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
         self._at_once = min(max_workers, _BODIES_AT_ONCE)
-        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._rooms: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
+        """What limits each call; gone with its last body."""
+
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
@@ -63,7 +65,8 @@ class WebBackend:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
         loop = asyncio.get_running_loop()  # each call has its own
         context, abandoned = contextvars.copy_context(), threading.Event()
-        async with self._rooms.setdefault(loop, asyncio.Semaphore(self._at_once)):
+        room = self._rooms.setdefault(loop, asyncio.Semaphore(self._at_once))
+        async with room:
             try:
                 return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
             except asyncio.CancelledError:

@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import threading
 import time
 import uuid
@@ -177,6 +179,19 @@ def test_a_series_that_trickles_in_ends_in_time_and_keeps_no_other_waiting(trick
     while _TricklingHandler.busy:
         assert time.monotonic() < limit, "connections are still open"
         time.sleep(0.05)
+
+
+def test_calls_with_more_bodies_than_threads_leave_nothing_behind(trickling_server: str) -> None:
+    def find_loops() -> set[int]:
+        gc.collect()
+        return {id(each) for each in gc.get_objects() if isinstance(each, asyncio.AbstractEventLoop)}
+
+    store, before = Store(trickling_server), find_loops()
+    for _ in range(3):
+        readers = {ObjectInfo(name=f"{number}.dcm", size=None): take_all() for number in range(200)}
+        assert {*store.read("fast", readers).values()} == {bytes(1000)}
+
+    assert find_loops() <= before
 
 
 def test_missing_things_over_http(nginx: WebServer) -> None:
