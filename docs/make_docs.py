@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast, preview
-from dsp_batch.dicom.phantom import (
+from dsp_batch.phantom.series import (
     PhantomSeries,
     build_bolus,
     build_ct,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dsp_batch.api import find_series, load_index, preview
-    from dsp_batch.batch.manifest import read_manifest
+    from dsp_batch.batch.manifest.read import read_manifest
     from dsp_batch.cache import Cache, open_cache
-    from dsp_batch.display import EncodedImage
     from dsp_batch.errors import DspBatchError
-    from dsp_batch.index import SeriesIndex
-    from dsp_batch.model import SeriesRef
+    from dsp_batch.index.parquet import SeriesIndex
+    from dsp_batch.model.frame import EncodedImage
+    from dsp_batch.model.series import SeriesRef
     from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
     from dsp_batch.version import __version__
 
@@ -23,19 +23,19 @@ _HOMES = {
     "Cache": "dsp_batch.cache",
     "ContrastMosaicOptions": "dsp_batch.options",
     "DspBatchError": "dsp_batch.errors",
-    "EncodedImage": "dsp_batch.display",
+    "EncodedImage": "dsp_batch.model.frame",
     "ImageOptions": "dsp_batch.options",
     "IndexOptions": "dsp_batch.options",
     "MosaicOptions": "dsp_batch.options",
-    "SeriesIndex": "dsp_batch.index",
-    "SeriesRef": "dsp_batch.model",
+    "SeriesIndex": "dsp_batch.index.parquet",
+    "SeriesRef": "dsp_batch.model.series",
     "__version__": "dsp_batch.version",
     "find_series": "dsp_batch.api",
     "load_index": "dsp_batch.api",
     "open_cache": "dsp_batch.cache",
     "parse_contrast": "dsp_batch.options",
     "preview": "dsp_batch.api",
-    "read_manifest": "dsp_batch.batch.manifest",
+    "read_manifest": "dsp_batch.batch.manifest.read",
 }
 
 __all__ = [

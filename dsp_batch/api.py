@@ -6,16 +6,16 @@ A manifest is worked through by `dsp_batch.batch.run.run_manifest`, or by the co
 from __future__ import annotations
 
 from dsp_batch.cache import Cache
-from dsp_batch.display import EncodedImage
-from dsp_batch.fetching import load_index as load_index_of
-from dsp_batch.index import SeriesIndex
-from dsp_batch.model import SeriesRef
-from dsp_batch.naming import DEFAULT_ROOT, parse_series, place_root, resolve_series
+from dsp_batch.fetch import load_index as load_index_of
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.names import DEFAULT_ROOT, parse_series, place_root, resolve_series
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import ImageVerbOptions, preview_series
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.roots import normalise_root
 from dsp_batch.storage.store import Store, build_store
+from dsp_batch.storage.urls import normalise_root
 
 _MOSAIC = MosaicOptions()
 

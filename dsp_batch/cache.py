@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsp_batch.errors import SeriesError
-from dsp_batch.index import SeriesIndex, parse_index, serialize_index
-from dsp_batch.model import Receipt
+from dsp_batch.index.parquet import SeriesIndex, parse_index, serialize_index
+from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.keys import StoredKey
-from dsp_batch.storage.roots import normalise_root
-from dsp_batch.storage.sink import delete, list_keys, read_whole, write_once
+from dsp_batch.storage.objects import delete, list_keys, read_whole, write_once
+from dsp_batch.storage.urls import normalise_root
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)

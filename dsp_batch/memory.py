@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsp_batch.errors import SeriesError
-from dsp_batch.index import SeriesIndex
-from dsp_batch.model import InstanceHeader
-from dsp_batch.reading import Reader
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.ranges import Reader
+from dsp_batch.model.series import InstanceHeader
 
 MAX_READ = 64 << 20
 """Bytes of frames, as they are once decoded, that are read at once: 128 frames of a CT, 6 of a mammogram."""

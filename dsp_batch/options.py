@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dsp_batch.display import Window
 from dsp_batch.errors import OptionsError
+from dsp_batch.model.frame import Window
 
 PRESETS: dict[str, Window] = {
     "ct-lung": Window(width=1500.0, center=-500.0),

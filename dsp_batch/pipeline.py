@@ -6,15 +6,15 @@ import os
 from typing import Any
 
 from dsp_batch.cache import Cache
-from dsp_batch.dicom.maps import describe_unit
-from dsp_batch.dicom.pixels import MAX_FRAME_BYTES
-from dsp_batch.display import EncodedImage
-from dsp_batch.fetching import load_view
-from dsp_batch.model import SeriesRef
+from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
+from dsp_batch.fetch import load_view
+from dsp_batch.index.series_index import SeriesView
+from dsp_batch.kinds.maps import describe_unit
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
-from dsp_batch.painting import Source
-from dsp_batch.rendering import render_contrast_mosaic, render_image, render_mosaic
-from dsp_batch.series_view import SeriesView
+from dsp_batch.render.compose import Source
+from dsp_batch.render.draw import render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.store import Store
 
 ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dsp_batch.batch.results import list_parts
+from dsp_batch.batch.runs.parts import list_parts
 from dsp_batch.cache import Cache, preview_key
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store

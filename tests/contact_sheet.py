@@ -14,11 +14,11 @@ from data_folder import DATA
 from PIL import Image, ImageDraw
 
 from dsp_batch.errors import DspBatchError
-from dsp_batch.fetching import load_index
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import load_index
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions, parse_contrast
-from dsp_batch.painting import Source
 from dsp_batch.pipeline import describe_index, render_preview
+from dsp_batch.render.compose import Source
 from dsp_batch.storage.store import Store
 
 CELL, CAPTION, PER_ROW = 260, 36, 7

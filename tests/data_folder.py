@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from dsp_batch.dicom.headers import read_header
-from dsp_batch.fetching import fetch_headers
-from dsp_batch.index import SeriesIndex
-from dsp_batch.indexing import build_index
-from dsp_batch.model import InstanceHeader, SeriesHeaders, SeriesRef
+from dsp_batch.dicom.headers.read import read_header
+from dsp_batch.fetch import fetch_headers
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.ranges import read_bytes
+from dsp_batch.model.series import InstanceHeader, SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
-from dsp_batch.reading import read_bytes
 from dsp_batch.storage.store import Store
 
 _SHARED = Path(__file__).parents[2] / "shared"

@@ -12,7 +12,10 @@ from functools import partial
 
 from worker_failures import hurry
 
-from dsp_batch.batch import cluster, observation, results, run
+from dsp_batch.batch import run
+from dsp_batch.batch.cluster import connect as cluster
+from dsp_batch.batch.cluster import dashboard as observation
+from dsp_batch.batch.runs import parts as results
 from dsp_batch.cli.batch import main
 
 if __name__ == "__main__":

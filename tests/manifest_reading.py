@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dsp_batch.batch.manifest import (
-    Entry,
-    RejectedLine,
-    read_entries,
-)
-from dsp_batch.batch.manifest_lookup import Lookup
-from dsp_batch.model import SeriesRef
+from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.read import Entry, RejectedLine, read_entries
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.store import Store
 
 A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"

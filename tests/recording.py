@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic
 
-from dsp_batch.reading import ByteRange, Reader, Reply, T
+from dsp_batch.model.ranges import ByteRange, Reader, Reply, T
 
 
 @dataclass

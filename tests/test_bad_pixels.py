@@ -25,9 +25,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from written_objects import make_dataset, write_dataset
 
-from dsp_batch.display import EncodedImage
 from dsp_batch.errors import DspBatchError, PixelError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store

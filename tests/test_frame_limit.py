@@ -8,11 +8,11 @@ import pytest
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.errors import PixelError
-from dsp_batch.fetching import load_index
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import load_index
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
-from dsp_batch.painting import Source
 from dsp_batch.pipeline import render_preview
+from dsp_batch.render.compose import Source
 from dsp_batch.storage.store import Store
 
 

@@ -12,8 +12,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from written_objects import add_pixels, gather_headers, index_objects, make_dataset, write_dataset
 
 from dsp_batch.errors import HeaderError, SeriesError
-from dsp_batch.index import parse_index, serialize_index
-from dsp_batch.indexing import build_index
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import parse_index, serialize_index
 
 LEADING = {
     "Index": pa.uint32(),

@@ -15,13 +15,13 @@ from index_writers import write_often
 from written_objects import index_objects, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache, index_key, read_index, write_index
-from dsp_batch.dicom.phantom import build_ct, write_collection
 from dsp_batch.errors import SeriesError
-from dsp_batch.fetching import fetch_headers, load_index
-from dsp_batch.index import FORMAT, parse_index, serialize_index
-from dsp_batch.indexing import build_index
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import fetch_headers, load_index
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import FORMAT, parse_index, serialize_index
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import IndexOptions
+from dsp_batch.phantom.series import build_ct, write_collection
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

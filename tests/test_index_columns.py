@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from written_objects import add_pixels, index_objects, make_dataset, write_dataset
 
-from dsp_batch.dicom.headers import LARGE_VALUE
-from dsp_batch.index import SeriesIndex, parse_index, serialize_index
+from dsp_batch.dicom.headers.read import LARGE_VALUE
+from dsp_batch.index.parquet import SeriesIndex, parse_index, serialize_index
 
 
 def index_values(keyword: str, *values: Any, syntax: str = ExplicitVRLittleEndian) -> SeriesIndex:

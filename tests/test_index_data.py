@@ -19,13 +19,13 @@ from json_oracle import expected_json
 from pydicom.dataelem import DataElement
 from pydicom.uid import ExplicitVRBigEndian
 
-from dsp_batch.dicom.headers import LARGE_VALUE
-from dsp_batch.display import EncodedImage
+from dsp_batch.dicom.headers.read import LARGE_VALUE
 from dsp_batch.errors import DspBatchError
-from dsp_batch.index import parse_index, serialize_index
+from dsp_batch.index.parquet import parse_index, serialize_index
+from dsp_batch.model.frame import EncodedImage
 from dsp_batch.options import MosaicOptions
-from dsp_batch.painting import Source
 from dsp_batch.pipeline import render_preview
+from dsp_batch.render.compose import Source
 
 pytestmark = [needs_data, pytest.mark.filterwarnings("ignore:Expected explicit VR")]
 

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from servers import run_process, wait_for
 
 from dsp_batch.cli.batch import program
-from dsp_batch.dicom.phantom import build_ct, build_mr, write_collection
+from dsp_batch.phantom.series import build_ct, build_mr, write_collection
 
 JOBS = Path(__file__).parent.parent / "jobs"
 PROGRAMS = sorted(JOBS.glob("*.py"))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from idc_tables import CT_UID
 
 from dsp_batch.errors import DspBatchError, OptionsError, StorageError
-from dsp_batch.model import SeriesRef
-from dsp_batch.naming import (
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.names import (
     DEFAULT_ROOT,
     SeriesName,
     are_series_instance_uids,

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from written_objects import add_pixels, make_dataset, write_dataset
 
-from dsp_batch import painting
-from dsp_batch.dicom.phantom import (
+from dsp_batch.fetch import load_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import AUTO, EMBEDDED, Contrast, MosaicOptions
+from dsp_batch.phantom.series import (
     build_enhanced_mr,
     build_palette_ultrasound,
     build_pet,
     build_ultrasound,
     write_collection,
 )
-from dsp_batch.fetching import load_index
-from dsp_batch.index import SeriesIndex
-from dsp_batch.model import SeriesRef
-from dsp_batch.options import AUTO, EMBEDDED, Contrast, MosaicOptions
-from dsp_batch.painting import Source
 from dsp_batch.pipeline import render_preview
+from dsp_batch.render import compose as painting
+from dsp_batch.render.compose import Source
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_folder import load_headers, load_real_index, make_ref, needs_data, open_store, parse_file, read_catalog
+from phantom_bulk import MR1008, build_bulk
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRBigEndian, JPEGBaseline8Bit
@@ -17,19 +18,18 @@ from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache
 from dsp_batch.core.geometry import order_frames
-from dsp_batch.dicom.dictionary import name_of
-from dsp_batch.dicom.headers import FIRST_RANGE, read_header, read_rest
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import MR1008, build_bulk
-from dsp_batch.display import EncodedImage
+from dsp_batch.dicom.headers.dictionary import name_of
+from dsp_batch.dicom.headers.read import FIRST_RANGE, read_header, read_rest
 from dsp_batch.errors import DspBatchError, SeriesError, StorageError
-from dsp_batch.fetching import load_view
-from dsp_batch.frame_table import list_frames
-from dsp_batch.header_view import view_headers
-from dsp_batch.model import InstanceHeader, SeriesRef
+from dsp_batch.fetch import load_view
+from dsp_batch.index.frames import list_frames
+from dsp_batch.index.header_view import view_headers
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.ranges import read_bytes
+from dsp_batch.model.series import InstanceHeader, SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
+from dsp_batch.phantom.series import write_collection
 from dsp_batch.pipeline import ImageVerbOptions, preview_series, render_preview, use_all_cores
-from dsp_batch.reading import read_bytes
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

@@ -24,10 +24,10 @@ from pydicom.pixels.utils import pack_bits
 from written_objects import gather_headers, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import display_values
-from dsp_batch.display import StoredFrame, Window
-from dsp_batch.indexing import build_index
-from dsp_batch.pictures import read_pictures
-from dsp_batch.reading import read_bytes
+from dsp_batch.index.build import build_index
+from dsp_batch.model.frame import StoredFrame, Window
+from dsp_batch.model.ranges import read_bytes
+from dsp_batch.render.read import read_pictures
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED, RLE = (
     f"1.2.840.10008.1.2{suffix}" for suffix in ("", ".1", ".2", ".1.99", ".5")

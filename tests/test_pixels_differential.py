@@ -28,12 +28,12 @@ from dsp_batch.core.selection import select_position
 from dsp_batch.core.windowing import choose_voi, display_values, percentile_window
 from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.syntaxes import JPEG_2000, JPEG_LOSSLESS, JPEG_LOSSY, JPEG_LS
-from dsp_batch.display import LookupTable, StoredFrame, Window
-from dsp_batch.drawables import list_drawables
-from dsp_batch.index import SeriesIndex
-from dsp_batch.model import ByteArray, FrameRef, ObjectInfo
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.frame import LookupTable, StoredFrame, Window
+from dsp_batch.model.series import ByteArray, FrameRef, ObjectInfo
 from dsp_batch.options import EMBEDDED
-from dsp_batch.pictures import EncodedFrames, read_pictures
+from dsp_batch.render.choose import list_drawables
+from dsp_batch.render.read import EncodedFrames, read_pictures
 
 pytestmark = needs_data
 needs_dcmtk = pytest.mark.skipif(not shutil.which("dcm2pnm"), reason="DCMTK is not installed")

@@ -14,15 +14,15 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from written_objects import add_pixels, make_dataset, write_dataset
 
-from dsp_batch.dicom.phantom import build_ct, build_ultrasound, write_collection
-from dsp_batch.display import EncodedImage
 from dsp_batch.errors import OptionsError, PixelError, StorageError
-from dsp_batch.fetching import load_index
-from dsp_batch.index import SeriesIndex
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import load_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
-from dsp_batch.painting import Source
+from dsp_batch.phantom.series import build_ct, build_ultrasound, write_collection
 from dsp_batch.pipeline import render_preview
+from dsp_batch.render.compose import Source
 from dsp_batch.storage.store import Store
 
 WIDTH = 16

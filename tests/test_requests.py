@@ -13,14 +13,14 @@ from pydicom.uid import JPEGBaseline8Bit
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache
-from dsp_batch.dicom.headers import FIRST_RANGE
-from dsp_batch.dicom.phantom import build_ct, build_enhanced_mr, build_report, write_collection
-from dsp_batch.dicom.phantom_objects import PhantomSeries
-from dsp_batch.display import EncodedImage
+from dsp_batch.dicom.headers.read import FIRST_RANGE
 from dsp_batch.errors import SeriesError
-from dsp_batch.fetching import load_index
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import load_index
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageOptions, MosaicOptions
+from dsp_batch.phantom.objects import PhantomSeries
+from dsp_batch.phantom.series import build_ct, build_enhanced_mr, build_report, write_collection
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage

@@ -13,8 +13,8 @@ from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 from written_segmentations import segment_planes
 
-from dsp_batch.display import EncodedImage
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.pipeline import ImageVerbOptions, preview_series
 from dsp_batch.storage.store import Store

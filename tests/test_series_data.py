@@ -30,13 +30,13 @@ from PIL import Image
 
 from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.errors import DspBatchError, SeriesError
-from dsp_batch.fetching import fetch_headers
-from dsp_batch.index import SeriesIndex
-from dsp_batch.indexing import build_index
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import fetch_headers
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageOptions, IndexOptions, MosaicOptions
-from dsp_batch.painting import Source
 from dsp_batch.pipeline import preview_series, render_preview
+from dsp_batch.render.compose import Source
 from dsp_batch.storage.store import Store
 
 pytestmark = needs_data

@@ -16,14 +16,14 @@ from pydicom.pixels.processing import apply_color_lut
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import apply_supplement, display_values, percentile_window
-from dsp_batch.display import StoredFrame
-from dsp_batch.drawables import list_drawables
-from dsp_batch.fetching import load_index
-from dsp_batch.index import SeriesIndex
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import load_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, MosaicOptions, parse_contrast
-from dsp_batch.painting import Painting, Source, paint_pictures
 from dsp_batch.pipeline import render_preview
+from dsp_batch.render.choose import list_drawables
+from dsp_batch.render.compose import Painting, Source, paint_pictures
 from dsp_batch.storage.store import Store
 
 FIRST = 1000

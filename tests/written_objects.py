@@ -13,11 +13,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 from pydicom.uid import ImplicitVRLittleEndian as ImplicitLittle
 
-from dsp_batch.dicom.headers import read_header
-from dsp_batch.index import SeriesIndex
-from dsp_batch.indexing import build_index
-from dsp_batch.model import InstanceHeader, SeriesHeaders, SeriesRef
-from dsp_batch.reading import read_bytes
+from dsp_batch.dicom.headers.read import read_header
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.model.ranges import read_bytes
+from dsp_batch.model.series import InstanceHeader, SeriesHeaders, SeriesRef
 
 NATIVE_SYNTAXES = (ImplicitLittle, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 DEFLATED = DeflatedExplicitVRLittleEndian

@@ -16,8 +16,8 @@ from dsp_batch.version import __version__
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
 if TYPE_CHECKING:
-    from dsp_batch.batch.cluster import ClusterOptions
-    from dsp_batch.batch.job import Verb
+    from dsp_batch.batch.cluster.connect import ClusterOptions
+    from dsp_batch.batch.runs.job import Verb
     from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
 
 NAME = "dsp-batch"
@@ -88,9 +88,9 @@ for _command in (plan, status, retry, manifest, demo):
 
 
 def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, cluster: ClusterOptions) -> int:
-    from dsp_batch.batch.job import Job
-    from dsp_batch.batch.progress import open_progress
     from dsp_batch.batch.run import RunOptions, run_manifest
+    from dsp_batch.batch.runs.job import Job
+    from dsp_batch.batch.runs.progress import open_progress
     from dsp_batch.cache import open_cache
 
     source = settings.source

@@ -35,7 +35,7 @@ def check_output(output: str) -> None:
     Raises:
         SinkError: The folder does not exist, or the place is one that is only read.
     """
-    from dsp_batch.storage.roots import local_path, normalise_root, split_scheme  # noqa: PLC0415  # not for --help
+    from dsp_batch.storage.urls import local_path, normalise_root, split_scheme  # noqa: PLC0415  # not for --help
 
     path = local_path(output)
     if path is not None:

@@ -27,7 +27,7 @@ from dsp_batch.cli.tables import print_json, print_line, print_table
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
 if TYPE_CHECKING:
-    from dsp_batch.batch.cluster import ClusterOptions
+    from dsp_batch.batch.cluster.connect import ClusterOptions
     from dsp_batch.batch.run import RunSummary
 
 _log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def finish(run: Callable[[], RunSummary]) -> int:
     Returns:
         The exit status.
     """
-    from dsp_batch.batch.figures import format_figures
-    from dsp_batch.batch.interrupt import Interrupted
+    from dsp_batch.batch.cluster.interrupt import Interrupted
+    from dsp_batch.batch.runs.figures import format_figures
 
     try:
         summary = run()
@@ -82,10 +82,10 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any)
 
     Nothing is read of the series. What the IDC index does not know of them is told by their listings.
     """
-    from dsp_batch.batch.account import Survey
-    from dsp_batch.batch.manifest import read_entries
-    from dsp_batch.batch.manifest_lookup import default_lookup
-    from dsp_batch.batch.plan import PlanOptions, describe_plan, format_plan, plan_manifest
+    from dsp_batch.batch.manifest.places import default_lookup
+    from dsp_batch.batch.manifest.read import read_entries
+    from dsp_batch.batch.plan.plan import PlanOptions, describe_plan, format_plan, plan_manifest
+    from dsp_batch.batch.runs.summary import Survey
 
     options, survey = PlanOptions(**assumed), Survey()
     lookup = default_lookup(source.endpoint_url, source.anonymous)
@@ -111,8 +111,8 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
     It may be asked while a run goes on. RUN is the path or URL of a run's folder, which the command that made it has
     printed; CACHE_DIR stands for all runs in it.
     """
-    from dsp_batch.batch.figures import format_figures
-    from dsp_batch.batch.status import read_statuses
+    from dsp_batch.batch.runs.figures import format_figures
+    from dsp_batch.batch.runs.status import read_statuses
 
     statuses = read_statuses(run, endpoint_url)
     if as_json:
@@ -153,9 +153,9 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     RUN is the path or URL of a run's folder. Its job.json says what is done with them; the manifest is not needed. But
     a run that was stopped goes on as a whole, if its manifest can still be read.
     """
-    from dsp_batch.batch.progress import open_progress
     from dsp_batch.batch.retry import retry_run
-    from dsp_batch.batch.status import find_run
+    from dsp_batch.batch.runs.progress import open_progress
+    from dsp_batch.batch.runs.status import find_run
 
     cache, name = find_run(run, endpoint_url)
     return finish(lambda: retry_run(cache, name, cluster, open_progress(bar=not logs_json())))
@@ -189,9 +189,9 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     """
     if output != "-":
         check_output(output)
-    from dsp_batch.batch.selection import list_selected
+    from dsp_batch.batch.manifest.selection import list_selected
     from dsp_batch.idc import SeriesSelection
-    from dsp_batch.storage.sink import write_once
+    from dsp_batch.storage.objects import write_once
 
     lines = list_selected(SeriesSelection(**selection))
     if output == "-":
@@ -217,7 +217,7 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     from pathlib import Path
 
     from dsp_batch.batch.demo import run_demo
-    from dsp_batch.batch.progress import open_progress
+    from dsp_batch.batch.runs.progress import open_progress
 
     shown = run_demo(Path(folder), cluster, open_progress(bar=not logs_json()))
     rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]

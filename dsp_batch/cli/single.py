@@ -19,7 +19,7 @@ from dsp_batch.errors import DspBatchError, SinkError
 
 if TYPE_CHECKING:
     from dsp_batch.cache import Cache
-    from dsp_batch.model import SeriesRef
+    from dsp_batch.model.series import SeriesRef
     from dsp_batch.options import IndexOptions
     from dsp_batch.pipeline import ImageVerbOptions
     from dsp_batch.storage.store import Store
@@ -34,9 +34,9 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
         DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
     """
     suffix = check_image_output(output)
-    from dsp_batch.fetching import load_view
+    from dsp_batch.fetch import load_view
     from dsp_batch.pipeline import render_preview, use_all_cores
-    from dsp_batch.storage.sink import write_once
+    from dsp_batch.storage.objects import write_once
 
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
@@ -71,7 +71,7 @@ def choose_index_target(
     if is_parquet(output):
         check_output(output)
         return output
-    from dsp_batch.storage.roots import local_path
+    from dsp_batch.storage.urls import local_path
 
     path = local_path(output)
     if path is not None and path.is_file():
@@ -111,7 +111,7 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
     from dsp_batch.cache import index_key
-    from dsp_batch.fetching import load_index
+    from dsp_batch.fetch import load_index
 
     kept = _open_cache(cache, source)
     ref, store = _open_series(series, source)
@@ -136,10 +136,10 @@ def _write_index(
     ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SourceOptions
 ) -> None:
     from dsp_batch.cache import write_index
-    from dsp_batch.fetching import fetch_headers
-    from dsp_batch.index import serialize_index
-    from dsp_batch.indexing import build_index
-    from dsp_batch.storage.sink import write_once
+    from dsp_batch.fetch import fetch_headers
+    from dsp_batch.index.build import build_index
+    from dsp_batch.index.parquet import serialize_index
+    from dsp_batch.storage.objects import write_once
     from dsp_batch.version import __version__
 
     with log_stage("headers"):

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, WebPImagePlugin  # noqa: F401  # else Pillow imports all its formats to find it, in 0.1 s
 
 from dsp_batch.errors import OptionsError
-from dsp_batch.model import ByteArray
+from dsp_batch.model.series import ByteArray
 
 _FORMATS: dict[str, dict[str, Any]] = {
     ".webp": {"method": 2},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dsp_batch.errors import SeriesError
-from dsp_batch.model import AxisName, FloatArray, FrameOrder, FrameTable, IntArray
+from dsp_batch.model.series import AxisName, FloatArray, FrameOrder, FrameTable, IntArray
 
 _ORIENTATION_TOLERANCE = 1e-3
 """Direction cosines that differ by no more are one orientation: scanners write four to six digits."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dsp_batch.errors import OptionsError, SeriesError
-from dsp_batch.model import BoolArray, FloatArray, FrameOrder, IntArray
+from dsp_batch.model.series import BoolArray, FloatArray, FrameOrder, IntArray
 
 _ROUNDING_MM = 1e-4
 """Positions kept as float32 are off by up to this much a meter from the origin: no more is no difference."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from dsp_batch.core.encoding import resize_image
 from dsp_batch.errors import OptionsError
-from dsp_batch.model import ByteArray
+from dsp_batch.model.series import ByteArray
 
 _LONGEST_SIDE = 16383
 """Pixels; the limit of the WebP format, kept for JPEG too so that one option means one thing."""

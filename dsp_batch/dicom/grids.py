@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsp_batch.attributes import Attributes
-from dsp_batch.model import RawElement, StoredArray
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.model.series import RawElement, StoredArray
 
 _SIEMENS_SLICES, _SIEMENS_CSA, _UIH_SLICES = "0019_100a", "0029_1010", "0065_1051"
 _CSA_TAG_BYTES, _CSA_ITEM_BYTES, _CSA_MOST_TAGS = 84, 16, 1000

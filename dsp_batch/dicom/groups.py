@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsp_batch.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes
 
 
 def frame_macro(attributes: Attributes, frame: int, sequence: str) -> Attributes:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsp_batch.core.keys import Matches, format_uuids
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.keys import (
     INSTALL_HINT,
@@ -26,7 +25,8 @@ from dsp_batch.idc.keys import (
     load_uuids,
     read_batches,
 )
-from dsp_batch.model import IntArray
+from dsp_batch.model.identifiers import Matches, format_uuids
+from dsp_batch.model.series import IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

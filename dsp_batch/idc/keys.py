@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.core.keys import UUID_CHARACTERS, UUID_DIGITS, Hashes, Matches, find_hashes, hash_bytes
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import ByteArray, IntArray
+from dsp_batch.model.identifiers import UUID_CHARACTERS, UUID_DIGITS, Hashes, Matches, find_hashes, hash_bytes
+from dsp_batch.model.series import ByteArray, IntArray
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 

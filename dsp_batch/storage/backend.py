@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import Buffer
+from dsp_batch.model.ranges import Buffer
+from dsp_batch.model.series import ObjectInfo
 
 
 class TemporaryError(Exception):

@@ -8,7 +8,7 @@ import threading
 import time
 
 from dsp_batch.storage.once import once_in_process
-from dsp_batch.storage.roots import split_scheme
+from dsp_batch.storage.urls import split_scheme
 
 USUAL = 64
 """Requests in flight where answers come within 40 ms."""

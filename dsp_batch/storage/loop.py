@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from dsp_batch.errors import DspBatchError, StorageError
-from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import Buffer, ByteRange, Reader, Reply, T
+from dsp_batch.model.ranges import Buffer, ByteRange, Reader, Reply, T
+from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.backend import Backend, ObjectSource, TemporaryError
 from dsp_batch.storage.flow import Flow
 from dsp_batch.storage.ranges import cut_parts, merge_ranges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dsp_batch.reading import Buffer, ByteRange
+from dsp_batch.model.ranges import Buffer, ByteRange
 
 MAX_GAP = 8192
 """Bytes: ranges that lie nearer than this are read in one request; fetching the gap costs less than a round trip."""

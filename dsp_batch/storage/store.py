@@ -7,16 +7,16 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 
 from dsp_batch.errors import DspBatchError
-from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import Reader, T
+from dsp_batch.model.ranges import Reader, T
+from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend
-from dsp_batch.storage.events import limit_seconds, run_blocking
 from dsp_batch.storage.flow import MOST, Flow, find_flow
 from dsp_batch.storage.loop import Folder, read_objects
 from dsp_batch.storage.once import once_in_process
 from dsp_batch.storage.retry import retry_temporary
-from dsp_batch.storage.roots import normalise_root, split_scheme
+from dsp_batch.storage.runtime import limit_seconds, run_blocking
+from dsp_batch.storage.urls import normalise_root, split_scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +138,17 @@ def build_store(
 def _open_backend(store: Store) -> Backend:
     scheme, place = split_scheme(store.root)
     if scheme == "file":
-        from dsp_batch.storage.local import LocalBackend  # noqa: PLC0415  # each way of storing has its own imports
+        from dsp_batch.storage.backends.local import LocalBackend  # noqa: PLC0415  # each way of storing has its own imports
 
         return LocalBackend(place)
     if scheme == "s3":
-        from dsp_batch.storage.s3 import S3Backend  # noqa: PLC0415  # likewise
+        from dsp_batch.storage.backends.s3 import S3Backend  # noqa: PLC0415  # likewise
 
         return S3Backend(place, store.endpoint_url, anonymous=store.anonymous)
     if scheme in ("http", "https"):
-        from dsp_batch.storage.web import WebBackend  # noqa: PLC0415  # likewise
+        from dsp_batch.storage.backends.http import WebBackend  # noqa: PLC0415  # likewise
 
         return WebBackend(store.root, store.max_workers)
-    from dsp_batch.storage.filesystem import FilesystemBackend  # noqa: PLC0415  # likewise
+    from dsp_batch.storage.backends.filesystem import FilesystemBackend  # noqa: PLC0415  # likewise
 
     return FilesystemBackend(store.root, anonymous=store.anonymous, max_workers=store.max_workers)

@@ -10,11 +10,11 @@ from complete_runs import draw_undisturbed
 from failing_cluster import FailingCluster, run_failing_cluster
 from idc_tables import write_index
 from manifest_reading import NO_INDEX
+from phantom_bulk import build_many
 from servers import S3Server
 
-from dsp_batch.batch.manifest_lookup import Lookup
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
+from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.phantom.series import write_collection
 
 
 @pytest.fixture(scope="session")

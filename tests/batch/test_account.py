@@ -7,13 +7,13 @@ from pathlib import Path
 
 from manifest_reading import NO_INDEX
 
-from dsp_batch.batch.account import Survey, conclude
-from dsp_batch.batch.job import Job
-from dsp_batch.batch.manifest import DuplicateLine, RejectedLine, read_entries
-from dsp_batch.batch.results import ResultsWriter
-from dsp_batch.batch.state import Attempt
+from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.state import Attempt
+from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import open_cache
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef, SeriesResult
 from dsp_batch.options import MosaicOptions
 
 

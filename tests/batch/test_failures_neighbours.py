@@ -8,10 +8,10 @@ from pathlib import Path
 from complete_runs import ARGUMENTS, check_previews, check_whole, draw_undisturbed, read_run, runs_of
 from dask_processes import finish_batch, start_batch
 from failing_cluster import FailingCluster
+from phantom_bulk import build_many
 
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import build_report, write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
+from dsp_batch.phantom.series import build_report, write_collection
 
 
 def test_batches_at_once_do_not_disturb_each_other(failing_cluster: FailingCluster, tmp_path: Path) -> None:

@@ -19,16 +19,16 @@ from complete_runs import ARGUMENTS, check_previews, draw_undisturbed, read_rows
 from dask_processes import Outcome, finish_batch, run_batch, run_cluster, start_batch, start_worker, wait_until
 from distributed import Client
 from failing_cluster import PRELOAD, FailingCluster, run_failing_cluster
+from phantom_bulk import build_many
 from servers import S3Server
 from worker_failures import VARIABLE
 
-from dsp_batch.batch.cluster import SECONDS_WITHOUT_SIGN, ClusterOptions, connect
-from dsp_batch.batch.runner import SECONDS_TO_GATHER
+from dsp_batch.batch.cluster.connect import SECONDS_WITHOUT_SIGN, ClusterOptions, connect
+from dsp_batch.batch.cluster.window import SECONDS_TO_GATHER
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import build_ct, write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
-from dsp_batch.dicom.phantom_objects import PhantomSeries, build_series
 from dsp_batch.errors import DspBatchError
+from dsp_batch.phantom.objects import PhantomSeries, build_series
+from dsp_batch.phantom.series import build_ct, write_collection
 from dsp_batch.version import __version__
 
 META_LENGTH = 140

@@ -14,17 +14,17 @@ from distributed import Client
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+from phantom_bulk import build_many
 from scale_cluster import open_cluster
 
-from dsp_batch.batch.job import Job
-from dsp_batch.batch.lookahead import MAX_SERIES_PER_SHARD, SHARDS_PER_THREAD, Expected
-from dsp_batch.batch.results import ResultsWriter
-from dsp_batch.batch.runner import Cluster, Series, run_series
+from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.sharding import MAX_SERIES_PER_SHARD, SHARDS_PER_THREAD, Expected
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef, SeriesResult
 from dsp_batch.options import MosaicOptions
+from dsp_batch.phantom.series import write_collection
 
 SERIES, WORKERS = 300, 2
 TASKS_PER_SHARD = 3

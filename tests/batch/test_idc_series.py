@@ -9,13 +9,13 @@ from faulty_server import run_faulty_server
 from idc_tables import CT, CT_UID, OLD_CT, RAW, SEG, SR, write_index
 
 from dsp_batch import idc
-from dsp_batch.batch.expectations import expect_series
-from dsp_batch.batch.graph import delay_shard
-from dsp_batch.batch.job import Job
+from dsp_batch.batch.cluster.graph import delay_shard
+from dsp_batch.batch.plan.expectations import expect_series
+from dsp_batch.batch.runs.job import Job
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import PhantomSeries, build_ct
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef, SeriesResult
 from dsp_batch.options import IndexOptions, MosaicOptions
+from dsp_batch.phantom.series import PhantomSeries, build_ct
 
 VIEWER = "https://viewer.imaging.datacommons.cancer.gov"
 

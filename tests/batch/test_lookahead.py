@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.lookahead import (
+from dsp_batch.batch.sharding import (
     MAX_SERIES_PER_SHARD,
     PATIENCE,
     SECONDS_PER_SHARD,
@@ -20,7 +20,7 @@ from dsp_batch.batch.lookahead import (
     Expected,
     Lookahead,
 )
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef, SeriesResult
 
 WORK = st.one_of(st.none(), st.floats(0, 0.3), st.floats(0.001, 10), st.sampled_from([0.0, 0.05, 3000.0]))
 WORKS = st.lists(WORK, max_size=400)

@@ -27,16 +27,12 @@ from manifest_reading import (
     urls,
 )
 
-from dsp_batch.batch.manifest import (
-    DuplicateLine,
-    RejectedLine,
-    read_entries,
-)
-from dsp_batch.batch.manifest_keys import SeenKeys, name_keys
-from dsp_batch.batch.manifest_lookup import Lookup
-from dsp_batch.batch.manifest_source import name_folders
+from dsp_batch.batch.manifest.keys import SeenKeys, name_keys
+from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries
+from dsp_batch.batch.manifest.source import name_folders
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 
 # Form 1: one series a line
 

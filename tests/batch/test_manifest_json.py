@@ -20,11 +20,9 @@ from manifest_reading import (
     urls,
 )
 
-from dsp_batch.batch.manifest import (
-    read_entries,
-)
+from dsp_batch.batch.manifest.read import read_entries
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 
 
 def test_json_arrays_hold_objects_or_texts(tmp_path: Path) -> None:

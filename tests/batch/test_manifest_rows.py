@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest_lines import CarriedColumns, Reading, Surroundings
-from dsp_batch.batch.manifest_source import name_manifest
+from dsp_batch.batch.manifest.rows import CarriedColumns, Reading, Surroundings
+from dsp_batch.batch.manifest.source import name_manifest
 
 A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"
 B = "38902e14-b11f-4548-910e-771ee757dc82"

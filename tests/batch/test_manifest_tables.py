@@ -23,15 +23,10 @@ from manifest_reading import (
     write_manifest,
 )
 
-from dsp_batch.batch.manifest import (
-    DuplicateLine,
-    RejectedLine,
-    read_entries,
-    read_manifest,
-)
-from dsp_batch.batch.manifest_lookup import Lookup
+from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries, read_manifest
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 
 # Forms 7 and 8: tables in text
 

@@ -30,7 +30,7 @@ from manifest_reading import (
     write_manifest,
 )
 
-from dsp_batch.batch.manifest import (
+from dsp_batch.batch.manifest.read import (
     RejectedLine,
     digest_series,
     hold_manifest,
@@ -39,7 +39,7 @@ from dsp_batch.batch.manifest import (
     read_manifest,
 )
 from dsp_batch.errors import ManifestError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 
 # Text as it comes
 

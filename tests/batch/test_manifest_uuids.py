@@ -7,7 +7,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest_uuids import MARK, part_texts
+from dsp_batch.batch.manifest.uuids import MARK, part_texts
 
 _UUID = re.compile("([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 _PIECES = (

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
+from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster import ClusterOptions
-from dsp_batch.batch.figures import STAGES
-from dsp_batch.batch.graph import delay_shard, submit_shard
-from dsp_batch.batch.interrupt import Interrupted
-from dsp_batch.batch.job import Job
-from dsp_batch.batch.observation import observe
-from dsp_batch.batch.progress import LineProgress
+from dsp_batch.batch.cluster.connect import ClusterOptions
+from dsp_batch.batch.cluster.dashboard import observe
+from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
+from dsp_batch.batch.cluster.interrupt import Interrupted
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.runs.figures import STAGES
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import build_radiograph, build_report, write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
 from dsp_batch.errors import OptionsError
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
+from dsp_batch.phantom.series import build_radiograph, build_report, write_collection
 
 SECONDS_TO_REPORT = 30.0
 
@@ -156,7 +156,7 @@ def test_a_report_that_cannot_be_written_does_not_cost_the_run(
 
 
 def test_without_bokeh_a_report_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsp_batch.batch.cluster.find_spec", lambda _: None)
+    monkeypatch.setattr("dsp_batch.batch.cluster.connect.find_spec", lambda _: None)
 
     with pytest.raises(OptionsError, match=r"dsp-batch\[dashboard\]"):
         ClusterOptions(performance_report="report.html")

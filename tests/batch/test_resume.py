@@ -11,21 +11,21 @@ from typing import Any
 import pandas as pd
 import pytest
 from distributed import LocalCluster
+from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster import ClusterOptions
-from dsp_batch.batch.job import Job
-from dsp_batch.batch.progress import LineProgress
+from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.retry import retry_run
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
-from dsp_batch.batch.state import open_attempt, write_json
-from dsp_batch.batch.status import read_statuses
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.progress import LineProgress
+from dsp_batch.batch.runs.state import open_attempt, write_json
+from dsp_batch.batch.runs.status import read_statuses
 from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_index, write_index
-from dsp_batch.dicom.phantom import build_corrupt, build_radiograph, build_report, write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.fetching import load_index
-from dsp_batch.model import SeriesRef
+from dsp_batch.fetch import load_index
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import IndexOptions, MosaicOptions
+from dsp_batch.phantom.series import build_corrupt, build_radiograph, build_report, write_collection
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
 

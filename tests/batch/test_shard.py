@@ -13,15 +13,15 @@ from typing import Any
 import dask
 import pytest
 from distributed import Client, LocalCluster
+from phantom_bulk import CT300, build_bulk, build_many
 from servers import run_nginx
 
-from dsp_batch.batch.graph import delay_shard, submit_shard
-from dsp_batch.batch.job import Job
+from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
+from dsp_batch.batch.runs.job import Job
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import build_radiograph, write_collection
-from dsp_batch.dicom.phantom_bulk import CT300, build_bulk, build_many
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef, SeriesResult
 from dsp_batch.options import MosaicOptions
+from dsp_batch.phantom.series import build_radiograph, write_collection
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
 

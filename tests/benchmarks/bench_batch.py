@@ -12,9 +12,9 @@ from bench_figures import Figure
 from bench_places import Bench, Source, link_series
 from bench_process import run_task
 from bench_proxy import run_proxy
+from phantom_bulk import build_many
 
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
+from dsp_batch.phantom.series import write_collection
 
 _FAR_AWAY = 40.0
 """Milliseconds."""

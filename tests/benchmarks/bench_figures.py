@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from dsp_batch.dicom.phantom_bulk import CT300, GE151, MR63, MR1008, BulkLayout
+from phantom_bulk import CT300, GE151, MR63, MR1008, BulkLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from bench_figures import PHANTOMS
+from phantom_bulk import build_bulk
 from servers import find_free_port, run_nginx, run_s3
 
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_bulk
+from dsp_batch.phantom.series import write_collection
 
 _PROJECT = Path(__file__).parents[2]
 _DATA = Path(os.environ.get("DSP_DATA") or _PROJECT.parent / "shared" / "data") / "series"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import ByteRange, Reader
+from dsp_batch.model.ranges import ByteRange, Reader
+from dsp_batch.model.series import ObjectInfo
 
 _BYTES = 8192
 _IN_FLIGHT = 64
@@ -49,7 +49,7 @@ def _open_client(root: str) -> tuple[Any, str]:
     """A client of obstore, and what its keys begin with."""
     from obstore.store import HTTPStore
 
-    from dsp_batch.storage.s3 import open_bucket
+    from dsp_batch.storage.backends.s3 import open_bucket
 
     if not root.startswith("s3://"):
         return HTTPStore(root, client_options={"allow_http": True}), ""

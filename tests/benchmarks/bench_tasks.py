@@ -53,7 +53,7 @@ def measure(figures: Figures) -> Iterator[None]:
 
 def open_series(arguments: Arguments) -> tuple[Any, Any]:
     """The series and its store."""
-    from dsp_batch.model import SeriesRef
+    from dsp_batch.model.series import SeriesRef
     from dsp_batch.storage.store import build_store
 
     store = build_store(arguments["root"])
@@ -65,7 +65,7 @@ def walk_series(arguments: Arguments) -> Figures:
     figures: Figures = {}
     with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, measure(figures):
         from dsp_batch.cache import open_cache
-        from dsp_batch.fetching import load_index
+        from dsp_batch.fetch import load_index
         from dsp_batch.options import ImageOptions, MosaicOptions
         from dsp_batch.pipeline import preview_series
 
@@ -82,11 +82,11 @@ def walk_series(arguments: Arguments) -> Figures:
 
 def index_in_memory(arguments: Arguments) -> Figures:
     """Make an index, as it is written, of objects that are in memory, many times: no request in the figure."""
-    from dsp_batch.dicom.headers import HeaderHint, read_header
-    from dsp_batch.index import serialize_index
-    from dsp_batch.indexing import build_index
-    from dsp_batch.model import SeriesHeaders
-    from dsp_batch.reading import read_bytes
+    from dsp_batch.dicom.headers.read import HeaderHint, read_header
+    from dsp_batch.index.build import build_index
+    from dsp_batch.index.parquet import serialize_index
+    from dsp_batch.model.ranges import read_bytes
+    from dsp_batch.model.series import SeriesHeaders
 
     ref, _ = open_series(arguments)
     objects = {path.name: path.read_bytes() for path in Path(ref.url).iterdir()}
@@ -110,11 +110,11 @@ def render_in_memory(arguments: Arguments) -> Figures:
     from PIL import Image
 
     from dsp_batch.core.encoding import encode_image
-    from dsp_batch.fetching import load_index
+    from dsp_batch.fetch import load_index
+    from dsp_batch.model.ranges import Piece
     from dsp_batch.options import MosaicOptions
-    from dsp_batch.painting import Source
-    from dsp_batch.reading import Piece
-    from dsp_batch.rendering import render_mosaic
+    from dsp_batch.render.compose import Source
+    from dsp_batch.render.draw import render_mosaic
 
     ref, store = open_series(arguments)
     index = load_index(ref, store, None)
@@ -167,10 +167,10 @@ def run_batch(arguments: Arguments) -> Figures:
     """A manifest through `run_manifest` on a local cluster."""
     from bench_workers import watch_workers
 
-    from dsp_batch.batch.cluster import ClusterOptions
-    from dsp_batch.batch.job import Job
-    from dsp_batch.batch.progress import LineProgress
+    from dsp_batch.batch.cluster.connect import ClusterOptions
     from dsp_batch.batch.run import RunOptions, run_manifest
+    from dsp_batch.batch.runs.job import Job
+    from dsp_batch.batch.runs.progress import LineProgress
     from dsp_batch.cache import open_cache
     from dsp_batch.options import MosaicOptions
 
@@ -210,9 +210,9 @@ def read_lines(arguments: Arguments) -> Figures:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     figures: Figures = {}
     with measure(figures):
-        from dsp_batch.batch.account import Survey
-        from dsp_batch.batch.manifest import digest_series, read_entries
-        from dsp_batch.batch.manifest_lookup import Lookup
+        from dsp_batch.batch.manifest.places import Lookup
+        from dsp_batch.batch.manifest.read import digest_series, read_entries
+        from dsp_batch.batch.runs.summary import Survey
         from dsp_batch.idc import IdcIndex
         from dsp_batch.storage.store import Store
 

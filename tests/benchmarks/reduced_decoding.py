@@ -27,13 +27,13 @@ from data_folder import DATA
 
 from dsp_batch.core.tiling import fit_tile, tile_shape
 from dsp_batch.core.windowing import choose_voi, display_values, percentile_window
-from dsp_batch.display import StoredFrame
-from dsp_batch.drawables import list_drawables
 from dsp_batch.errors import DspBatchError
-from dsp_batch.fetching import load_index
-from dsp_batch.model import ByteArray, SeriesRef, StoredArray
+from dsp_batch.fetch import load_index
+from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.series import ByteArray, SeriesRef, StoredArray
 from dsp_batch.options import EMBEDDED
-from dsp_batch.painting import Painting, Source, paint_pictures
+from dsp_batch.render.choose import list_drawables
+from dsp_batch.render.compose import Painting, Source, paint_pictures
 from dsp_batch.storage.store import Store
 
 WIDTH = 128

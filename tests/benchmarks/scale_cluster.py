@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
+from phantom_bulk import build_many
 from servers import run_nginx, run_process, wait_for
 
-from dsp_batch.batch.latest import latest_rows
-from dsp_batch.batch.state import list_runs, results_folder
+from dsp_batch.batch.runs.latest import latest_rows
+from dsp_batch.batch.runs.state import list_runs, results_folder
 from dsp_batch.cache import Cache
-from dsp_batch.dicom.phantom import write_collection
-from dsp_batch.dicom.phantom_bulk import build_many
+from dsp_batch.phantom.series import write_collection
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_START = 60.0

@@ -15,10 +15,10 @@ from distributed import Client, wait
 from scale_cluster import open_cluster
 from servers import run_process
 
-from dsp_batch.batch.graph import delay_shard, submit_shard
-from dsp_batch.batch.job import Job
+from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
+from dsp_batch.batch.runs.job import Job
 from dsp_batch.cache import open_cache
-from dsp_batch.model import SeriesRef
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 
 _SMALL, _LARGE = 1, 40

@@ -16,13 +16,13 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-from dsp_batch.batch.account import Survey, conclude
-from dsp_batch.batch.job import Job, describe_job
-from dsp_batch.batch.results import ResultsWriter
-from dsp_batch.batch.state import Attempt, find_state, open_attempt, results_folder, write_json
-from dsp_batch.batch.status import read_statuses
+from dsp_batch.batch.runs.job import Job, describe_job
+from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.state import Attempt, find_state, open_attempt, results_folder, write_json
+from dsp_batch.batch.runs.status import read_statuses
+from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import Cache, open_cache, preview_key
-from dsp_batch.model import SeriesResult
+from dsp_batch.model.series import SeriesResult
 from dsp_batch.options import MosaicOptions
 
 _ROOT = "s3://idc-open-data"

@@ -23,17 +23,17 @@ from bench_tasks import peak_bytes
 from simulated_cluster import SimulatedCluster
 from simulated_work import Conditions, Cost, Killed
 
-from dsp_batch.batch.account import RunSummary, Survey, conclude
-from dsp_batch.batch.job import Job, run_name
-from dsp_batch.batch.latest import latest_rows
-from dsp_batch.batch.manifest import digest_series, read_entries
-from dsp_batch.batch.results import ResultsWriter
+from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.manifest.read import digest_series, read_entries
+from dsp_batch.batch.plan.work import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.run import begin_attempt, find_missing
-from dsp_batch.batch.runner import Cluster, Series, run_series
-from dsp_batch.batch.state import find_state, open_attempt, results_folder
-from dsp_batch.batch.work import SeriesFacts, count_tiles, estimate_work
+from dsp_batch.batch.runs.job import Job, run_name
+from dsp_batch.batch.runs.latest import latest_rows
+from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.state import find_state, open_attempt, results_folder
+from dsp_batch.batch.runs.summary import RunSummary, Survey, conclude
 from dsp_batch.cache import Cache
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef, SeriesResult
 from dsp_batch.options import MosaicOptions
 from dsp_batch.storage.keys import StoredKey
 

@@ -23,8 +23,8 @@ from dask.delayed import Delayed
 from distributed.scheduler import KilledWorker
 from simulated_work import Conditions, Cost, Killed, Tally
 
-from dsp_batch.batch.work import SERIES_AT_ONCE
-from dsp_batch.model import SeriesRef, SeriesResult
+from dsp_batch.batch.plan.work import SERIES_AT_ONCE
+from dsp_batch.model.series import SeriesRef, SeriesResult
 
 
 class SimulatedFuture:

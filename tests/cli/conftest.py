@@ -12,7 +12,7 @@ from outcomes import Run, run_here
 from series_to_refuse import build_undecodable
 
 from dsp_batch.cli import batch, series
-from dsp_batch.dicom.phantom import (
+from dsp_batch.phantom.series import (
     PhantomSeries,
     build_corrupt,
     build_ct,

@@ -12,9 +12,9 @@ import pytest
 from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
 
-from dsp_batch.batch.latest import latest_rows
+from dsp_batch.batch.runs.latest import latest_rows
 from dsp_batch.cache import open_cache
-from dsp_batch.dicom.phantom import PhantomSeries, build_mr, build_report, write_collection
+from dsp_batch.phantom.series import PhantomSeries, build_mr, build_report, write_collection
 
 MISSING = "00000000-0000-0000-0000-000000000000"
 

@@ -14,8 +14,8 @@ from outcomes import Outcome, Run, run_here
 
 from dsp_batch.cli.options import log_options
 from dsp_batch.cli.program import Program
-from dsp_batch.dicom.phantom import PhantomSeries
 from dsp_batch.errors import StorageError
+from dsp_batch.phantom.series import PhantomSeries
 
 
 @click.group(cls=Program)

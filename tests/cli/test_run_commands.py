@@ -10,15 +10,15 @@ import idc_tables
 import pytest
 from outcomes import Outcome, Run, run_process
 
-from dsp_batch.batch.account import Survey, conclude
-from dsp_batch.batch.job import Job
-from dsp_batch.batch.results import ResultsWriter
 from dsp_batch.batch.run import begin_attempt
-from dsp_batch.batch.state import open_attempt
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.state import open_attempt
+from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import Cache, open_cache
-from dsp_batch.dicom.phantom import PhantomSeries
-from dsp_batch.model import SeriesResult
+from dsp_batch.model.series import SeriesResult
 from dsp_batch.options import MosaicOptions
+from dsp_batch.phantom.series import PhantomSeries
 
 RUN = "mosaic-mosaic-0123456789ab"
 

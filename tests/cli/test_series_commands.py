@@ -10,7 +10,7 @@ import pytest
 from outcomes import Run, run_process
 from PIL import Image
 
-from dsp_batch.dicom.phantom import PhantomSeries, build_mr, build_report
+from dsp_batch.phantom.series import PhantomSeries, build_mr, build_report
 
 
 def open_image(path: Path) -> Image.Image:

@@ -14,8 +14,8 @@ from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
 from series_to_refuse import UNDECODABLE_SYNTAX, build_undecodable
 
-from dsp_batch.dicom.phantom import PhantomSeries, build_corrupt, build_report
 from dsp_batch.options import PRESETS
+from dsp_batch.phantom.series import PhantomSeries, build_corrupt, build_report
 
 MISSING = "00000000-0000-0000-0000-000000000000"
 
@@ -73,7 +73,7 @@ def test_a_series_instance_uid_that_nobody_knows_is_an_error(
 ) -> None:
     index = idc_tables.write_index(tmp_path)
     for found, words in ((index, [str(collection)]), (None, ["pip install"])):
-        monkeypatch.setattr("dsp_batch.naming.idc.open_index", lambda found=found: found)
+        monkeypatch.setattr("dsp_batch.names.idc.open_index", lambda found=found: found)
         outcome = preview("mosaic", "1.2.3.9", tmp_path / "out.webp", "--root", collection)
         assert_error(outcome, "1.2.3.9", "IDC index", *words)
 

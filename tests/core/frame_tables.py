@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsp_batch.model import FrameTable
+from dsp_batch.model.series import FrameTable
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 CORONAL = (1, 0, 0, 0, 0, -1)

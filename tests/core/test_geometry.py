@@ -8,7 +8,7 @@ from frame_tables import AXIAL, CORONAL, NO_ORIENTATION, NOWHERE, SAGITTAL, make
 
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.errors import SeriesError
-from dsp_batch.model import FrameTable
+from dsp_batch.model.series import FrameTable
 
 
 def shown(table: FrameTable) -> list[int]:

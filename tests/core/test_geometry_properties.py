@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp_batch.core.geometry import order_frames
-from dsp_batch.model import FrameOrder, FrameTable
+from dsp_batch.model.series import FrameOrder, FrameTable
 
 places = st.sampled_from([0.0, 0.004, 0.008, 0.012, 5.0, np.nan])
 cosines = st.sampled_from(

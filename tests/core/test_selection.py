@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dsp_batch.core.selection import distribute, select_position, select_range
 from dsp_batch.errors import OptionsError, SeriesError
-from dsp_batch.model import AxisName, FrameOrder
+from dsp_batch.model.series import AxisName, FrameOrder
 
 
 def make_order(

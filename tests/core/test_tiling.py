@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
 from dsp_batch.errors import OptionsError
-from dsp_batch.model import ByteArray
+from dsp_batch.model.series import ByteArray
 
 sizes = st.integers(1, 300)
 aspects = st.floats(0.1, 10)

@@ -12,16 +12,16 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from dsp_batch.attributes import Attributes
-from dsp_batch.dicom.codecs import decode_frame
-from dsp_batch.dicom.frames import PixelSource, read_frames
-from dsp_batch.dicom.headers import read_header
-from dsp_batch.dicom.palette import describe_palette
-from dsp_batch.dicom.pixels import describe_pixels
-from dsp_batch.display import PixelFormat
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.read import read_header
+from dsp_batch.dicom.pixels.codecs import decode_frame
+from dsp_batch.dicom.pixels.format import describe_pixels
+from dsp_batch.dicom.pixels.frames import PixelSource, read_frames
+from dsp_batch.dicom.pixels.palette import describe_palette
 from dsp_batch.errors import PixelError
-from dsp_batch.model import StoredArray
-from dsp_batch.reading import read_bytes
+from dsp_batch.model.frame import PixelFormat
+from dsp_batch.model.ranges import read_bytes
+from dsp_batch.model.series import StoredArray
 
 DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[3] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of real DICOM data is not here (DSP_DATA)")

@@ -18,11 +18,11 @@ from hypothesis.extra import numpy as hnp
 from pydicom.pixels import get_decoder, get_encoder
 from pydicom.pixels.processing import apply_color_lut, convert_color_space
 
-from dsp_batch.dicom.codecs import decode_frame
-from dsp_batch.dicom.codestream import parse_jpeg, parse_jpeg_xl
-from dsp_batch.display import PaletteTable
+from dsp_batch.dicom.pixels.codecs import decode_frame
+from dsp_batch.dicom.pixels.codestream import parse_jpeg, parse_jpeg_xl
 from dsp_batch.errors import PixelError
-from dsp_batch.model import StoredArray
+from dsp_batch.model.frame import PaletteTable
+from dsp_batch.model.series import StoredArray
 
 EXPLICIT, BIG_ENDIAN, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"

@@ -12,11 +12,11 @@ from datasets import DATA, attributes_of, make_pixels, needs_data, read_source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsp_batch.dicom import fragments
-from dsp_batch.dicom.fragments import Frames
-from dsp_batch.dicom.frames import PixelSource, parse_offset_table, read_frames
+from dsp_batch.dicom.pixels import fragments
+from dsp_batch.dicom.pixels.fragments import Frames
+from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
 from dsp_batch.errors import PixelError
-from dsp_batch.reading import ByteRange, Reply, read_bytes
+from dsp_batch.model.ranges import ByteRange, Reply, read_bytes
 
 JPEG = "1.2.840.10008.1.2.4.50"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"

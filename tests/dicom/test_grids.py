@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dsp_batch.attributes import Attributes
 from dsp_batch.dicom.grids import Grid, crop_slice, describe_grid, parse_csa
+from dsp_batch.dicom.headers.attributes import Attributes
 
 MOSAIC: dict[str, Any] = {
     "ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"],

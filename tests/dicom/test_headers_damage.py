@@ -19,10 +19,10 @@ from pydicom.uid import (
 )
 from written_objects import DEFLATED, NATIVE_SYNTAXES, add_pixels, make_dataset, parse_object, write_dataset
 
-from dsp_batch.dicom.headers import read_header
-from dsp_batch.dicom.values import HeaderDecoder
+from dsp_batch.dicom.headers.read import read_header
+from dsp_batch.dicom.headers.values import HeaderDecoder
 from dsp_batch.errors import HeaderError
-from dsp_batch.reading import Reply
+from dsp_batch.model.ranges import Reply
 
 SECONDS = 2.0
 """Of processor time: more than any damaged object of a few MB may take."""
@@ -234,7 +234,7 @@ def test_garbage_gives_a_clear_error(garbage: bytes, prefix: bytes) -> None:
 
 
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dsp_batch.dicom import headers
+    from dsp_batch.dicom.headers import read as headers
 
     data = write_dataset(make_dataset(TextValue="x" * 2_000_000), DEFLATED)
     monkeypatch.setattr(headers, "MAX_INFLATED", 1 << 20)

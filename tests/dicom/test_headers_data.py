@@ -11,10 +11,10 @@ from data_folder import DATA, list_objects, needs_data, parse_file, read_catalog
 from pydicom.dataelem import RawDataElement
 from recording import record_reader
 
-from dsp_batch.dicom.headers import FIRST_RANGE, read_header
-from dsp_batch.dicom.values import effective_vr
+from dsp_batch.dicom.headers.read import FIRST_RANGE, read_header
+from dsp_batch.dicom.headers.values import effective_vr
 from dsp_batch.errors import HeaderError
-from dsp_batch.model import InstanceHeader
+from dsp_batch.model.series import InstanceHeader
 
 pytestmark = [needs_data, pytest.mark.filterwarnings("ignore:Expected explicit VR")]
 

@@ -10,18 +10,18 @@ from datasets import DATA, attributes_of, decode_file, make_attributes, needs_da
 from PIL import ImageCms
 from written_segmentations import segment_planes
 
-from dsp_batch.attributes import Attributes
-from dsp_batch.dicom.color import convert_from_lab
-from dsp_batch.dicom.drawing import PLAIN, Picture
-from dsp_batch.dicom.maps import DOSE, PARAMETRIC_MAP, describe_unit
-from dsp_batch.dicom.objects import find_drawer, lacks_pixels, sop_class_name
-from dsp_batch.dicom.pixels import describe_aspect, describe_transform
-from dsp_batch.dicom.profiles import convert_to_srgb, find_profile
-from dsp_batch.dicom.segmentation import SEGMENTATION
-from dsp_batch.dicom.slide import MAX_STITCHED, SLIDE
-from dsp_batch.display import GrayscaleTransform, StoredFrame
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.color import convert_from_lab
+from dsp_batch.dicom.pixels.format import describe_aspect, describe_transform
+from dsp_batch.dicom.pixels.profiles import convert_to_srgb, find_profile
 from dsp_batch.errors import PixelError
-from dsp_batch.model import FrameRef, StoredArray
+from dsp_batch.kinds.kind import PLAIN, Picture
+from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP, describe_unit
+from dsp_batch.kinds.registry import find_drawer, lacks_pixels, sop_class_name
+from dsp_batch.kinds.segmentation import SEGMENTATION
+from dsp_batch.kinds.slide import MAX_STITCHED, SLIDE
+from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
+from dsp_batch.model.series import FrameRef, StoredArray
 
 CT, SEG, LABEL_MAP, SM, DOSE_GRID, MAP, SR = (
     f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "66.4", "66.7", "77.1.6", "481.2", "30", "88.33")

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dsp_batch.attributes import Attributes
-from dsp_batch.dicom.overlays import combine_overlays, overlay_data_tags
-from dsp_batch.display import PixelFormat
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.overlays import combine_overlays, overlay_data_tags
 from dsp_batch.errors import PixelError
+from dsp_batch.model.frame import PixelFormat
 
 
 def image(rows: int = 3, columns: int = 4, **changes: Any) -> PixelFormat:

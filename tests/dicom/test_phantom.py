@@ -16,14 +16,14 @@ import numpy.typing as npt
 import pydicom
 import pytest
 from numpy._core._multiarray_umath import __cpu_dispatch__
+from phantom_bulk import CT300, GE151, MR63, MR1008, BulkLayout, build_bulk, build_many
 from pydicom import uid
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
-from dsp_batch.dicom import phantom
-from dsp_batch.dicom.phantom import PhantomSeries
-from dsp_batch.dicom.phantom_bodies import ROD, SPHERE
-from dsp_batch.dicom.phantom_bulk import CT300, GE151, MR63, MR1008, BulkLayout, build_bulk, build_many
-from dsp_batch.dicom.phantom_shapes import Ellipsoid, Rod, noise
+from dsp_batch.phantom import series as phantom
+from dsp_batch.phantom.bodies import ROD, SPHERE
+from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.shapes import Ellipsoid, Rod, noise
 
 SMALL: dict[str, Callable[[], PhantomSeries]] = {
     "ct": lambda: phantom.build_ct(count=3, size=32),

@@ -9,16 +9,16 @@ from datasets import DATA, attributes_of, make_attributes, needs_data
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from dsp_batch.attributes import Attributes
-from dsp_batch.dicom.pixels import (
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.format import (
     check_frame_size,
     describe_aspect,
     describe_palette,
     describe_pixels,
     describe_transform,
 )
-from dsp_batch.display import LookupTable, Window
 from dsp_batch.errors import PixelError
+from dsp_batch.model.frame import LookupTable, Window
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

@@ -21,9 +21,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from written_objects import NATIVE_SYNTAXES, make_dataset, parse_object, write_dataset
 
-from dsp_batch.dicom.values import HeaderDecoder, decode_value, value_json
-from dsp_batch.dicom.walk import Encoding
-from dsp_batch.model import InstanceHeader, RawElement
+from dsp_batch.dicom.headers.elements import Encoding
+from dsp_batch.dicom.headers.values import HeaderDecoder, decode_value, value_json
+from dsp_batch.model.series import InstanceHeader, RawElement
 
 _DATA_FOLDERS = [DATA / "series" / row["series_uuid"] for row in read_catalog() if row["kind"] != "OT character sets"]
 

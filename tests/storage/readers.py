@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsp_batch.reading import ByteRange, Reader, Reply
+from dsp_batch.model.ranges import ByteRange, Reader, Reply
 
 
 def take(*steps: Sequence[tuple[int, int]]) -> Reader[list[Reply]]:

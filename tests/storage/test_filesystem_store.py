@@ -7,8 +7,9 @@ from fsspec.asyn import AsyncFileSystem
 from readers import take, take_all
 
 from dsp_batch.errors import StorageError
-from dsp_batch.model import ObjectInfo
-from dsp_batch.storage import filesystem, retry
+from dsp_batch.model.series import ObjectInfo
+from dsp_batch.storage import retry
+from dsp_batch.storage.backends import filesystem
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

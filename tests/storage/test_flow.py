@@ -7,11 +7,11 @@ import pytest
 from faulty_server import FaultyServer, run_faulty_server
 from readers import take
 
-from dsp_batch.model import ObjectInfo
+from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage import flow, retry
 from dsp_batch.storage.flow import MOST, USUAL, Flow, find_flow
+from dsp_batch.storage.objects import read_whole, write_once
 from dsp_batch.storage.once import forget_opened
-from dsp_batch.storage.sink import read_whole, write_once
 from dsp_batch.storage.store import Store
 
 _OBJECTS = [ObjectInfo(name=f"{index:03}", size=100) for index in range(120)]

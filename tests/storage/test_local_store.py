@@ -8,8 +8,8 @@ import pytest
 from readers import take, take_all
 
 from dsp_batch.errors import HeaderError, StorageError
-from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import ByteRange, Reader
+from dsp_batch.model.ranges import ByteRange, Reader
+from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsp_batch.reading import ByteRange
+from dsp_batch.model.ranges import ByteRange
 from dsp_batch.storage.ranges import MAX_GAP, cut_parts, merge_ranges
 
 _OBJECT = bytes(index * 31 % 251 for index in range(60_000))

@@ -9,9 +9,10 @@ from faulty_server import FaultyServer, run_faulty_server
 from readers import take, take_all
 
 from dsp_batch.errors import DspBatchError, StorageError
-from dsp_batch.model import ObjectInfo
-from dsp_batch.reading import ByteRange, Reader
-from dsp_batch.storage import ranged, retry
+from dsp_batch.model.ranges import ByteRange, Reader
+from dsp_batch.model.series import ObjectInfo
+from dsp_batch.storage import retry
+from dsp_batch.storage.backends import ranged
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

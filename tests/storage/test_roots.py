@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dsp_batch.errors import StorageError
-from dsp_batch.storage.roots import local_path, normalise_root
+from dsp_batch.storage.urls import local_path, normalise_root
 
 
 @pytest.mark.parametrize(

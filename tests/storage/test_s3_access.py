@@ -10,7 +10,7 @@ from readers import take_all
 from servers import S3Server, WebServer
 
 from dsp_batch.errors import StorageError
-from dsp_batch.model import ObjectInfo
+from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.once import forget_opened
 from dsp_batch.storage.store import Store, build_store
 

@@ -9,7 +9,7 @@ from readers import take, take_all
 from servers import S3Server, WebServer
 
 from dsp_batch.errors import StorageError
-from dsp_batch.model import ObjectInfo
+from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

@@ -12,9 +12,10 @@ from faulty_server import run_faulty_server
 from servers import S3Server
 
 from dsp_batch.errors import SinkError, StorageError
-from dsp_batch.model import Receipt
-from dsp_batch.storage import files, retry
-from dsp_batch.storage.sink import delete, list_keys, read_whole, remove_stale_temporary, write_once
+from dsp_batch.model.series import Receipt
+from dsp_batch.storage import retry
+from dsp_batch.storage.backends import files
+from dsp_batch.storage.objects import delete, list_keys, read_whole, remove_stale_temporary, write_once
 from dsp_batch.storage.usage import measure_usage
 
 

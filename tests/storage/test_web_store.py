@@ -14,8 +14,8 @@ from readers import take, take_all
 from servers import S3Server, WebServer, run_nginx, run_python_server
 
 from dsp_batch.errors import DspBatchError, StorageError
-from dsp_batch.model import ObjectInfo
-from dsp_batch.storage.sink import read_whole
+from dsp_batch.model.series import ObjectInfo
+from dsp_batch.storage.objects import read_whole
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

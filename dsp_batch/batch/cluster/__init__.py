@@ -1,0 +1,1 @@
+"""All of Dask: connecting, the tasks, the rolling window of shards, the health of workers, the dashboard."""

@@ -1,0 +1,275 @@
+"""A Dask client on the cluster that the user named, or on a local one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from dask.utils import parse_timedelta
+from distributed import Client, LocalCluster, Security
+from distributed.comm.core import connect as connect_to
+from distributed.system import MEMORY_LIMIT
+from distributed.utils import LoopRunner
+
+from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
+from dsp_batch.errors import DspBatchError, OptionsError
+from dsp_batch.version import __version__
+
+_log = logging.getLogger(__name__)
+SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
+
+DEATHS_BEFORE_SPLIT = 1
+"""Of local workers that one shard may kill and still be tried again. Dask's default of 3 is for clusters whose machines
+come and go; a local worker dies of what it does."""
+
+SECONDS_WITHOUT_SIGN = 60.0
+"""Of life, until a local worker is taken for frozen and started anew; Dask looks as often, and would wait five minutes.
+Signs come twice a second, and no decoder holds Python's lock for more than seconds."""
+
+SECONDS_TO_CHECK = 120.0
+"""For the scheduler and all workers to import what tasks need, from a slow disk; none answers that is frozen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOptions:
+    """Where the tasks of a run are computed."""
+
+    scheduler: str | None = None
+    """Address of a running scheduler, `tcp://` or `tls://`."""
+
+    scheduler_file: str | None = None
+    """JSON file that a running scheduler wrote."""
+
+    workers: int | None = None
+    """Processes of a local cluster; None for one a core."""
+
+    wait_for_workers: float = 60.0
+    """Seconds to wait for the first worker, for one to come back when all are gone, and for a scheduler that has fallen
+    silent."""
+
+    performance_report: str | None = None
+    """Path or URL of an HTML file for Dask's performance report; None for none."""
+
+    def __post_init__(self) -> None:
+        if self.performance_report and not find_spec("bokeh"):
+            raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
+        if not 0 <= self.wait_for_workers < math.inf:
+            raise OptionsError(f"--wait-for-workers must be 0 or more seconds, not {self.wait_for_workers}")
+        if self.workers is not None and self.workers < 1:
+            raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
+        if self.scheduler and self.scheduler_file:
+            raise OptionsError("give either --scheduler or --scheduler-file, not both")
+        if self.workers is not None and self.is_remote:
+            raise OptionsError("--workers is for a local cluster: it does not go together with a scheduler")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a running scheduler was named."""
+        return bool(self.scheduler or self.scheduler_file or os.environ.get(SCHEDULER_VARIABLE))
+
+
+@contextmanager
+def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
+    """A client with at least one worker that has this package.
+
+    Args:
+        options: Which cluster.
+        series: How many there are to work on: a local cluster of more processes would start for nothing.
+
+    Raises:
+        DspBatchError: There is no scheduler, no worker in time, or a worker lacks the package.
+    """
+    with _quiet("distributed", logging.CRITICAL):  # of a cluster that is lost the run tells by itself, in one line
+        if options.is_remote:
+            with _remote_client(options) as client:
+                _wait_for_workers(client, options.wait_for_workers)
+                _announce(client, _check_program(client))
+                yield client
+                _log.debug("closing the connection to the scheduler")
+        else:
+            with _local_cluster(options, series) as cluster, Client(cluster) as client:
+                _announce(client, len(cluster.workers))
+                yield client
+                _log.debug("closing the local cluster")
+
+
+def _announce(client: Client, workers: int) -> None:
+    _log.info("%d workers, dashboard %s", workers, client.dashboard_link or "off (it needs bokeh)")
+
+
+@contextmanager
+def _quiet(root: str, level: int) -> Iterator[None]:
+    """Let only records of a level through, of a logger and of those below it that have a level of their own."""
+    names = [name for name in logging.root.manager.loggerDict if name == root or name.startswith(f"{root}.")]
+    loggers = [logger for logger in map(logging.getLogger, names) if logger.name == root or logger.level]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(level, logger.level))
+    try:
+        yield
+    finally:
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)
+
+
+@contextmanager
+def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluster]:
+    """Spawned processes of one thread: parsing and windowing hold the GIL, requests overlap inside a task."""
+    workers = options.workers or max(1, min(CPU_COUNT, series))
+    settings = {
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.scheduler.allowed-failures": DEATHS_BEFORE_SPLIT,
+        "distributed.scheduler.worker-ttl": _shorten(dask.config.get("distributed.scheduler.worker-ttl")),
+        # However often a worker dies it is started again: Dask would let one go that is down 15 s after a death.
+        "distributed.deploy.lost-worker-timeout": "1 day",
+        # Its history of an hour takes a worker 130 KB a second.
+        "distributed.worker.profile.enabled": False,
+        # Of messages to each worker, with the tasks in them: a thousand would be kept.
+        "distributed.admin.low-level-log-length": 10,
+        # Whether the event loop keeps up, asked fifty times a second: 3 % of a core here, and 1 % in each worker.
+        "distributed.admin.tick.interval": "500ms",
+    }
+    with dask.config.set(settings):  # for workers that are started later, in the place of dead ones, too
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=MEMORY_LIMIT // workers,
+                dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+                preload=[*dask.config.get("distributed.worker.preload"), "dsp_batch.batch.cluster.preload"],
+                silence_logs=logging.ERROR,
+            )
+        except RuntimeError as error:
+            message = (
+                f"the local cluster of {workers} workers does not start ({_first_line(error)}): give fewer --workers"
+            )
+            raise DspBatchError(message) from error
+        with cluster:
+            yield cluster
+
+
+def _shorten(configured: str | float | None) -> float | None:
+    """Seconds without a sign of life: fewer where the user configured it so, None where they turned it off."""
+    return None if configured is None else min(parse_timedelta(configured), SECONDS_WITHOUT_SIGN)
+
+
+def _remote_client(options: ClusterOptions) -> Client:
+    where = options.scheduler_file or options.scheduler or os.environ.get(SCHEDULER_VARIABLE, "")
+    seconds = options.wait_for_workers
+    try:
+        address = _read_address(Path(where), seconds) if options.scheduler_file else where
+        _knock(address, seconds)
+        return Client(address, timeout=seconds)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        cause = _first_line(error)
+        message = f"no Dask scheduler answers at {where} ({cause}): check the address, the TLS files and that it runs"
+        raise DspBatchError(message) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _read_address(path: Path, seconds: float) -> str:
+    """The address in a scheduler's file, which may be about to be written."""
+    limit = time.monotonic() + seconds
+    while True:
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["address"])
+        except FileNotFoundError as error:
+            if time.monotonic() > limit:
+                raise FileNotFoundError(f"there is no such file after {seconds:g} s") from error
+        except ValueError:
+            if time.monotonic() > limit:
+                raise
+        time.sleep(0.1)
+
+
+def _knock(address: str, seconds: float) -> None:
+    """Say hello to a scheduler: a client waits without end for one that is frozen, or for a server of another kind."""
+    runner = LoopRunner()  # a notebook has a loop of its own running in this thread
+    runner.start()
+    try:
+        runner.run_sync(_say_hello, address, seconds)
+    finally:
+        runner.stop()
+
+
+async def _say_hello(address: str, seconds: float) -> None:
+    arguments = Security().get_connection_args("client")
+    try:
+        comm = await asyncio.wait_for(connect_to(address, timeout=seconds, **arguments), seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer for {seconds:g} s") from error
+    await comm.close()
+
+
+def _wait_for_workers(client: Client, seconds: float) -> None:
+    limit = time.monotonic() + seconds
+    while not ask_threads(client, max(1.0, limit - time.monotonic())):
+        if time.monotonic() > limit:
+            raise DspBatchError(
+                f"the scheduler {find_scheduler(client)} has no worker after {seconds:g} s: "
+                "start `dask worker`, or wait longer with --wait-for-workers"
+            )
+        time.sleep(0.1)
+
+
+def _check_program(client: Client) -> int:
+    """Refuse a cluster that cannot run the tasks, before any is submitted.
+
+    Returns:
+        Number of its workers.
+    """
+    try:
+        found: dict[str, Any] = {
+            "the scheduler": client.run_on_scheduler(_installed_version, callback_timeout=SECONDS_TO_CHECK)
+        }
+        found |= client.run(_installed_version, on_error="return", callback_timeout=SECONDS_TO_CHECK)
+    except TimeoutError as error:
+        raise DspBatchError(
+            f"the scheduler {find_scheduler(client)} or one of its workers does not answer for "
+            f"{SECONDS_TO_CHECK:.0f} s: start anew what is frozen"
+        ) from error
+    except OSError as error:
+        raise lost_connection() from error
+    except Exception as error:  # the function is pickled by its name: any other failure of it is one to import
+        raise DspBatchError(_install_advice("the scheduler or a worker", error)) from error
+    for place, answer in found.items():
+        if isinstance(answer, BaseException):
+            raise DspBatchError(_install_advice(place, answer)) from answer
+        if answer != __version__:
+            raise DspBatchError(
+                f"{place} has dsp-batch {answer}, this client {__version__}: install the same version on both"
+            )
+    return len(found) - 1
+
+
+def _install_advice(place: str, error: BaseException) -> str:
+    cause = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"{place} cannot run the tasks ({cause}): install dsp-batch {__version__} "
+        "in the environment of the scheduler and of every worker"
+    )
+
+
+def _installed_version() -> str:
+    import dsp_batch.batch.cluster.tasks  # noqa: F401, PLC0415  # what the tasks need
+    from dsp_batch.dicom.pixels.codecs import require_codecs  # noqa: PLC0415  # likewise
+    from dsp_batch.version import __version__ as found  # noqa: PLC0415  # of the process that this runs in
+
+    require_codecs()
+    return found

@@ -1,0 +1,23 @@
+"""What each worker of a local cluster does when it starts: Dask imports this before its first task."""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+from distributed import Worker
+
+import dsp_batch.batch.cluster.tasks  # noqa: F401  # what tasks need is imported before the first is timed
+
+LOGGERS = ("dsp_batch", "distributed")
+
+
+def dask_setup(_worker: Worker) -> None:
+    """Leave Ctrl-C and the terminal to the client.
+
+    Ctrl-C reaches every process of the terminal: a worker that heeded it could not finish what it runs. What goes wrong
+    with a series is in its row; a worker's own lines would break the client's progress bar.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

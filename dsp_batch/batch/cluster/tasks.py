@@ -1,0 +1,285 @@
+"""What a worker does with a shard: the same stages as the single command, some series at a time.
+
+A stage that fails turns its series into a result row; the other series of the shard go on. What goes from stage to
+stage are headers, indices, and small whole objects; frames live and die in the last one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+from dsp_batch.batch.cluster.dashboard import publish_rows
+from dsp_batch.batch.cluster.worker import find_address, find_budget, return_memory
+from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.outage import PATIENCE, wait_out
+from dsp_batch.cache import preview_key, read_index, write_index
+from dsp_batch.errors import DspBatchError, NoPixelsError
+from dsp_batch.fetch import Allowance, fetch_headers
+from dsp_batch.idc.buckets import link_viewer
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.memory import count_drawing_bytes, out_of_memory
+from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.series import SeriesHeaders, SeriesRef, SeriesResult, Status
+from dsp_batch.options import IndexOptions
+from dsp_batch.pipeline import describe_index, render_preview
+from dsp_batch.render.compose import Source
+from dsp_batch.storage.usage import Usage, measure_usage
+from dsp_batch.version import __version__
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+KEPT_BYTES = 16 << 20
+"""Whole objects that one series may keep in memory between its headers and its preview; less where memory is short."""
+
+SKIPPED_REASONS = frozenset({"no-pixels", "raw-data"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesWork:
+    """A series on its way through the stages."""
+
+    ref: SeriesRef
+    result: SeriesResult
+    """The row so far; its status holds once `finished`."""
+
+    begun: float = 0.0
+    """When its present stage began, by the clock of this process."""
+
+    finished: bool = False
+    is_set_aside: bool = False
+    """It needs more memory than its share, and waits until it is alone."""
+
+    headers: SeriesHeaders | None = None
+    index: SeriesIndex | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Neither finished nor set aside."""
+        return not self.finished and not self.is_set_aside
+
+
+class Room(NamedTuple):
+    """What one series may take of a worker."""
+
+    memory: int
+    """Bytes."""
+
+    is_all: bool
+    """It is alone: there is no more to be had."""
+
+
+Shard = tuple[SeriesWork, ...]
+
+
+def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Shard:
+    """First stage: for each series its cached index, else its headers.
+
+    The headers of all series are held until their indices are built, so each has its share of the worker's memory. A
+    series that needs more is set aside until the end of the last stage, and then has all of it: what becomes of a
+    series does not depend on its neighbours.
+
+    Args:
+        refs: The series.
+        job: What to do with each.
+        attempt: Number of this run's attempt, for the rows.
+    """
+    room = Room(find_budget() // len(refs), is_all=len(refs) == 1)
+    worker = find_address()
+    return _overlap(lambda ref: _guarded("seconds_headers", _begin(ref, attempt, worker), job, room), refs)
+
+
+def build_shard_indices(shard: Shard, job: Job) -> Shard:
+    """Second stage: an index for each series that has none yet, written to the cache."""
+    room = Room(find_budget(), is_all=True)
+    return _overlap(lambda work: _guarded("seconds_index", work, job, room) if work.is_under_way else work, shard)
+
+
+def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
+    """Last stage: previews, written to the cache, and what is left of each series: its row, in their order."""
+    budget = find_budget()
+    room = Room(budget // min(SERIES_AT_ONCE, len(shard)), is_all=len(shard) == 1)
+    drawn = _overlap(lambda work: _guarded("seconds_render", work, job, room) if work.is_under_way else work, shard)
+    alone = Room(budget, is_all=True)
+    rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
+    publish_rows(rows)
+    return_memory()
+    return rows
+
+
+def _overlap(stage: Callable[[T], SeriesWork], series: Sequence[T]) -> Shard:
+    """Take some series through a stage at a time: while one waits for storage, another computes."""
+    with ThreadPoolExecutor(min(SERIES_AT_ONCE, len(series)), thread_name_prefix="dsp-batch-series") as pool:
+        return tuple(pool.map(stage, series))
+
+
+def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
+    result = SeriesResult(
+        series_uuid=ref.series_uuid,
+        root=ref.root,
+        endpoint_url=ref.endpoint_url,
+        status="failed",
+        attempt=attempt,
+        worker=worker,
+        program=__version__,
+        columns=ref.columns,
+    )
+    return SeriesWork(ref=ref, result=result)
+
+
+def _finish_alone(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Take a series that was set aside through the stages that it lacks."""
+    work = replace(work, is_set_aside=False)
+    for clock in _STAGES:
+        if work.is_under_way:
+            work = _guarded(clock, work, job, room)
+    return work
+
+
+def _fetch(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """First stage: the cached index, else the headers."""
+    if work.index is not None:
+        return work
+    options = job.options if isinstance(job.options, IndexOptions) else IndexOptions()
+    if options == IndexOptions() and not job.rebuild:
+        index = _wait_for_cache(lambda: read_index(job.cache, work.ref.series_uuid, work.ref.root), work, job)
+        if index is not None:
+            return replace(work, index=index)
+    store = job.open_store(work.ref)
+    kept_bytes = min(KEPT_BYTES, room.memory // 8) if job.draws else None
+    allowance = Allowance(seconds=_seconds_left(work, job), kept_bytes=kept_bytes, memory=room.memory)
+    return replace(work, headers=fetch_headers(work.ref, store, options, allowance))
+
+
+def _build(work: SeriesWork, job: Job, _room: Room) -> SeriesWork:
+    """Second stage: an index where there is none yet, written to the cache."""
+    index = work.index
+    if index is None and work.headers is not None:
+        built = index = build_index(work.headers)
+        _wait_for_cache(lambda: write_index(built, job.cache), work, job)
+    if index is None:
+        raise ValueError("a series came to its second stage without headers and without an index")
+    known = describe_index(index)
+    result = replace(work.result, **known, viewer=link_viewer(work.ref, job.endpoint_url, known))
+    if job.draws:
+        return replace(work, index=index, headers=None, result=result)
+    status: Status = "kept" if work.headers is None else "done"
+    return replace(work, finished=True, headers=None, index=None, result=replace(result, status=status))
+
+
+def _render(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Last stage: the preview, written to the cache."""
+    if work.index is None or isinstance(job.options, IndexOptions):
+        raise ValueError("a series came to its last stage without an index or without anything to draw")
+    needed = count_drawing_bytes(work.index, count_tiles(job.options))
+    if needed > room.memory:
+        raise out_of_memory(f"drawing {work.ref.url} takes", needed, room.memory)
+    store = job.open_store(work.ref)
+    source = Source(store=store, timeout=_seconds_left(work, job), max_frame_bytes=job.max_frame_bytes)
+    image = render_preview(work.index, source, job.options, ".webp")
+    key = preview_key(job.name, work.ref.series_uuid)
+    _wait_for_cache(lambda: job.cache.write(key, image.data), work, job)
+    for failure in image.failures:
+        _log.warning("%s: %s", work.ref.url, failure)
+    return replace(work, index=None, finished=True, result=replace(work.result, **_describe_image(image, key)))
+
+
+def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:
+    return {
+        "status": "done",
+        "preview": key,
+        "n_tiles": image.n_tiles,
+        "width": image.width,
+        "height": image.height,
+        "preview_bytes": len(image.data),
+        "window_center": image.window.center if image.window else None,
+        "window_width": image.window.width if image.window else None,
+        "error": image.failures[0] if image.failures else None,
+    }
+
+
+_STAGES: dict[str, Callable[[SeriesWork, Job, Room], SeriesWork]] = {
+    "seconds_headers": _fetch,
+    "seconds_index": _build,
+    "seconds_render": _render,
+}
+"""Field of the row that tells how long a stage took → the stage."""
+
+
+def _guarded(clock: str, work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+    """Run one stage of one series; whatever it raises becomes that series' row, or sets it aside."""
+    begin = time.perf_counter()
+    with measure_usage() as usage:
+        try:
+            after = _STAGES[clock](replace(work, begun=begin), job, room)
+        except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
+            after = _set_aside(work) if _lacks_memory(error) and not room.is_all else _give_up(work, error, job)
+    return replace(after, result=_account(after.result, clock, time.perf_counter() - begin, usage))
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, DspBatchError) and error.reason == "out-of-memory")
+
+
+def _set_aside(work: SeriesWork) -> SeriesWork:
+    return replace(work, headers=None, is_set_aside=True)
+
+
+def _give_up(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
+    result = work.result
+    if isinstance(error, NoPixelsError) and error.known:
+        viewer = link_viewer(work.ref, job.endpoint_url, error.known)
+        result = replace(result, viewer=viewer, **error.known)  # type: ignore[arg-type]  # fields that are texts
+    return replace(work, headers=None, index=None, finished=True, result=_failed(result, error, job))
+
+
+def _account(result: SeriesResult, clock: str, seconds: float, usage: Usage) -> SeriesResult:
+    spent: dict[str, Any] = {
+        clock: getattr(result, clock) + seconds,
+        "bytes_read": result.bytes_read + usage.bytes_read,
+        "requests": result.requests + usage.requests,
+    }
+    return replace(result, **spent)
+
+
+def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
+    if isinstance(error, DspBatchError) and error.reason != "timeout":
+        status: Status = "skipped" if error.reason in SKIPPED_REASONS else "failed"
+        return replace(result, status=status, reason=error.reason, error=error.message)
+    if isinstance(error, DspBatchError | TimeoutError):
+        message = f"{result.root}/{result.series_uuid} took longer than {job.timeout:g} s: raise --timeout-per-series"
+        return replace(result, reason="timeout", error=message)
+    if isinstance(error, MemoryError):
+        return replace(result, reason="out-of-memory", error="it needs more memory than the worker has")
+    _log.exception("%s/%s", result.root, result.series_uuid)
+    return replace(result, reason="internal", error=f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def _seconds_left(work: SeriesWork, job: Job) -> float:
+    """What is left of the series' time, waiting for its neighbours not counted."""
+    left = _time_left(work, job)
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _time_left(work: SeriesWork, job: Job) -> float:
+    result = work.result
+    spent = result.seconds_headers + result.seconds_index + result.seconds_render + time.perf_counter() - work.begun
+    return max(job.timeout - spent, 0.0)
+
+
+def _wait_for_cache(action: Callable[[], T], work: SeriesWork, job: Job) -> T:
+    """Read or write the cache, once at least, and in an outage as long as the series has time.
+
+    What has been computed is worth more than that.
+    """
+    return wait_out(action, work.ref.url, min(PATIENCE, _time_left(work, job)))

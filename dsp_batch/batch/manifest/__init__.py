@@ -1,0 +1,1 @@
+"""Manifests of any form, to one table of series."""

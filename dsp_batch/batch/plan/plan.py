@@ -1,0 +1,289 @@
+"""What a batch will cost, before anything of it is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import compress, islice
+from typing import Any, Literal
+
+from dsp_batch import idc
+from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, estimate_work
+from dsp_batch.errors import DspBatchError, OptionsError, Reason
+from dsp_batch.idc.buckets import is_indexed
+from dsp_batch.kinds.registry import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
+from dsp_batch.model.series import SeriesRef
+
+_BATCH = 65_536
+"""Series that are asked of the IDC index at once: a pass over it takes half a second."""
+
+_LISTINGS_AT_ONCE = 16
+_COLUMNS = ("crdc_series_uuid", "Modality", "SOPClassUID", "instanceCount", "series_size_MB")
+
+Source = Literal["index", "listing", "nothing"]
+"""Where the figures of a series come from; `nothing`: it could not be listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What a plan assumes."""
+
+    tiles: int = 36
+    """Frames of a preview, as `count_tiles` gives it; 0 when only indices are built, which skips nothing."""
+
+    cores: int = 16
+    """Worker threads, one a core."""
+
+    latency: float = 0.04
+    """Seconds that storage takes to answer a request."""
+
+    def __post_init__(self) -> None:
+        if self.cores < 1:
+            raise OptionsError(f"--cores must be 1 or more, not {self.cores}")
+        if not 0 <= self.latency < float("inf"):
+            raise OptionsError(f"--latency must be 0 or more seconds, not {self.latency}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """The series of one modality and SOP class."""
+
+    modality: str | None
+    """None where only the listing is known."""
+
+    sop_class_uid: str | None
+    sop_class: str | None
+    """Its name."""
+
+    source: Source
+    reason: Reason | None
+    """Why these series are skipped, or will fail; None when they are worked on."""
+
+    series: int
+    objects: int
+    size: int
+    """Bytes of all objects."""
+
+    requests: int
+    bytes_read: int
+    """Requests and bytes that they will take; none when they are skipped."""
+
+    seconds: float
+    """Of one worker thread with one series after the other, waiting for storage included."""
+
+    cpu_seconds: float
+    """Without the waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The account of a batch that has not begun."""
+
+    options: PlanOptions
+    rows: tuple[PlanRow, ...]
+    """By modality and SOP class, most series first."""
+
+    @property
+    def series(self) -> int:
+        """All series, the skipped ones included."""
+        return sum(row.series for row in self.rows)
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Series that will not be drawn, by reason."""
+        counts: Counter[str] = Counter()
+        for row in self.rows:
+            if row.reason is not None:
+                counts[row.reason] += row.series
+        return dict(counts)
+
+    @property
+    def hours(self) -> float:
+        """Wall time with the given cores, when no core waits for another and the network is wide enough.
+
+        While some series of a worker wait for storage another computes.
+        """
+        series = sum(row.series for row in self.rows if row.reason is None)
+        at_once = min(SERIES_AT_ONCE, max(1.0, series / self.options.cores))
+        computing = sum(row.cpu_seconds for row in self.rows)
+        waiting_too = sum(row.seconds for row in self.rows)
+        return max(computing, waiting_too / at_once) / self.options.cores / 3600
+
+    def total(self, name: Literal["objects", "size", "requests", "bytes_read"]) -> int:
+        """Sum of a column."""
+        return sum(getattr(row, name) for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What the series of one row of the plan have in common."""
+
+    modality: str | None
+    sop_class_uid: str | None
+    source: Source
+    reason: Reason | None
+
+
+@dataclass(slots=True)
+class _Sum:
+    series: int = 0
+    objects: int = 0
+    size: int = 0
+    requests: int = 0
+    bytes_read: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def plan_manifest(
+    refs: Iterable[SeriesRef], options: PlanOptions, lookup: Lookup, endpoint_url: str | None = None
+) -> Plan:
+    """Count what a batch over some series will take.
+
+    Args:
+        refs: The series, as `read_manifest` yields them; streamed.
+        options: What to assume.
+        lookup: The IDC index, and where series are listed that it does not know.
+        endpoint_url: S3-compatible server given by hand: what it has under the names of IDC's buckets may differ.
+    """
+    sums: dict[_Group, _Sum] = {}
+    stream = iter(refs)
+    while batch := list(islice(stream, _BATCH)):
+        for facts, source, trouble in _find_facts(batch, lookup, endpoint_url):
+            reason = trouble or (_reason_to_skip(facts) if options.tiles else None)
+            group = _Group(facts.modality, facts.sop_class_uid, source, reason)
+            work = None if reason else estimate_work(facts, options.tiles)
+            _add(sums.setdefault(group, _Sum()), facts, options, work)
+    rows = [_build_row(group, counts) for group, counts in sums.items()]
+    return Plan(options=options, rows=tuple(sorted(rows, key=lambda row: (-row.series, row.modality or ""))))
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON."""
+    names: tuple[Literal["objects", "size", "requests", "bytes_read"], ...]
+    names = ("objects", "size", "requests", "bytes_read")
+    return {
+        "series": plan.series,
+        "skipped": plan.skipped,
+        **{name: plan.total(name) for name in names},
+        "hours": round(plan.hours, 4),
+        "assumed": asdict(plan.options),
+        "classes": [asdict(row) for row in plan.rows],
+    }
+
+
+def format_plan(plan: Plan) -> list[str]:
+    """The plan as text, line by line: a table, and its sums."""
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(plan.skipped.items())) or "none"
+    latency = f"{plan.options.latency * 1000:g}"
+    return [
+        *_format_table(plan.rows),
+        "",
+        f"{plan.series:,} series, {plan.total('objects'):,} objects, {_format_size(plan.total('size'))}",
+        f"not drawn: {skipped}",
+        f"about {plan.total('requests'):,} requests, {_format_size(plan.total('bytes_read'))} to read",
+        f"about {_format_time(plan.hours)} on {plan.options.cores} cores, when storage answers in {latency} ms",
+    ]
+
+
+def _format_time(hours: float) -> str:
+    for unit, seconds in (("hours", 3600.0), ("minutes", 60.0)):
+        if hours * 3600 >= seconds:
+            return f"{hours * 3600 / seconds:,.1f} {unit}"
+    return f"{hours * 3600:.1f} seconds"
+
+
+def _format_size(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _format_table(rows: Iterable[PlanRow]) -> list[str]:
+    header = ("modality", "SOP class", "series", "objects", "GB", "requests", "GB read", "")
+    cells = [
+        (
+            row.modality or "?",
+            row.sop_class or "not known before its first header",
+            f"{row.series:,}",
+            f"{row.objects:,}",
+            f"{row.size / 1e9:,.1f}",
+            f"{row.requests:,}",
+            f"{row.bytes_read / 1e9:,.1f}",
+            row.reason or "",
+        )
+        for row in rows
+    ]
+    table = [header, *cells]
+    widths = [max(len(line[place]) for line in table) for place in range(len(header))]
+    return [
+        "  ".join(
+            cell.ljust(width) if place in (0, 1, 7) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    ]
+
+
+def _find_facts(
+    refs: list[SeriesRef], lookup: Lookup, endpoint_url: str | None
+) -> Iterator[tuple[SeriesFacts, Source, Reason | None]]:
+    """What is known of each series, and from where."""
+    known = set[str]()
+    indexed = [lookup.index is not None and is_indexed(ref, endpoint_url) for ref in refs]
+    if lookup.index is not None:
+        asked = [ref.series_uuid for ref in compress(refs, indexed)]
+        for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):
+            known.add(uuid)
+            yield build_facts(*cells), "index", None
+    others = [ref for ref, may_be in zip(refs, indexed, strict=True) if not (may_be and ref.series_uuid in known)]
+    with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
+        for facts, reason in pool.map(lambda ref: _list_facts(ref, lookup), others):
+            yield facts, "listing" if reason is None else "nothing", reason
+
+
+def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | None]:
+    """Number and size of the objects of a series; a reason where it will fail."""
+    try:
+        objects = lookup.store_of(ref.root, ref.endpoint_url).list_objects(ref.series_uuid)
+    except DspBatchError as error:
+        return SeriesFacts(), error.reason
+    if not objects:
+        return SeriesFacts(), "not-found"
+    sizes = [each.size for each in objects if each.size is not None]
+    return SeriesFacts(n_instances=len(objects), size=sum(sizes) if len(sizes) == len(objects) else None), None
+
+
+def _reason_to_skip(facts: SeriesFacts) -> Reason | None:
+    if facts.sop_class_uid is None or not lacks_pixels(facts.sop_class_uid):
+        return None
+    return "raw-data" if facts.sop_class_uid == RAW_DATA_STORAGE else "no-pixels"
+
+
+def _add(counts: _Sum, facts: SeriesFacts, options: PlanOptions, work: Work | None) -> None:
+    counts.series += 1
+    counts.objects += facts.n_instances or (work.objects if work else 0)
+    counts.size += facts.size or 0
+    if work is not None:
+        counts.requests += work.requests
+        counts.bytes_read += work.bytes_read
+        counts.seconds += work.seconds(options.latency)
+        counts.cpu_seconds += work.cpu_seconds
+
+
+def _build_row(group: _Group, counts: _Sum) -> PlanRow:
+    return PlanRow(
+        modality=group.modality,
+        sop_class_uid=group.sop_class_uid,
+        sop_class=sop_class_name(group.sop_class_uid) if group.sop_class_uid else None,
+        source=group.source,
+        reason=group.reason,
+        series=counts.series,
+        objects=counts.objects,
+        size=counts.size,
+        requests=counts.requests,
+        bytes_read=counts.bytes_read,
+        seconds=round(counts.seconds, 3),
+        cpu_seconds=round(counts.cpu_seconds, 3),
+    )

@@ -1,0 +1,1 @@
+"""What a run leaves in the cache: job, rows, summary, status; and how it is resumed from there."""

@@ -1,0 +1,275 @@
+"""Result rows as Parquet parts: written while the run goes on, compacted when it ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
+from dsp_batch.batch.runs.outage import PATIENCE, give_up
+from dsp_batch.cache import Cache
+from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
+from dsp_batch.index.arrays import read_parquet
+from dsp_batch.model.series import SeriesResult
+
+_log = logging.getLogger(__name__)
+
+ROWS_PER_PART = 20_000
+
+SECONDS_PER_PART = 2.0
+"""Between parts in the first minutes of a run; later `SHARE_PER_PART` of its time."""
+
+SHARE_PER_PART = 0.01
+"""What a killed run loses of its rows at most; a run of a week writes 800 parts."""
+
+SECONDS_BETWEEN_LOOKS = 10.0
+"""At a cache that nothing is written to: workers may be waiting for it."""
+
+_SECONDS_KEY = b"dsp_batch_seconds"
+
+_TYPES = {
+    "n_instances": pa.int32(),
+    "n_frames": pa.int32(),
+    "n_tiles": pa.int32(),
+    "window_center": pa.float64(),
+    "window_width": pa.float64(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "preview_bytes": pa.int64(),
+    "bytes_read": pa.int64(),
+    "requests": pa.int64(),
+    "seconds_headers": pa.float64(),
+    "seconds_index": pa.float64(),
+    "seconds_render": pa.float64(),
+    "attempt": pa.int32(),
+}
+SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(SeriesResult) if f.name != "columns"])
+"""The columns of a result row; the manifest's other columns follow as text."""
+
+
+def carried_names(columns: Iterable[str]) -> dict[str, str]:
+    """Names of the manifest's columns in the results: `manifest_` before one that is taken.
+
+    SQL engines do not tell small letters from capitals: neither does this.
+
+    Args:
+        columns: Columns of the manifest.
+
+    Returns:
+        Column of the manifest → column of the results.
+    """
+    taken = {name.lower() for name in SCHEMA.names}
+    names: dict[str, str] = {}
+    for column in columns:
+        name = _plain(column)
+        while name.lower() in taken:
+            name = f"manifest_{name}"
+        taken.add(name.lower())
+        names[column] = name
+    return names
+
+
+def result_schema(columns: Iterable[str]) -> pa.Schema:
+    """The columns of the results of a run whose manifest carries these columns."""
+    return pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in carried_names(columns).values())])
+
+
+def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa.Table:
+    """Result rows as a table.
+
+    Args:
+        rows: The rows.
+        columns: Columns of the manifest to carry; null in rows that lack them.
+    """
+    arrays = [_build_array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
+    arrays += [_build_array([row.columns.get(column) for row in rows], pa.string()) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=result_schema(columns))
+
+
+def _build_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array([_text(value) for value in values] if pa.types.is_string(kind) else values, kind)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return _plain(json.dumps(value) if isinstance(value, dict | list) else str(value))
+
+
+def _plain(text: str) -> str:
+    """A text that UTF-8 can hold: names of files that are no UTF-8 come as lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(slots=True, kw_only=True)
+class ResultsWriter:
+    """Gathers rows and writes them as parts of one attempt, every few seconds."""
+
+    cache: Cache
+    folder: str
+    """Key of `runs/{RUN}/results`."""
+
+    attempt: int
+    columns: tuple[str, ...] = ()
+    """Columns of the manifest that the rows carry."""
+
+    rows: list[SeriesResult] = field(default_factory=list)
+    parts: int = 0
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells the parts of this writer from those of another that does the same run at the same time."""
+
+    patience: float = PATIENCE
+    """Seconds that rows are held back for while the cache cannot be written."""
+
+    clock: Clock = MACHINE_CLOCK
+    begin: float = field(init=False)
+    flushed: float = field(init=False)
+    looked: float = field(init=False)
+    failed: float | None = None
+    """When the cache could first not be written, if it cannot."""
+
+    is_away: bool = False
+    """The cache did not answer when it was last looked at."""
+
+    def __post_init__(self) -> None:
+        self.begin = self.flushed = self.looked = self.clock.now()
+
+    def open(self) -> None:
+        """Write a part without rows where there is none yet: whoever looks finds a table from the first moment.
+
+        Raises:
+            SinkError: The cache cannot be written.
+        """
+        if not list_parts(self.cache, self.folder):
+            self._write([])
+
+    def add(self, rows: Iterable[SeriesResult]) -> None:
+        """Take up rows, and write a part when it is time or enough have come together.
+
+        Raises:
+            SinkError: The cache cannot be written, or could not for long.
+        """
+        self.rows.extend(rows)
+        now = self.clock.now()
+        late = now - self.flushed >= max(SECONDS_PER_PART, SHARE_PER_PART * (now - self.begin))
+        if not self.rows:
+            self.flushed = now if late else self.flushed
+            self._look(now)
+            return
+        if not late and (self.failed is not None or len(self.rows) < ROWS_PER_PART):
+            return
+        try:
+            self.flush()
+        except UnavailableError as error:
+            if self.failed is None:
+                _log.warning("result rows are held back for up to %.0f s: %s", self.patience, error.message)
+            self.flushed, self.failed = self.clock.now(), self.failed or now
+            if self.flushed - self.failed > self.patience:
+                raise give_up(error, self.flushed - self.failed) from error
+
+    def flush(self) -> None:
+        """Write what has come together.
+
+        Raises:
+            SinkError: The cache cannot be written; the rows are still held.
+        """
+        while self.rows:
+            self._write(self.rows[:ROWS_PER_PART])
+            del self.rows[:ROWS_PER_PART]
+        self.flushed = self.looked = self.clock.now()
+        self.failed = None
+
+    def _look(self, now: float) -> None:
+        """Tell of a cache that does not answer: that no rows come may be because workers wait for it."""
+        if now - self.looked < SECONDS_BETWEEN_LOOKS:
+            return
+        try:
+            self.cache.read(f"{self.folder.removesuffix('/results')}/job.json")
+        except DspBatchError as error:
+            if not self.is_away:
+                _log.warning("the cache does not answer, workers wait for it: %s", error.message)
+            self.is_away = True
+        else:
+            if self.is_away:
+                _log.warning("the cache answers again")
+            self.is_away = False
+        self.looked = self.clock.now()
+
+    def _write(self, rows: Sequence[SeriesResult]) -> None:
+        key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
+        table = note_seconds(build_table(rows, self.columns), self.clock.now() - self.begin)
+        self.cache.write(key, serialize_table(table))
+        self.parts += 1
+
+    def rescue(self) -> None:
+        """Write what can be written of a run that ends with an error of its own."""
+        try:
+            self.flush()
+        except SinkError as error:
+            _log.warning("%d rows are lost, the same command makes them again: %s", len(self.rows), error.message)
+
+
+def serialize_table(table: pa.Table) -> bytes:
+    """A table as a part of the results."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def note_seconds(table: pa.Table, seconds: float) -> pa.Table:
+    """The table with a note of how long its attempt had taken: whoever reads a part need not trust clocks."""
+    return table.replace_schema_metadata({_SECONDS_KEY: f"{seconds:.3f}"})
+
+
+def read_seconds(cache: Cache, key: str) -> float | None:
+    """How long its attempt had taken when a part was written; None where the part does not say."""
+    noted = (read_part(cache, key).schema.metadata or {}).get(_SECONDS_KEY)
+    return float(noted) if noted is not None else None
+
+
+def list_parts(cache: Cache, folder: str) -> list[str]:
+    """Keys of the parts of a run, oldest attempt first."""
+    names = sorted(entry.key for entry in cache.list(folder))
+    return [f"{folder}/{name}" for name in names if name.startswith("part-") and name.endswith(".parquet")]
+
+
+def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Table:
+    """Read one part.
+
+    Args:
+        cache: The cache directory.
+        key: Key of the part.
+        columns: Columns to read, null where another version wrote none; None for all that are there.
+
+    Raises:
+        SinkError: It is gone or no Parquet.
+    """
+    data = cache.read(key)
+    if data is None:
+        raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
+    try:
+        table = read_parquet(data, columns)
+        return table if columns is None else conform_table(table, pa.schema([SCHEMA.field(name) for name in columns]))
+    except pa.ArrowException as error:
+        cause = " ".join(str(error).split())
+        raise SinkError(
+            f"{cache.url_of(key)} is no part of this version ({cause}): move it away, and run again"
+        ) from error
+
+
+def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of a schema, null where it lacks one."""
+    arrays = [
+        table.column(f.name).cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)

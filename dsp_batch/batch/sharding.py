@@ -1,0 +1,191 @@
+"""The order and the size of shards: equal work, the largest first of those series that are in sight.
+
+It takes series with the work that is expected of them, and rows that come back; it knows nothing of Dask. To drive it:
+
+    lookahead = Lookahead(series=iter(expected), total=len(expected), threads=16)
+    while shard := lookahead.next_shard():   # submit it, a few ahead of each thread
+        ...
+        lookahead.learn(rows)                # whenever the rows of a shard are there
+        lookahead.threads = 32               # whenever workers come or go
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dsp_batch.model.series import SeriesRef, SeriesResult
+
+SHARDS_PER_THREAD = 2
+"""In flight: one that runs, and one that waits beside it."""
+
+SERIES_AHEAD = 4096
+SERIES_AHEAD_PER_THREAD = 8
+"""Series in sight: the larger of the two. Each takes about a kilobyte."""
+
+PATIENCE = 4
+"""A small series waits until this many times as many series as are in sight have come after it."""
+
+SECONDS_PER_SHARD = 20.0
+"""Work that a shard should hold, as its rows add it up; a worker has several series in hand at a time, so that it takes
+some five seconds: a thousand times what the scheduler spends on it, and little to lose with a worker."""
+
+SHORTEST_SHARD = 1.0
+"""Seconds of work below which a shard is not cut for the sake of a short end."""
+
+MAX_SERIES_PER_SHARD = 64
+
+TYPICAL_SECONDS = 1.0
+"""Of a series of which nothing is known, until rows have come in."""
+
+_ROWS_REMEMBERED = 256
+
+
+class Expected(NamedTuple):
+    """A series, and the work that is expected of it."""
+
+    ref: SeriesRef
+    seconds: float | None = None
+    """Of one worker thread; only its ratio to that of other series counts. None: nothing is known of the series."""
+
+
+@dataclass(slots=True)
+class Scale:
+    """Seconds that series take for one second that was expected, as the last rows have it."""
+
+    pairs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_ROWS_REMEMBERED))
+    """Measured and expected seconds."""
+
+    factor: float = 1.0
+
+    news: int = 0
+    """Rows since the factor was computed: sorting at each would cost more than it tells."""
+
+    def learn(self, pairs: Sequence[tuple[float, float]]) -> None:
+        """Take note of measured and expected seconds. The extremes do not count: some series wait for a time-out."""
+        before = len(self.pairs)
+        self.pairs.extend(pairs)
+        self.news += len(pairs)
+        if self.news * 16 < before:
+            return
+        self.news = 0
+        ranked = sorted(self.pairs, key=lambda pair: pair[0] / pair[1])
+        extremes = len(ranked) // 16
+        kept = ranked[extremes : len(ranked) - extremes]
+        self.factor = max(sum(pair[0] for pair in kept) / sum(pair[1] for pair in kept), 1e-6)
+
+
+@dataclass(slots=True, kw_only=True)
+class Lookahead:
+    """A bounded number of series, from which shards are cut; each series comes out in exactly one of them."""
+
+    series: Iterator[Expected]
+    """Consumed as room is made."""
+
+    total: int
+    """Series that it yields, at most."""
+
+    threads: int = 1
+    """Of all workers."""
+
+    ahead: int = SERIES_AHEAD
+    """Series in sight, at least."""
+
+    known: Scale = field(default_factory=Scale)
+    """Of series of which something is known."""
+
+    unknown: Scale = field(default_factory=Scale)
+    """Of the others, each of which is expected to take `TYPICAL_SECONDS`."""
+
+    _taken: int = 0
+    _held: dict[int, Expected] = field(default_factory=dict)
+    """Number → series, the oldest first."""
+
+    _order: list[tuple[float, int]] = field(default_factory=list)
+    """Expected seconds and negative number of the series that are held, the next one last."""
+
+    _sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """Expected seconds of what is held: series of which something is known, and the others."""
+
+    _submitted: dict[str, Expected] = field(default_factory=dict)
+    """UUID → series that rows are awaited of."""
+
+    def next_shard(self) -> tuple[SeriesRef, ...]:
+        """Cut the next shard; empty when nothing is left.
+
+        It holds the largest series in sight, and the next largest as long as there is room in it. Series that have
+        waited too long come first, while more are still to come.
+        """
+        self._look_ahead()
+        room = self._shard_seconds()
+        oldest_first = self._is_overdue()
+        chosen: list[SeriesRef] = []
+        while self._held and len(chosen) < MAX_SERIES_PER_SHARD:
+            number = next(iter(self._held)) if oldest_first else -self._order[-1][1]
+            seconds = self._measure(self._held[number])
+            if chosen and seconds > room:
+                break
+            room -= seconds
+            chosen.append(self._take(number))
+        return tuple(chosen)
+
+    def learn(self, rows: Iterable[SeriesResult]) -> None:
+        """Take note of what series took."""
+        pairs: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+        for row in rows:
+            expected = self._submitted.pop(row.series_uuid, None)
+            if expected is not None:
+                measured = row.seconds_headers + row.seconds_index + row.seconds_render
+                pairs[expected.seconds is not None].append((measured, _weigh(expected)))
+        for is_known, scale in ((True, self.known), (False, self.unknown)):
+            if pairs[is_known]:
+                scale.learn(pairs[is_known])
+
+    def _look_ahead(self) -> None:
+        """Take in series while there is room for them."""
+        room = max(self.ahead, self.threads * SERIES_AHEAD_PER_THREAD) - len(self._held)
+        while room > 0:
+            expected = next(self.series, None)
+            if expected is None:
+                self.total = self._taken  # some that were announced need no work
+                break
+            self._held[self._taken] = expected
+            insort(self._order, (_weigh(expected), -self._taken))
+            self._sums[expected.seconds is None] += _weigh(expected)
+            self._taken += 1
+            room -= 1
+
+    def _is_overdue(self) -> bool:
+        """Whether the oldest series has waited too long; when no more come it soon has its turn anyway."""
+        if self._taken >= self.total:
+            return False
+        oldest = next(iter(self._held), self._taken)
+        return self._taken - oldest > (1 + PATIENCE) * max(self.ahead, len(self._held))
+
+    def _shard_seconds(self) -> float:
+        """Work for the next shard: less towards the end, so that each thread gets some of what is left."""
+        held = self._sums[False] * self.known.factor + self._sums[True] * self.unknown.factor
+        to_come = max(self.total - self._taken, 0) * held / max(len(self._held), 1)
+        fair = (held + to_come) / (self.threads * SHARDS_PER_THREAD * 2)
+        return min(max(fair, SHORTEST_SHARD), SECONDS_PER_SHARD)
+
+    def _measure(self, expected: Expected) -> float:
+        scale = self.unknown if expected.seconds is None else self.known
+        return _weigh(expected) * scale.factor
+
+    def _take(self, number: int) -> SeriesRef:
+        expected = self._held.pop(number)
+        weight = _weigh(expected)
+        del self._order[bisect_left(self._order, (weight, -number))]
+        self._sums[expected.seconds is None] -= weight
+        if not self._held:
+            self._sums = [0.0, 0.0]  # nothing is left of what rounding has left
+        self._submitted[expected.ref.series_uuid] = expected
+        return expected.ref
+
+
+def _weigh(expected: Expected) -> float:
+    return TYPICAL_SECONDS if expected.seconds is None else max(expected.seconds, 1e-6)

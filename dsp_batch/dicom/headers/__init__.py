@@ -1,0 +1,1 @@
+"""Bytes to header elements, and these to values by keyword."""

@@ -1,0 +1,229 @@
+"""Walking over encoded elements (PS3.5 7): where each one begins and ends, without decoding values."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dsp_batch.dicom.headers.dictionary import is_private, vr_of
+from dsp_batch.errors import HeaderError
+from dsp_batch.model.series import RawElement
+
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_DELIMITER_GROUP = 0xFFFE
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+"""Float, Double Float and Pixel Data: the header ends here."""
+
+LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+"""VRs with a 32-bit length after two reserved bytes (PS3.5 7.1.2)."""
+
+BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+SMALLEST_ELEMENT = 8
+"""Bytes of an element without value: tag and length."""
+
+_DELIMITER_BYTES = 8
+"""Bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
+
+MAX_DEPTH = 32
+"""Nested sequences beyond this are damage, not content."""
+
+VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
+SHORT_VR_NAMES = {name: vr for name, vr in VR_NAMES.items() if vr not in LONG_VRS}
+"""VRs as encoded, and as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How elements are encoded."""
+
+    implicit_vr: bool = False
+    big_endian: bool = False
+
+    @property
+    def order(self) -> str:
+        """Byte order as `struct` writes it."""
+        return ">" if self.big_endian else "<"
+
+
+_EXPLICIT_LITTLE_ENDIAN = Encoding()
+
+
+class ElementHead(NamedTuple):
+    """Tag, VR and length of an element, as encoded."""
+
+    tag: int
+    vr: str
+    """As encoded or, where that is implicit, from the dictionary; `UN` for unknown ones."""
+
+    start: int
+    """First byte of the value."""
+
+    length: int
+    """Bytes of the value, or `UNDEFINED`."""
+
+
+class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
+    """The bytes end inside an element; `stop` is where they would have to reach at least."""
+
+    def __init__(self, stop: int) -> None:
+        super().__init__(stop)
+        self.stop = stop
+
+
+LITTLE_ENDIAN_HEAD = struct.Struct("<HH2sH")
+"""Group, element, VR and length of an element of explicit VR with a short length."""
+
+_LITTLE, _BIG = (tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHL", "L")) for order in "<>")
+
+
+def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
+    """Parse the head of the element at `at`.
+
+    Raises:
+        NeedMore: The data end within the head.
+    """
+    if at + 8 > len(data):
+        raise NeedMore(at + 8)
+    explicit, implicit, long_length = _BIG if encoding.big_endian else _LITTLE
+    group, element, vr_bytes, short = explicit(data, at)
+    tag = group << 16 | element
+    vr = None if encoding.implicit_vr or group == _DELIMITER_GROUP else VR_NAMES.get(vr_bytes)
+    if vr is None:
+        # Delimiters carry no VR, and some writers leave one out or write zeros in an explicit dataset.
+        return ElementHead(tag, "", at + 8, implicit(data, at)[2])
+    if vr not in LONG_VRS:
+        return ElementHead(tag, vr, at + 8, short)
+    if at + 12 > len(data):
+        raise NeedMore(at + 12)
+    return ElementHead(tag, vr, at + 12, long_length(data, at + 8)[0])
+
+
+def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
+    """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
+
+    Returns:
+        The first byte behind the sequence delimitation item.
+
+    Raises:
+        NeedMore: The data end before it.
+        HeaderError: What stands there is no item, or sequences are nested too deeply.
+    """
+    if depth > MAX_DEPTH:
+        raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
+    while True:
+        tag, _, start, length = parse_head(data, at, encoding)
+        if tag == SEQUENCE_END:
+            return start
+        if tag != ITEM:
+            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
+        at = _find_item_end(data, start, encoding, depth) if length == UNDEFINED else start + length
+        if at > len(data):
+            raise NeedMore(at + 8)
+
+
+def _find_item_end(data: bytes, at: int, encoding: Encoding, depth: int) -> int:
+    has_short_heads = encoding == _EXPLICIT_LITTLE_ENDIAN
+    while True:
+        if has_short_heads:
+            at = _skip_short(data, at)
+        tag, vr, start, length = parse_head(data, at, encoding)
+        if tag == ITEM_END:
+            return start
+        at = start + length
+        if length == UNDEFINED:
+            at = find_end(data, start, nested_encoding(encoding, vr), depth + 1)
+        if at > len(data):
+            raise NeedMore(at + 8)
+
+
+def _skip_short(data: bytes, at: int) -> int:
+    """Go over elements of explicit VR with a short length: nearly all that items hold, in a quarter of the time."""
+    last = len(data) - SMALLEST_ELEMENT
+    while at <= last:
+        group, _, vr, length = LITTLE_ENDIAN_HEAD.unpack_from(data, at)
+        if vr not in SHORT_VR_NAMES or group == _DELIMITER_GROUP:
+            break
+        at += SMALLEST_ELEMENT + length
+    return at
+
+
+def nested_encoding(encoding: Encoding, vr: str) -> Encoding:
+    """Encoding inside a sequence: implicit little endian where its own VR is UN (PS3.5 6.2.2)."""
+    return Encoding(implicit_vr=True) if vr == "UN" else encoding
+
+
+def find_creator(tag: int, elements: dict[int, RawElement]) -> tuple[int, RawElement | None]:
+    """The private creator of an element in the same dataset, and its tag; 0 and None for public elements."""
+    if not is_private(tag):
+        return 0, None
+    block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
+    return block, elements.get(block)
+
+
+def resolve_vr(head: ElementHead, creator: RawElement | None) -> str:
+    """The VR of an element whose encoding leaves it open, from the dictionaries; its private creator decides."""
+    name = creator.value.decode("ascii", "replace").strip(" \0") if creator and creator.value else None
+    vr = vr_of(head.tag, name)
+    return "SQ" if vr == "UN" and head.length == UNDEFINED else vr
+
+
+def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
+    """Parse a complete dataset that is in memory, for example the content of a sequence item.
+
+    Raises:
+        HeaderError: The data end within an element.
+    """
+    elements: dict[int, RawElement] = {}
+    at = 0
+    while at < len(data):
+        try:
+            head = parse_head(data, at, encoding)
+            at = head.start + head.length
+            if head.length == UNDEFINED:
+                at = find_end(data, head.start, nested_encoding(encoding, head.vr))
+        except NeedMore:
+            at = len(data) + 1
+        if at > len(data):
+            raise HeaderError(f"a nested dataset of {len(data)} bytes ends inside an element")
+        if head.tag in (ITEM_END, SEQUENCE_END):
+            break
+        if head.tag & 0xFFFF:
+            vr = head.vr
+            if vr in ("", "UN"):
+                _, creator = find_creator(head.tag, elements)
+                vr = resolve_vr(head, creator)
+            is_encapsulated = head.length == UNDEFINED and vr in BINARY_VRS
+            value = data[head.start : at - _DELIMITER_BYTES if is_encapsulated else at]
+            elements[head.tag] = RawElement(vr, value, len(value))
+    return elements
+
+
+def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
+    """Split the value of a sequence into the datasets of its items (PS3.5 7.5).
+
+    Raises:
+        HeaderError: The data end within an item, or something else than an item stands there.
+    """
+    items: list[bytes] = []
+    at = 0
+    while at + 8 <= len(data):
+        tag, _, start, length = parse_head(data, at, encoding)
+        if tag == SEQUENCE_END:
+            break
+        if tag != ITEM:
+            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
+        try:
+            at = _find_item_end(data, start, encoding, 0) if length == UNDEFINED else start + length
+        except NeedMore:
+            at = len(data) + 1
+        if at > len(data):
+            raise HeaderError(f"a sequence of {len(data)} bytes ends inside an item")
+        items.append(data[start:at])
+    return items
+
+
+def format_tag(tag: int) -> str:
+    """A tag as people write it: `(0028,0010)`."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

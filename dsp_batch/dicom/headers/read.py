@@ -1,0 +1,263 @@
+"""Bytes to headers: a sparse walk that asks for small ranges and knows whether it has reached the end.
+
+A header ends where Pixel Data begins or where the object ends. Anything else is a truncated object, never a short
+header: a parser that takes what it was given would call a cut header complete.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from dsp_batch.dicom.headers.elements import UNDEFINED, ElementHead, Encoding
+from dsp_batch.dicom.headers.places import tells_place
+from dsp_batch.dicom.headers.shared import Stretches
+from dsp_batch.dicom.headers.walk import FIRST_RANGE, LARGE_VALUE, Setting, SparseWalk, Steps
+from dsp_batch.errors import HeaderError
+from dsp_batch.model.ranges import ByteRange, Piece, Reader
+from dsp_batch.model.series import InstanceHeader
+
+__all__ = [
+    "DEFLATED",
+    "FIRST_RANGE",
+    "LARGE_VALUE",
+    "WHOLE_OBJECT",
+    "HeaderHint",
+    "InflatedObject",
+    "inflate",
+    "read_header",
+    "read_inflated",
+    "read_rest",
+]
+
+WHOLE_OBJECT = 32 * 1024
+"""Objects up to this size are read whole: a second request would cost more than the bytes."""
+
+MAX_INFLATED = 1 << 30
+"""Bytes that a deflated dataset may grow to."""
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+_ENCODINGS = {
+    IMPLICIT_LITTLE: Encoding(implicit_vr=True),
+    "1.2.840.113619.5.2": Encoding(implicit_vr=True),  # GE private: implicit VR with big endian pixels
+    EXPLICIT_BIG: Encoding(big_endian=True),
+}
+_GUESSED_SYNTAX = {
+    Encoding(implicit_vr=True): IMPLICIT_LITTLE,
+    Encoding(): EXPLICIT_LITTLE,
+    Encoding(big_endian=True): EXPLICIT_BIG,
+    Encoding(implicit_vr=True, big_endian=True): EXPLICIT_BIG,
+}
+META_GROUP = 0x0002
+_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS = 0x00080016, 0x00080018, 0x00280010
+_TRANSFER_SYNTAX_UID = 0x00020010
+
+
+@dataclass(slots=True)
+class HeaderHint:
+    """What the headers of a series that were read tell of those to come: how much to ask for, and what to expect.
+
+    The instances of a series have nearly the same elements, so that 6 KB headers need no requests of 16 KB, and what is
+    the same in all is parsed once.
+    """
+
+    first: int = FIRST_RANGE
+    """Bytes of the first request."""
+
+    more: int = FIRST_RANGE
+    """Bytes that a request behind a large value asks for."""
+
+    stretches: dict[Setting, Stretches] = field(default_factory=dict)
+    """The elements that headers share."""
+
+    _first_used: int = 0
+    _more_used: int = 0
+
+    def learn(self, first_used: int, more_used: int) -> None:
+        """Take up how many bytes of the first request, and of one behind a large value, a header used."""
+        self._first_used = max(self._first_used, first_used)
+        self._more_used = max(self._more_used, more_used)
+        self.first = min(_round_up(self._first_used), FIRST_RANGE)
+        if self._more_used:
+            self.more = min(_round_up(self._more_used), FIRST_RANGE)
+
+
+def _round_up(used: int) -> int:
+    """A few hundred bytes more than the longest header so far, in whole half kilobytes."""
+    return (used + 256 + 511) // 512 * 512
+
+
+def read_header(
+    name: str,
+    size: int | None,
+    *,
+    bulk: frozenset[int] | None = frozenset(),
+    hint: HeaderHint | None = None,
+    only_place: bool = False,
+) -> Reader[InstanceHeader]:
+    """Read the header of one object by small ranges.
+
+    Args:
+        name: Object name, for the result.
+        size: Bytes of the object as listed; None where unknown.
+        bulk: Tags whose values are wanted however large they are; None for all.
+        hint: Shared by the headers of a series.
+        only_place: Make no further request for what lies behind group 0028 where the place of the instance does not
+            depend on it; `read_rest` goes on from there.
+
+    Returns:
+        A reader of the header, up to Pixel Data or the end of the object.
+
+    Raises:
+        HeaderError: The object is empty, no DICOM, truncated or damaged, or is no instance: it has neither
+            SOP Class UID, SOP Instance UID nor Rows.
+    """
+    hint = hint or HeaderHint()
+    first = WHOLE_OBJECT if size is not None and size <= WHOLE_OBJECT else hint.first
+    reply = yield (ByteRange(0, first),)
+    if not reply.parts[0]:
+        raise HeaderError("the object is empty", "not-dicom")
+    walk = SparseWalk(
+        data=bytes(reply.parts[0]),
+        size=reply.size,
+        bulk=bulk,
+        shared=hint.stretches,
+        growth=hint.more,
+        is_enough=tells_place if only_place else None,
+    )
+    header = yield from _read_header(name, walk)
+    end = header.pixel_data_offset or header.fragments_offset or header.size
+    if header.unread_from is not None:
+        is_in_hand = header.unread_from <= walk.base + len(walk.data)
+        end = header.unread_from if is_in_hand or walk.left_out is None else walk.left_out
+    behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
+    hint.learn(end if walk.first_used is None else walk.first_used, behind)
+    if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
+        raise HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
+    return header
+
+
+def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
+    size = walk.size
+    start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
+    declared_syntax = walk.elements.get(_TRANSFER_SYNTAX_UID)
+    syntax = declared_syntax.text if declared_syntax else ""
+    if syntax == DEFLATED:
+        yield from walk.fetch(start, size)
+        inflated = inflate(walk.data)
+        walk, start = replace(walk, data=inflated, size=len(inflated), base=0), 0
+    elif start + 8 > walk.base + len(walk.data):
+        yield from walk.fetch(start, min(start + 8, size))
+    declared = _ENCODINGS.get(syntax, Encoding()) if syntax else None
+    encoding = _check_encoding(declared, walk.data[start - walk.base :][:8])
+    _, pixels = yield from walk.run(start, encoding)
+    header = InstanceHeader(
+        name=name,
+        size=size,
+        transfer_syntax_uid=syntax or _GUESSED_SYNTAX[encoding],
+        elements=walk.elements,
+        implicit_vr=encoding.implicit_vr,
+        big_endian=encoding.big_endian,
+        pixel_data_offset=None,
+        pixel_data_length=None,
+        unread_from=walk.unread_from,
+    )
+    return header if pixels is None or syntax == DEFLATED else _place_pixels(header, pixels)
+
+
+def _place_pixels(header: InstanceHeader, pixels: ElementHead) -> InstanceHeader:
+    if pixels.length == UNDEFINED:
+        return replace(header, fragments_offset=pixels.start)
+    return replace(header, pixel_data_offset=pixels.start, pixel_data_length=pixels.length)
+
+
+def read_rest(header: InstanceHeader, ahead: int) -> Reader[tuple[InstanceHeader, Piece]]:
+    """Read on where a header was left.
+
+    Args:
+        header: Read with `only_place`.
+        ahead: Bytes to ask for at once.
+
+    Returns:
+        A reader of the whole header, and of what was read last, which may reach into Pixel Data.
+
+    Raises:
+        HeaderError: The object is truncated or damaged.
+    """
+    start = header.unread_from
+    if start is None:
+        raise ValueError(f"{header.name} was read to its end")
+    walk = SparseWalk(data=b"", base=start, size=header.size, elements=dict(header.elements), growth=ahead)
+    _, pixels = yield from walk.run(start, Encoding(implicit_vr=header.implicit_vr))
+    whole = replace(header, elements=walk.elements, unread_from=None)
+    return whole if pixels is None else _place_pixels(whole, pixels), Piece(walk.data, walk.base)
+
+
+def _find_start(data: bytes) -> int:
+    """First byte of the file meta information, or of a dataset without any (PS3.10 7.1)."""
+    begins_with_element = data[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+    if data[128:132] == b"DICM" and not (begins_with_element and data[4:6].isalpha()):
+        return 132
+    if data[:4] == b"DICM":
+        return 4
+    if begins_with_element:
+        return 0
+    raise HeaderError("it has no DICM prefix and does not begin with a DICOM element", "not-dicom")
+
+
+def _check_encoding(declared: Encoding | None, data: bytes) -> Encoding:
+    """Hold the declared encoding against the first element: headers that lie about it are common."""
+    if len(data) < 8:
+        return declared or Encoding()
+    big_endian = declared.big_endian if declared else data[0] == 0
+    explicit = data[4:6].isalpha() and data[4:6].isupper()
+    return Encoding(implicit_vr=not explicit, big_endian=big_endian)
+
+
+def inflate(data: bytes) -> bytes:
+    """Inflate a raw deflate stream (PS3.5 A.5, RFC 1951).
+
+    Raises:
+        HeaderError: The stream is damaged, cut off, or grows beyond `MAX_INFLATED`.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(data, MAX_INFLATED)
+    except zlib.error as error:
+        raise HeaderError(f"the deflated dataset is damaged: {error}") from error
+    if inflater.unconsumed_tail:
+        raise HeaderError(f"the deflated dataset grows beyond {MAX_INFLATED >> 20} MB", "too-large")
+    if not inflater.eof:
+        raise HeaderError("the deflated dataset is cut off")
+    return inflated
+
+
+class InflatedObject(NamedTuple):
+    """A deflated object in memory, inflated."""
+
+    data: bytes
+    """The dataset, explicit VR little endian."""
+
+    pixel_data_offset: int | None
+    pixel_data_length: int | None
+    """Native Pixel Data within `data`."""
+
+
+def read_inflated() -> Reader[InflatedObject]:
+    """Read a deflated object whole, for its pixels.
+
+    Raises:
+        HeaderError: It is no deflated object, or it is damaged.
+    """
+    reply = yield (ByteRange(0, WHOLE_OBJECT),)
+    walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size)
+    start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
+    if start < walk.size:
+        yield from walk.fetch(start, walk.size)
+    data = inflate(walk.data)
+    _, pixels = yield from SparseWalk(data=data, size=len(data)).run(0, Encoding())
+    return InflatedObject(data, pixels.start if pixels else None, pixels.length if pixels else None)

@@ -1,0 +1,285 @@
+"""Raw elements to Python values and to the DICOM JSON model (PS3.5 6.2, PS3.18 F)."""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.dictionary import is_ambiguous_sign, name_of, tag_of
+from dsp_batch.dicom.headers.elements import (
+    BINARY_VRS,
+    MAX_DEPTH,
+    Encoding,
+    nested_encoding,
+    parse_elements,
+    split_items,
+)
+from dsp_batch.errors import HeaderError
+from dsp_batch.model.series import InstanceHeader, RawElement
+
+DicomJson = dict[str, Any]
+"""A dataset in the DICOM JSON model: tag as 8 hex digits → {"vr", and "Value" or "InlineBinary"}."""
+
+INTEGER_VRS = frozenset({"IS", "US", "SS", "UL", "SL", "UV", "SV"})
+FLOAT_VRS = frozenset({"DS", "FL", "FD"})
+_NUMBER_CODES = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+_WORD_SIZES = {"OW": 2, "OL": 4, "OF": 4, "OV": 8, "OD": 8}
+_SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
+_LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""VRs that Specific Character Set (0008,0005) governs."""
+
+_LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
+
+_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
+
+Decoded = list[Any] | bytes | None
+"""Text and numbers: a list, empty where the value is; sequences: a list of `DicomJson`; binary, and sequences that are
+damaged: bytes, little endian. None where the value was left in the object."""
+
+
+def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Values of Specific Character Set (0008,0005), or those of the enclosing dataset."""
+    element = elements.get(_CHARACTER_SET)
+    if element is None or not element.value:
+        return inherited
+    return _split_terms(element.value)
+
+
+@lru_cache(maxsize=256)
+def _split_terms(value: bytes) -> tuple[str, ...]:
+    return tuple(term.strip() for term in value.decode("ascii", "replace").strip(" \0").split("\\"))
+
+
+def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
+    """The VR to decode with: Pixel Representation decides `US or SS` where the encoding is implicit."""
+    if element.vr == "US" and header.implicit_vr and is_ambiguous_sign(tag):
+        representation = header.elements.get(_PIXEL_REPRESENTATION)
+        if representation is not None and representation.value and any(representation.value):
+            return "SS"
+    return element.vr
+
+
+def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = (), depth: int = 0) -> Decoded:
+    """Decode the value field of one element, `depth` sequences deep.
+
+    Numbers that do not parse stay text, as written, and sequences bytes: a damaged value must not hide the rest of the
+    header.
+    """
+    value, vr = element.value, element.vr
+    if value is None:
+        return None
+    if vr == "SQ":
+        return _decode_items(value, encoding, charsets, depth)
+    if vr in BINARY_VRS:
+        return _little_endian(value, _WORD_SIZES.get(vr, 1)) if encoding.big_endian else value
+    if vr in _NUMBER_CODES:
+        return _unpack(value, _NUMBER_CODES[vr], encoding.order)
+    return _decode_tags(value, encoding) if vr == "AT" else _decode_texts(vr, value, charsets)
+
+
+def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> Decoded:
+    if depth > MAX_DEPTH:
+        return value
+    if value[:4] == _LITTLE_ENDIAN_ITEM and encoding.big_endian:
+        encoding = Encoding(implicit_vr=True)  # its VR was UN (PS3.5 6.2.2)
+    try:
+        return [_item_json(item, encoding, charsets, depth + 1) for item in split_items(value, encoding)]
+    except HeaderError:
+        return value
+
+
+def _decode_tags(value: bytes, encoding: Encoding) -> list[str]:
+    words = _unpack(value, "H", encoding.order)
+    return [f"{group:04X}{number:04X}" for group, number in zip(words[::2], words[1::2], strict=False)]
+
+
+def _decode_texts(vr: str, value: bytes, charsets: tuple[str, ...]) -> list[Any]:
+    text = _decode_text(value, charsets if vr in _LOCALIZED else ()).rstrip(" \0")
+    if vr in _SINGLE_VALUED or not text:
+        return [text] if text else []
+    parts = [part.strip(" \0") for part in text.split("\\")]
+    if vr == "IS":
+        return [_parse_integer(part) for part in parts]
+    return [_parse_float(part) for part in parts] if vr == "DS" else parts
+
+
+def _unpack(value: bytes, code: str, order: str) -> list[Any]:
+    count = len(value) // struct.calcsize(order + code)
+    return list(struct.unpack_from(f"{order}{count}{code}", value))
+
+
+def _little_endian(value: bytes, word: int) -> bytes:
+    whole = len(value) - len(value) % word
+    swapped = bytearray(value[:whole])
+    for offset in range(word):
+        swapped[offset::word] = value[word - 1 - offset : whole : word]
+    return bytes(swapped)
+
+
+def _parse_integer(text: str) -> int | str | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        number = _parse_float(text)
+        return int(number) if isinstance(number, float) and number.is_integer() else text
+
+
+def _parse_float(text: str) -> float | str | None:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _decode_text(value: bytes, charsets: tuple[str, ...]) -> str:
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    import warnings  # noqa: PLC0415  # only with the import below
+
+    from pydicom.charset import decode_bytes  # noqa: PLC0415  # most headers are ASCII and never need it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # bytes that are no text in their character set are shown as such
+        decoded: str = decode_bytes(value, _encodings(charsets), set(b"\\^=\n\r\f"))
+    return decoded
+
+
+@cache
+def _encodings(charsets: tuple[str, ...]) -> list[str]:
+    import warnings  # noqa: PLC0415  # only with the import below
+
+    from pydicom.charset import convert_encodings  # noqa: PLC0415  # most headers are ASCII and never need it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an unknown character set is read as the default one
+        encodings: list[str] = convert_encodings(list(charsets) or "")
+    return encodings
+
+
+def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DicomJson:
+    # UN hides implicit VR (PS3.5 6.2.2), and some writers nest it in explicit datasets: look at the first element.
+    explicit = data[4:6].isalpha() and data[4:6].isupper()
+    inner = Encoding(implicit_vr=not explicit, big_endian=encoding.big_endian)
+    elements = parse_elements(data, inner)
+    nested = character_sets(elements, charsets)
+    return {
+        f"{tag:08X}": value_json(element.vr, decode_value(element, nested_encoding(inner, element.vr), nested, depth))
+        for tag, element in elements.items()
+    }
+
+
+def value_json(vr: str, decoded: Decoded) -> DicomJson:
+    """One element in the DICOM JSON model (PS3.18 F.2); a sequence that is damaged as the unknown that it is."""
+    if isinstance(decoded, bytes):
+        vr = "UN" if vr == "SQ" else vr
+        return {"vr": vr, "InlineBinary": base64.b64encode(decoded).decode("ascii")} if decoded else {"vr": vr}
+    if not decoded:
+        return {"vr": vr}
+    if vr == "PN":
+        return {"vr": vr, "Value": [_person_name(text) for text in decoded]}
+    return {"vr": vr, "Value": [_finite(value) for value in decoded]}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they go as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _person_name(text: str) -> dict[str, str]:
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
+    return {name: group for name, group in groups if group}
+
+
+def decoding_key(header: InstanceHeader) -> Hashable:
+    """Instances of which this is equal decode equal elements alike."""
+    representation = header.elements.get(_PIXEL_REPRESENTATION)
+    sign = representation and representation.value
+    return header.implicit_vr, header.big_endian, character_sets(header.elements), sign
+
+
+class HeaderDecoder:
+    """Decodes the elements of one instance, and of those with the same `decoding_key`."""
+
+    def __init__(self, header: InstanceHeader) -> None:
+        self.header = header
+        self._encoding = Encoding(header.implicit_vr, header.big_endian)
+        self._charsets = character_sets(header.elements)
+
+    def decode(self, tag: int, element: RawElement) -> Decoded:
+        """Decode one element of the header."""
+        encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self._encoding, element.vr)
+        vr = effective_vr(tag, element, self.header)
+        if vr != element.vr:
+            element = element._replace(vr=vr)
+        return decode_value(element, encoding, self._charsets)
+
+    def json(self, tag: int, element: RawElement) -> DicomJson:
+        """One element of the header in the DICOM JSON model."""
+        return value_json(effective_vr(tag, element, self.header), self.decode(tag, element))
+
+    def attributes(self) -> Attributes:
+        """The whole header, decoded as it is asked for."""
+        return Attributes(JsonAttributes(_HeaderJson(self)))
+
+
+class _HeaderJson(Mapping[str, DicomJson]):
+    """The elements of a header in the DICOM JSON model; long sequences that nobody asks for are never decoded."""
+
+    def __init__(self, decoder: HeaderDecoder) -> None:
+        self._decoder = decoder
+        self._elements = decoder.header.elements
+
+    def __getitem__(self, name: str) -> DicomJson:
+        tag = int(name, 16)
+        return self._decoder.json(tag, self._elements[tag])
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{tag:08X}" for tag in self._elements)
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+
+class JsonAttributes(Mapping[str, Any]):
+    """The elements of a DICOM JSON dataset by keyword, converted when asked for."""
+
+    __slots__ = ("_known", "_values")
+
+    def __init__(self, dataset: Mapping[str, Any]) -> None:
+        self._values = dataset
+        self._known: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            tag = tag_of(name)
+            if tag is None:
+                raise KeyError(name)
+            self._known[name] = element_value(self._values[f"{tag:08X}"])
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name_of(int(tag, 16)) for tag in self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def element_value(element: Mapping[str, Any]) -> Any:
+    """The value of one element of the DICOM JSON model, as `Attributes` takes it."""
+    if "InlineBinary" in element:
+        return base64.b64decode(element["InlineBinary"])
+    values: Sequence[Any] = element.get("Value", ())
+    if element["vr"] == "SQ":
+        return [Attributes(JsonAttributes(item)) for item in values]
+    if element["vr"] == "PN":
+        return ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
+    return list(values)

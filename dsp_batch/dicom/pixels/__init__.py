@@ -1,0 +1,1 @@
+"""Bytes of frames to stored values, and what a header says about displaying them."""

@@ -1,0 +1,137 @@
+"""One frame's bytes to stored values: a registry of decoders by transfer syntax, and what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dsp_batch.dicom import syntaxes
+from dsp_batch.dicom.pixels.color import apply_palette, convert_to_rgb
+from dsp_batch.dicom.pixels.compressed import (
+    CODEC_ERRORS,
+    Decoded,
+    decode_jpeg,
+    decode_jpeg_2000,
+    decode_jpeg_ls,
+    decode_jpeg_xl,
+)
+from dsp_batch.dicom.pixels.native import decode_deflated_frame, decode_native, decode_rle
+from dsp_batch.errors import PixelError
+from dsp_batch.model.frame import PaletteTable, PixelFormat
+from dsp_batch.model.ranges import Buffer
+from dsp_batch.model.series import StoredArray
+
+Decoder = Callable[[Buffer, PixelFormat], Decoded]
+
+
+def _as_words(decode: Callable[[Buffer, PixelFormat], StoredArray]) -> Decoder:
+    """A decoder of native words: their bits lie as the header says."""
+
+    def decode_words(data: Buffer, pixels: PixelFormat) -> Decoded:
+        return Decoded(decode(data, pixels), pixels.photometric, pixels.bits_allocated, pixels.bits_stored)
+
+    return decode_words
+
+
+def _as_codestream(decode: Callable[[bytes, PixelFormat], Decoded]) -> Decoder:
+    """A decoder of what has been joined from fragments."""
+    return lambda data, pixels: decode(bytes(data), pixels)
+
+
+TRANSFER_SYNTAXES: Mapping[str, Decoder] = {
+    "": _as_words(decode_native),  # no file meta information: what could be parsed is native
+    **dict.fromkeys(syntaxes.NATIVE, _as_words(decode_native)),
+    syntaxes.DEFLATED_FRAMES: _as_words(decode_deflated_frame),
+    syntaxes.RLE: _as_words(decode_rle),
+    **dict.fromkeys(syntaxes.JPEG_LOSSY | syntaxes.JPEG_LOSSLESS, _as_codestream(decode_jpeg)),
+    **dict.fromkeys(syntaxes.JPEG_LS, _as_codestream(decode_jpeg_ls)),
+    **dict.fromkeys(syntaxes.JPEG_2000 | syntaxes.HTJ2K, _as_codestream(decode_jpeg_2000)),
+    **dict.fromkeys(syntaxes.JPEG_XL, _as_codestream(decode_jpeg_xl)),
+}
+"""Transfer syntax UID → decoder. Another codec is one more entry."""
+
+
+def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None = None) -> StoredArray:
+    """Decode one frame.
+
+    Args:
+        data: The frame's bytes, as `read_frames` gives them.
+        pixels: Its format.
+        palette: The palette of a PALETTE COLOR image.
+
+    Returns:
+        Monochrome: stored values, (rows, columns), of the smallest integer type that holds bits_stored, or floats.
+        Color: RGB of 8 bit, (rows, columns, 3).
+
+    Raises:
+        PixelError: The transfer syntax is not supported (reason `unsupported-transfer-syntax`), or the data are
+            damaged or do not fit the format.
+
+    References:
+        DICOM PS3.5 8 (encoding), A (transfer syntaxes); PS3.3 C.7.6.3 (Image Pixel).
+    """
+    uid = pixels.transfer_syntax_uid
+    decoder = TRANSFER_SYNTAXES.get(uid)
+    if decoder is None:
+        raise PixelError(
+            f"its transfer syntax is not supported: {syntaxes.describe_syntax(uid)}", "unsupported-transfer-syntax"
+        )
+    try:
+        decoded = decoder(data, pixels)
+    except CODEC_ERRORS as error:
+        raise PixelError(f"its frame of transfer syntax {uid} is damaged: {error}") from error
+    except MemoryError as error:
+        raise PixelError(
+            f"there is no memory to decode its frame of {pixels.rows} x {pixels.columns}", "too-large"
+        ) from error
+    if pixels.value_type == "float":
+        return decoded.samples
+    if pixels.samples_per_pixel > 1:
+        samples = _store_values(decoded, replace(pixels, signed=False))
+        return convert_to_rgb(samples, decoded.photometric, pixels.bits_stored)
+    values = _store_values(decoded, pixels)
+    return apply_palette(values, palette) if pixels.photometric == "PALETTE COLOR" else values
+
+
+def _store_values(decoded: Decoded, pixels: PixelFormat) -> StoredArray:
+    """Take the stored bits out of decoded words, with the sign that the header gives them.
+
+    Unused bits may hold overlays or anything (PS3.5 8.1.1) and are left out. A lossy codec has none; it may
+    overshoot what the stored bits can hold, and is clipped.
+    """
+    words = decoded.samples
+    target = _smallest_type(pixels)
+    is_lossy = pixels.transfer_syntax_uid in syntaxes.LOSSY
+    if is_lossy and (words.dtype.kind == "i") == pixels.signed:
+        low = -(1 << (pixels.bits_stored - 1)) if pixels.signed else 0
+        high = low + (1 << pixels.bits_stored) - 1
+        return words.clip(max(low, np.iinfo(words.dtype).min), min(high, np.iinfo(words.dtype).max)).astype(target)
+    unused_below = pixels.high_bit + 1 - pixels.bits_stored if decoded.bits > pixels.high_bit else 0
+    word_bits = words.dtype.itemsize * 8
+    used = min(decoded.sign_bits, word_bits)
+    unused_above = word_bits - unused_below - used
+    words = words.view(f"u{words.dtype.itemsize}")
+    if pixels.signed:
+        if unused_above:
+            words = words << unused_above
+        words = words.view(f"i{words.dtype.itemsize}")
+        words = words >> (word_bits - used) if used < word_bits else words
+    elif used < word_bits:
+        words = (words >> unused_below if unused_below else words) & words.dtype.type((1 << used) - 1)
+    return words.astype(target, copy=False)
+
+
+def _smallest_type(pixels: PixelFormat) -> np.dtype[np.generic]:
+    size = next(size for size in (1, 2, 4, 8) if pixels.bits_stored <= size * 8)
+    return np.dtype(f"{'i' if pixels.signed else 'u'}{size}")
+
+
+def require_codecs() -> None:
+    """Import the package that decodes compressed frames, so that a worker without it is found before any work.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    import imagecodecs  # noqa: F401, PLC0415  # otherwise imported by the first compressed frame

@@ -1,0 +1,139 @@
+"""Image codecs: JPEG, JPEG-LS, JPEG 2000, JPEG XL (PS3.5 8.2). Each is imported when a frame needs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dsp_batch.dicom.pixels.codestream import Codestream, parse_jpeg, parse_jpeg_2000, parse_jpeg_xl
+from dsp_batch.errors import PixelError
+from dsp_batch.model.frame import PixelFormat
+from dsp_batch.model.series import StoredArray
+
+_END_OF_IMAGE = b"\xff\xd9"
+_MOST_UNCHECKED = 1 << 25
+"""Samples that any codestream may claim: decoding them takes below 300 MB and some seconds at worst."""
+
+_MOST_SAMPLES_A_BYTE = 1 << 10
+"""Larger images hold less: baseline JPEG spends 2 bits or more on 64 samples, real ones of any codec 100 times that."""
+
+CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
+"""What codecs raise at damaged data."""
+
+
+class Decoded(NamedTuple):
+    """Samples as a decoder gives them out."""
+
+    samples: StoredArray
+    """(rows, columns) or (rows, columns, samples)."""
+
+    photometric: str
+    """What the samples are by now: a codec may have turned chrominance into RGB."""
+
+    bits: int
+    """Bits of a sample that may be used."""
+
+    sign_bits: int
+    """Bits that a signed value has, its sign the highest: where the codec says otherwise than the header."""
+
+
+def decode_jpeg(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG of 8 or 12 bit, baseline to progressive, and lossless JPEG of 2 to 16 bit.
+
+    Color: what the codestream says goes before the header, for a wrong header cannot change what was encoded: the
+    Adobe and JFIF markers, components named RGB, subsampled chrominance. Lossless JPEG has no color transformation of
+    its own, so there the header goes first.
+    """
+    stream = parse_jpeg(data)
+    _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
+    photometric = pixels.photometric
+    inside, outside = None, None
+    if stream.components == 3:
+        is_rgb = stream.is_lossless or not _transforms_color(stream, pixels)
+        inside, outside = "RGB" if is_rgb else "YCBCR", "RGB"
+        photometric = photometric if stream.is_lossless else "RGB"
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    # Not ljpeg_decode nor jpegsof3_decode for what this one refuses: damaged data crash them.
+    samples = _run_codec(lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside), pixels)
+    return Decoded(samples, photometric, stream.precision, pixels.bits_stored)
+
+
+def _transforms_color(stream: Codestream, pixels: PixelFormat) -> bool:
+    return pixels.photometric != "RGB" if stream.transforms_color is None else stream.transforms_color
+
+
+def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG-LS; it knows neither sign nor color."""
+    stream = parse_jpeg(data)
+    _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    # Without an end of image CharLS counts zeros behind damaged data, for half a minute a frame.
+    ended = data if data.rstrip(b"\0").endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
+    samples = _run_codec(lambda: imagecodecs.jpegls_decode(ended), pixels)
+    return Decoded(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+
+
+def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG 2000 and High-Throughput JPEG 2000; the component transformation is undone by the codec.
+
+    OpenJPEG decodes both. OpenJPH would take half its time for the latter, but imagecodecs' binding of it prints
+    errors of damaged data on stderr and gives out the rest as an image (2026.3.6).
+    """
+    stream = parse_jpeg_2000(data)
+    _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
+    photometric = "RGB" if stream.transforms_color else pixels.photometric
+    return Decoded(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+
+
+def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
+    """Decode JPEG XL; the codec gives out RGB whatever it was encoded from."""
+    _check_claims(data, (*parse_jpeg_xl(data), pixels.samples_per_pixel), pixels)
+    import imagecodecs  # noqa: PLC0415  # see above
+
+    samples = _run_codec(lambda: imagecodecs.jpegxl_decode(data, numthreads=1), pixels)
+    photometric = "RGB" if samples.ndim == 3 else pixels.photometric
+    return Decoded(samples, photometric, samples.dtype.itemsize * 8, pixels.bits_stored)
+
+
+def _check_claims(data: bytes, shape: tuple[int, int, int], pixels: PixelFormat) -> None:
+    """Refuse before decoding: a small codestream may claim a gigantic image, and the header agree with it."""
+    if shape != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
+        _refuse_shape(shape, pixels)
+    samples = math.prod(shape)
+    if samples > max(_MOST_UNCHECKED, len(data) * _MOST_SAMPLES_A_BYTE):
+        raise PixelError(f"its codestream of {len(data)} bytes cannot hold the {samples} samples that it claims")
+
+
+def _refuse_shape(found: tuple[int, ...], pixels: PixelFormat) -> None:
+    expected = f"{pixels.rows} x {pixels.columns} pixels of {pixels.samples_per_pixel} samples"
+    raise PixelError(f"its codestream holds {' x '.join(map(str, found))}, its header says {expected}")
+
+
+def _run_codec(decode: Callable[[], Any], pixels: PixelFormat) -> StoredArray:
+    """Decode; the samples as (rows, columns) or (rows, columns, samples)."""
+    try:
+        samples = decode()
+    except CODEC_ERRORS as error:
+        raise PixelError(f"its codestream cannot be decoded: {error}") from error
+    return _arrange(np.asarray(samples), pixels)
+
+
+def _arrange(samples: StoredArray, pixels: PixelFormat) -> StoredArray:
+    """Samples last; codecs without interleaving give them out first."""
+    shape, n_samples = (pixels.rows, pixels.columns), pixels.samples_per_pixel
+    if samples.shape == shape and n_samples == 1:
+        return samples
+    if samples.ndim == 3 and samples.shape[:2] == shape and samples.shape[2] in (n_samples, n_samples + 1):
+        return samples[..., 0] if n_samples == 1 else samples
+    if samples.ndim == 3 and samples.shape == (n_samples, *shape):
+        return samples.transpose(1, 2, 0)
+    _refuse_shape(samples.shape, pixels)
+    raise AssertionError

@@ -1,0 +1,183 @@
+"""Which bytes of an object hold a frame, asked for by exact ranges."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.read import DEFLATED, read_inflated
+from dsp_batch.dicom.pixels.fragments import ITEM, Encapsulation, Frames, read_fragments
+from dsp_batch.dicom.syntaxes import BIG_ENDIAN, is_native
+from dsp_batch.errors import HeaderError, PixelError
+from dsp_batch.model.frame import PixelFormat
+from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
+
+_EXPLICIT_HEAD = 12
+"""Bytes of the head of an OB or OW element in explicit VR: tag, VR, reserved, length (PS3.5 7.1.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSource:
+    """Where the pixels of one instance lie in its object."""
+
+    pixels: PixelFormat
+    size: int
+    """Bytes of the whole object."""
+
+    pixel_data_offset: int | None = None
+    """First byte of the value of native Pixel Data; None where it is encapsulated or deflated."""
+
+    pixel_data_length: int | None = None
+    """Bytes of native Pixel Data, as its element declares them."""
+
+    fragments_offset: int | None = None
+    """First byte of the Basic Offset Table item of encapsulated Pixel Data."""
+
+    frame_offsets: tuple[int, ...] = ()
+    """Extended Offset Table (7FE0,0001): bytes from the end of the Basic Offset Table to the item of each frame."""
+
+    frame_lengths: tuple[int, ...] = ()
+    """Extended Offset Table Lengths (7FE0,0002): bytes of each frame."""
+
+
+def read_frames(source: PixelSource, frames: Sequence[int]) -> Reader[Frames]:
+    """Read the bytes of some frames, and no others where the object says where they are.
+
+    Args:
+        source: Where the pixels of the instance lie.
+        frames: Frame numbers from 0.
+
+    Returns:
+        A reader of frame number → bytes: native pixels, each frame on its own byte boundary, or a codestream.
+        A frame that cannot be had is a `PixelError` in the place of its bytes.
+
+    Raises:
+        PixelError: No frame at all can be had: there are no pixels, or their beginning is damaged.
+
+    References:
+        DICOM PS3.5 8.1.1 (native), A.4 (encapsulated), A.5 (deflated).
+    """
+    missing: Frames = {frame: _no_such_frame(source, frame) for frame in frames}
+    wanted = sorted({frame for frame in frames if 0 <= frame < source.pixels.number_of_frames})
+    if not wanted:
+        return missing
+    if source.fragments_offset is not None:
+        found = yield from read_fragments(_layout(source, source.fragments_offset, source.size), wanted)
+    elif source.pixel_data_offset is not None and is_native(source.pixels.transfer_syntax_uid):
+        found = yield from _read_native(source, wanted)
+    elif source.pixel_data_offset is not None:
+        found = yield from _read_defined_length(source, wanted)
+    elif source.pixels.transfer_syntax_uid == DEFLATED:
+        found = yield from _read_deflated(source, wanted)
+    else:
+        raise PixelError("it has no Pixel Data", "no-pixels")
+    return missing | found
+
+
+def _layout(source: PixelSource, start: int, end: int) -> Encapsulation:
+    return Encapsulation(
+        start=start,
+        end=end,
+        number_of_frames=source.pixels.number_of_frames,
+        offsets=source.frame_offsets,
+        lengths=source.frame_lengths,
+    )
+
+
+def _no_such_frame(source: PixelSource, frame: int) -> PixelError:
+    return PixelError(f"frame {frame + 1} is not among its {source.pixels.number_of_frames} frames")
+
+
+def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
+    """Frames by arithmetic. In words of 8-bit pixels, big endian exchanges each two bytes (PS3.5 8.1.2)."""
+    start, length = source.pixel_data_offset or 0, source.pixel_data_length or 0
+    end = min(length, source.size - start)
+    bits = _frame_bits(source)
+    spans = {frame: (frame * bits // 8 // 2 * 2, -(-(frame + 1) * bits // 8)) for frame in wanted}
+    present = [frame for frame in wanted if spans[frame][1] <= end]
+    ranges = [ByteRange(start + first, start + stop + stop % 2) for first, stop in map(spans.__getitem__, present)]
+    may_swap = source.pixels.transfer_syntax_uid in BIG_ENDIAN and source.pixels.bits_allocated <= 8
+    head = [ByteRange(max(start - _EXPLICIT_HEAD, 0), start)] if may_swap else []
+    reply = (yield [*ranges, *head]) if ranges else None
+    parts = reply.parts if reply else []
+    swap = bool(head and parts and parts[-1][4:6] == b"OW")
+    found: Frames = {frame: _cut_off(source, frame) for frame in wanted}
+    for frame, part in zip(present, parts, strict=False):
+        first, stop = spans[frame]
+        if len(part) >= stop - first:
+            found[frame] = _align(_swap_bytes(part) if swap else part, frame * bits - first * 8, bits)
+    return found
+
+
+def _frame_bits(source: PixelSource) -> int:
+    """Bits of a frame; decompressed images often keep YBR_FULL_422 though all three samples are there."""
+    pixels = source.pixels
+    full = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated
+    is_full = (source.pixel_data_length or 0) * 8 >= full * pixels.number_of_frames
+    return full if is_full else pixels.native_frame_bits
+
+
+def _align(data: Buffer, skip: int, count: int) -> Buffer:
+    """Take `count` bits behind the first `skip`, the first one as the lowest bit of a byte (PS3.5 8.1.1)."""
+    if skip % 8 == 0:
+        return data[skip // 8 : skip // 8 + -(-count // 8)]
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    return np.packbits(bits[skip : skip + count], bitorder="little").tobytes()
+
+
+def _swap_bytes(data: Buffer) -> bytes:
+    return np.frombuffer(bytes(data) + b"\0" * (len(data) % 2), np.uint16).byteswap().tobytes()
+
+
+def _cut_off(source: PixelSource, frame: int) -> PixelError:
+    return PixelError(
+        f"frame {frame + 1} of {source.pixels.number_of_frames} is cut off: its Pixel Data declares "
+        f"{source.pixel_data_length} bytes and the object ends at byte {source.size}"
+    )
+
+
+def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
+    """Compressed pixels in an element of defined length: against the standard, but items or a lone codestream."""
+    start = source.pixel_data_offset or 0
+    end = min(start + (source.pixel_data_length or 0), source.size)
+    reply = yield [ByteRange(start, min(start + 8, end))]
+    if reply.parts[0][:4] == ITEM:
+        return (yield from read_fragments(_layout(source, start, end), wanted))
+    if source.pixels.number_of_frames > 1:
+        raise PixelError("its compressed frames are not encapsulated: where each begins is unknown")
+    reply = yield [ByteRange(start, end)]
+    return {0: bytes(reply.parts[0])}
+
+
+def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
+    try:
+        inflated = yield from read_inflated()
+    except HeaderError as error:
+        raise PixelError(error.message, error.reason) from error
+    if inflated.pixel_data_offset is None:
+        raise PixelError("it has no Pixel Data", "no-pixels")
+    within = PixelSource(
+        pixels=source.pixels,
+        size=len(inflated.data),
+        pixel_data_offset=inflated.pixel_data_offset,
+        pixel_data_length=inflated.pixel_data_length,
+    )
+    return read_bytes(_read_native(within, wanted), inflated.data)
+
+
+def parse_offset_table(attributes: Attributes, keyword: str) -> tuple[int, ...]:
+    """Read an extended offset table: 64-bit numbers, one a frame (PS3.3 C.7.6.3.1.8).
+
+    Args:
+        attributes: The header.
+        keyword: `ExtendedOffsetTable` or `ExtendedOffsetTableLengths`.
+
+    Returns:
+        The numbers; empty where the table is absent or was not fetched.
+    """
+    data = attributes.binary(keyword) or b""
+    return struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])

@@ -1,0 +1,154 @@
+"""Header attributes to the grayscale chain: modality transform, VOI, padding, polarity (PS3.3 C.11)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from dsp_batch.dicom.groups import frame_macro
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.luts import parse_lookup_table
+from dsp_batch.model.frame import GrayscaleTransform, LookupTable, Window
+
+_FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
+    "LINEAR_EXACT": "LINEAR_EXACT",
+    "SIGMOID": "SIGMOID",
+}
+
+
+def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTransform:
+    """Read what one frame asks for between its stored values and the display.
+
+    Args:
+        attributes: The header of the instance.
+        frame: Frame number from 0: functional groups may say something else for each frame.
+
+    Returns:
+        The transform; attributes that are absent, damaged or meaningless are left at their defaults.
+
+    References:
+        DICOM PS3.3 C.11.1 (modality), C.11.2 (VOI), C.7.6.16.2.9, C.7.6.16.2.10 (per frame), C.7.5.1.1.2 (padding).
+    """
+    is_signed = attributes.integer("PixelRepresentation") == 1
+    slope, intercept = _rescale(attributes, frame) or (1.0, 0.0)
+    modality_lut = parse_lookup_table(attributes.item("ModalityLUTSequence"), signed=is_signed)
+    if modality_lut is not None:
+        slope, intercept = 1.0, 0.0
+    goes_negative = modality_lut is None and (is_signed or intercept < 0 or slope < 0)
+    is_integral = modality_lut is not None or (slope.is_integer() and intercept.is_integer())
+    voi = _describe_voi(attributes, frame, is_integral=is_integral, signed=goes_negative)
+    if voi is None and modality_lut is None and _rescale(attributes, frame) is None:
+        slope, intercept, modality_lut = _real_world_value(attributes, frame, signed=is_signed)
+    return GrayscaleTransform(
+        slope=slope,
+        intercept=intercept,
+        modality_lut=modality_lut,
+        voi=voi,
+        padding=_padding(attributes, signed=is_signed),
+        inverted=_is_inverted(attributes),
+    )
+
+
+def _rescale(attributes: Attributes, frame: int) -> tuple[float, float] | None:
+    """Slope and intercept, of the frame or of the instance; a slope of 0 would erase the image and counts as absent."""
+    scaling = attributes.number("DoseGridScaling")  # PS3.3 C.8.8.3: the modality transform of dose grids
+    if scaling is not None and math.isfinite(scaling) and scaling != 0:
+        return scaling, 0.0
+    for source in (frame_macro(attributes, frame, "PixelValueTransformationSequence"), attributes):
+        slope, intercept = source.number("RescaleSlope"), source.number("RescaleIntercept")
+        if slope is not None or intercept is not None:
+            slope = 1.0 if slope is None else slope
+            intercept = 0.0 if intercept is None else intercept
+            if math.isfinite(slope) and math.isfinite(intercept) and slope != 0:
+                return slope, intercept
+    return None
+
+
+def _describe_voi(
+    attributes: Attributes, frame: int, *, is_integral: bool, signed: bool
+) -> Window | LookupTable | None:
+    """VOI LUT, else window; the frame's before the instance's."""
+    for source in (frame_macro(attributes, frame, "FrameVOILUTSequence"), attributes):
+        table = parse_lookup_table(source.item("VOILUTSequence"), signed=signed)
+        voi = table or _describe_window(source, is_integral=is_integral and not _is_float(attributes))
+        if voi is not None:
+            return voi
+    return None
+
+
+def _describe_window(source: Attributes, *, is_integral: bool) -> Window | None:
+    """First of the windows, None where it is none.
+
+    LINEAR takes the input for integers and asks for a width of 1 or more (PS3.3 C.11.2.1.2.1). Writers of fractional
+    values leave the function at its default all the same: below 1, and at 1 on fractions, the same numbers are meant
+    as LINEAR_EXACT.
+    """
+    width, center = source.number("WindowWidth"), source.number("WindowCenter")
+    if width is None or center is None or not (math.isfinite(width) and math.isfinite(center) and width > 0):
+        return None
+    function = _FUNCTIONS.get((source.text("VOILUTFunction") or "").strip().upper(), "LINEAR")
+    if function == "LINEAR" and (width < 1 or (width == 1 and not is_integral)):
+        function = "LINEAR_EXACT"
+    return Window(center=center, width=width, function=function)
+
+
+def _is_float(attributes: Attributes) -> bool:
+    return "BitsStored" not in attributes and attributes.integer("BitsAllocated") in (32, 64)
+
+
+def _real_world_value(attributes: Attributes, frame: int, *, signed: bool) -> tuple[float, float, LookupTable | None]:
+    """Real World Value Mapping, for objects without any other unit (PS3.3 C.7.6.16.2.11): parametric maps.
+
+    Where there is a modality transform or a window, these are in other units than the map and go first.
+    """
+    item = frame_macro(attributes, frame, "RealWorldValueMappingSequence")
+    if item.number("RealWorldValueSlope") is None and "RealWorldValueLUTData" not in item:
+        item = attributes.item("RealWorldValueMappingSequence")
+    slope, intercept = item.number("RealWorldValueSlope"), item.number("RealWorldValueIntercept")
+    if slope and math.isfinite(slope):
+        return slope, intercept if intercept is not None and math.isfinite(intercept) else 0.0, None
+    values, first = item.numbers("RealWorldValueLUTData"), item.number("RealWorldValueFirstValueMapped")
+    if values and first is not None:
+        first_value = _sign_word(first, signed=signed)
+        return 1.0, 0.0, LookupTable(first_value=int(first_value), values=np.array(values, np.float64), bits=16)
+    return 1.0, 0.0, None
+
+
+def _padding(attributes: Attributes, *, signed: bool) -> tuple[float, float] | None:
+    """Closed range of stored values that are no image (PS3.3 C.7.5.1.1.2)."""
+    for prefix in ("Float", "DoubleFloat"):
+        value = attributes.number(f"{prefix}PixelPaddingValue")
+        if value is not None:
+            limit = attributes.number(f"{prefix}PixelPaddingRangeLimit")
+            return _sort(value, value if limit is None else limit)
+    value = attributes.number("PixelPaddingValue")
+    if value is None:
+        return None
+    limit = attributes.number("PixelPaddingRangeLimit")
+    return _sort(_sign_word(value, signed=signed), _sign_word(value if limit is None else limit, signed=signed))
+
+
+def _sort(value: float, limit: float) -> tuple[float, float]:
+    return min(value, limit), max(value, limit)
+
+
+def _sign_word(value: float, *, signed: bool) -> float:
+    """Read a US or SS value by the sign that the pixels have, whichever way it was encoded."""
+    if signed and 0x8000 <= value <= 0xFFFF:
+        return value - 0x10000
+    return value + 0x10000 if not signed and -0x8000 <= value < 0 else value
+
+
+def _is_inverted(attributes: Attributes) -> bool:
+    """Whether low values are white.
+
+    Presentation LUT Shape says it where it is given, the photometric interpretation elsewhere: INVERSE is how
+    MONOCHROME1 images restate their polarity (PS3.3 C.8.11.1.1.2), so both together invert once. IDENTITY with
+    MONOCHROME1 contradicts itself; the shape is the later step, and counts, as in DCMTK, dcm4che and highdicom.
+    """
+    shape = (attributes.text("PresentationLUTShape") or "").strip().upper()
+    if shape in ("IDENTITY", "INVERSE"):
+        return shape == "INVERSE"
+    return (attributes.text("PhotometricInterpretation") or "").strip().upper() == "MONOCHROME1"

@@ -1,0 +1,151 @@
+"""Uncompressed pixels, and the two encodings that compress them byte by byte: RLE and deflated frames."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from itertools import pairwise
+
+import numpy as np
+
+from dsp_batch.dicom.syntaxes import BIG_ENDIAN
+from dsp_batch.errors import PixelError
+from dsp_batch.model.frame import PixelFormat
+from dsp_batch.model.ranges import Buffer
+from dsp_batch.model.series import StoredArray
+
+_SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
+_RLE_HEADER = 64
+_MAX_RLE_GAIN = 64
+"""Two bytes of RLE make 128 at most (PS3.5 G.3.1)."""
+
+
+def decode_native(data: Buffer, pixels: PixelFormat) -> StoredArray:
+    """Turn the bytes of a native frame into words.
+
+    Args:
+        data: One frame, beginning at a byte, at least as long as the format says.
+        pixels: How its values lie in it.
+
+    Returns:
+        Words of bits_allocated, unused bits included: (rows, columns), or (rows, columns, samples) of color with
+        chrominance repeated to full resolution.
+
+    References:
+        DICOM PS3.5 8.1.1, 8.2; PS3.3 C.7.6.3.1.2, C.7.6.3.1.3.
+    """
+    rows, columns, samples = pixels.rows, pixels.columns, pixels.samples_per_pixel
+    count = rows * columns * samples
+    if pixels.bits_allocated == 1:
+        return _unpack_bits(data, count).reshape(_shape(pixels))
+    if pixels.photometric in _SUBSAMPLED and len(data) * 8 < count * pixels.bits_allocated:
+        return _expand_422(_read_words(data, rows * columns * 2, pixels), pixels)
+    words = _read_words(data, count, pixels)
+    if samples > 1 and pixels.planar_configuration == 1:
+        return words.reshape(samples, rows, columns).transpose(1, 2, 0)
+    return words.reshape(_shape(pixels))
+
+
+def _shape(pixels: PixelFormat) -> tuple[int, ...]:
+    shape = (pixels.rows, pixels.columns)
+    return shape if pixels.samples_per_pixel == 1 else (*shape, pixels.samples_per_pixel)
+
+
+def _unpack_bits(data: Buffer, count: int) -> StoredArray:
+    if len(data) * 8 < count:
+        raise PixelError(f"its frame holds {len(data) * 8} of {count} pixels of one bit")
+    return np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
+
+
+def _unpack_words(data: Buffer, count: int, bits: int) -> StoredArray:
+    """Pixels of odd widths follow each other without gaps, the lowest bit first: 12 bit in ACR-NEMA, say."""
+    cells = _unpack_bits(data, count * bits).reshape(count, bits)
+    size = next(size for size in (1, 2, 4, 8) if bits <= size * 8)
+    padded = np.zeros((count, size * 8), np.uint8)
+    padded[:, :bits] = cells
+    words: StoredArray = np.packbits(padded, axis=1, bitorder="little").view(f"<u{size}")
+    return words.reshape(count).astype(f"u{size}", copy=False)
+
+
+def _read_words(data: Buffer, count: int, pixels: PixelFormat) -> StoredArray:
+    size = -(-count * pixels.bits_allocated // 8)
+    if len(data) < size:
+        raise PixelError(f"its frame holds {len(data)} bytes where {size} are needed")
+    width = pixels.bits_allocated // 8
+    order = ">" if pixels.transfer_syntax_uid in BIG_ENDIAN else "<"
+    if pixels.value_type == "float":
+        return np.frombuffer(data, f"{order}f{width}", count).astype(f"f{width}", copy=False)
+    if pixels.bits_allocated in (8, 16, 32, 64):
+        return np.frombuffer(data, f"{order}u{width}", count).astype(f"u{width}", copy=False)
+    if pixels.bits_allocated % 8:
+        return _unpack_words(data, count, pixels.bits_allocated)
+    padded = np.zeros((count, 8), np.uint8)
+    words = np.frombuffer(data, np.uint8, count * width).reshape(count, width)
+    padded[:, :width] = words[:, ::-1] if order == ">" else words
+    return padded.view("<u8").reshape(count).astype(np.uint64, copy=False)
+
+
+def _expand_422(words: StoredArray, pixels: PixelFormat) -> StoredArray:
+    """Two pixels lie as Y1 Y2 Cb Cr; each takes the color of the pair."""
+    pairs = words.reshape(-1, 4)
+    samples = np.empty((len(pairs), 2, 3), words.dtype)
+    samples[:, :, 0] = pairs[:, :2]
+    samples[:, :, 1:] = pairs[:, None, 2:]
+    return samples.reshape(pixels.rows, pixels.columns, 3)
+
+
+def decode_deflated_frame(data: Buffer, pixels: PixelFormat) -> StoredArray:
+    """Inflate a frame (PS3.5 A.4.13): a raw deflate stream of native bytes."""
+    limit = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated // 8 + 64
+    try:
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit)
+    except zlib.error as error:
+        raise PixelError(f"its deflated frame is damaged: {error}") from error
+    return decode_native(inflated, pixels)
+
+
+def decode_rle(data: Buffer, pixels: PixelFormat) -> StoredArray:
+    """Decode a frame of run-length encoded byte planes (PS3.5 G).
+
+    Returns:
+        As `decode_native`.
+
+    Raises:
+        PixelError: The segments are damaged, or too short for the frame.
+    """
+    import imagecodecs  # noqa: PLC0415  # a codec is imported when a frame needs it
+
+    count = pixels.rows * pixels.columns * pixels.samples_per_pixel
+    size = -(-count * pixels.bits_allocated // 8)
+    if len(data) * _MAX_RLE_GAIN < size:
+        raise PixelError(f"its RLE frame of {len(data)} bytes cannot hold the {size} bytes of a frame")
+    width = max(pixels.bits_allocated // 8, 1)
+    _check_segments(data, width * pixels.samples_per_pixel)
+    planes = bytes(imagecodecs.dicomrle_decode(bytes(data), f"<u{width}"))
+    if pixels.bits_allocated == 1:
+        is_packed = len(planes) < count
+        bits = _unpack_bits(planes, count) if is_packed else np.frombuffer(planes, np.uint8, count)
+        return bits.reshape(_shape(pixels))
+    if len(planes) < size:
+        raise PixelError(f"its RLE frame holds {len(planes)} bytes where {size} are needed")
+    words = np.frombuffer(planes, f"<u{width}", count)
+    if pixels.samples_per_pixel == 1:
+        return words.reshape(_shape(pixels))
+    return words.reshape(pixels.samples_per_pixel, pixels.rows, pixels.columns).transpose(1, 2, 0)
+
+
+def _check_segments(data: Buffer, expected: int) -> None:
+    """Check the RLE header (PS3.5 G.5) before the codec believes it: offsets beyond the data crash it."""
+    if len(data) < _RLE_HEADER:
+        raise PixelError(f"its RLE frame of {len(data)} bytes has no header")
+    count, *offsets = struct.unpack_from("<16L", data)
+    offsets = offsets[:count]
+    is_rising = all(first < second for first, second in pairwise(offsets))
+    if (
+        count != expected
+        or count > len(offsets)
+        or not is_rising
+        or offsets[0] != _RLE_HEADER
+        or offsets[-1] >= len(data)
+    ):
+        raise PixelError(f"its RLE header of {count} segments is damaged: {expected} are needed, within the frame")

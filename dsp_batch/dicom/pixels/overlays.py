@@ -1,0 +1,108 @@
+"""Overlay planes: graphics of one bit a pixel that belong on top of the image (PS3.3 C.9.2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.errors import PixelError
+from dsp_batch.model.frame import PixelFormat
+from dsp_batch.model.ranges import Buffer
+
+BoolImage = npt.NDArray[np.bool_]
+GROUPS = tuple(range(0x6000, 0x6020, 2))
+"""Groups that an image may keep overlays in (PS3.5 7.6)."""
+
+_MOST_PIXELS = 1 << 28
+"""An overlay that claims more is damaged."""
+
+
+def overlay_data_tags(attributes: Attributes) -> frozenset[int]:
+    """Tags of the Overlay Data (60xx,3000) that the header describes: they may be too large for an index."""
+    return frozenset(group << 16 | 0x3000 for group in _described(attributes))
+
+
+def combine_overlays(attributes: Attributes, pixels: PixelFormat, words: Buffer | None, frame: int) -> BoolImage | None:
+    """Combine the overlay planes of one frame.
+
+    Args:
+        attributes: The header; Overlay Data by their names `60xx_3000`, little endian.
+        pixels: How the frame is stored.
+        words: Native pixels of the frame, for overlays in their unused bits; None where the frame is compressed.
+        frame: Frame number, from 0.
+
+    Returns:
+        Where graphics lie, shape (rows, columns), clipped to the image; None where there are none.
+
+    Raises:
+        PixelError: An overlay's description is impossible.
+    """
+    combined: BoolImage | None = None
+    for group in _described(attributes):
+        plane = _read_plane(attributes, group, pixels, words, frame)
+        if plane is None:
+            continue
+        if combined is None:
+            combined = np.zeros((pixels.rows, pixels.columns), np.bool_)
+        _paste(plane, _origin(attributes, group), combined)
+    return combined
+
+
+def _described(attributes: Attributes) -> list[int]:
+    return [group for group in GROUPS if f"{group:04x}_0010" in attributes]
+
+
+def _origin(attributes: Attributes, group: int) -> tuple[int, int]:
+    """Row and column of the image where the overlay begins, from 0 (60xx,0050 counts from 1)."""
+    origin = attributes.numbers(f"{group:04x}_0050")
+    return (int(origin[0]) - 1, int(origin[1]) - 1) if len(origin) == 2 else (0, 0)
+
+
+def _read_plane(
+    attributes: Attributes, group: int, pixels: PixelFormat, words: Buffer | None, frame: int
+) -> BoolImage | None:
+    bits = attributes.integer(f"{group:04x}_0100") or 1
+    if bits > 1:
+        return _unused_bits(attributes, group, pixels, words)
+    rows, columns = attributes.integer(f"{group:04x}_0010") or 0, attributes.integer(f"{group:04x}_0011") or 0
+    if rows < 1 or columns < 1 or rows * columns > _MOST_PIXELS:
+        raise PixelError(f"the overlay of group {group:04X} claims {rows} × {columns} pixels")
+    # Without a number of planes the one there is belongs to all frames; else plane 0 to the frame it names.
+    planes = attributes.integer(f"{group:04x}_0015")
+    number = 0 if planes is None else frame + 1 - (attributes.integer(f"{group:04x}_0051") or 1)
+    data = attributes.binary(f"{group:04x}_3000")
+    if data is None or not 0 <= number < (planes or 1):
+        return None
+    return _unpack_bits(data, number * rows * columns, rows, columns)
+
+
+def _unpack_bits(data: bytes, start: int, rows: int, columns: int) -> BoolImage:
+    """Bits of one plane, lowest bit first (PS3.5 8.1.2); rows that the data lack are blank, and left out."""
+    packed = np.frombuffer(data, np.uint8)[start // 8 : (start + rows * columns + 7) // 8]
+    bits = np.unpackbits(packed, bitorder="little")[start % 8 :][: rows * columns]
+    present = -(-len(bits) // columns)
+    return np.pad(bits, (0, present * columns - len(bits))).reshape(present, columns).astype(np.bool_)
+
+
+def _unused_bits(attributes: Attributes, group: int, pixels: PixelFormat, words: Buffer | None) -> BoolImage | None:
+    """An overlay in a bit of the pixels that holds no value: retired, but in archives (PS3.3 C.9.2.1.1, 2004)."""
+    position = attributes.integer(f"{group:04x}_0102") or 0
+    low = pixels.high_bit + 1 - pixels.bits_stored
+    if words is None or pixels.bits_allocated != 16 or pixels.samples_per_pixel != 1:
+        return None
+    if low <= position <= pixels.high_bit or position > 15:
+        raise PixelError(f"the overlay of group {group:04X} lies in bit {position}, which holds pixel values")
+    values = np.frombuffer(words, "<u2", count=min(len(words) // 2, pixels.rows * pixels.columns))
+    if values.size < pixels.rows * pixels.columns:
+        return None
+    return (values.reshape(pixels.rows, pixels.columns) >> position & 1).astype(np.bool_)
+
+
+def _paste(plane: BoolImage, origin: tuple[int, int], image: BoolImage) -> None:
+    """Add a plane to an image, clipped where it reaches beyond."""
+    top, left = origin
+    bottom, right = min(top + plane.shape[0], image.shape[0]), min(left + plane.shape[1], image.shape[1])
+    rows, columns = slice(max(top, 0), bottom), slice(max(left, 0), right)
+    if rows.start < bottom and columns.start < right:
+        image[rows, columns] |= plane[rows.start - top : bottom - top, columns.start - left : right - left]

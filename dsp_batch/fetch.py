@@ -1,0 +1,193 @@
+"""The first two stages of a series: its headers, fetched at once, and the index made of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from dsp_batch.cache import Cache, read_index, write_index
+from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
+from dsp_batch.errors import DspBatchError, StorageError
+from dsp_batch.index.build import build_index
+from dsp_batch.index.header_view import view_headers
+from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesView
+from dsp_batch.memory import HeaderMeter
+from dsp_batch.model.ranges import ByteRange, Piece, Reader, read_bytes
+from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
+from dsp_batch.names import is_idc_root
+from dsp_batch.options import IndexOptions
+from dsp_batch.render.choose import identify, is_image, sop_class_of, without_pixels
+from dsp_batch.storage.aws import PUBLIC_BUCKETS
+from dsp_batch.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+SMALL_OBJECT = 1 << 20
+"""Objects up to this size may be read whole instead of in two requests."""
+
+DRAWN_FRAMES = 36
+"""Frames that a preview draws, unless asked otherwise."""
+
+KEPT_BYTES = 32 << 20
+"""Whole objects that one series may keep in memory between its headers and its preview."""
+
+LOOK_FIRST = 50
+"""Objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What reading the headers of a series may take."""
+
+    seconds: float | None = None
+    """None for no limit."""
+
+    kept_bytes: int | None = None
+    """Whole small objects to keep for drawing, so that each is read in one request; None when nothing is to be drawn.
+    Otherwise a large series is given up after its first header when that has no pixels."""
+
+    memory: int | None = None
+    """Bytes that the headers may take until an index is made of them; None for no limit."""
+
+    only_places: bool = False
+    """Headers may be left where the place of their instance is known; no index can be made of them."""
+
+
+def fetch_headers(
+    ref: SeriesRef, store: Store, options: IndexOptions, allowance: Allowance | None = None
+) -> SeriesHeaders:
+    """List a series and read the header of each of its objects, concurrently.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        options: How many objects, and whether large binary values are read.
+        allowance: What it may take; None for no limits, and no drawing.
+
+    Raises:
+        StorageError: The series cannot be listed, any of its objects cannot be read, or not in time.
+        SeriesError: The series has no pixels, where that was asked, or its headers take more memory than they may.
+    """
+    allowance = allowance or Allowance()
+    begin, keep = time.monotonic(), allowance.kept_bytes
+    objects = store.list_objects(ref.series_uuid, timeout=allowance.seconds)
+    if not objects:
+        raise _no_series(ref)
+    chosen = objects[: options.limit]
+    headers: list[InstanceHeader] = []
+    rejected: dict[str, DspBatchError] = {}
+    bodies: dict[str, Piece] = {}
+    wanted = bodies if keep is not None and _are_small(chosen, keep) else None
+    look_first = keep is not None and len(chosen) > LOOK_FIRST
+    meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
+    bulk = None if options.full else frozenset[int]()
+    only_place = allowance.only_places and wanted is None  # of whole objects the rest is at hand
+    read = partial(read_header, bulk=bulk, hint=HeaderHint(), only_place=only_place)
+    for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
+        readers = {info: meter.weigh(_keep_whole(read(info.name, info.size), info, wanted)) for info in part}
+        left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
+        _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
+        if keep is not None and headers and not any(map(is_image, headers)):
+            raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
+    report_rejected(ref, rejected)
+    return SeriesHeaders(
+        ref=ref,
+        headers=tuple(headers),
+        listed=len(objects),
+        rejected=rejected,
+        partial=len(chosen) < len(objects),
+        bodies=bodies,
+    )
+
+
+def _no_series(ref: SeriesRef) -> StorageError:
+    """A folder without objects; IDC keeps one series in thirty in another bucket than the default."""
+    others = ", ".join(f"s3://{bucket}" for bucket in sorted(PUBLIC_BUCKETS) if ref.root != f"s3://{bucket}")
+    hint = f"; IDC's other buckets are {others}" if is_idc_root(ref.root) else ""
+    return StorageError(f"no series {ref.series_uuid} below {ref.root}: check the name and --root{hint}", "not-found")
+
+
+def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
+    """Whether the objects are better read whole, header and pixels in one request.
+
+    Those of up to 32 KB are read whole for their headers anyway; of those of up to 1 MB a preview draws the frames
+    that it would fetch in a second pass, when there are no more of them than tiles.
+    """
+    sizes = [info.size if info.size is not None else SMALL_OBJECT + 1 for info in objects]
+    few = len(sizes) <= DRAWN_FRAMES and all(size <= SMALL_OBJECT for size in sizes)
+    return sum(sizes) <= keep and (few or all(size <= WHOLE_OBJECT for size in sizes))
+
+
+def _keep_whole(
+    reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Piece] | None
+) -> Reader[InstanceHeader]:
+    """Read a header; with `bodies`, from the whole object, which is kept there."""
+    if bodies is None:
+        return (yield from reader)
+    reply = yield (ByteRange(0, info.size or 0),)
+    bodies[info.name] = Piece(reply.parts[0])
+    return read_bytes(reader, reply.parts[0])
+
+
+def _sort_headers(
+    found: dict[str, InstanceHeader | DspBatchError], headers: list[InstanceHeader], rejected: dict[str, DspBatchError]
+) -> None:
+    """Tell instances from objects that are none; an object that could not be read fails the series."""
+    for name, value in found.items():
+        if isinstance(value, InstanceHeader):
+            headers.append(value)
+        elif value.reason in ("not-dicom", "bad-header", "too-large"):
+            rejected[name] = value
+        else:
+            raise value
+
+
+def report_rejected(ref: SeriesRef, rejected: Mapping[str, DspBatchError]) -> None:
+    """Warn of the objects that are no instances."""
+    if not rejected:
+        return
+    name, error = next(iter(rejected.items()))
+    what = "1 object is no instance:" if len(rejected) == 1 else f"{len(rejected)} objects are no instances; the first,"
+    _log.warning("%s: %s %s: %s", ref.url, what, name, error.message)
+    for name, error in rejected.items():
+        _log.debug("%s/%s: %s", ref.url, name, error.message)
+
+
+def load_index(
+    ref: SeriesRef, store: Store, cache: Cache | None, *, timeout: float | None = None, drawing: bool = False
+) -> SeriesIndex:
+    """The complete index of a series: the cached one, else a new one, written to the cache.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        cache: Where indices are kept; None to neither read nor write any.
+        timeout: Seconds for reading headers; None for no limit.
+        drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
+    """
+    index = read_index(cache, ref.series_uuid, ref.root) if cache else None
+    if index is None:
+        allowance = Allowance(seconds=timeout, kept_bytes=KEPT_BYTES if drawing else None)
+        index = build_index(fetch_headers(ref, store, IndexOptions(), allowance))
+        if cache:
+            write_index(index, cache)
+    return index
+
+
+def load_view(ref: SeriesRef, store: Store, cache: Cache | None) -> SeriesView:
+    """What drawing a series needs to know of it: its index where one is kept, else what its headers tell.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        cache: Where indices are kept; None to neither read nor write any, and to read of the headers what tells the
+            order of the series.
+    """
+    if cache:
+        return load_index(ref, store, cache, drawing=True)
+    allowance = Allowance(kept_bytes=KEPT_BYTES, only_places=True)
+    return view_headers(fetch_headers(ref, store, IndexOptions(), allowance))

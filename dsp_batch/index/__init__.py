@@ -1,0 +1,1 @@
+"""The header index of a series: built from headers, kept as Parquet."""

@@ -1,0 +1,170 @@
+"""Where and when each frame of a series was taken, from its headers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsp_batch.dicom.grids import Grid
+from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
+from dsp_batch.model.series import FloatArray, FrameTable, IntArray
+
+if TYPE_CHECKING:
+    from dsp_batch.index.series_index import SeriesView
+
+_TIMES = (
+    "TemporalPositionIndex",
+    "TriggerTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "InstanceCreationTime",
+)
+"""The columns of `FrameTable.times`."""
+
+
+def list_frames(view: SeriesView) -> FrameTable:
+    """List every frame of a series, instance by instance in row order.
+
+    Instances without pixels count as one frame: they are ordered like the others. Each slice of a grid image counts.
+    """
+    frames, slices = view.values("NumberOfFrames"), view.values("GridSlices")
+    counts = np.asarray([max(count or 1, grid or 1) for count, grid in zip(frames, slices, strict=True)], np.int64)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    rows = np.repeat(np.arange(len(counts)), counts)
+    position = _vectors(view.values("ImagePositionPatient"), 3)[rows]
+    orientation = _vectors(view.values("ImageOrientationPatient"), 6)[rows]
+    times = np.stack([_times(name, view.values(name)) for name in _TIMES], axis=1)[rows]
+    grouped = view.has("PerFrameFunctionalGroupsSequence") or view.has("SharedFunctionalGroupsSequence")
+    for row in np.flatnonzero((counts > 1) | grouped):
+        part = slice(starts[row], starts[row] + counts[row])
+        grid = view.grid(int(row))
+        if grid is not None:
+            position[part] = _place_slices(grid)
+        else:
+            _place_frames(view.attributes(int(row)), position[part], orientation[part], times[part])
+    uids, names = view.values("SOPInstanceUID"), view.values("FileName")
+    return FrameTable(
+        instance=rows,
+        frame=np.arange(len(rows)) - starts[rows],
+        position=position,
+        orientation=orientation,
+        slice_location=_numbers(view.values("SliceLocation"))[rows],
+        instance_number=_numbers(view.values("InstanceNumber"))[rows],
+        times=times,
+        sop_instance_uid=tuple(uids[row] or "" for row in rows),
+        name=tuple(names[row] for row in rows),
+    )
+
+
+def take_frames(table: FrameTable, places: IntArray) -> FrameTable:
+    """Some entries of a frame table, in the order of their places."""
+    return FrameTable(
+        instance=table.instance[places],
+        frame=table.frame[places],
+        position=table.position[places],
+        orientation=table.orientation[places],
+        slice_location=table.slice_location[places],
+        instance_number=table.instance_number[places],
+        times=table.times[places],
+        sop_instance_uid=tuple(table.sop_instance_uid[place] for place in places),
+        name=tuple(table.name[place] for place in places),
+    )
+
+
+def _place_slices(grid: Grid) -> FloatArray:
+    """Positions of the slices of a grid image; NaN where it does not tell them."""
+    if not grid.origin or not grid.step:
+        return np.full((grid.slices, 3), np.nan)
+    positions: FloatArray = np.asarray(grid.origin) + np.outer(np.arange(grid.slices), grid.step)
+    return positions
+
+
+def _place_frames(attributes: Attributes, position: FloatArray, orientation: FloatArray, times: FloatArray) -> None:
+    """Fill in what a multi-frame instance says of its frames; the arrays are views of the table being built."""
+    per_frame = attributes.items("PerFrameFunctionalGroupsSequence")
+    shared = attributes.item("SharedFunctionalGroupsSequence")
+    offsets = np.asarray(attributes.numbers("GridFrameOffsetVector"))
+    if not per_frame and len(offsets) == len(position):
+        position += _grid_steps(offsets, position[0], orientation[0])
+    for frame in range(len(position)):
+        groups = per_frame[frame] if frame < len(per_frame) else EMPTY
+        plane_position = _macro(groups, shared, "PlanePositionSequence").numbers("ImagePositionPatient")
+        plane_orientation = _macro(groups, shared, "PlaneOrientationSequence").numbers("ImageOrientationPatient")
+        if len(plane_position) == 3:
+            position[frame] = plane_position
+        if len(plane_orientation) == 6:
+            orientation[frame] = plane_orientation
+        content = _macro(groups, shared, "FrameContentSequence")
+        cardiac = _macro(groups, shared, "CardiacSynchronizationSequence")
+        for column, value in (
+            (0, content.number("TemporalPositionIndex")),
+            (1, cardiac.number("NominalCardiacTriggerDelayTime")),
+            (2, _seconds("AcquisitionDateTime", content.text("FrameAcquisitionDateTime"))),
+        ):
+            if value is not None:
+                times[frame, column] = value
+
+
+def _macro(groups: Attributes, shared: Attributes, sequence: str) -> Attributes:
+    items = groups.items(sequence)
+    return items[0] if items else shared.item(sequence)
+
+
+def _grid_steps(offsets: FloatArray, origin: FloatArray, orientation: FloatArray) -> FloatArray:
+    """Vectors from the first plane of a dose grid to each plane (PS3.3 C.8.8.3.2)."""
+    normal = np.cross(orientation[:3], orientation[3:])
+    if offsets[0] != 0:  # absolute patient coordinates along z
+        return np.outer(offsets - origin[2], (0.0, 0.0, 1.0))
+    return np.outer(offsets, normal)
+
+
+def _vectors(values: Sequence[Any], length: int) -> FloatArray:
+    vectors = np.full((len(values), length), np.nan)
+    for row, value in enumerate(values):
+        if isinstance(value, list | tuple) and len(value) == length:
+            vectors[row] = [_number(component) for component in value]
+    return vectors
+
+
+def _numbers(values: Sequence[Any]) -> FloatArray:
+    return np.asarray([_number(value[0] if isinstance(value, list) and value else value) for value in values], float)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _times(name: str, values: Sequence[Any]) -> FloatArray:
+    seconds = [_seconds(name, value[0] if isinstance(value, list) and value else value) for value in values]
+    return np.asarray([math.nan if second is None else second for second in seconds], float)
+
+
+@lru_cache(maxsize=8192)
+def _seconds(name: str, value: Any) -> float | None:
+    """A DT or TM value in seconds, any other as the number it is (PS3.5 6.2)."""
+    if value is None or value == "" or isinstance(value, list):
+        return None
+    if not name.endswith("Time") or name == "TriggerTime":
+        number = _number(value)
+        return None if math.isnan(number) else number
+    text = str(value).replace(":", "")
+    whole, _, fraction = text.partition("+")[0].partition("-")[0].partition(".")
+    try:
+        if name == "AcquisitionDateTime":
+            padded = whole + "00000101000000"[len(whole) :]
+            instant = datetime.strptime(padded, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+        else:
+            padded = whole.ljust(6, "0")
+            instant = int(padded[:2]) * 3600.0 + int(padded[2:4]) * 60 + int(padded[4:6])
+        return instant + (float(f"0.{fraction}") if fraction else 0.0)
+    except ValueError:
+        return None

@@ -1,0 +1,139 @@
+"""The header index of a series: one row an instance, in display order, as a Parquet file."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes
+from dsp_batch.errors import SeriesError
+from dsp_batch.index.arrays import ColumnFile
+from dsp_batch.index.columns import Column
+from dsp_batch.index.series_index import SeriesView
+
+FORMAT = 1
+"""Version of the file's layout; an index of another one is built anew."""
+
+METADATA_KEY = b"dsp_batch"
+
+CHECKSUM_KEY = b"dsp_batch_crc32"
+"""Tells of the file, without decoding its columns, whether it is whole, so that each may be read when it is wanted. It
+is worked out with zeros in its own place."""
+
+_NO_CHECKSUM = b"00000000"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeriesIndex(SeriesView):
+    """All headers of a series as one table: what varies in columns, what does not once."""
+
+    columns: pa.Table | ColumnFile
+    """What varies, column by column."""
+
+    constants: DicomJson
+    """Elements with one value in all instances, in the DICOM JSON model."""
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """One row an instance, in display order; columns as docs/reference/index-schema.md says."""
+        return self.columns if isinstance(self.columns, pa.Table) else self.columns.read()
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    @cached_property
+    def _fields(self) -> dict[str, pa.Field]:
+        return {each.name: each for each in self.columns.schema}
+
+    @cached_property
+    def _found(self) -> dict[str, Column]:
+        return {}
+
+    @cached_property
+    def _constants(self) -> JsonAttributes:
+        return JsonAttributes(self.constants)
+
+    def find_column(self, name: str) -> Column | None:
+        """What varies, or is kept of every instance: field and array; None for anything else."""
+        known = self._found
+        if name not in known:
+            if name not in self._fields:
+                return None
+            known[name] = self._fields[name], self.columns.column(name)
+        return known[name]
+
+    def find_constant(self, name: str) -> Any:
+        """The value of an element that is the same in all instances; None where it is not, or none has it."""
+        return self._constants.get(name)
+
+
+def serialize_index(index: SeriesIndex, program: str) -> bytes:
+    """The index as a Parquet file."""
+    description = {
+        "format": FORMAT,
+        "program": program,
+        "series_uuid": index.series_uuid,
+        "root": index.root,
+        "partial": index.partial,
+        "constants": index.constants,
+        "objects": dict(index.objects),
+    }
+    metadata = {METADATA_KEY: json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()}
+    table = index.table.replace_schema_metadata(metadata)
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({CHECKSUM_KEY: _NO_CHECKSUM})
+    before, after = _split_at_checksum(sink.getvalue(), _NO_CHECKSUM)
+    return b"".join((before, _sum_up(before, after), after))
+
+
+def _split_at_checksum(data: bytes, checksum: bytes) -> tuple[memoryview, memoryview]:
+    """What lies before and behind the checksum, which follows its key closely in the footer."""
+    start = data.index(checksum, data.rindex(CHECKSUM_KEY) + len(CHECKSUM_KEY))
+    return memoryview(data)[:start], memoryview(data)[start + len(checksum) :]
+
+
+def _sum_up(before: memoryview, after: memoryview) -> bytes:
+    return b"%08x" % zlib.crc32(after, zlib.crc32(_NO_CHECKSUM, zlib.crc32(before)))
+
+
+def parse_index(data: bytes) -> SeriesIndex:
+    """Read an index from its Parquet file: its description now, its columns when they are asked for.
+
+    Raises:
+        SeriesError: The file is no Parquet, damaged, or no index of this format.
+    """
+    try:
+        columns = ColumnFile(data)
+        metadata = columns.metadata
+        description = json.loads(metadata[METADATA_KEY])
+        if description["format"] != FORMAT:
+            raise SeriesError(f"it has format {description['format']}, not {FORMAT}")
+        _check_columns(columns, data, metadata.get(CHECKSUM_KEY))
+        return SeriesIndex(
+            series_uuid=description["series_uuid"],
+            root=description["root"],
+            columns=columns,
+            constants=description["constants"],
+            objects=description["objects"],
+            partial=description["partial"],
+        )
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SeriesError(f"it is not readable as an index ({reason})") from error
+
+
+def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:
+    """Make sure that every column can be read; without a checksum by reading them all."""
+    if checksum is None:
+        columns.read()
+    elif checksum != _sum_up(*_split_at_checksum(data, checksum)):
+        raise ValueError("its checksum is another")

@@ -1,0 +1,66 @@
+"""Dose grids and parametric maps: quantities, drawn in colors of their own (PS3.3 A.18, A.75)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from dsp_batch.dicom.groups import frame_macro
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.kinds.kind import Drawer, Frames, Picture, list_plain_pictures
+from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.series import ByteArray
+
+_DOSE = ((0, 0, 0), (0, 0, 160), (0, 150, 255), (0, 220, 120), (255, 230, 0), (255, 120, 0), (220, 0, 0))
+"""Black to red over blue, green and yellow, as isodoses are colored."""
+
+_PARAMETRIC = ((0, 0, 0), (60, 15, 110), (150, 40, 120), (225, 90, 60), (250, 180, 60), (255, 255, 220))
+"""Black to white over violet and orange, lightness rising evenly."""
+
+
+@cache
+def _spread_colors(stops: tuple[tuple[int, int, int], ...]) -> ByteArray:
+    """Colors of the display values 0 … 255, shape (256, 3)."""
+    places = np.linspace(0, 255, len(stops))
+    channels = [np.interp(np.arange(256), places, [stop[channel] for stop in stops]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def compose_dose(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:  # noqa: ARG001  # a Drawer's signature
+    """One plane of a dose grid; Dose Grid Scaling is its modality transform."""
+    return replace(frames[picture.frames[0]], color_map=_spread_colors(_DOSE))
+
+
+def compose_parametric_map(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:  # noqa: ARG001  # likewise
+    """One frame of a parametric map."""
+    return replace(frames[picture.frames[0]], color_map=_spread_colors(_PARAMETRIC))
+
+
+def describe_unit(attributes: Attributes, frame: int = 0) -> str | None:
+    """Name the unit of the modality values.
+
+    Args:
+        attributes: The header of the instance.
+        frame: Frame number from 0.
+
+    Returns:
+        `HU`, `GY`, `BQML`, or a UCUM code such as `um2/s`; None where none is told.
+
+    References:
+        DICOM PS3.3 C.8.8.3 (Dose Units), C.11.1 (Rescale Type), C.8.9.1 (PET Units), C.7.6.16.2.11 (real world values).
+    """
+    for keyword in ("DoseUnits", "RescaleType", "Units"):
+        if unit := attributes.text(keyword):
+            return unit
+    transformation = frame_macro(attributes, frame, "PixelValueTransformationSequence").text("RescaleType")
+    mapping = frame_macro(attributes, frame, "RealWorldValueMappingSequence")
+    if not len(mapping.items("MeasurementUnitsCodeSequence")):
+        mapping = attributes.item("RealWorldValueMappingSequence")
+    measured = mapping.item("MeasurementUnitsCodeSequence").text("CodeValue")
+    return measured if transformation in (None, "US") else transformation
+
+
+DOSE = Drawer(list_pictures=list_plain_pictures, compose=compose_dose)
+PARAMETRIC_MAP = Drawer(list_pictures=list_plain_pictures, compose=compose_parametric_map)

@@ -1,0 +1,262 @@
+"""The nouns that cross a stage. Frozen values, small enough to travel between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dsp_batch.errors import DspBatchError, Reason
+from dsp_batch.model.ranges import Piece
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.signedinteger[Any]]
+ByteArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+StoredArray = npt.NDArray[Any]
+"""Stored values of one frame, (rows, columns) or (rows, columns, 3)."""
+
+AxisName = Literal["X", "Y", "Z", "I"]
+"""Patient axis nearest to the slice normal: X sagittal, Y coronal, Z axial; I when there is no position."""
+
+Status = Literal["done", "kept", "skipped", "failed"]
+
+
+NO_COLUMNS: Mapping[str, Any] = {}
+
+
+class SeriesRef(NamedTuple):
+    """One series to work on: a folder of objects below a root. A tuple: manifests make a million of them."""
+
+    root: str
+    """URL or absolute path that holds the series folders, without trailing slash: `s3://idc-open-data`."""
+
+    series_uuid: str
+    """Name of the series folder: IDC's storage UUID (`crdc_series_uuid`), or a SeriesInstanceUID in a private root."""
+
+    endpoint_url: str | None = None
+    """S3-compatible server that a manifest names for this series; None for the default."""
+
+    columns: Mapping[str, Any] = NO_COLUMNS
+    """Other columns of the manifest, carried into the result row."""
+
+    line: int | None = None
+    """Line of the manifest, counted from 1."""
+
+    @property
+    def url(self) -> str:
+        """Where the objects of the series are."""
+        return f"{self.root}/{self.series_uuid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """One object of a series as listed, before anything of it is read."""
+
+    name: str
+    """Object name below the series prefix."""
+
+    size: int | None
+    """Bytes; None where the listing does not tell (some HTTP servers)."""
+
+
+class RawElement(NamedTuple):
+    """One element of a header as it lies in the object (PS3.5 7.1)."""
+
+    vr: str
+    """Value representation, looked up where the transfer syntax leaves it implicit."""
+
+    value: bytes | None
+    """Value field; None where it was left in the object because it is a large binary value."""
+
+    length: int
+    """Bytes of the value field."""
+
+    @property
+    def text(self) -> str:
+        """The value of a UI, CS or IS as text, without what pads it; empty where it was not read."""
+        return (self.value or b"").decode("ascii", "replace").strip(" \0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceHeader:
+    """The header (dataset without Pixel Data) of one instance, undecoded."""
+
+    name: str
+    """Object name below the series prefix."""
+
+    size: int
+    """Bytes of the whole object."""
+
+    transfer_syntax_uid: str
+    """Transfer Syntax UID (0002,0010); assumed from the encoding where the file meta information is absent."""
+
+    elements: Mapping[int, RawElement]
+    """Tag → element, in the order of the object, file meta information included, group lengths left out."""
+
+    implicit_vr: bool
+    """Nested sequences are encoded with implicit VR."""
+
+    big_endian: bool
+    """Numbers in binary values are big endian."""
+
+    pixel_data_offset: int | None
+    """First byte of the value of native Pixel Data; None where there is none, or it is encapsulated or deflated."""
+
+    pixel_data_length: int | None
+    """Bytes of native Pixel Data."""
+
+    fragments_offset: int | None = None
+    """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
+
+    unread_from: int | None = None
+    """First byte of what was not read, because the elements before it tell the place of the instance; None for a whole
+    header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesHeaders:
+    """All headers of a series: what the header stage hands to the index stage."""
+
+    ref: SeriesRef
+    headers: tuple[InstanceHeader, ...]
+    listed: int
+    """Objects found under the series prefix."""
+
+    rejected: Mapping[str, DspBatchError]
+    """Object name → why it is no instance."""
+
+    partial: bool = False
+    """Only some of the objects were read (`--limit`)."""
+
+    bodies: Mapping[str, Piece] = field(default_factory=dict)
+    """Object name → the whole object, where it was small enough to be read at once."""
+
+
+class FrameRef(NamedTuple):
+    """One frame of a series."""
+
+    instance: int
+    """Row of the series index."""
+
+    frame: int
+    """Frame of that instance, from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameTable:
+    """Where and when each frame of a series was taken: what its order is computed from. One entry a frame."""
+
+    instance: IntArray
+    """Row of the instance, shape (n,)."""
+
+    frame: IntArray
+    """Frame of that instance, from 0, shape (n,)."""
+
+    position: FloatArray
+    """ImagePositionPatient in mm, shape (n, 3), NaN where absent."""
+
+    orientation: FloatArray
+    """ImageOrientationPatient, row cosines then column cosines, shape (n, 6), NaN where absent."""
+
+    slice_location: FloatArray
+    """SliceLocation in mm, shape (n,), NaN where absent."""
+
+    instance_number: FloatArray
+    """InstanceNumber, shape (n,), NaN where absent."""
+
+    times: FloatArray
+    """Seconds or indices, shape (n, 6), NaN where absent: TemporalPositionIndex, TriggerTime, AcquisitionDateTime,
+    AcquisitionTime, ContentTime, InstanceCreationTime."""
+
+    sop_instance_uid: tuple[str, ...]
+    """SOPInstanceUID of each frame's instance."""
+
+    name: tuple[str, ...]
+    """Object name of each frame's instance: tells instances apart that share a SOPInstanceUID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameOrder:
+    """The display order of a frame table. Entry i of each array is about the i-th frame displayed."""
+
+    permutation: IntArray
+    """Entry of the frame table shown at each place, shape (n,)."""
+
+    stack: IntArray
+    """Stack of each frame, shape (n,): 0 is the main stack, and comes first."""
+
+    sort_key: FloatArray
+    """Rises along the display order within a stack: mm along the slice normal or axis; InstanceNumber on axis I."""
+
+    axis: tuple[AxisName, ...]
+    """Primary axis of each frame's stack."""
+
+    primary_position: FloatArray
+    """Coordinate on the primary axis in mm (LPS); the InstanceNumber on axis I; NaN where unknown."""
+
+    time: FloatArray
+    """The first of the table's times that every frame of the main stack has and that varies, else NaN, shape (n,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Something written once under its final key."""
+
+    url: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesResult:
+    """One row of a run's results; one series."""
+
+    series_uuid: str
+    root: str
+    endpoint_url: str | None = None
+    """S3-compatible server that the manifest names."""
+
+    status: Status
+    reason: Reason | None = None
+    error: str | None = None
+    """One line, without patient attributes."""
+
+    series_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    modality: str | None = None
+    sop_class: str | None = None
+    viewer: str | None = None
+    """Page of the series in IDC's viewers, where it is one of IDC's."""
+
+    preview: str | None = None
+    """Key of the preview below the cache directory."""
+
+    n_instances: int | None = None
+    n_frames: int | None = None
+    n_tiles: int | None = None
+    transfer_syntax: str | None = None
+    window_center: float | None = None
+    window_width: float | None = None
+    unit: str | None = None
+    """Unit of the modality values and of the window: `HU`, `GY`, `BQML`, a UCUM code."""
+
+    width: int | None = None
+    height: int | None = None
+    preview_bytes: int | None = None
+    bytes_read: int = 0
+    requests: int = 0
+    seconds_headers: float = 0.0
+    seconds_index: float = 0.0
+    seconds_render: float = 0.0
+    worker: str | None = None
+    """Address of the Dask worker."""
+
+    attempt: int = 1
+    program: str | None = None
+    """Version that made it."""
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest's other columns."""

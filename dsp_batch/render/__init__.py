@@ -1,0 +1,1 @@
+"""From an index to an encoded image: choose pictures, read frames, compose, draw."""

@@ -1,0 +1,186 @@
+"""From the header of one instance to decoded frames: its format, its bytes, its transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from dsp_batch.dicom.grids import crop_slice
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.dictionary import name_of, tag_of
+from dsp_batch.dicom.headers.read import read_header
+from dsp_batch.dicom.headers.values import HeaderDecoder
+from dsp_batch.dicom.pixels.codecs import decode_frame
+from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES, check_frame_size, describe_aspect, describe_pixels
+from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
+from dsp_batch.dicom.pixels.grayscale import describe_transform
+from dsp_batch.dicom.pixels.overlays import combine_overlays, overlay_data_tags
+from dsp_batch.dicom.pixels.palette import describe_palette, has_supplement
+from dsp_batch.dicom.pixels.profiles import find_profile
+from dsp_batch.dicom.syntaxes import is_native
+from dsp_batch.errors import DspBatchError, PixelError
+from dsp_batch.index.series_index import SeriesView
+from dsp_batch.model.frame import GrayscaleTransform, PaletteTable, PixelFormat, StoredFrame
+from dsp_batch.model.ranges import Buffer, ByteRange, Reader, Reply
+
+_PALETTE_DATA = tuple(
+    f"{kind}{color}PaletteColorLookupTableData" for kind in ("", "Segmented") for color in ("Red", "Green", "Blue")
+)
+_OFFSET_TABLES = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedFrames:
+    """Frames of one instance as they lie in its object, and what decoding them takes besides."""
+
+    view: SeriesView
+    row: int
+    pixels: PixelFormat
+    data: Mapping[int, Buffer | PixelError]
+    """Frame number → its bytes, or why they cannot be had; of a grid image the one frame that all slices are in."""
+
+    palette: PaletteTable | None = None
+    """Of a PALETTE COLOR image, or the supplement of a grayscale one."""
+
+    overlays: Attributes | None = None
+    """The header with its overlay data; None where there are none to draw."""
+
+    profile: bytes | None = None
+    """ICC profile of its colors."""
+
+    def decode(self, frame: int) -> StoredFrame | DspBatchError:
+        """Decode one of the frames; of a grid image, one slice. Why there is none takes its place."""
+        grid = self.view.grid(self.row)
+        if grid is None:
+            return self._decode(frame)
+        if not isinstance(self._whole_grid, StoredFrame):
+            return self._whole_grid
+        # Graphics on the whole of a grid belong to none of its slices.
+        return replace(self._whole_grid, values=crop_slice(self._whole_grid.values, grid, frame), overlay=None)
+
+    @cached_property
+    def _whole_grid(self) -> StoredFrame | DspBatchError:
+        return self._decode(0)
+
+    def _decode(self, frame: int) -> StoredFrame | DspBatchError:
+        data = self.data[frame]
+        if isinstance(data, PixelError):
+            return data
+        words = data if is_native(self.pixels.transfer_syntax_uid) else None
+        transform = transform_of(self.view, self.row, frame)
+        if self.view.derive(has_supplement, self.row, frame):
+            transform = replace(transform, supplement=self.palette)
+        try:
+            return StoredFrame(
+                values=decode_frame(data, self.pixels, self.palette),
+                transform=transform,
+                aspect=self.view.derive(describe_aspect, self.row, frame),
+                overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
+            )
+        except PixelError as error:
+            return error
+
+
+def pixels_of(view: SeriesView, row: int) -> PixelFormat:
+    """How the stored values of an instance lie in its bytes.
+
+    Raises:
+        PixelError: As `describe_pixels`.
+    """
+    return view.derive(describe_pixels, row, view.values("TransferSyntaxUID")[row])
+
+
+def transform_of(view: SeriesView, row: int, frame: int) -> GrayscaleTransform:
+    """What a frame asks for between its stored values and the display."""
+    return view.derive(describe_transform, row, frame)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """What is read of an instance, and what is refused."""
+
+    overlays: bool = True
+    """Read overlay planes too."""
+
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    """Bytes of a decoded frame that are accepted."""
+
+
+_ALL = ReadingOptions()
+
+
+def read_pictures(
+    view: SeriesView, row: int, frames: Sequence[int], options: ReadingOptions = _ALL
+) -> Reader[EncodedFrames]:
+    """Read frames of one instance, and what decoding them takes.
+
+    Args:
+        view: The series.
+        row: The instance.
+        frames: Frame numbers from 0; of a grid image, its slices.
+        options: What is read besides, and what is too large.
+
+    Returns:
+        A reader of the frames, each of which may be an error of its own.
+
+    Raises:
+        PixelError: No frame of the instance can be had.
+    """
+    pixels = pixels_of(view, row)
+    check_frame_size(pixels, options.max_frame_bytes)
+    has_palette = pixels.photometric == "PALETTE COLOR" or any(
+        view.derive(has_supplement, row, frame) for frame in frames
+    )
+    planes = view.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
+    tables = view.derive(_palette_tags, row) if has_palette else frozenset[int]()
+    whole = yield from _with_bulk(view, row, planes | tables | _listed_tags(view, pixels))
+    source = _describe_source(view, row, pixels, whole)
+    data = yield from read_frames(source, frames if view.grid(row) is None else [0])
+    return EncodedFrames(
+        view=view,
+        row=row,
+        pixels=pixels,
+        data=data,
+        palette=describe_palette(whole) if has_palette else None,
+        overlays=whole if planes else None,
+        profile=find_profile(whole) if pixels.is_color else None,
+    )
+
+
+def _palette_tags(attributes: Attributes) -> frozenset[int]:
+    """Tags of the palette's tables that the header must have somewhere; none where the view has them."""
+    present = any(keyword in attributes for keyword in _PALETTE_DATA)
+    return frozenset() if present else frozenset(tag for tag in map(tag_of, _PALETTE_DATA) if tag is not None)
+
+
+def _listed_tags(view: SeriesView, pixels: PixelFormat) -> frozenset[int]:
+    """Tags of other large values that drawing needs, where the series has them."""
+    wanted = [*_OFFSET_TABLES, *(["ICCProfile"] if pixels.is_color else [])]
+    return frozenset(tag for name in wanted if view.has(f"{name}_Size") and (tag := tag_of(name)) is not None)
+
+
+def _with_bulk(view: SeriesView, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
+    """The header with binary values that are too large for an index, which is read again where that lacks any."""
+    attributes = view.attributes(row)
+    if all(attributes.binary(name_of(tag)) is not None for tag in tags):
+        return attributes
+    known = view.whole.get(row)
+    if known and all((element := known.elements.get(tag)) is None or element.value is not None for tag in tags):
+        return HeaderDecoder(known).attributes()
+    name, size = view.values("FileName")[row], view.values("ObjectSize")[row]
+    header = yield from read_header(name, size, bulk=tags)
+    return HeaderDecoder(header).attributes()
+
+
+def _describe_source(view: SeriesView, row: int, pixels: PixelFormat, whole: Attributes) -> PixelSource:
+    offsets, lengths = (parse_offset_table(whole, name) for name in _OFFSET_TABLES)
+    return PixelSource(
+        pixels=pixels,
+        size=view.values("ObjectSize")[row],
+        pixel_data_offset=view.values("PixelDataOffset")[row],
+        pixel_data_length=view.values("PixelDataLength")[row],
+        fragments_offset=view.values("FragmentsOffset")[row],
+        frame_offsets=offsets,
+        frame_lengths=lengths,
+    )

@@ -1,0 +1,1 @@
+"""One file for each scheme that objects are read from or written to."""

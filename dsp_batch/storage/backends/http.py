@@ -1,0 +1,162 @@
+"""HTTP servers: directory listings, ranges through obstore, whole bodies where ranges are ignored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from urllib.parse import quote, unquote, urlsplit
+from weakref import WeakValueDictionary
+
+from dsp_batch.errors import StorageError
+from dsp_batch.model.ranges import Buffer
+from dsp_batch.model.series import ObjectInfo
+from dsp_batch.storage.backends.bucket_page import is_bucket_answer, listing_url, parse_bucket_page, split_bucket_urls
+from dsp_batch.storage.backends.http_listing import Page, encode_url, fetch_page, require_body
+from dsp_batch.storage.backends.links import Entry, parse_listing
+from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
+from dsp_batch.storage.failures import translate_status
+
+_BODIES_AT_ONCE = 32
+"""Whole bodies in flight for one call, at most: each takes a thread."""
+
+_CALLS_AT_ONCE = 4
+"""That have threads for as many bodies: a slow series must not keep its neighbours waiting."""
+
+
+class WebBackend:
+    """A folder of an HTTP server, or an S3 bucket that is given by its HTTP address.
+
+    Args:
+        root: Normalised URL.
+        max_workers: Whole bodies in flight for one call, at most 32 of them.
+    """
+
+    def __init__(self, root: str, max_workers: int) -> None:
+        from obstore.store import HTTPStore  # noqa: PLC0415  # local roots do without
+
+        self.root = encode_url(root)
+        self.ranges_ignored: bool | None = None
+        self._bucket: tuple[str, str] | None = None
+        self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
+        self._at_once = min(max_workers, _BODIES_AT_ONCE)
+        self._rooms: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
+        """What limits each call; gone with its last body."""
+
+        self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
+
+    async def list_objects(self, folder: str) -> list[ObjectInfo]:
+        """List the objects directly below a folder; sizes only where the listing gives them exactly."""
+        entries = await self._list(f"{quote(folder)}/", "")
+        return [ObjectInfo(name=each.name, size=each.size) for each in entries if not each.is_folder]
+
+    async def list_folders(self, prefix: str) -> list[str]:
+        """List the folders below the root whose names start with a raw prefix."""
+        return [each.name for each in await self._list("", prefix) if each.is_folder and each.name.startswith(prefix)]
+
+    def open_object(self, folder: str, info: ObjectInfo) -> WebSource:
+        """Prepare to read an object."""
+        path = f"{folder}/{info.name}"
+        return WebSource(self, RangedSource(self._store, path, info.size, place=self.root, access="anonymous"), path)
+
+    async def fetch(self, url: str, what: str) -> Page:
+        """Fetch a whole body in a thread, which ends with the task that waits for it."""
+        loop = asyncio.get_running_loop()  # each call has its own
+        context, abandoned = contextvars.copy_context(), threading.Event()
+        room = self._rooms.setdefault(loop, asyncio.Semaphore(self._at_once))
+        async with room:
+            try:
+                return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
+            except asyncio.CancelledError:
+                abandoned.set()
+                raise
+
+    async def _list(self, folder: str, prefix: str) -> list[Entry]:
+        if self._bucket is not None:
+            return await self._list_bucket(*self._bucket, folder, prefix)
+        url = f"{self.root}/{folder}"
+        what = f"list {url}"
+        page = await self.fetch(url, what)
+        if is_bucket_answer(page.data):
+            return await self._find_bucket(folder, prefix)
+        if page.status == 404:
+            return await self._list_missing(folder, what)
+        require_body(page, what)
+        return parse_listing(page)
+
+    async def _list_missing(self, folder: str, what: str) -> list[Entry]:
+        if not folder:
+            raise StorageError(f"cannot {what}: no such folder", reason="not-found")
+        return []
+
+    async def _find_bucket(self, folder: str, prefix: str) -> list[Entry]:
+        """Find out which part of the root is the bucket, and list it."""
+        parts = urlsplit(self.root)
+        failure: StorageError | None = None
+        for bucket_url, key in split_bucket_urls(parts.scheme, parts.netloc, parts.path.strip("/")):
+            try:
+                entries = await self._list_bucket(bucket_url, key, folder, prefix)
+            except StorageError as error:
+                failure = failure or error
+                continue
+            self._bucket = bucket_url, key
+            return entries
+        raise failure or StorageError(f"cannot list {self.root}: no such bucket", reason="not-found")
+
+    async def _list_bucket(self, bucket_url: str, key: str, folder: str, prefix: str) -> list[Entry]:
+        above = "/".join(part for part in (unquote(key), unquote(folder).rstrip("/")) if part)
+        above = f"{above}/" if above else ""
+        what = f"list {bucket_url.rstrip('/')}/{above}{prefix}"
+        entries: list[Entry] = []
+        token: str | None = None
+        while True:
+            page = await self.fetch(listing_url(bucket_url, above + prefix, token), what)
+            if page.status != 200:
+                raise translate_status(page.status, "", what, "anonymous")
+            found = parse_bucket_page(page.data, bucket_url)
+            entries += [Entry(name[len(above) :], size, False) for name, size in found.objects if name != above]
+            entries += [Entry(name[len(above) :].rstrip("/"), None, True) for name in found.prefixes]
+            token = found.token
+            if token is None:
+                return entries
+
+
+class WebSource:
+    """One object over HTTP; its whole body is kept while its reader runs where the server ignores ranges."""
+
+    def __init__(self, backend: WebBackend, ranged: RangedSource, path: str) -> None:
+        self._backend = backend
+        self._ranged = ranged
+        self._path = path
+        self._body: bytes | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole object."""
+        return self._ranged.size if self._body is None else len(self._body)
+
+    async def read_range(self, start: int, stop: int) -> Buffer:
+        """Read `[start, stop)`."""
+        if self._body is None and not self._backend.ranges_ignored:
+            try:
+                data = await self._ranged.read_range(start, stop)
+            except RangesIgnoredError:
+                # Once a range was answered, a whole body is a cache on the way that had to fetch the object first.
+                if self._backend.ranges_ignored is None:
+                    self._backend.ranges_ignored = True
+            else:
+                self._backend.ranges_ignored = False
+                return data
+        async with self._lock:
+            if self._body is None:
+                what = f"read {self._backend.root}/{self._path}"
+                page = await self._backend.fetch(f"{self._backend.root}/{quote(self._path)}", what)
+                self._body = require_body(page, what)
+        return self._body[start:stop]
+
+    def close(self) -> None:
+        """Let go of the body."""
+        self._body = None
