@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast, preview
+from dsp_batch.options import ImageVerbOptions
 from dsp_batch.phantom.series import (
     PhantomSeries,
     build_bolus,
@@ -26,7 +27,6 @@ from dsp_batch.phantom.series import (
     build_ultrasound,
     write_collection,
 )
-from dsp_batch.pipeline import ImageVerbOptions
 
 DOCS = Path(__file__).parent
 REFERENCE_GENERATOR = DOCS.parent / "tests" / "cli" / "reference.py"

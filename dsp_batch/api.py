@@ -10,10 +10,11 @@ from dsp_batch.fetch import load_index as load_index_of
 from dsp_batch.index.parquet import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT, parse_series, place_root, resolve_series
-from dsp_batch.options import MosaicOptions
-from dsp_batch.pipeline import ImageVerbOptions, preview_series
+from dsp_batch.names import DEFAULT_ROOT, parse_series, resolve_series
+from dsp_batch.options import ImageVerbOptions, MosaicOptions
+from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.public_buckets import place_root
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import normalise_root
 

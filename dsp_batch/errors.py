@@ -107,3 +107,9 @@ class SinkError(DspBatchError):
 
 class UnavailableError(SinkError):
     """An output that cannot be written for now, after all attempts; waiting may help."""
+
+
+def out_of_memory(what: str, needed: int, limit: int) -> SeriesError:
+    """The error of a series that takes more memory than it may."""
+    megabytes = f"{max(needed, 0) / 1e6:,.0f} MB or more, and a worker has {limit / 1e6:,.0f} MB for a series"
+    return SeriesError(f"{what} {megabytes}: run it where workers have more memory", "out-of-memory")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import repeat
-from operator import contains
 from typing import Literal, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from dsp_batch import idc
 from dsp_batch.errors import OptionsError, StorageError
+from dsp_batch.model.identifiers import _HEX, is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.storage.aws import PUBLIC_BUCKETS
-from dsp_batch.storage.urls import GOOGLE_TWINS
+from dsp_batch.storage.public_buckets import is_idc_root, place_root
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +26,6 @@ ACCEPTED_FORMS = (
     "(s3://bucket/UUID, ./folder/UUID), or a SeriesInstanceUID (1.3.6.1…)"
 )
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_HEX = re.compile(r"[0-9a-f]{1,32}", re.IGNORECASE | re.ASCII)
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.ASCII)
 _DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE | re.ASCII)
 # C0 and C1 controls, line and paragraph separators, marks that reverse the direction of text, lone surrogates.
@@ -57,40 +52,6 @@ class SeriesListing(Protocol):
 
     def list_series(self, prefix: str) -> list[str]:
         """Names of series folders that begin with a text, in lexicographic order."""
-
-
-def normalise_uuid(text: str) -> str | None:
-    """The hyphenated lower-case form of a UUID or of 32 hex digits; None when the text is neither."""
-    if len(text) == 36 and _UUID.fullmatch(text):
-        return text.lower()
-    if len(text) == 32 and _HEX.fullmatch(text):
-        digits = text.lower()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    return None
-
-
-def is_series_instance_uid(text: str) -> bool:
-    """Whether a text is a dotted UID of at most 64 characters (PS3.5 9.1)."""
-    if "." not in text or len(text) > 64 or not text.isascii() or not text.replace(".", "").isdigit():
-        return False  # a third of the time of a regular expression
-    return ".." not in text and text[0] != "." != text[-1]
-
-
-def are_series_instance_uids(texts: Sequence[str]) -> bool:
-    """Whether each of some texts is a dotted UID, as `is_series_instance_uid` tells of one: a tenth of its time."""
-    joined = "\n".join(texts)
-    if not joined.isascii() or not joined.encode("ascii").translate(None, b".\n").isdigit():
-        return False
-    if ".." in joined or "\n." in joined or ".\n" in joined or "." in (joined[0], joined[-1]):
-        return False
-    return (
-        joined.count("\n") == len(texts) - 1 and max(map(len, texts)) <= 64 and all(map(contains, texts, repeat(".")))
-    )
-
-
-def is_idc_root(root: str) -> bool:
-    """Whether a root is one of IDC's public buckets on AWS."""
-    return root.startswith("s3://") and root[5:] in PUBLIC_BUCKETS
 
 
 def parse_series(text: str, root: str, endpoint_url: str | None = None) -> SeriesName:
@@ -125,25 +86,6 @@ def parse_series(text: str, root: str, endpoint_url: str | None = None) -> Serie
 def explain_unknown(text: str) -> str:
     """What is wrong with a text that has none of the forms of a name."""
     return f"{_shown(text)} names no series: give {ACCEPTED_FORMS}"
-
-
-@lru_cache(maxsize=256)
-def place_root(root: str, endpoint_url: str | None = None) -> str:
-    """Map a bucket of IDC on Google to its AWS twin, unless Google's own endpoint is read.
-
-    Args:
-        root: For example `gs://public-datasets-idc`. Other roots come back unchanged.
-        endpoint_url: The S3-compatible server that will be read; None for AWS.
-    """
-    scheme, _, rest = root.partition("://")
-    bucket, slash, path = rest.partition("/")
-    twin = GOOGLE_TWINS.get(bucket, bucket if bucket in PUBLIC_BUCKETS else None)
-    if twin is None or scheme not in ("gs", "s3"):
-        return root
-    host = urlsplit(endpoint_url).hostname if endpoint_url else None
-    if host == "storage.googleapis.com" or (host is not None and scheme == "s3"):
-        return f"s3://{bucket}{slash}{path}"
-    return f"s3://{twin}{slash}{path}"
 
 
 def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing]) -> SeriesRef:

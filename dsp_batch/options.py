@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal
 
 from dsp_batch.errors import OptionsError
-from dsp_batch.model.frame import Window
+from dsp_batch.model.window import Window
 
 PRESETS: dict[str, Window] = {
     "ct-lung": Window(width=1500.0, center=-500.0),
@@ -204,3 +206,50 @@ class IndexOptions:
 
 
 Options = MosaicOptions | ImageOptions | ContrastMosaicOptions | IndexOptions
+
+
+Verb = Literal["mosaic", "get-image", "contrast-mosaic", "build-index"]
+
+
+ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
+
+
+SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOptions:
+    """Where the tasks of a run are computed."""
+
+    scheduler: str | None = None
+    """Address of a running scheduler, `tcp://` or `tls://`."""
+
+    scheduler_file: str | None = None
+    """JSON file that a running scheduler wrote."""
+
+    workers: int | None = None
+    """Processes of a local cluster; None for one a core."""
+
+    wait_for_workers: float = 60.0
+    """Seconds to wait for the first worker, for one to come back when all are gone, and for a scheduler that has fallen
+    silent."""
+
+    performance_report: str | None = None
+    """Path or URL of an HTML file for Dask's performance report; None for none."""
+
+    def __post_init__(self) -> None:
+        if self.performance_report and not find_spec("bokeh"):
+            raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
+        if not 0 <= self.wait_for_workers < math.inf:
+            raise OptionsError(f"--wait-for-workers must be 0 or more seconds, not {self.wait_for_workers}")
+        if self.workers is not None and self.workers < 1:
+            raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
+        if self.scheduler and self.scheduler_file:
+            raise OptionsError("give either --scheduler or --scheduler-file, not both")
+        if self.workers is not None and self.is_remote:
+            raise OptionsError("--workers is for a local cluster: it does not go together with a scheduler")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a running scheduler was named."""
+        return bool(self.scheduler or self.scheduler_file or os.environ.get(SCHEDULER_VARIABLE))

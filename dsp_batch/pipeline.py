@@ -12,12 +12,10 @@ from dsp_batch.index.series_index import SeriesView
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
+from dsp_batch.options import ImageOptions, ImageVerbOptions, MosaicOptions
 from dsp_batch.render.compose import Source
 from dsp_batch.render.draw import render_contrast_mosaic, render_image, render_mosaic
 from dsp_batch.storage.store import Store
-
-ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
 
 
 def render_preview(view: SeriesView, source: Source, options: ImageVerbOptions, suffix: str) -> EncodedImage:

@@ -20,7 +20,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from dsp_batch import MosaicOptions, open_cache, read_manifest
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.selection import list_selected
 from dsp_batch.batch.plan.plan import PlanOptions, format_plan, plan_manifest
@@ -29,6 +28,7 @@ from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import open_progress
 from dsp_batch.errors import DspBatchError
 from dsp_batch.idc import SeriesSelection
+from dsp_batch.options import ClusterOptions
 
 
 def main() -> int:

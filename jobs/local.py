@@ -16,11 +16,11 @@ import logging
 import sys
 
 from dsp_batch import MosaicOptions, open_cache, parse_contrast
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import open_progress
 from dsp_batch.errors import DspBatchError
+from dsp_batch.options import ClusterOptions
 
 
 def main() -> int:

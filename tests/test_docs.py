@@ -29,10 +29,10 @@ from PIL import Image
 import dsp_batch
 import dsp_batch.api
 from dsp_batch.batch.runs.parts import SCHEMA
+from dsp_batch.batch.runs.row import Status
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
 from dsp_batch.index.series_index import GRID_COLUMNS
-from dsp_batch.model.series import Status
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"

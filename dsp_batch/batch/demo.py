@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.latest import latest_rows
 from dsp_batch.batch.runs.progress import Progress
+from dsp_batch.batch.runs.row import Status
 from dsp_batch.batch.runs.state import results_folder
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import SinkError
-from dsp_batch.model.series import Status
-from dsp_batch.options import MosaicOptions
+from dsp_batch.options import ClusterOptions, MosaicOptions
 from dsp_batch.phantom.series import build_corrupt, build_report, demo_collection, write_collection
 
 

@@ -13,24 +13,24 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.cluster.window import Series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import digest_series, read_entries
 from dsp_batch.batch.manifest.source import STDIN
 from dsp_batch.batch.run import RunOptions, expect_missing, look_at, run_manifest, work_through
-from dsp_batch.batch.runs.job import OPTIONS, Job, Verb, run_name
+from dsp_batch.batch.runs.job import OPTIONS, Job, run_name
 from dsp_batch.batch.runs.latest import pick_rows
 from dsp_batch.batch.runs.outage import wait_out
 from dsp_batch.batch.runs.parts import ResultsWriter, carried_names, list_parts, read_part
 from dsp_batch.batch.runs.progress import Progress
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import open_attempt, read_json, results_folder, write_json
 from dsp_batch.batch.runs.summary import RunSummary, Survey, conclude
 from dsp_batch.cache import Cache
 from dsp_batch.errors import ManifestError
-from dsp_batch.model.frame import Window
-from dsp_batch.model.series import IntArray, SeriesRef, SeriesResult
-from dsp_batch.options import Contrast, Options
+from dsp_batch.model.series import IntArray, SeriesRef
+from dsp_batch.model.window import Window
+from dsp_batch.options import ClusterOptions, Contrast, Options, Verb
 
 _log = logging.getLogger(__name__)
 

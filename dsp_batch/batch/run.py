@@ -13,24 +13,25 @@ from importlib.metadata import version
 from itertools import chain, islice
 from typing import Any
 
-from dsp_batch.batch.cluster.connect import ClusterOptions, connect
+from dsp_batch.batch.cluster.connect import connect
 from dsp_batch.batch.cluster.dashboard import observe
 from dsp_batch.batch.cluster.window import Cluster, Series, run_series
 from dsp_batch.batch.manifest.places import Lookup, default_lookup
 from dsp_batch.batch.manifest.read import Entry, digest_series, hold_manifest, read_entries
 from dsp_batch.batch.manifest.source import is_folder
-from dsp_batch.batch.plan.expectations import expect_series
+from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.job import Job, describe_job, run_name
 from dsp_batch.batch.runs.outage import PATIENCE, wait_out
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.progress import Progress
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
 from dsp_batch.batch.runs.summary import RunSummary, Survey, conclude
-from dsp_batch.batch.sharding import Expected
 from dsp_batch.cache import FOLDERS
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.idc import open_index
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import ClusterOptions
 from dsp_batch.storage.objects import remove_stale_temporary
 from dsp_batch.storage.urls import local_path, normalise_root
 from dsp_batch.version import __version__

@@ -15,9 +15,10 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.batch.plan.expectations import Expected
+from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.model.series import SeriesRef
 
 SHARDS_PER_THREAD = 2
 """In flight: one that runs, and one that waits beside it."""
@@ -42,14 +43,6 @@ TYPICAL_SECONDS = 1.0
 """Of a series of which nothing is known, until rows have come in."""
 
 _ROWS_REMEMBERED = 256
-
-
-class Expected(NamedTuple):
-    """A series, and the work that is expected of it."""
-
-    ref: SeriesRef
-    seconds: float | None = None
-    """Of one worker thread; only its ratio to that of other series counts. None: nothing is known of the series."""
 
 
 @dataclass(slots=True)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
 from dsp_batch.cli.logs import logs_json
 from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
-from dsp_batch.cli.runs import demo, finish, manifest, plan, retry, status
+from dsp_batch.cli.runs import demo, manifest, plan, retry, status
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
+from dsp_batch.options import (
+    ClusterOptions,
+    ContrastMosaicOptions,
+    ImageOptions,
+    IndexOptions,
+    MosaicOptions,
+    Options,
+    Verb,
+)
 from dsp_batch.version import __version__
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
-if TYPE_CHECKING:
-    from dsp_batch.batch.cluster.connect import ClusterOptions
-    from dsp_batch.batch.runs.job import Verb
-    from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
 
 NAME = "dsp-batch"
 
@@ -92,6 +97,7 @@ def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, clu
     from dsp_batch.batch.runs.job import Job
     from dsp_batch.batch.runs.progress import open_progress
     from dsp_batch.cache import open_cache
+    from dsp_batch.cli.finish import finish
 
     source = settings.source
     job = Job(

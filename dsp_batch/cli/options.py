@@ -9,15 +9,13 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from dsp_batch.cli.logs import JSON_FLAG, log_everything
 from dsp_batch.cli.outputs import check_output
-
-if TYPE_CHECKING:
-    from dsp_batch.batch.cluster.connect import ClusterOptions
+from dsp_batch.options import ClusterOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -222,8 +220,6 @@ run_options = option_set(
 def _build_cluster(**values: Any) -> ClusterOptions:
     if values["performance_report"] is not None:
         check_output(values["performance_report"])
-    from dsp_batch.batch.cluster.connect import ClusterOptions  # noqa: PLC0415  # dask is slow to import
-
     return ClusterOptions(**values)
 
 

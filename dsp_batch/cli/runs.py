@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import asdict
 from io import BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -23,36 +22,13 @@ from dsp_batch.cli.options import (
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
+from dsp_batch.options import ClusterOptions
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
-
-if TYPE_CHECKING:
-    from dsp_batch.batch.cluster.connect import ClusterOptions
-    from dsp_batch.batch.run import RunSummary
 
 _log = logging.getLogger(__name__)
 
 _LINES_AT_ONCE = 4_096
-
-
-def finish(run: Callable[[], RunSummary]) -> int:
-    """Work through a run and print its account.
-
-    Returns:
-        The exit status.
-    """
-    from dsp_batch.batch.cluster.interrupt import Interrupted
-    from dsp_batch.batch.runs.figures import format_figures
-
-    try:
-        summary = run()
-    except Interrupted:
-        _log.warning("stopped: the same command goes on from here")
-        raise KeyboardInterrupt from None
-    for line in format_figures(summary.figures):
-        _log.info("%s", line)
-    print_line(str(summary))
-    return 0 if summary.succeeded else EXIT_ERROR
 
 
 @click.command()
@@ -156,6 +132,7 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     from dsp_batch.batch.retry import retry_run
     from dsp_batch.batch.runs.progress import open_progress
     from dsp_batch.batch.runs.status import find_run
+    from dsp_batch.cli.finish import finish
 
     cache, name = find_run(run, endpoint_url)
     return finish(lambda: retry_run(cache, name, cluster, open_progress(bar=not logs_json())))

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
-from dsp_batch.cli.older import SeriesProgram
 from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, log_options, source_options
 from dsp_batch.cli.outputs import is_parquet
-from dsp_batch.cli.program import run_to_end
-from dsp_batch.cli.single import choose_index_target, find_index, preview, write_indices
+from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.version import __version__
 
-if TYPE_CHECKING:
-    from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
-
 _log = logging.getLogger(__name__)
+
+
+class SeriesProgram(Program):
+    """Takes `[OPTIONS] SERIES OUTPUT` without a command for `mosaic`, or for `get-image` where it has a position."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command in front where it was left out."""
+        if args and args[0] not in self.commands:
+            verb = "get-image" if any(each.partition("=")[0] == "--position" for each in args) else "mosaic"
+            words = self._words(ctx, verb, args)
+            if words[0] in self.commands:
+                raise click.UsageError(f"options come after the command: write {words[0]} first", ctx)
+            if len(words) == 2 and None not in words:
+                _log.warning("calls without a command are deprecated: write %s %s …", ctx.command_path, verb)
+                args = [verb, *args]
+        return super().parse_args(ctx, args)
+
+    def _words(self, ctx: click.Context, verb: str, args: list[str]) -> list[str | None]:
+        """The arguments that are neither options of a verb nor values of these; None for one that is missing."""
+        parsed = self.commands[verb].make_context(verb, list(args), parent=ctx, resilient_parsing=True)
+        return [parsed.params.get("series"), parsed.params.get("output"), *parsed.args]
+
+
+# ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
 NAME = "dicom-series-preview"
 
@@ -46,6 +66,8 @@ def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptio
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
     """
+    from dsp_batch.cli.single import preview
+
     preview(series, output, options, source, cache)
 
 
@@ -61,6 +83,8 @@ def get_image(series: str, output: str, options: ImageOptions, source: SourceOpt
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
     """
+    from dsp_batch.cli.single import preview
+
     preview(series, output, options, source, cache)
 
 
@@ -79,6 +103,8 @@ def contrast_mosaic(
     Give --position for one row, or --start for several. OUTPUT is a file or storage URL that ends in .webp, .jpg or
     .jpeg.
     """
+    from dsp_batch.cli.single import preview
+
     preview(series, output, options, source, cache)
 
 
@@ -98,6 +124,8 @@ def build_index(
 
     Without -o, an index goes to the cache directory.
     """
+    from dsp_batch.cli.single import choose_index_target, write_indices
+
     first, *others = series
     if output is None and len(others) == 1 and is_parquet(others[0]):
         _log.warning("build-index SERIES FILE is deprecated: write -o %s", others[0])
@@ -112,6 +140,8 @@ def build_index(
 @log_options
 def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
     """Print the path or URL of the index of a series; it is built where there is none."""
+    from dsp_batch.cli.single import find_index
+
     # Bytes, because a path need not be text.
     click.echo(os.fsencode(find_index(series, source, cache)))
 

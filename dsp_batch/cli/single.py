@@ -6,23 +6,26 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
+from dsp_batch.api import find_series
+from dsp_batch.cache import Cache, index_key, open_cache, write_index
 from dsp_batch.cli.options import CacheOptions, SourceOptions
 from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.errors import DspBatchError, SinkError
-
-# ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
-
-if TYPE_CHECKING:
-    from dsp_batch.cache import Cache
-    from dsp_batch.model.series import SeriesRef
-    from dsp_batch.options import IndexOptions
-    from dsp_batch.pipeline import ImageVerbOptions
-    from dsp_batch.storage.store import Store
+from dsp_batch.fetch import fetch_headers, load_index, load_view
+from dsp_batch.index.build import build_index
+from dsp_batch.index.parquet import serialize_index
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import ImageVerbOptions, IndexOptions
+from dsp_batch.pipeline import render_preview, use_all_cores
+from dsp_batch.storage.objects import write_once
+from dsp_batch.storage.store import Store, build_store
+from dsp_batch.storage.urls import local_path
+from dsp_batch.storage.usage import measure_usage
+from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +37,6 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
         DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
     """
     suffix = check_image_output(output)
-    from dsp_batch.fetch import load_view
-    from dsp_batch.pipeline import render_preview, use_all_cores
-    from dsp_batch.storage.objects import write_once
-
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
@@ -71,8 +70,6 @@ def choose_index_target(
     if is_parquet(output):
         check_output(output)
         return output
-    from dsp_batch.storage.urls import local_path
-
     path = local_path(output)
     if path is not None and path.is_file():
         raise SinkError(f"cannot write {output}: it is a file; give a folder, or a name that ends in .parquet")
@@ -110,9 +107,6 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
-    from dsp_batch.cache import index_key
-    from dsp_batch.fetch import load_index
-
     kept = _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
@@ -123,8 +117,6 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
 @contextmanager
 def log_stage(name: str) -> Iterator[None]:
     """Log what a stage took."""
-    from dsp_batch.storage.usage import measure_usage
-
     begin = time.perf_counter()
     with measure_usage() as usage:
         yield
@@ -135,13 +127,6 @@ def log_stage(name: str) -> Iterator[None]:
 def _write_index(
     ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SourceOptions
 ) -> None:
-    from dsp_batch.cache import write_index
-    from dsp_batch.fetch import fetch_headers
-    from dsp_batch.index.build import build_index
-    from dsp_batch.index.parquet import serialize_index
-    from dsp_batch.storage.objects import write_once
-    from dsp_batch.version import __version__
-
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
@@ -157,9 +142,6 @@ def _write_index(
 
 def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:
     """Find a series; a folder named in full is not looked for before it is read."""
-    from dsp_batch.api import find_series
-    from dsp_batch.storage.store import build_store
-
     endpoint_url, anonymous = source.endpoint_url, source.anonymous
     ref = find_series(series, root=source.root, endpoint_url=endpoint_url, anonymous=anonymous)
     store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)
@@ -167,6 +149,4 @@ def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:
 
 
 def _open_cache(cache: CacheOptions, source: SourceOptions) -> Cache:
-    from dsp_batch.cache import open_cache
-
     return open_cache(cache.directory, source.endpoint_url)

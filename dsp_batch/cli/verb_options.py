@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from dsp_batch.cli.options import Option, option_set
-
-if TYPE_CHECKING:
-    from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
 
 _log = logging.getLogger(__name__)
 
@@ -68,14 +66,10 @@ def _choose_contrast(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_contrast(text: str) -> Contrast:
-    from dsp_batch.options import parse_contrast  # noqa: PLC0415  # numpy is slow to import
-
     return parse_contrast(text)
 
 
 def _build_mosaic(**values: Any) -> MosaicOptions:
-    from dsp_batch.options import MosaicOptions  # noqa: PLC0415  # numpy is slow to import
-
     return MosaicOptions(**_choose_contrast(values))
 
 
@@ -112,8 +106,6 @@ mosaic_options = option_set(
 
 
 def _build_image(**values: Any) -> ImageOptions:
-    from dsp_batch.options import ImageOptions  # noqa: PLC0415  # numpy is slow to import
-
     return ImageOptions(**_choose_contrast(values))
 
 
@@ -143,8 +135,6 @@ image_options = option_set(
 
 
 def _build_contrast_mosaic(**values: Any) -> ContrastMosaicOptions:
-    from dsp_batch.options import ContrastMosaicOptions  # noqa: PLC0415  # numpy is slow to import
-
     given = {name: value for name, value in values.items() if value is not None}
     if "position" in given and ("end" in given or "tile_height" in given):
         raise click.UsageError("--end and --tile-height go with --start, not with --position")
@@ -184,8 +174,6 @@ contrast_mosaic_options = option_set(
 
 
 def _build_index(**values: Any) -> IndexOptions:
-    from dsp_batch.options import IndexOptions  # noqa: PLC0415  # numpy is slow to import
-
     return IndexOptions(**values)
 
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.frame import GrayscaleTransform, LookupTable, PaletteTable, StoredFrame, Window
+from dsp_batch.model.frame import GrayscaleTransform, LookupTable, PaletteTable, StoredFrame
 from dsp_batch.model.series import ByteArray, FloatArray, StoredArray
+from dsp_batch.model.window import Window
 from dsp_batch.options import Contrast
 
 BoolArray = npt.NDArray[np.bool_]

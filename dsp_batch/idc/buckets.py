@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsp_batch import idc
+from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import is_idc_root, normalise_uuid
-from dsp_batch.storage.aws import is_public, resolve_endpoint
+from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.public_buckets import is_idc_root, is_public
 
 
 def is_indexed(ref: SeriesRef, endpoint_url: str | None = None) -> bool:

@@ -7,8 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.kinds.kind import Drawer, Frames, Picture, list_plain_pictures
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray

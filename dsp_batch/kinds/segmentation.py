@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.kind import Drawer, Frames, Instances, Picture

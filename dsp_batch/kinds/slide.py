@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.kind import Drawer, Frames, Instances, Picture

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import ByteArray, FloatArray, StoredArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A linear or sigmoid mapping of modality values to display values (PS3.3 C.11.2)."""
-
-    center: float
-    """Window Center (0028,1050), in modality units (HU for CT)."""
-
-    width: float
-    """Window Width (0028,1051), in modality units, positive."""
-
-    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR_EXACT"
-    """VOI LUT Function (0028,1056). LINEAR_EXACT is what presets and hand-written windows mean."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.center) and math.isfinite(self.width) and self.width > 0):
-            raise OptionsError(f"a window needs a positive width and a finite center, not {self.width}/{self.center}")
-        if self.function == "LINEAR" and self.width < 1:
-            raise OptionsError(f"a LINEAR window needs a width of 1 or more, not {self.width} (PS3.3 C.11.2.1.2.1)")
+from dsp_batch.model.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.errors import DspBatchError, Reason
+from dsp_batch.errors import DspBatchError
 from dsp_batch.model.ranges import Piece
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -21,8 +21,6 @@ StoredArray = npt.NDArray[Any]
 
 AxisName = Literal["X", "Y", "Z", "I"]
 """Patient axis nearest to the slice normal: X sagittal, Y coronal, Z axial; I when there is no position."""
-
-Status = Literal["done", "kept", "skipped", "failed"]
 
 
 NO_COLUMNS: Mapping[str, Any] = {}
@@ -208,55 +206,3 @@ class Receipt:
 
     url: str
     size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesResult:
-    """One row of a run's results; one series."""
-
-    series_uuid: str
-    root: str
-    endpoint_url: str | None = None
-    """S3-compatible server that the manifest names."""
-
-    status: Status
-    reason: Reason | None = None
-    error: str | None = None
-    """One line, without patient attributes."""
-
-    series_instance_uid: str | None = None
-    study_instance_uid: str | None = None
-    modality: str | None = None
-    sop_class: str | None = None
-    viewer: str | None = None
-    """Page of the series in IDC's viewers, where it is one of IDC's."""
-
-    preview: str | None = None
-    """Key of the preview below the cache directory."""
-
-    n_instances: int | None = None
-    n_frames: int | None = None
-    n_tiles: int | None = None
-    transfer_syntax: str | None = None
-    window_center: float | None = None
-    window_width: float | None = None
-    unit: str | None = None
-    """Unit of the modality values and of the window: `HU`, `GY`, `BQML`, a UCUM code."""
-
-    width: int | None = None
-    height: int | None = None
-    preview_bytes: int | None = None
-    bytes_read: int = 0
-    requests: int = 0
-    seconds_headers: float = 0.0
-    seconds_index: float = 0.0
-    seconds_render: float = 0.0
-    worker: str | None = None
-    """Address of the Dask worker."""
-
-    attempt: int = 1
-    program: str | None = None
-    """Version that made it."""
-
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    """The manifest's other columns."""

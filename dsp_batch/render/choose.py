@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.headers.read import DEFLATED
-from dsp_batch.errors import NoPixelsError, Reason, SeriesError
+from dsp_batch.errors import SeriesError
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import SeriesView
 from dsp_batch.kinds.kind import PLAIN, Drawer, Picture
-from dsp_batch.kinds.registry import RAW_DATA_STORAGE, find_drawer, sop_class_name
-from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable, InstanceHeader
+from dsp_batch.kinds.registry import find_drawer, without_pixels
+from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
 
 Entry = tuple[int, Picture]
 """Entry of the frame table that tells a picture's place, and the picture."""
@@ -59,48 +58,6 @@ def drawable_rows(view: SeriesView) -> list[int]:
         for row, (native, encapsulated, syntax, rows) in enumerate(zip(*columns, strict=True))
         if rows and (native is not None or encapsulated is not None or syntax == DEFLATED or row in view.unread)
     ]
-
-
-_ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
-_IDENTITY = {
-    "series_instance_uid": 0x0020000E,
-    "study_instance_uid": 0x0020000D,
-    "modality": 0x00080060,
-    "sop_class": _SOP_CLASS_UID,
-}
-
-
-def is_image(header: InstanceHeader) -> bool:
-    """Whether an instance is of a kind that has pixels, be they there or not (PS3.3 C.7.6.3)."""
-    return _ROWS in header.elements
-
-
-def has_pixels(header: InstanceHeader) -> bool:
-    """Whether an instance has pixels, as far as its header tells."""
-    placed = header.pixel_data_offset is not None or header.fragments_offset is not None
-    return is_image(header) and (placed or header.transfer_syntax_uid == DEFLATED)
-
-
-def sop_class_of(header: InstanceHeader) -> str:
-    """SOP Class UID (0008,0016); empty where it is absent."""
-    element = header.elements.get(_SOP_CLASS_UID)
-    return element.text if element else ""
-
-
-def identify(header: InstanceHeader) -> dict[str, str | None]:
-    """What an instance tells of its series, by fields of the result row."""
-    told = {name: element.text for name, tag in _IDENTITY.items() if (element := header.elements.get(tag))}
-    return {name: told.get(name) or None for name in _IDENTITY}
-
-
-def without_pixels(
-    url: str, sop_classes: Iterable[str], known: Mapping[str, str | None] | None = None
-) -> NoPixelsError:
-    """The error of a series that has nothing to draw, naming what it is."""
-    classes = dict.fromkeys(sop_classes)
-    names = ", ".join(f"{sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes)
-    reason: Reason = "raw-data" if list(classes) == [RAW_DATA_STORAGE] else "no-pixels"
-    return NoPixelsError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason, known)
 
 
 def _list_entries(view: SeriesView, rows: list[int]) -> list[Entry]:

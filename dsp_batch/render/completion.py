@@ -9,9 +9,9 @@ from dsp_batch.dicom.headers.read import FIRST_RANGE, read_rest
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.fetch import KEPT_BYTES, report_rejected
 from dsp_batch.index.header_view import HeaderView, view_headers
+from dsp_batch.kinds.registry import has_pixels
 from dsp_batch.model.ranges import Piece
 from dsp_batch.model.series import InstanceHeader, ObjectInfo
-from dsp_batch.render.choose import has_pixels
 from dsp_batch.render.compose import Painting, Source
 from dsp_batch.render.read import pixels_of
 

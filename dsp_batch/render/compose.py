@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.dicom.pixels.profiles import convert_to_srgb
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
+from dsp_batch.index.parquet import SeriesIndex
 from dsp_batch.index.series_index import SeriesView
 from dsp_batch.kinds.kind import Picture
-from dsp_batch.memory import MAX_READ
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.ranges import OutsideError, Piece, Reader, read_piece
 from dsp_batch.model.series import FrameRef, ObjectInfo
 from dsp_batch.render.choose import drawer_of
 from dsp_batch.render.read import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.storage.store import Store
+
+MAX_READ = 64 << 20
+"""Bytes of frames, as they are once decoded, that are read at once: 128 frames of a CT, 6 of a mammogram."""
+
+
+_COPIES = 4
+"""Of the largest frame, while it is drawn: encoded, decoded, windowed, and what these steps need."""
+
+
+_PIXEL_COUNTS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+
 
 Drawn = StoredFrame | DspBatchError
 """A picture made from its frames, or why there is none."""
@@ -204,3 +216,11 @@ def _locate(view: SeriesView, ref: FrameRef, error: DspBatchError) -> DspBatchEr
 def _name_object(view: SeriesView, picture: Picture, error: DspBatchError) -> DspBatchError:
     name = view.values("FileName")[picture.frames[0].instance]
     return error if name in error.message else type(error)(f"{name}: {error.message}", error.reason)
+
+
+def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
+    """Bytes that drawing a series takes at most, as its index tells: a group of its frames, and copies of one."""
+    columns: list[Iterable[Any]] = [index.values(name) if index.has(name) else [None] for name in _PIXEL_COUNTS]
+    rows, width, samples, bits = (max((n for n in column if isinstance(n, int)), default=1) for column in columns)
+    frame = rows * width * samples * -(-bits // 8)
+    return 2 * min(MAX_READ, tiles * frame) + _COPIES * frame

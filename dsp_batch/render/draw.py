@@ -14,8 +14,9 @@ from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit
 from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
 from dsp_batch.errors import OptionsError
 from dsp_batch.index.series_index import SeriesView
-from dsp_batch.model.frame import EncodedImage, LookupTable, StoredFrame, Window
+from dsp_batch.model.frame import EncodedImage, LookupTable, StoredFrame
 from dsp_batch.model.series import ByteArray
+from dsp_batch.model.window import Window
 from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.render.choose import list_drawables
 from dsp_batch.render.completion import choose_pictures

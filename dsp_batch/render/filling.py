@@ -9,10 +9,9 @@ import numpy as np
 
 from dsp_batch.core.selection import distribute, find_substitutes, list_neighbours
 from dsp_batch.kinds.kind import Picture
-from dsp_batch.memory import MAX_READ
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.render.choose import Drawables, drawer_of
-from dsp_batch.render.compose import Painting, paint_group, split_pictures
+from dsp_batch.render.compose import MAX_READ, Painting, paint_group, split_pictures
 
 _LOOKS = 3
 """Times that pictures are looked at, the first included: at most 3 times as many are read as are drawn."""

@@ -8,18 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from dsp_batch.errors import StorageError
+from dsp_batch.storage.public_buckets import is_public
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-PUBLIC_BUCKETS = frozenset(("idc-open-data", "idc-open-data-two", "idc-open-data-cr"))
-"""IDC's buckets on AWS, all in us-east-1."""
-
-_GOOGLE_HOST = "storage.googleapis.com"
-_PUBLIC_ON_GOOGLE = PUBLIC_BUCKETS | {"public-datasets-idc", "idc-open-idc1", "idc-open-cr"}
 
 _LIFETIME = timedelta(minutes=9)
 """How long refreshed credentials are used. botocore renews them 10 minutes before they end at the latest, and obstore
@@ -91,12 +86,6 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
             reason="access-denied",
         )
     return Access(endpoint_url=endpoint_url, region=region, credentials=credentials, session=session)
-
-
-def is_public(bucket: str, endpoint_url: str | None) -> bool:
-    """Whether a bucket is known to be readable by everybody."""
-    on_google = endpoint_url is not None and urlsplit(endpoint_url).hostname == _GOOGLE_HOST
-    return bucket in (_PUBLIC_ON_GOOGLE if on_google else PUBLIC_BUCKETS)
 
 
 def build_credential_provider(credentials: Any) -> Callable[[], S3Credential]:

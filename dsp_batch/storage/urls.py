@@ -7,13 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dsp_batch.errors import StorageError
-
-GOOGLE_TWINS = {
-    "public-datasets-idc": "idc-open-data",
-    "idc-open-idc1": "idc-open-data-two",
-    "idc-open-cr": "idc-open-data-cr",
-}
-"""Google bucket → the AWS bucket with the same keys (IDC keeps both in step)."""
+from dsp_batch.storage.public_buckets import GOOGLE_TWINS
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 

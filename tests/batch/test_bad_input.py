@@ -15,14 +15,13 @@ import pytest
 from distributed import LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.batch.runs.status import read_statuses
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError, ManifestError, OptionsError, SinkError
-from dsp_batch.options import MosaicOptions
+from dsp_batch.options import ClusterOptions, MosaicOptions
 from dsp_batch.phantom.series import build_report, write_collection
 
 

@@ -23,10 +23,11 @@ from phantom_bulk import build_many
 from servers import S3Server
 from worker_failures import VARIABLE
 
-from dsp_batch.batch.cluster.connect import SECONDS_WITHOUT_SIGN, ClusterOptions, connect
+from dsp_batch.batch.cluster.connect import SECONDS_WITHOUT_SIGN, connect
 from dsp_batch.batch.cluster.window import SECONDS_TO_GATHER
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError
+from dsp_batch.options import ClusterOptions
 from dsp_batch.phantom.objects import PhantomSeries, build_series
 from dsp_batch.phantom.series import build_ct, write_collection
 from dsp_batch.version import __version__

@@ -18,11 +18,13 @@ from phantom_bulk import build_many
 from scale_cluster import open_cluster
 
 from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.sharding import MAX_SERIES_PER_SHARD, SHARDS_PER_THREAD, Expected
+from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.sharding import MAX_SERIES_PER_SHARD, SHARDS_PER_THREAD
 from dsp_batch.cache import open_cache
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.phantom.series import write_collection
 

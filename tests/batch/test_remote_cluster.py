@@ -15,14 +15,13 @@ import pytest
 from dask_processes import DaskCluster, run_cluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import MosaicOptions
+from dsp_batch.options import ClusterOptions, MosaicOptions
 from dsp_batch.phantom.series import build_radiograph, build_report, write_collection
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store

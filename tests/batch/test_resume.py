@@ -13,7 +13,6 @@ import pytest
 from distributed import LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.retry import retry_run
 from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
 from dsp_batch.batch.runs.job import Job
@@ -24,7 +23,7 @@ from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_inde
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.fetch import load_index
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import IndexOptions, MosaicOptions
+from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
 from dsp_batch.phantom.series import build_corrupt, build_radiograph, build_report, write_collection
 from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store

@@ -167,12 +167,11 @@ def run_batch(arguments: Arguments) -> Figures:
     """A manifest through `run_manifest` on a local cluster."""
     from bench_workers import watch_workers
 
-    from dsp_batch.batch.cluster.connect import ClusterOptions
     from dsp_batch.batch.run import RunOptions, run_manifest
     from dsp_batch.batch.runs.job import Job
     from dsp_batch.batch.runs.progress import LineProgress
     from dsp_batch.cache import open_cache
-    from dsp_batch.options import MosaicOptions
+    from dsp_batch.options import ClusterOptions, MosaicOptions
 
     figures: Figures = {}
     with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, measure(figures), watch_workers() as workers:

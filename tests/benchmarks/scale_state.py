@@ -18,11 +18,11 @@ from uuid import UUID
 
 from dsp_batch.batch.runs.job import Job, describe_job
 from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import Attempt, find_state, open_attempt, results_folder, write_json
 from dsp_batch.batch.runs.status import read_statuses
 from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import Cache, open_cache, preview_key
-from dsp_batch.model.series import SeriesResult
 from dsp_batch.options import MosaicOptions
 
 _ROOT = "s3://idc-open-data"

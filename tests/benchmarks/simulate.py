@@ -30,10 +30,11 @@ from dsp_batch.batch.run import begin_attempt, find_missing
 from dsp_batch.batch.runs.job import Job, run_name
 from dsp_batch.batch.runs.latest import latest_rows
 from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import find_state, open_attempt, results_folder
 from dsp_batch.batch.runs.summary import RunSummary, Survey, conclude
 from dsp_batch.cache import Cache
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.storage.keys import StoredKey
 

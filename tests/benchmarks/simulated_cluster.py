@@ -24,7 +24,8 @@ from distributed.scheduler import KilledWorker
 from simulated_work import Conditions, Cost, Killed, Tally
 
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.model.series import SeriesRef
 
 
 class SimulatedFuture:

@@ -14,7 +14,7 @@ import pytest
 from outcomes import run_here, run_process
 from reference import PAGE, PROGRAMS, walk_commands, write_reference
 
-from dsp_batch.cli import both
+from dsp_batch import __main__ as both
 from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.options import PRESETS, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.storage.store import Store

@@ -13,10 +13,10 @@ from outcomes import Outcome, Run, run_process
 from dsp_batch.batch.run import begin_attempt
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import open_attempt
 from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import Cache, open_cache
-from dsp_batch.model.series import SeriesResult
 from dsp_batch.options import MosaicOptions
 from dsp_batch.phantom.series import PhantomSeries
 

@@ -14,8 +14,9 @@ from PIL import Image
 from dsp_batch.core.encoding import encode_image, resize_image
 from dsp_batch.core.windowing import display_values
 from dsp_batch.errors import OptionsError
-from dsp_batch.model.frame import GrayscaleTransform, StoredFrame, Window
+from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
 from dsp_batch.model.series import ByteArray
+from dsp_batch.model.window import Window
 
 DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SUFFIXES = [".webp", ".jpg", ".jpeg"]

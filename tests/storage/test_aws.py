@@ -3,7 +3,8 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from dsp_batch.storage.aws import is_public, resolve_access
+from dsp_batch.storage.aws import resolve_access
+from dsp_batch.storage.public_buckets import is_public
 
 
 @pytest.mark.parametrize("bucket", ["idc-open-data", "idc-open-data-two", "idc-open-data-cr"])

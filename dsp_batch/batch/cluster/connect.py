@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,11 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
-from dsp_batch.errors import DspBatchError, OptionsError
+from dsp_batch.errors import DspBatchError
+from dsp_batch.options import SCHEDULER_VARIABLE, ClusterOptions
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
-SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 
 DEATHS_BEFORE_SPLIT = 1
 """Of local workers that one shard may kill and still be tried again. Dask's default of 3 is for clusters whose machines
@@ -40,44 +38,6 @@ Signs come twice a second, and no decoder holds Python's lock for more than seco
 
 SECONDS_TO_CHECK = 120.0
 """For the scheduler and all workers to import what tasks need, from a slow disk; none answers that is frozen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterOptions:
-    """Where the tasks of a run are computed."""
-
-    scheduler: str | None = None
-    """Address of a running scheduler, `tcp://` or `tls://`."""
-
-    scheduler_file: str | None = None
-    """JSON file that a running scheduler wrote."""
-
-    workers: int | None = None
-    """Processes of a local cluster; None for one a core."""
-
-    wait_for_workers: float = 60.0
-    """Seconds to wait for the first worker, for one to come back when all are gone, and for a scheduler that has fallen
-    silent."""
-
-    performance_report: str | None = None
-    """Path or URL of an HTML file for Dask's performance report; None for none."""
-
-    def __post_init__(self) -> None:
-        if self.performance_report and not find_spec("bokeh"):
-            raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
-        if not 0 <= self.wait_for_workers < math.inf:
-            raise OptionsError(f"--wait-for-workers must be 0 or more seconds, not {self.wait_for_workers}")
-        if self.workers is not None and self.workers < 1:
-            raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
-        if self.scheduler and self.scheduler_file:
-            raise OptionsError("give either --scheduler or --scheduler-file, not both")
-        if self.workers is not None and self.is_remote:
-            raise OptionsError("--workers is for a local cluster: it does not go together with a scheduler")
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether a running scheduler was named."""
-        return bool(self.scheduler or self.scheduler_file or os.environ.get(SCHEDULER_VARIABLE))
 
 
 @contextmanager

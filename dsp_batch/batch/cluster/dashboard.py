@@ -19,8 +19,8 @@ from distributed.metrics import context_meter
 from dsp_batch.batch.cluster.health import lost_connection, no_answer
 from dsp_batch.batch.runs.figures import STAGES
 from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.errors import DspBatchError, OptionsError
-from dsp_batch.model.series import SeriesResult
 from dsp_batch.storage.objects import write_once
 
 _log = logging.getLogger(__name__)

@@ -18,18 +18,18 @@ from dsp_batch.batch.cluster.worker import find_address, find_budget, return_mem
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.outage import PATIENCE, wait_out
+from dsp_batch.batch.runs.row import SeriesResult, Status
 from dsp_batch.cache import preview_key, read_index, write_index
-from dsp_batch.errors import DspBatchError, NoPixelsError
+from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers
 from dsp_batch.idc.buckets import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import SeriesIndex
-from dsp_batch.memory import count_drawing_bytes, out_of_memory
 from dsp_batch.model.frame import EncodedImage
-from dsp_batch.model.series import SeriesHeaders, SeriesRef, SeriesResult, Status
+from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
-from dsp_batch.render.compose import Source
+from dsp_batch.render.compose import Source, count_drawing_bytes
 from dsp_batch.storage.usage import Usage, measure_usage
 from dsp_batch.version import __version__
 

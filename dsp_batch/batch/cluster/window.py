@@ -16,10 +16,12 @@ from distributed.scheduler import KilledWorker
 from dsp_batch.batch.cluster.graph import delay_shard, running_tokens, submit_shard, token_of
 from dsp_batch.batch.cluster.health import Cluster, Crew, lost_connection
 from dsp_batch.batch.cluster.interrupt import Interrupted, catch_interrupts
+from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.sharding import SHARDS_PER_THREAD, Expected, Lookahead
+from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.sharding import SHARDS_PER_THREAD, Lookahead
 from dsp_batch.errors import DspBatchError
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 
 __all__ = ["Cluster", "Interrupted", "Series", "run_series"]
 

@@ -10,9 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.identifiers import Hashes, find_hashes, hash_bytes, parse_uuids
+from dsp_batch.model.identifiers import (
+    Hashes,
+    find_hashes,
+    hash_bytes,
+    is_series_instance_uid,
+    normalise_uuid,
+    parse_uuids,
+)
 from dsp_batch.model.series import BoolArray, SeriesRef
-from dsp_batch.names import is_series_instance_uid, normalise_uuid
 
 KeyArray = npt.NDArray[np.bytes_]
 """16 bytes a key, shape (n,)."""

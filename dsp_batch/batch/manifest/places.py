@@ -23,7 +23,8 @@ from dsp_batch.batch.manifest.rows import (
 )
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model.series import ObjectInfo, SeriesRef
-from dsp_batch.names import SeriesListing, SeriesName, first_match, is_idc_root
+from dsp_batch.names import SeriesListing, SeriesName, first_match
+from dsp_batch.storage.public_buckets import is_idc_root
 
 _ROOT, _SUPERSEDED = attrgetter("root"), attrgetter("superseded")
 _NUMBER, _NAME, _COLUMNS = map(itemgetter, range(3))

@@ -15,8 +15,9 @@ from dsp_batch.batch.manifest.rows import Reading, RejectedLine, Surroundings, r
 from dsp_batch.batch.manifest.source import hold_manifest, is_folder, name_folders, name_manifest, open_manifest
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT, is_idc_root, place_root
+from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.public_buckets import is_idc_root, place_root
 from dsp_batch.storage.urls import normalise_root
 
 __all__ = [

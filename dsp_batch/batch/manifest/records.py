@@ -29,8 +29,8 @@ from dsp_batch.batch.manifest.rows import (
 from dsp_batch.batch.manifest.text import follow_comments
 from dsp_batch.batch.manifest.uuids import Signs, read_signs, tell_inside, write_signs
 from dsp_batch.errors import ManifestError
+from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import IntArray
-from dsp_batch.names import normalise_uuid
 
 PREAMBLE_ROWS = 20
 """How many rows of one cell may come before a header row."""

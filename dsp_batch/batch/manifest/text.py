@@ -35,15 +35,15 @@ from dsp_batch.batch.manifest.rows import (
 )
 from dsp_batch.batch.manifest.uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
-from dsp_batch.model.identifiers import format_uuids, parse_uuids
-from dsp_batch.model.series import NO_COLUMNS, SeriesRef
-from dsp_batch.names import (
+from dsp_batch.model.identifiers import (
     are_series_instance_uids,
-    explain_unknown,
+    format_uuids,
     is_series_instance_uid,
     normalise_uuid,
-    parse_series,
+    parse_uuids,
 )
+from dsp_batch.model.series import NO_COLUMNS, SeriesRef
+from dsp_batch.names import explain_unknown, parse_series
 
 _LOWER_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_LOWER_UUID, re.IGNORECASE)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsp_batch import idc
 from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.sharding import Expected
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.idc.buckets import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pixels
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
+
+
+class Expected(NamedTuple):
+    """A series, and the work that is expected of it."""
+
+    ref: SeriesRef
+    seconds: float | None = None
+    """Of one worker thread; only its ratio to that of other series counts. None: nothing is known of the series."""
+
 
 LATENCY = 0.04
 """Seconds that storage is expected to take to answer. What it really takes corrects the scale of all series."""
@@ -91,7 +100,7 @@ def _facts_of_series(series: idc.IdcSeries) -> SeriesFacts:
 
 
 def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> SeriesResult:
-    from dsp_batch.render.choose import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
+    from dsp_batch.kinds.registry import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
     return SeriesResult(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 from dsp_batch.cache import Cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options, Verb
 from dsp_batch.storage.store import Store, build_store
-
-Verb = Literal["mosaic", "get-image", "contrast-mosaic", "build-index"]
 
 OPTIONS: dict[Verb, type[Any]] = {
     "mosaic": MosaicOptions,

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from dsp_batch.batch.manifest.keys import KeyArray, name_keys
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
-from dsp_batch.model.series import BoolArray, IntArray, SeriesResult
+from dsp_batch.model.series import BoolArray, IntArray
 
 _SAID_ANEW = ("series_uuid", "endpoint_url", "viewer", "status", "reason", "preview", "attempt", "columns")
 """Of a row that is kept: by the run that keeps it."""

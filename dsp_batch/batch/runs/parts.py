@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.runs.outage import PATIENCE, give_up
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
 from dsp_batch.index.arrays import read_parquet
-from dsp_batch.model.series import SeriesResult
 
 _log = logging.getLogger(__name__)
 

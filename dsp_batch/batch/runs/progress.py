@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dsp_batch.model.series import SeriesResult
+from dsp_batch.batch.runs.row import SeriesResult
 
 _log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 30.0

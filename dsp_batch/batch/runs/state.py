@@ -23,10 +23,11 @@ from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.known_rows import KnownRows, Results, find_keys, join_keys, keys_of, read_known
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import list_parts
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import OptionsError, SinkError
 from dsp_batch.idc.buckets import link_viewer
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
 
 _BATCH = 8_192

@@ -90,3 +90,19 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
+
+
+def frame_macro(attributes: Attributes, frame: int, sequence: str) -> Attributes:
+    """The item of a functional group macro that holds for one frame.
+
+    Args:
+        attributes: The whole header of the instance.
+        frame: Frame number from 0.
+        sequence: Keyword of the macro's sequence, for example `PlanePositionSequence`.
+
+    Returns:
+        The per-frame item, else the shared one, else an empty one.
+    """
+    if items := attributes.item_at("PerFrameFunctionalGroupsSequence", frame).items(sequence):
+        return items[0]
+    return attributes.item("SharedFunctionalGroupsSequence").item(sequence)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.grayscale import describe_transform
 from dsp_batch.dicom.pixels.palette import describe_palette
 from dsp_batch.errors import PixelError

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.luts import parse_lookup_table
-from dsp_batch.model.frame import GrayscaleTransform, LookupTable, Window
+from dsp_batch.model.frame import GrayscaleTransform, LookupTable
+from dsp_batch.model.window import Window
 
 _FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
     "LINEAR_EXACT": "LINEAR_EXACT",

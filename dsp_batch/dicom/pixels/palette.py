@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsp_batch.dicom.groups import frame_macro
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.luts import Descriptor, Entries, parse_descriptor, parse_words, unpack_entries
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PaletteTable

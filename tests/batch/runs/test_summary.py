@@ -10,10 +10,11 @@ from manifest_reading import NO_INDEX
 from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import Attempt
 from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import open_cache
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 
 

@@ -12,8 +12,9 @@ from dsp_batch import idc
 from dsp_batch.batch.cluster.graph import delay_shard
 from dsp_batch.batch.plan.expectations import expect_series
 from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import open_cache
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import IndexOptions, MosaicOptions
 from dsp_batch.phantom.series import PhantomSeries, build_ct
 

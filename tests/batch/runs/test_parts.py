@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsp_batch.batch.runs.parts import SECONDS_BETWEEN_LOOKS, ResultsWriter, list_parts
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import StorageError
-from dsp_batch.model.series import SeriesResult
 
 FOLDER = "runs/mosaic-mosaic-0123456789ab/results"
 

@@ -23,7 +23,7 @@ from dsp_batch.model.frame import PixelFormat
 from dsp_batch.model.ranges import read_bytes
 from dsp_batch.model.series import StoredArray
 
-DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of real DICOM data is not here (DSP_DATA)")
 _PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 

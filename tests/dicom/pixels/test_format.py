@@ -18,7 +18,8 @@ from dsp_batch.dicom.pixels.format import (
     describe_transform,
 )
 from dsp_batch.errors import PixelError
-from dsp_batch.model.frame import LookupTable, Window
+from dsp_batch.model.frame import LookupTable
+from dsp_batch.model.window import Window
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

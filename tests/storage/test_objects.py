@@ -131,7 +131,7 @@ def test_a_full_disk() -> None:
     namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
     done = subprocess.run(
         [*namespace, "sh", "-c", command],
-        env={**os.environ, "PROGRAM": program, "PYTHONPATH": str(Path(files.__file__).parents[2])},
+        env={**os.environ, "PROGRAM": program, "PYTHONPATH": str(Path(files.__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,

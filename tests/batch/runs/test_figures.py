@@ -12,11 +12,11 @@ from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally, format_figu
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.latest import fold_latest, latest_rows, pick_rows
 from dsp_batch.batch.runs.parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import Attempt
 from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError
-from dsp_batch.model.series import SeriesResult
 from dsp_batch.options import MosaicOptions
 
 FOLDER = "runs/mosaic-mosaic-0123456789ab/results"

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsp_batch.batch.plan.expectations import Expected
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.sharding import (
     MAX_SERIES_PER_SHARD,
     PATIENCE,
     SECONDS_PER_SHARD,
     SHARDS_PER_THREAD,
     SHORTEST_SHARD,
-    Expected,
     Lookahead,
 )
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 
 WORK = st.one_of(st.none(), st.floats(0, 0.3), st.floats(0.001, 10), st.sampled_from([0.0, 0.05, 3000.0]))
 WORKS = st.lists(WORK, max_size=400)

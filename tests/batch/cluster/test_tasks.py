@@ -18,8 +18,9 @@ from servers import run_nginx
 
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import open_cache
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.phantom.series import build_radiograph, write_collection
 from dsp_batch.pipeline import preview_series

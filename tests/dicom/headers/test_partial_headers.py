@@ -27,9 +27,9 @@ from dsp_batch.index.header_view import view_headers
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.ranges import read_bytes
 from dsp_batch.model.series import InstanceHeader, SeriesRef
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions, parse_contrast
 from dsp_batch.phantom.series import write_collection
-from dsp_batch.pipeline import ImageVerbOptions, preview_series, render_preview, use_all_cores
+from dsp_batch.pipeline import preview_series, render_preview, use_all_cores
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 

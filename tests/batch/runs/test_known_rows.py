@@ -12,10 +12,11 @@ from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.runs.job import Job, describe_job
 from dsp_batch.batch.runs.known_rows import Results, find_keys, read_known
 from dsp_batch.batch.runs.parts import ResultsWriter
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import find_state, open_attempt, results_folder, write_json
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.idc.viewer import viewer_url
-from dsp_batch.model.series import SeriesRef, SeriesResult
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 
 NAMES = [str(UUID(int=number << 96)) for number in (7, 3, 5, 1)]

@@ -10,8 +10,8 @@ from complete_runs import read_run
 
 from dsp_batch.batch.runs.compaction import compact
 from dsp_batch.batch.runs.parts import ResultsWriter, list_parts
+from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache, open_cache
-from dsp_batch.model.series import SeriesResult
 
 FOLDER = "runs/run/results"
 

@@ -13,7 +13,6 @@ import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.connect import ClusterOptions
 from dsp_batch.batch.cluster.dashboard import observe
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.cluster.interrupt import Interrupted
@@ -24,7 +23,7 @@ from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import MosaicOptions
+from dsp_batch.options import ClusterOptions, MosaicOptions
 from dsp_batch.phantom.series import build_radiograph, build_report, write_collection
 
 SECONDS_TO_REPORT = 30.0

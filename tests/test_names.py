@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from idc_tables import CT_UID
 
 from dsp_batch.errors import DspBatchError, OptionsError, StorageError
+from dsp_batch.model.identifiers import are_series_instance_uids, is_series_instance_uid
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import (
-    DEFAULT_ROOT,
-    SeriesName,
-    are_series_instance_uids,
-    is_series_instance_uid,
-    parse_series,
-    place_root,
-    resolve_series,
-)
+from dsp_batch.names import DEFAULT_ROOT, SeriesName, parse_series, resolve_series
+from dsp_batch.storage.public_buckets import place_root
 from dsp_batch.storage.store import Store
 
 UUID = "38902e14-b11f-4548-910e-771ee757dc82"

@@ -25,8 +25,9 @@ from written_objects import gather_headers, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import display_values
 from dsp_batch.index.build import build_index
-from dsp_batch.model.frame import StoredFrame, Window
+from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.ranges import read_bytes
+from dsp_batch.model.window import Window
 from dsp_batch.render.read import read_pictures
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED, RLE = (

@@ -15,8 +15,8 @@ from written_segmentations import segment_planes
 
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, MosaicOptions
-from dsp_batch.pipeline import ImageVerbOptions, preview_series
+from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions
+from dsp_batch.pipeline import preview_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 
