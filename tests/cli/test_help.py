@@ -24,7 +24,14 @@ COMMANDS = dict(walk_commands())
 
 SINGLE_VERBS = ("mosaic", "get-image", "contrast-mosaic", "build-index")
 
-MODULES_OF_HELP = {"dsp_batch", "dsp_batch.version", "dsp_batch.errors"}
+MODULES_OF_HELP = {
+    "dsp_batch",
+    "dsp_batch.version",
+    "dsp_batch.errors",
+    "dsp_batch.model",
+    "dsp_batch.model.window",
+    "dsp_batch.options",
+}
 """What `--help` may import of the package, besides `cli`."""
 
 

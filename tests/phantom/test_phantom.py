@@ -69,7 +69,7 @@ def demo() -> list[PhantomSeries]:
 
 def test_a_process_on_a_plainer_processor_builds_the_same_bytes() -> None:
     program = (
-        "import hashlib; from dsp_batch.dicom import phantom\n"
+        "import hashlib; from dsp_batch.phantom import series as phantom\n"
         "for s in (phantom.build_ct(count=3, size=64), phantom.build_pet(count=3, size=64), phantom.build_corrupt(),"
         " phantom.build_mr(count=3), phantom.build_ultrasound(count=2), phantom.build_radiograph()):\n"
         "    print(s.series_uuid, *(o.name + hashlib.sha256(o.data).hexdigest() for o in s.objects))\n"

@@ -121,7 +121,7 @@ def test_a_full_disk() -> None:
         pytest.skip("needs unshare to mount a small disk")
     program = (
         "from dsp_batch.errors import SinkError\n"
-        "from dsp_batch.storage.sink import write_once\n"
+        "from dsp_batch.storage.objects import write_once\n"
         "import os\n"
         "try:\n    write_once('/mnt/out', bytes(1_000_000))\n"
         "except SinkError as error:\n    print(error)\n"

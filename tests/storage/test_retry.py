@@ -201,8 +201,8 @@ def test_an_interrupt_ends_a_read_that_waits(server: FaultyServer) -> None:
     server.faults += ["hang"]
     program = (
         "import sys\n"
-        "from dsp_batch.model import ObjectInfo\n"
-        "from dsp_batch.reading import ByteRange\n"
+        "from dsp_batch.model.series import ObjectInfo\n"
+        "from dsp_batch.model.ranges import ByteRange\n"
         "from dsp_batch.storage.store import Store\n"
         "def reader():\n"
         "    yield [ByteRange(0, 10)]\n"

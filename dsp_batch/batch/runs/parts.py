@@ -227,7 +227,7 @@ def serialize_table(table: pa.Table) -> bytes:
 
 def note_seconds(table: pa.Table, seconds: float) -> pa.Table:
     """The table with a note of how long its attempt had taken: whoever reads a part need not trust clocks."""
-    return table.replace_schema_metadata({_SECONDS_KEY: f"{seconds:.3f}"})
+    return table.replace_schema_metadata({_SECONDS_KEY: f"{seconds:.6f}"})
 
 
 def read_seconds(cache: Cache, key: str) -> float | None:

@@ -42,7 +42,7 @@ def test_keys_in_the_environment_and_reading_the_cache_need_neither_botocore_nor
     s3_environment.put(bucket, {"s/x": b"12"})
     program = (
         "import sys\n"
-        "from dsp_batch.storage.sink import list_keys, read_whole\n"
+        "from dsp_batch.storage.objects import list_keys, read_whole\n"
         "from dsp_batch.storage.store import Store\n"
         "root = sys.argv[1]\n"
         "print(len(Store(root).list_objects('s')), read_whole(root + '/s/x'), len(list(list_keys(root))))\n"
