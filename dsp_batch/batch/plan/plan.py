@@ -16,6 +16,7 @@ from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.idc.buckets import is_indexed
 from dsp_batch.kinds.registry import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import convert_fields
 
 _BATCH = 65_536
 """Series that are asked of the IDC index at once: a pass over it takes half a second."""
@@ -41,6 +42,7 @@ class PlanOptions:
     """Seconds that storage takes to answer a request."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if self.cores < 1:
             raise OptionsError(f"--cores must be 1 or more, not {self.cores}")
         if not 0 <= self.latency < float("inf"):
