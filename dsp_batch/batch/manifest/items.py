@@ -14,12 +14,12 @@ from dsp_batch.batch.manifest.json_items import read_items
 from dsp_batch.batch.manifest.rows import (
     LONGEST_LINE,
     Reading,
-    RejectedLine,
     RowLayout,
     Surroundings,
     read_blocks,
     reject,
 )
+from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.batch.manifest.text import name_texts
 from dsp_batch.errors import ManifestError
 

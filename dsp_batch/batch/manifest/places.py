@@ -16,11 +16,11 @@ from dsp_batch.batch.manifest.rows import (
     BareUuid,
     NamedLine,
     Reading,
-    RejectedLine,
     Surroundings,
     make_ref,
     reject,
 )
+from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesListing, SeriesName, first_match

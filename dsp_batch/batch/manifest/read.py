@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, compress
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsp_batch.batch.manifest.keys import SeenKeys, digest_series, name_keys, place_keys
 from dsp_batch.batch.manifest.places import Lookup, default_lookup, resolve_lines
-from dsp_batch.batch.manifest.rows import Reading, RejectedLine, Surroundings, reject
-from dsp_batch.batch.manifest.source import hold_manifest, is_folder, name_folders, name_manifest, open_manifest
+from dsp_batch.batch.manifest.rows import Reading, Surroundings, reject
+from dsp_batch.batch.manifest.source import (
+    STDIN,
+    hold_manifest,
+    is_folder,
+    name_folders,
+    name_manifest,
+    open_manifest,
+)
+from dsp_batch.batch.manifest.table import Manifest, RejectedLine, RejectedLinesBuilder, TableBuilder
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import DEFAULT_ROOT
@@ -29,6 +39,7 @@ __all__ = [
     "list_lines",
     "read_entries",
     "read_manifest",
+    "read_manifest_table",
 ]
 
 _log = logging.getLogger(__name__)
@@ -133,6 +144,42 @@ def _read_together(
         yield batch
     if not found:
         raise ManifestError(f"no line names a series; {first_reject}" if first_reject else f"{label} names no series")
+
+
+Source = str | os.PathLike[str] | Iterable[str | SeriesRef] | Any
+"""What a manifest is read from: a path, a URL, `-` for stdin, names of series, or a table."""
+
+
+def read_manifest_table(
+    source: Source, *, root: str, endpoint_url: str | None = None, lookup: Lookup, label: str | None = None
+) -> Manifest:
+    """Read a manifest, once, into a table.
+
+    Args:
+        source: As in `read_manifest`; or names of series (texts or `SeriesRef`), a `pyarrow.Table`, or a data frame of
+            pandas or Polars with the columns of a CSV manifest.
+        root: As in `read_manifest`.
+        endpoint_url: As in `read_manifest`.
+        lookup: Where names without a place are looked up.
+        label: Name of the manifest in messages; None for the source itself.
+
+    Raises:
+        ManifestError: As in `read_manifest`.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise NotImplementedError("sources that are no paths")
+    path = os.fspath(source)
+    label = label or ("stdin" if path == STDIN else path)
+    table, rejected, duplicates = TableBuilder(), RejectedLinesBuilder(label), 0
+    for entries in _read_together(path, root, endpoint_url, lookup, label):
+        refs = [entry for entry in entries if isinstance(entry, SeriesRef)]
+        lines = [entry for entry in entries if isinstance(entry, RejectedLine)]
+        duplicates += len(entries) - len(refs) - len(lines)
+        table.add(refs)
+        rejected.add(lines)
+    rows, columns = table.finish()
+    manifest = Manifest(table=rows, columns=columns, rejected=rejected.finish(), duplicates=duplicates, digest="")
+    return replace(manifest, digest=digest_series(manifest.series()))
 
 
 def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:

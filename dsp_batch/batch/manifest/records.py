@@ -20,12 +20,12 @@ from dsp_batch.batch.manifest.rows import (
     DELIMITERS,
     LONGEST_LINE,
     Reading,
-    RejectedLine,
     RowLayout,
     Surroundings,
     read_csv,
     split_record,
 )
+from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.batch.manifest.text import follow_comments
 from dsp_batch.batch.manifest.uuids import Signs, read_signs, tell_inside, write_signs
 from dsp_batch.errors import ManifestError

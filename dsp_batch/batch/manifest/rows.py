@@ -11,6 +11,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TextIO, cast
 
+from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName
@@ -60,22 +61,6 @@ class BareUid(NamedTuple):
     number: int
     uid: str
     columns: Mapping[str, Any] = NO_COLUMNS
-
-
-class RejectedLine(NamedTuple):
-    """A line, row or item of a manifest that names no series."""
-
-    source: str
-    """Name of the manifest."""
-
-    line: int
-    """Counted from 1; in a JSON array or Parquet file the item or row."""
-
-    text: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

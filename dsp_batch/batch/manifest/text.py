@@ -25,7 +25,6 @@ from dsp_batch.batch.manifest.rows import (
     Form,
     NamedLine,
     Reading,
-    RejectedLine,
     Surroundings,
     make_bare_uid,
     make_bare_uuid,
@@ -33,6 +32,7 @@ from dsp_batch.batch.manifest.rows import (
     reject,
     split_record,
 )
+from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.batch.manifest.uuids import MARK, part_texts
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import (

@@ -7,7 +7,8 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest.rows import NO_COLUMNS, RejectedLine, Surroundings
+from dsp_batch.batch.manifest.rows import NO_COLUMNS, Surroundings
+from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.batch.manifest.text import name_at_length, name_lines
 from dsp_batch.errors import OptionsError
 
