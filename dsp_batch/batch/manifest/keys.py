@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from dsp_batch.model.identifiers import (
     Hashes,
-    find_hashes,
     hash_bytes,
     is_series_instance_uid,
     normalise_uuid,
     parse_uuids,
 )
-from dsp_batch.model.series import BoolArray, SeriesRef
+from dsp_batch.model.series import SeriesRef
 
 KeyArray = npt.NDArray[np.bytes_]
 """16 bytes a key, shape (n,)."""
@@ -43,64 +42,29 @@ def name_keys(names: Sequence[str]) -> NameKeys:
     uuids = parse_uuids(names, 36)
     if uuids is not None:
         return NameKeys(np.frombuffer(uuids, dtype=_KEY), [])
-    keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
-    return NameKeys(keys, [at for at, name in enumerate(names) if not _is_global(name)])
+    keys = np.frombuffer(b"".join(map(name_key, names)), dtype=_KEY)
+    return NameKeys(keys, [at for at, name in enumerate(names) if not is_global(name)])
 
 
 def place_keys(refs: Sequence[SeriesRef], chosen: Sequence[int]) -> KeyArray:
     """A key for root and folder name together, of some of the series."""
-    return np.frombuffer(b"".join(_digest(refs[at].url) for at in chosen), dtype=_KEY)
+    return np.frombuffer(b"".join(digest_text(refs[at].url) for at in chosen), dtype=_KEY)
 
 
-def _is_global(folder: str) -> bool:
+def is_global(folder: str) -> bool:
     """Whether a folder name means the same series wherever it lies."""
     return normalise_uuid(folder) is not None or is_series_instance_uid(folder)
 
 
-def _name_key(name: str) -> bytes:
+def name_key(name: str) -> bytes:
+    """The key of a folder name: the UUID itself, else a digest."""
     uuid = normalise_uuid(name)
-    return bytes.fromhex(uuid.replace("-", "")) if uuid else _digest(name)
+    return bytes.fromhex(uuid.replace("-", "")) if uuid else digest_text(name)
 
 
-def _digest(text: str) -> bytes:
+def digest_text(text: str) -> bytes:
+    """The key of a text that is no UUID."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
-
-
-class SeenKeys:
-    """A set of keys that costs 12 bytes a key, asked and filled in batches.
-
-    Sorted runs of falling length; two of like length are merged while they are small, which bounds both the number of
-    runs and the memory that merging takes.
-    """
-
-    def __init__(self) -> None:
-        self._runs: list[Hashes] = []
-
-    def add(self, keys: KeyArray) -> BoolArray:
-        """Add keys.
-
-        Returns:
-            Which of them are new: neither added before nor earlier in this batch, shape (n,).
-        """
-        hashes = _hash_keys(keys)
-        _, place = np.unique(hashes.first, return_index=True)
-        unique = Hashes(hashes.first[place], hashes.second[place])
-        fresh = np.ones(len(place), dtype=np.bool_)
-        for run in self._runs:
-            fresh &= ~find_hashes(run, unique).found
-        is_new = np.zeros(len(keys), dtype=np.bool_)
-        is_new[place[fresh]] = True
-        if fresh.any():
-            self._insert(Hashes(unique.first[fresh], unique.second[fresh]))
-        return is_new
-
-    def _insert(self, run: Hashes) -> None:
-        while self._runs and len(self._runs[-1].first) <= min(2 * len(run.first), _LARGEST_MERGED):
-            other = self._runs.pop()
-            first = np.concatenate([other.first, run.first])
-            order = np.argsort(first, kind="stable")
-            run = Hashes(first[order], np.concatenate([other.second, run.second])[order])
-        self._runs.append(run)
 
 
 def digest_series(refs: Iterable[SeriesRef]) -> str:

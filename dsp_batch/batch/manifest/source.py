@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import shutil
@@ -10,18 +9,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
-from dsp_batch.batch.manifest.columns import name_parquet
-from dsp_batch.batch.manifest.items import name_json
-from dsp_batch.batch.manifest.records import PREAMBLE_ROWS, find_header, name_records
-from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_blocks
-from dsp_batch.batch.manifest.text import drop_title, follow_comments, name_lines
 from dsp_batch.errors import ManifestError
-from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import SeriesListing
 from dsp_batch.storage.urls import local_path
 
 _log = logging.getLogger(__name__)
@@ -74,92 +65,6 @@ def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[b
         raise ManifestError(f"{source}: no such manifest") from None
     except OSError as error:
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
-
-
-def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list[Reading]]:
-    """Read the series that a manifest names, in whatever form it is, some thousand lines at once.
-
-    Args:
-        stream: Its bytes; must be seekable.
-        surroundings: What its lines leave open.
-
-    Raises:
-        ManifestError: It is packed, binary, or a page of HTML, or its JSON or Parquet is damaged as a whole.
-    """
-    head = stream.read(4)
-    stream.seek(0)
-    if head == b"PAR1":
-        return name_parquet(stream, surroundings)
-    for magic, kind in _PACKED.items():
-        if head.startswith(magic):
-            raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
-    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = _Text(stream, encoding, surroundings)
-    first = _first_character(text)
-    if first == "<":
-        raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
-    text.seek(0)
-    return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
-
-
-class _Text(io.TextIOWrapper):
-    """The text of a manifest; says once if not all of it is of the encoding that it should be."""
-
-    def __init__(self, stream: IO[bytes], encoding: str, surroundings: Surroundings) -> None:
-        super().__init__(stream, encoding=encoding, errors="replace")
-        self._source = surroundings.source if surroundings.warns else None
-
-    def read(self, size: int | None = -1) -> str:
-        """As its parent."""
-        piece = super().read(size)
-        if self._source and "\ufffd" in piece:
-            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
-            self._source = None
-        return piece
-
-
-def name_folders(root: str, store: SeriesListing) -> Iterator[list[Reading]]:
-    """Every series folder below a root, some thousand at once."""
-    folders = enumerate(store.list_series(""), 1)
-    while some := [*islice(folders, _FOLDERS_AT_ONCE)]:
-        yield [SeriesRef(root, folder, line=number) for number, folder in some if not folder.startswith(".")]
-
-
-def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[list[Reading]]:
-    """Tell a table with a header row from lines that each name a series."""
-    blocks = read_blocks(text, surroundings.source)
-    head: list[str] = []
-    end = 0
-    while end == len(head) < _COMMENT_LINES and (block := next(blocks, None)) is not None:
-        head += block
-        end = _end_of_head(head)
-    header = find_header(head[:end])
-    if header is not None:
-        yield from name_records(chain([head], blocks), header, surroundings)
-        return
-    number = 1
-    for block in chain([drop_title(head[:end]) + head[end:]], blocks):
-        lines = [*map(str.strip, block)]
-        yield name_lines(lines, surroundings, number)
-        surroundings = follow_comments(lines, surroundings)
-        number += len(lines)
-
-
-def _end_of_head(lines: list[str]) -> int:
-    """Number of lines among which a header row is looked for; all where more of them may come."""
-    rows = 0
-    for number, line in enumerate(lines[:_COMMENT_LINES], 1):
-        rows += bool(line) and not line.startswith("#")
-        if rows > PREAMBLE_ROWS:
-            return number
-    return min(len(lines), _COMMENT_LINES)
-
-
-def _first_character(text: io.TextIOWrapper) -> str:
-    while piece := text.read(4_096):
-        if piece := piece.lstrip():
-            return piece[0]
-    return ""
 
 
 @contextmanager

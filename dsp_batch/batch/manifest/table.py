@@ -121,9 +121,9 @@ class RejectedLinesBuilder:
         self._writer = pa.ipc.new_stream(self._sink, _REJECTED, options=options)
         self._lines = list[RejectedLine]()
 
-    def add(self, lines: Iterable[RejectedLine]) -> None:
-        """Append some lines."""
-        self._lines += lines
+    def add(self, line: RejectedLine) -> None:
+        """Append a line."""
+        self._lines.append(line)
         if len(self._lines) >= _ROWS_AT_ONCE:
             self._pack()
 
@@ -156,9 +156,9 @@ class TableBuilder:
         self._own: list[list[pa.Array]] = [[] for _ in _OWN_COLUMNS]
         self._carried = dict[str, list[pa.Array]]()
 
-    def add(self, refs: Iterable[SeriesRef]) -> None:
-        """Append some series."""
-        self._refs += refs
+    def add(self, ref: SeriesRef) -> None:
+        """Append a series."""
+        self._refs.append(ref)
         if len(self._refs) >= _ROWS_AT_ONCE:
             self._append()
 

@@ -27,10 +27,8 @@ from manifest_reading import (
     urls,
 )
 
-from dsp_batch.batch.manifest.keys import SeenKeys, name_keys
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries
-from dsp_batch.batch.manifest.source import name_folders
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 
@@ -193,17 +191,6 @@ def test_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
     assert [entry.url for entry in found if isinstance(entry, SeriesRef)] == [f"{tmp_path}/{A}", f"{tmp_path}/café"]
 
 
-def test_folders_are_read_some_thousand_at_once(tmp_path: Path) -> None:
-    class Listing:
-        def list_series(self, prefix: str = "") -> list[str]:
-            return [f"{prefix}{number}" for number in range(20_000)]
-
-    batches = [*name_folders(OPEN, Listing())]
-
-    assert sum(map(len, batches)) == 20_000
-    assert max(map(len, batches)) < 5_000
-
-
 def test_a_folder_without_slash_is_told_to_have_one(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=f"{tmp_path} is a folder: write {tmp_path}/"):
         list(read_entries(str(tmp_path), lookup=NO_INDEX))
@@ -290,18 +277,15 @@ def test_folders_of_one_name_in_two_places_are_two_series(tmp_path: Path) -> Non
     assert "manifest.txt:2: a series folder 'head' came before from another place" in reasons(found)[0]
 
 
-def test_keys_are_remembered_over_many_batches() -> None:
+def test_duplicates_are_found_however_far_they_are_apart(tmp_path: Path) -> None:
     source = random.Random(7)
     names = [str(uuid.UUID(int=source.getrandbits(128))) for _ in range(20_000)]
     shown = [source.choice(names) for _ in range(60_000)]
-    seen, expected = SeenKeys(), set[str]()
 
-    for start in range(0, len(shown), 700):
-        batch = shown[start : start + 700]
-        is_new = seen.add(name_keys(batch).keys).tolist()
-        for name, new in zip(batch, is_new, strict=True):
-            assert new == (name not in expected)
-            expected.add(name)
+    found = entries(tmp_path, "\n".join(shown))
+
+    assert [each.series_uuid for each in found if isinstance(each, SeriesRef)] == list(dict.fromkeys(shown))
+    assert Counter(type(each) for each in found)[DuplicateLine] == 60_000 - len({*shown})
 
 
 def test_duplicates_alone_are_counted(tmp_path: Path) -> None:
