@@ -1,11 +1,13 @@
 """One series from Python: find it, index it, draw it, in a call each.
 
-A manifest is worked through by `dsp_batch.batch.run.run_manifest`, or by the command `dsp-batch`.
+A manifest is worked through by `dsp_batch.batch.run.run_batch`, or by the command `dsp-batch`.
 """
 
 from __future__ import annotations
 
-from dsp_batch.cache import Cache
+import os
+
+from dsp_batch.cache import Cache, open_cache
 from dsp_batch.fetch import load_index as load_index_of
 from dsp_batch.index.parquet import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
@@ -22,12 +24,17 @@ _MOSAIC = MosaicOptions()
 
 
 def find_series(
-    series: str, *, root: str = DEFAULT_ROOT, endpoint_url: str | None = None, anonymous: bool | None = None
+    series: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
 ) -> SeriesRef:
     """Find the folder that the name of a series means.
 
     Args:
-        series: A UUID, 32 hex digits, a prefix of them with `*`, a URL or path of the folder, or a SeriesInstanceUID.
+        series: A UUID, 32 hex digits, a prefix of them with `*`, a URL or path of the folder, or a SeriesInstanceUID;
+            or a path object, which is always the folder.
         root: Where to look when the name does not say it: `s3://bucket`, `https://host/path`, a folder.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
@@ -45,17 +52,19 @@ def find_series(
         's3://idc-open-data/38902e14-b11f-4548-910e-771ee757dc82'
     """
     endpoint = resolve_endpoint(endpoint_url)
-    name = parse_series(series, place_root(normalise_root(root), endpoint), endpoint)
+    # A path is a folder here, whatever its name means elsewhere.
+    text = series if isinstance(series, str) else os.path.join(os.curdir, series)  # noqa: PTH118  # keeps the dot
+    name = parse_series(text, place_root(normalise_root(os.fspath(root)), endpoint), endpoint)
     return resolve_series(name, lambda place: build_store(place, endpoint_url=endpoint, anonymous=anonymous))
 
 
 def load_index(
-    series: str | SeriesRef,
+    series: str | os.PathLike[str] | SeriesRef,
     *,
-    root: str = DEFAULT_ROOT,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
-    cache: Cache | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
 ) -> SeriesIndex:
     """Load the index of a series: every header element of every instance, in display order.
 
@@ -64,7 +73,7 @@ def load_index(
         root: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept, from `open_cache`; None to neither read nor write any.
+        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
 
     Returns:
         The index. Its `table` is a `pyarrow.Table`, one row an instance; elements with one value in all instances are
@@ -81,17 +90,17 @@ def load_index(
         (40, 'CT', 195.0)
     """
     ref, store = _open(series, root, endpoint_url, anonymous=anonymous)
-    return load_index_of(ref, store, cache)
+    return load_index_of(ref, store, _open_cache(cache))
 
 
 def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its name
-    series: str | SeriesRef,
+    series: str | os.PathLike[str] | SeriesRef,
     options: ImageVerbOptions = _MOSAIC,
     *,
-    root: str = DEFAULT_ROOT,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
-    cache: Cache | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
     suffix: str = ".webp",
 ) -> EncodedImage:
     """Draw a series: the same bytes as the commands write.
@@ -102,7 +111,7 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         root: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept, from `open_cache`; None to neither read nor write any.
+        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
         suffix: `.webp`, `.jpg` or `.jpeg`.
 
     Returns:
@@ -120,19 +129,27 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         (9, 384, 384, b'WEBP')
     """
     ref, store = _open(series, root, endpoint_url, anonymous=anonymous)
-    return preview_series(ref, store, cache, options, suffix)
+    return preview_series(ref, store, _open_cache(cache), options, suffix)
 
 
 def _open(
-    series: str | SeriesRef, root: str, endpoint_url: str | None, *, anonymous: bool | None
+    series: str | os.PathLike[str] | SeriesRef,
+    root: str | os.PathLike[str],
+    endpoint_url: str | None,
+    *,
+    anonymous: bool | None,
 ) -> tuple[SeriesRef, Store]:
     """The series, and the store of the root that it was found in."""
     ref = (
-        find_series(series, root=root, endpoint_url=endpoint_url, anonymous=anonymous)
-        if isinstance(series, str)
-        else series
+        series
+        if isinstance(series, SeriesRef)
+        else find_series(series, root=root, endpoint_url=endpoint_url, anonymous=anonymous)
     )
     store = build_store(
         ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous
     )
     return ref, store
+
+
+def _open_cache(cache: Cache | str | os.PathLike[str] | None) -> Cache | None:
+    return cache if isinstance(cache, Cache | None) else open_cache(cache)

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
-from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.latest import latest_rows
+from dsp_batch.batch.run import run_batch
+from dsp_batch.batch.runs.latest import read_results
 from dsp_batch.batch.runs.progress import Progress
 from dsp_batch.batch.runs.row import Status
-from dsp_batch.batch.runs.state import results_folder
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import SinkError
-from dsp_batch.options import ClusterOptions, MosaicOptions
+from dsp_batch.options import ClusterOptions
 from dsp_batch.phantom.series import build_corrupt, build_report, demo_collection, write_collection
 
 
@@ -45,20 +44,19 @@ def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demon
         progress: Told about each series.
 
     Raises:
-        DspBatchError: As in `run_manifest`.
+        DspBatchError: As in `run_batch`.
         SinkError: The folder cannot be written.
     """
     source = folder.absolute() / "series"
     titles = _write_series(source)
-    job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(source.parent / "cache")), name="mosaic")
-    options = RunOptions(source=f"{source}/", root=str(source))
-    summary = run_manifest(options, job, cluster, progress)
-    rows = latest_rows(job.cache, results_folder(summary.run), ["status", "preview", "error"]).to_pylist()
+    cache = open_cache(source.parent / "cache")
+    summary = run_batch(f"{source}/", cache=cache, root=source, cluster=cluster, progress=progress)
+    rows = read_results(cache, summary.run).select(["series_uuid", "status", "preview", "error"]).to_pylist()
     return Demonstration(
         source=source,
         summary=summary,
         titles=titles,
-        previews={row["series_uuid"]: job.cache.url_of(row["preview"]) for row in rows if row["preview"]},
+        previews={row["series_uuid"]: cache.url_of(row["preview"]) for row in rows if row["preview"]},
         unexpected=_compare(titles, {row["series_uuid"]: row for row in rows}),
     )
 

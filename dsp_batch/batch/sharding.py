@@ -27,7 +27,7 @@ SERIES_AHEAD = 4096
 SERIES_AHEAD_PER_THREAD = 8
 """Series in sight: the larger of the two. Each takes about a kilobyte."""
 
-PATIENCE = 4
+MOST_OVERTAKEN = 4
 """A small series waits until this many times as many series as are in sight have come after it."""
 
 SECONDS_PER_SHARD = 20.0
@@ -156,7 +156,7 @@ class Lookahead:
         if self._taken >= self.total:
             return False
         oldest = next(iter(self._held), self._taken)
-        return self._taken - oldest > (1 + PATIENCE) * max(self.ahead, len(self._held))
+        return self._taken - oldest > (1 + MOST_OVERTAKEN) * max(self.ahead, len(self._held))
 
     def _shard_seconds(self) -> float:
         """Work for the next shard: less towards the end, so that each thread gets some of what is left."""

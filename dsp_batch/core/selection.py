@@ -9,6 +9,7 @@ import numpy as np
 
 from dsp_batch.errors import OptionsError, SeriesError
 from dsp_batch.model.series import BoolArray, FloatArray, FrameOrder, IntArray
+from dsp_batch.options import check_fraction, check_range
 
 _ROUNDING_MM = 1e-4
 """Positions kept as float32 are off by up to this much a meter from the origin: no more is no difference."""
@@ -36,7 +37,7 @@ def select_position(order: FrameOrder, position: float, slice_offset: int = 0) -
             that do not.
         SeriesError: There is no frame.
     """
-    _check_fraction("--position", position)
+    check_fraction("--position", position)
     ruler, rounding = _measure_position(order)
     low, high = float(ruler.min()), float(ruler.max())
     distance = np.abs(ruler - _interpolate(low, high, position))
@@ -69,10 +70,7 @@ def select_range(order: FrameOrder, start: float, end: float) -> IntArray:
             where the nearest ones are.
         SeriesError: There is no frame.
     """
-    _check_fraction("--start", start)
-    _check_fraction("--end", end)
-    if start > end:
-        raise OptionsError(f"--start {start} lies behind --end {end}: exchange them")
+    check_range(start, end)
     ruler, rounding = _measure_range(order)
     first, last = float(ruler[0]), float(ruler[-1])
     is_behind_start = ruler >= _interpolate(first, last, start) - rounding
@@ -152,11 +150,6 @@ def list_neighbours(count: int, place: int) -> list[int]:
     distances = [1 << power for power in range(max(count - 1, 0).bit_length())]
     around = [near for distance in distances for near in (place - distance, place + distance)]
     return [near for near in around if 0 <= near < count]
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:  # true for NaN
-        raise OptionsError(f"{name} must lie between 0.0 and 1.0, not {value}")
 
 
 def _interpolate(first: float, last: float, fraction: float) -> float:

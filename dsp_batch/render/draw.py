@@ -43,7 +43,7 @@ def render_mosaic(view: SeriesView, source: Source, options: MosaicOptions, suff
     rows, columns = options.grid
     whole = Painting(view=view, source=source, overlays=options.overlays)
     painting = choose_pictures(whole, partial(_spread, start=options.start, end=options.end, tiles=rows * columns))
-    tiles = _draw_tiles(painting, (options.contrast,), options.image_width)
+    tiles = _draw_tiles(painting, options.column_contrasts, options.image_width)
     return _finish(tiles, (rows, columns), options.quality, suffix)
 
 
@@ -51,7 +51,7 @@ def render_image(view: SeriesView, source: Source, options: ImageOptions, suffix
     """Draw one picture. Arguments and errors are those of `render_mosaic`."""
     whole = Painting(view=view, source=source, overlays=options.overlays)
     painting = choose_pictures(whole, partial(_choose_one, options=options))
-    tiles = _draw_tiles(painting, (options.contrast,), options.image_width)
+    tiles = _draw_tiles(painting, options.column_contrasts, options.image_width)
     return _finish(tiles, (1, 1), options.quality, suffix)
 
 
@@ -65,8 +65,8 @@ def render_contrast_mosaic(
     else:
         rows, start = options.tile_height, options.start or 0.0
         painting = choose_pictures(whole, partial(_spread, start=start, end=options.end, tiles=rows))
-    tiles = _draw_tiles(painting, options.contrasts, options.image_width)
-    return _finish(tiles, (rows, len(options.contrasts)), options.quality, suffix)
+    tiles = _draw_tiles(painting, options.column_contrasts, options.image_width)
+    return _finish(tiles, (rows, len(options.column_contrasts)), options.quality, suffix)
 
 
 def _spread(whole: Painting, start: float, end: float, tiles: int) -> Painting:

@@ -15,7 +15,7 @@ from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.sharding import (
     MAX_SERIES_PER_SHARD,
-    PATIENCE,
+    MOST_OVERTAKEN,
     SECONDS_PER_SHARD,
     SHARDS_PER_THREAD,
     SHORTEST_SHARD,
@@ -138,7 +138,7 @@ def test_no_small_series_waits_for_ever(data: st.DataObject) -> None:
 
     place = {number: at for at, number in enumerate(chain.from_iterable(cut_all(lookahead)))}
 
-    assert max((place[number] - number for number in small), default=0) <= (2 + PATIENCE) * ahead
+    assert max((place[number] - number for number in small), default=0) <= (2 + MOST_OVERTAKEN) * ahead
 
 
 @settings(deadline=None)

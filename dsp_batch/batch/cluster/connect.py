@@ -127,7 +127,7 @@ def _shorten(configured: str | float | None) -> float | None:
 
 
 def _remote_client(options: ClusterOptions) -> Client:
-    where = options.scheduler_file or options.scheduler or os.environ.get(SCHEDULER_VARIABLE, "")
+    where = os.fspath(options.scheduler_file or options.scheduler or os.environ.get(SCHEDULER_VARIABLE, ""))
     seconds = options.wait_for_workers
     try:
         address = _read_address(Path(where), seconds) if options.scheduler_file else where

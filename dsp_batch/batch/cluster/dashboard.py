@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ SECONDS_TO_REPORT = 60.0
 
 
 @contextmanager
-def observe(client: Client, job: Job, report: str | None) -> Iterator[None]:
+def observe(client: Client, job: Job, report: str | os.PathLike[str] | None) -> Iterator[None]:
     """Tag the tasks of the block as those of one run, and report on the cluster when it ends, however it ends.
 
     Args:
@@ -88,7 +89,7 @@ def publish_rows(rows: Iterable[SeriesResult]) -> None:
 
 
 @contextmanager
-def _report_performance(client: Client, output: str | None) -> Iterator[None]:
+def _report_performance(client: Client, output: str | os.PathLike[str] | None) -> Iterator[None]:
     if output is None:
         yield
         return
@@ -99,7 +100,7 @@ def _report_performance(client: Client, output: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            _write_report(client, report, file, output)
+            _write_report(client, report, file, os.fspath(output))
 
 
 def _begin_report(client: Client, report: performance_report) -> None:

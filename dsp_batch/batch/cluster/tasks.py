@@ -17,8 +17,8 @@ from dsp_batch.batch.cluster.dashboard import publish_rows
 from dsp_batch.batch.cluster.worker import find_address, find_budget, return_memory
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.outage import PATIENCE, wait_out
-from dsp_batch.batch.runs.row import SeriesResult, Status
+from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
+from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers
@@ -31,7 +31,6 @@ from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
 from dsp_batch.render.compose import Source, count_drawing_bytes
 from dsp_batch.storage.usage import Usage, measure_usage
-from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
 
@@ -122,17 +121,7 @@ def _overlap(stage: Callable[[T], SeriesWork], series: Sequence[T]) -> Shard:
 
 
 def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
-    result = SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="failed",
-        attempt=attempt,
-        worker=worker,
-        program=__version__,
-        columns=ref.columns,
-    )
-    return SeriesWork(ref=ref, result=result)
+    return SeriesWork(ref=ref, result=build_row(ref, "failed", attempt, worker=worker))
 
 
 def _finish_alone(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
@@ -282,4 +271,4 @@ def _wait_for_cache(action: Callable[[], T], work: SeriesWork, job: Job) -> T:
 
     What has been computed is worth more than that.
     """
-    return wait_out(action, work.ref.url, min(PATIENCE, _time_left(work, job)))
+    return wait_out(action, work.ref.url, min(LONGEST_OUTAGE, _time_left(work, job)))

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from dsp_batch.batch.cluster.health import Cluster, Crew, lost_connection
 from dsp_batch.batch.cluster.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.batch.sharding import SHARDS_PER_THREAD, Lookahead
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
@@ -205,15 +205,8 @@ def _isolate(window: _Window, shard: _Shard, error: Exception) -> tuple[SeriesRe
 
 
 def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
-    row = SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="failed",
-        attempt=attempt,
-        columns=ref.columns,
-    )
     if isinstance(error, KilledWorker):
         message = f"{ref.url} killed each worker that took it up: run it alone, with more memory"
-        return replace(row, reason="worker-died", error=message)
-    return replace(row, reason="internal", error=" ".join(f"{type(error).__name__}: {error}".split()))
+        return build_row(ref, "failed", attempt, reason="worker-died", error=message)
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    return build_row(ref, "failed", attempt, reason="internal", error=message)

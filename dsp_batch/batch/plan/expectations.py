@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from dsp_batch import idc
 from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.idc.buckets import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pixels
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.version import __version__
 
 
 class Expected(NamedTuple):
@@ -103,11 +102,10 @@ def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> Seri
     from dsp_batch.kinds.registry import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
-    return SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="skipped",
+    return build_row(
+        ref,
+        "skipped",
+        attempt,
         reason=error.reason,
         error=error.message,
         series_instance_uid=series.series_instance_uid,
@@ -117,7 +115,4 @@ def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> Seri
         viewer=link_viewer(ref, job.endpoint_url, asdict(series)),
         n_instances=series.n_instances,
         transfer_syntax="|".join((series.transfer_syntax_uid or "").replace(" ", "").split(",")) or None,
-        attempt=attempt,
-        program=__version__,
-        columns=ref.columns,
     )

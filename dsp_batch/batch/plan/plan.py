@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import compress, islice
 from typing import Any, Literal
 
 from dsp_batch import idc
-from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, estimate_work
+from dsp_batch.batch.manifest.places import Lookup, default_lookup
+from dsp_batch.batch.manifest.read import Source, read_manifest_table
+from dsp_batch.batch.manifest.rejected import show_rejected
+from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
+from dsp_batch.batch.runs.job import find_verb
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.idc.buckets import is_indexed
 from dsp_batch.kinds.registry import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.names import DEFAULT_ROOT
+from dsp_batch.options import MosaicOptions, Options, convert_fields
 
 _BATCH = 65_536
 """Series that are asked of the IDC index at once: a pass over it takes half a second."""
@@ -23,7 +29,9 @@ _BATCH = 65_536
 _LISTINGS_AT_ONCE = 16
 _COLUMNS = ("crdc_series_uuid", "Modality", "SOPClassUID", "instanceCount", "series_size_MB")
 
-Source = Literal["index", "listing", "nothing"]
+_MOSAIC = MosaicOptions()
+
+FactSource = Literal["index", "listing", "nothing"]
 """Where the figures of a series come from; `nothing`: it could not be listed."""
 
 
@@ -41,6 +49,7 @@ class PlanOptions:
     """Seconds that storage takes to answer a request."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if self.cores < 1:
             raise OptionsError(f"--cores must be 1 or more, not {self.cores}")
         if not 0 <= self.latency < float("inf"):
@@ -58,7 +67,7 @@ class PlanRow:
     sop_class: str | None
     """Its name."""
 
-    source: Source
+    source: FactSource
     reason: Reason | None
     """Why these series are skipped, or will fail; None when they are worked on."""
 
@@ -80,11 +89,19 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The account of a batch that has not begun."""
+    """What a batch will take that has not begun. As text it is a table and its sums."""
 
     options: PlanOptions
+    """What the plan assumes."""
+
     rows: tuple[PlanRow, ...]
-    """By modality and SOP class, most series first."""
+    """Series by modality and SOP class, most series first."""
+
+    rejected: int = 0
+    """Lines of the manifest that name no series."""
+
+    duplicates: int = 0
+    """Lines of the manifest that name a series which an earlier line named."""
 
     @property
     def series(self) -> int:
@@ -116,6 +133,10 @@ class Plan:
         """Sum of a column."""
         return sum(getattr(row, name) for row in self.rows)
 
+    def __str__(self) -> str:
+        lines = f"lines: {self.rejected} rejected, {self.duplicates} duplicate"
+        return "\n".join([*format_plan(self), lines])
+
 
 @dataclass(frozen=True, slots=True)
 class _Group:
@@ -123,7 +144,7 @@ class _Group:
 
     modality: str | None
     sop_class_uid: str | None
-    source: Source
+    source: FactSource
     reason: Reason | None
 
 
@@ -136,6 +157,51 @@ class _Sum:
     bytes_read: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+
+
+def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is assumed, each by its name
+    manifest: Source,
+    options: Options = _MOSAIC,
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    cores: int = 16,
+    latency: float = 0.04,
+) -> Plan:
+    """Count what a batch over a manifest will take, before anything is read of its series.
+
+    What the IDC index does not know of them is told by their listings.
+
+    Args:
+        manifest: As in `run_batch`.
+        options: As in `run_batch`.
+        root: As in `run_batch`.
+        endpoint_url: As in `run_batch`.
+        anonymous: As in `run_batch`.
+        cores: Worker threads, one a core.
+        latency: Seconds that storage takes to answer a request.
+
+    Returns:
+        Series by modality and SOP class, with the requests, bytes and seconds that they will take. As text it is what
+        `dsp-batch plan` prints.
+
+    Raises:
+        ManifestError: The manifest cannot be read, or names no series at all.
+        OptionsError: An argument is wrong.
+
+    Example:
+        >>> plan = plan_batch("series/", cores=4)
+        >>> plan.series, plan.total("objects")
+        (9, 154)
+    """
+    find_verb(options)
+    assumed = PlanOptions(tiles=count_tiles(options), cores=cores, latency=latency)
+    lookup = default_lookup(endpoint_url, anonymous)
+    read = read_manifest_table(manifest, root=os.fspath(root), endpoint_url=endpoint_url, lookup=lookup)
+    show_rejected(read.rejected, f"{len(read.rejected)} lines in all are not understood")
+    plan = plan_manifest(read.series(), assumed, lookup, endpoint_url)
+    return replace(plan, rejected=len(read.rejected), duplicates=read.duplicates)
 
 
 def plan_manifest(
@@ -172,6 +238,8 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "hours": round(plan.hours, 4),
         "assumed": asdict(plan.options),
         "classes": [asdict(row) for row in plan.rows],
+        "rejected": plan.rejected,
+        "duplicates": plan.duplicates,
     }
 
 
@@ -228,7 +296,7 @@ def _format_table(rows: Iterable[PlanRow]) -> list[str]:
 
 def _find_facts(
     refs: list[SeriesRef], lookup: Lookup, endpoint_url: str | None
-) -> Iterator[tuple[SeriesFacts, Source, Reason | None]]:
+) -> Iterator[tuple[SeriesFacts, FactSource, Reason | None]]:
     """What is known of each series, and from where."""
     known = set[str]()
     indexed = [lookup.index is not None and is_indexed(ref, endpoint_url) for ref in refs]

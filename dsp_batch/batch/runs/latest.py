@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.keys import name_keys
-from dsp_batch.batch.runs.parts import SCHEMA, list_parts, read_part
+from dsp_batch.batch.runs.job import find_run, read_json, results_folder
+from dsp_batch.batch.runs.parts import SCHEMA, list_parts, read_part, result_schema
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model.series import IntArray
@@ -18,13 +20,13 @@ from dsp_batch.model.series import IntArray
 T = TypeVar("T")
 
 
-def fold_latest(cache: Cache, folder: str, columns: Sequence[str], fold: Callable[[Iterator[pa.Table]], T]) -> T:
+def fold_latest(cache: Cache, folder: str, columns: Sequence[str] | None, fold: Callable[[Iterator[pa.Table]], T]) -> T:
     """Fold the row of each series that counts: that of the highest attempt, the one that did not fail among equals.
 
     Args:
         cache: The cache directory.
         folder: Key of `runs/{RUN}/results`.
-        columns: What to read.
+        columns: Columns to read; None for all that each part has.
         fold: Makes a value of the rows, given part by part. It is called again from the first part on when parts were
             compacted under its hands.
 
@@ -34,11 +36,47 @@ def fold_latest(cache: Cache, folder: str, columns: Sequence[str], fold: Callabl
     keys = list_parts(cache, folder)
     while True:
         try:
-            return fold(_read_chosen(cache, keys, list(columns)))
+            return fold(_read_chosen(cache, keys, columns))
         except SinkError:
             before, keys = keys, list_parts(cache, folder)
             if keys == before:
                 raise
+
+
+def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) -> pa.Table:
+    """Read the results of a run, while it goes on or afterwards.
+
+    Args:
+        cache: The cache directory, as a path, a URL, or from `open_cache`; or the folder of the run, as
+            `RunSummary.url` names it.
+        run: Name of the run; None for the folder of a run, and where the cache directory holds one run alone.
+
+    Returns:
+        One row a series that has one, as its latest attempt left it: the columns of the results, then those that the
+        manifest carries.
+
+    Raises:
+        ManifestError: There is no such run.
+        OptionsError: There are several runs, and none is named.
+        SinkError: A part of the results cannot be read.
+
+    Example:
+        >>> results = read_results("cache")
+        >>> sorted(set(results["status"].to_pylist()))
+        ['done', 'failed', 'skipped']
+        >>> results.filter(pc.equal(results["modality"], "CT")).select(["n_instances", "n_tiles"]).to_pylist()
+        [{'n_instances': 40, 'n_tiles': 36}]
+    """
+    cache, run = find_run(cache, run)
+    asked = read_json(cache, f"runs/{run}/job.json") or {}
+    schema, since = result_schema(asked.get("columns", ())), asked.get("since", 1)
+
+    def join(tables: Iterator[pa.Table]) -> pa.Table:
+        found = [schema.empty_table(), *(table.replace_schema_metadata(None) for table in tables)]
+        joined = pa.concat_tables(found, promote_options="permissive")
+        return joined.filter(pc.greater_equal(joined.column("attempt"), since))
+
+    return fold_latest(cache, results_folder(run), None, join)
 
 
 def latest_rows(cache: Cache, folder: str, columns: Sequence[str]) -> pa.Table:
@@ -68,9 +106,9 @@ def pick_rows(cache: Cache, keys: Sequence[str]) -> list[IntArray]:
     ]
 
 
-def _read_chosen(cache: Cache, keys: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
+def _read_chosen(cache: Cache, keys: Sequence[str], columns: Sequence[str] | None) -> Iterator[pa.Table]:
     for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
-        table = read_part(cache, key, columns)
+        table = read_part(cache, key, None if columns is None else list(columns))
         yield table if len(rows) == len(table) else table.take(pa.array(rows))
 
 

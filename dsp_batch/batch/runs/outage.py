@@ -12,7 +12,7 @@ from dsp_batch.errors import DspBatchError, StorageError, UnavailableError
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-PATIENCE = 300.0
+LONGEST_OUTAGE = 300.0
 """Seconds that storage may fail for, after all attempts at each request, before a run gives up."""
 
 SECONDS_BETWEEN_TRIES = 2.0
@@ -23,7 +23,7 @@ def is_outage(error: DspBatchError) -> bool:
     return isinstance(error, UnavailableError) or (isinstance(error, StorageError) and error.reason == "network")
 
 
-def wait_out(action: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def wait_out(action: Callable[[], T], what: str, seconds: float = LONGEST_OUTAGE) -> T:
     """Do something with the cache, again and again while that fails for now.
 
     Args:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
-from dsp_batch.batch.runs.outage import PATIENCE, give_up
+from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, give_up
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
@@ -126,7 +126,7 @@ class ResultsWriter:
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     """Tells the parts of this writer from those of another that does the same run at the same time."""
 
-    patience: float = PATIENCE
+    longest_outage: float = LONGEST_OUTAGE
     """Seconds that rows are held back for while the cache cannot be written."""
 
     clock: Clock = MACHINE_CLOCK
@@ -170,9 +170,9 @@ class ResultsWriter:
             self.flush()
         except UnavailableError as error:
             if self.failed is None:
-                _log.warning("result rows are held back for up to %.0f s: %s", self.patience, error.message)
+                _log.warning("result rows are held back for up to %.0f s: %s", self.longest_outage, error.message)
             self.flushed, self.failed = self.clock.now(), self.failed or now
-            if self.flushed - self.failed > self.patience:
+            if self.flushed - self.failed > self.longest_outage:
                 raise give_up(error, self.flushed - self.failed) from error
 
     def flush(self) -> None:

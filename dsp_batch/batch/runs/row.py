@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsp_batch.errors import Reason
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.version import __version__
 
 Status = Literal["done", "kept", "skipped", "failed"]
 
@@ -61,3 +63,17 @@ class SeriesResult:
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's other columns."""
+
+
+def build_row(ref: SeriesRef, status: Status, attempt: int, **known: Any) -> SeriesResult:
+    """Make the row of a series: what its manifest tells of it, and what is known besides.
+
+    Args:
+        ref: The series.
+        status: What became of it.
+        attempt: Number of the attempt that makes the row.
+        known: Further fields of the row.
+    """
+    own = {"series_uuid": ref.series_uuid, "root": ref.root, "endpoint_url": ref.endpoint_url}
+    about = {"status": status, "attempt": attempt, "columns": ref.columns}
+    return SeriesResult(**{"program": __version__, **known, **own, **about})

@@ -16,10 +16,11 @@ from phantom_bulk import build_many
 from dsp_batch.batch.cluster.dashboard import observe
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.cluster.interrupt import Interrupted
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.batch.runs.figures import STAGES
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import LineProgress
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import SeriesRef
