@@ -132,12 +132,14 @@ def parse_manifest(data: bytes) -> Manifest:
     """Read a manifest back that `serialize_manifest` wrote.
 
     Raises:
-        ManifestError: It is damaged, or something else.
+        ManifestError: It is damaged, or something else, or another version wrote it.
     """
     try:
         limits = {"thrift_string_size_limit": _LONGEST_METADATA}
         file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, **limits)
         told = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+        if told["format"] != _FORMAT:
+            raise ManifestError(f"the manifest of the run has format {told['format']}: start the run with its command")
         packed = base64.b64decode(told["rejected_lines"])
         return Manifest(
             table=file.read(use_threads=False).replace_schema_metadata(None),
