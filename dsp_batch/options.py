@@ -95,7 +95,8 @@ def convert_fields(options: Any) -> None:
     """Bring the value of each field of an options class to the type of the field, by the field's annotation.
 
     NumPy's numbers become Python's, whole numbers become decimal ones where these are meant, names of contrasts become
-    contrasts, paths become text: options that mean the same are equal, and their digests too.
+    contrasts, paths become text: options that mean the same are equal, and their digests too. Fields of other types are
+    left to the class.
 
     Args:
         options: A frozen dataclass under construction.
@@ -105,8 +106,8 @@ def convert_fields(options: Any) -> None:
     """
     for each in fields(options):
         kind, value = str(each.type), getattr(options, each.name)
-        if value is not None or not kind.endswith(" | None"):
-            convert = _CONVERTERS[kind.removesuffix(" | None")]
+        convert = _CONVERTERS.get(kind.removesuffix(" | None"))
+        if convert is not None and (value is not None or not kind.endswith(" | None")):
             object.__setattr__(options, each.name, convert(each.name, value))
 
 
@@ -194,7 +195,6 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "str | os.PathLike[str]": _to_path,
     "Contrast | str": _to_contrast,
     "Sequence[Contrast | str]": _to_contrasts,
-    "object": lambda _name, value: value,  # Dask's client, checked where Dask is known
 }
 """Annotation of a field, without `| None` → what brings a value to that type."""
 

@@ -286,8 +286,8 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
 def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
     place = _resolve(job.cache.url)
-    source = os.fspath(options.source) if isinstance(options.source, str | os.PathLike) else ""
-    listed = [_resolve(source)] if is_folder(source) else []
+    source = options.source
+    listed = [_resolve(os.fspath(source))] if isinstance(source, str | os.PathLike) and is_folder(source) else []
     read = [_resolve(os.fspath(options.root)), *listed]
     within = any(_is_within(place, each) for each in listed)
     if place in read or within or any(_is_within(each, f"{place}/{folder}") for each in read for folder in FOLDERS):

@@ -22,7 +22,7 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
-from dsp_batch.errors import DspBatchError
+from dsp_batch.errors import DspBatchError, OptionsError
 from dsp_batch.options import SCHEDULER_VARIABLE, ClusterOptions
 from dsp_batch.version import __version__
 
@@ -49,13 +49,17 @@ def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
         series: How many there are to work on: a local cluster of more processes would start for nothing.
 
     Raises:
+        OptionsError: The client that was given cannot be worked with.
         DspBatchError: There is no scheduler, no worker in time, or a worker lacks the package.
     """
     with _quiet("distributed", logging.CRITICAL):  # of a cluster that is lost the run tells by itself, in one line
-        if options.is_remote:
+        if options.client is not None:
+            client = _check_client(options.client)
+            _prepare(client, options)
+            yield client
+        elif options.is_remote:
             with _remote_client(options) as client:
-                _wait_for_workers(client, options.wait_for_workers)
-                _announce(client, _check_program(client))
+                _prepare(client, options)
                 yield client
                 _log.debug("closing the connection to the scheduler")
         else:
@@ -63,6 +67,23 @@ def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
                 _announce(client, len(cluster.workers))
                 yield client
                 _log.debug("closing the local cluster")
+
+
+def _check_client(client: object) -> Client:
+    """Refuse what is no open client of the usual kind."""
+    if not isinstance(client, Client):
+        raise OptionsError(f"client must be a distributed.Client, not {type(client).__name__}")
+    if client.asynchronous:
+        raise OptionsError("client is asynchronous: give one that was opened without asynchronous=True")
+    if client.status != "running":
+        raise OptionsError(f"client is {client.status}: give one that is connected to its scheduler")
+    return client
+
+
+def _prepare(client: Client, options: ClusterOptions) -> None:
+    """Wait for the first worker of a cluster that runs, and make sure that it can run the tasks."""
+    _wait_for_workers(client, options.wait_for_workers)
+    _announce(client, _check_program(client))
 
 
 def _announce(client: Client, workers: int) -> None:

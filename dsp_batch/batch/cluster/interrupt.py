@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):  # noqa: N818  # what the user asked for, not an error
+class Interrupted(KeyboardInterrupt):
     """The run was stopped by Ctrl-C; what was running has finished."""
 
 

@@ -196,7 +196,7 @@ def _read_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
         yield from name_frame(source, surroundings) if is_table else _name_items(source, surroundings)
         return
     path = os.fspath(source)
-    if is_folder(path):
+    if is_folder(source):
         root = place_root(normalise_root(path), surroundings.server)
         for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
             if not folder.startswith("."):

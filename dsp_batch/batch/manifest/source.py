@@ -26,9 +26,11 @@ _FOLDERS_AT_ONCE = 4_096
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
 
-def is_folder(source: str) -> bool:
-    """Whether a source names a folder or bucket of series rather than a file: it ends in a slash."""
-    return source.endswith(("/", os.sep))
+def is_folder(source: str | os.PathLike[str]) -> bool:
+    """Tell a folder or bucket of series from a file: as text it ends in a slash; a path object is looked at."""
+    if isinstance(source, str):
+        return source.endswith(("/", os.sep))
+    return Path(source).is_dir()
 
 
 @contextmanager

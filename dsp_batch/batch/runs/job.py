@@ -13,7 +13,16 @@ from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, SinkError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.model.window import Window
-from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options, Verb
+from dsp_batch.options import (
+    Contrast,
+    ContrastMosaicOptions,
+    ImageOptions,
+    IndexOptions,
+    MosaicOptions,
+    Options,
+    Verb,
+    convert_fields,
+)
 from dsp_batch.storage.store import Store, build_store
 
 OPTIONS: dict[Verb, type[Any]] = {
@@ -59,6 +68,7 @@ class Job:
     """Build indices again that are in the cache; previews are always drawn."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if not isinstance(self.options, OPTIONS[self.verb]):
             raise OptionsError(f"{self.verb} does not take {type(self.options).__name__}")
         if not 0 < len(self.name) <= LONGEST_NAME or not all(c.isalnum() or c in "-_." for c in self.name):
@@ -67,6 +77,12 @@ class Job:
             )
         if self.name.startswith("."):
             raise OptionsError(f"--name {self.name!r} may not begin with '.'")
+        if not self.timeout > 0:
+            raise OptionsError(f"--timeout-per-series must be more than 0 seconds, not {self.timeout}")
+        if self.max_workers < 1 or self.max_frame_bytes < 1:
+            raise OptionsError(
+                f"max_workers and max_frame_bytes must be 1 or more, not {self.max_workers} and {self.max_frame_bytes}"
+            )
 
     @property
     def product(self) -> dict[str, Any]:
