@@ -62,10 +62,8 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
 
     Example:
         >>> results = read_results("cache")
-        >>> sorted(set(results["status"].to_pylist()))
-        ['done', 'failed', 'skipped']
-        >>> results.filter(pc.equal(results["modality"], "CT")).select(["n_instances", "n_tiles"]).to_pylist()
-        [{'n_instances': 40, 'n_tiles': 36}]
+        >>> results.num_rows, sorted(set(results["status"].to_pylist()))
+        (9, ['done', 'failed', 'skipped'])
     """
     cache, run = find_run(cache, run)
     asked = read_json(cache, f"runs/{run}/job.json") or {}
