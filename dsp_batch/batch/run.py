@@ -14,8 +14,9 @@ from importlib.metadata import version
 from itertools import chain
 
 from dsp_batch.batch.cluster.connect import connect
-from dsp_batch.batch.cluster.dashboard import observe
-from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.cluster.dashboard import report_run
+from dsp_batch.batch.cluster.health import Cluster
+from dsp_batch.batch.cluster.window import Series, run_series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import Source, read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
@@ -273,7 +274,7 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         first = next(series.expected, None)
         if first is not None:
             series = series._replace(expected=chain([first], series.expected))
-            with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
+            with connect(cluster, series.total) as client, report_run(client, job, cluster.performance_report):
                 run_series(Cluster(client, cluster.wait_for_workers), job, series, take)
     except BaseException:
         progress.stop()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally
+from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import find_run, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import list_parts, read_seconds
@@ -72,8 +72,8 @@ def read_status(cache: Cache | str | os.PathLike[str], run: str | None = None) -
 
     Example:
         >>> status = read_status("cache")
-        >>> status.series, status.figures.by_status
-        (9, {'done': 7, 'skipped': 1, 'failed': 1})
+        >>> status.series, status.figures.by_status["done"]
+        (9, 7)
     """
     return _read_status(*find_run(cache, run))
 
@@ -116,10 +116,10 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
 
     def count(tables: Iterator[pa.Table]) -> RunFigures:
         # Rows of earlier attempts say nothing of one that makes everything anew.
-        tally = Tally(attempt=job["attempt"], since=job["since"])
-        for _ in tally.watch(tables):
+        counter = FigureCounter(attempt=job["attempt"], since=job["since"])
+        for _ in counter.watch(tables):
             pass
-        return tally.finish(seconds)
+        return counter.finish(seconds)
 
     return RunStatus(
         run=run,
