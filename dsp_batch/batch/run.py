@@ -18,9 +18,9 @@ from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
 from dsp_batch.batch.cluster.window import Series, run_series
 from dsp_batch.batch.manifest.places import default_lookup
-from dsp_batch.batch.manifest.read import Source, read_manifest_table
+from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
-from dsp_batch.batch.manifest.source import is_folder
+from dsp_batch.batch.manifest.source import Source, is_folder
 from dsp_batch.batch.manifest.table import Manifest, serialize_manifest
 from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt

@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-from dsp_batch.batch.manifest.read import digest_series
+from dsp_batch.batch.manifest.keys import digest_series
+from dsp_batch.batch.manifest.rejected import RejectedLinesBuilder
 from dsp_batch.batch.manifest.table import (
     Manifest,
-    RejectedLinesBuilder,
     TableBuilder,
     parse_manifest,
     serialize_manifest,
@@ -73,7 +73,8 @@ def measure_state(folder: Path, series: int, failed: float = 0.002) -> dict[str,
     for shard in _draw_shards(series, failed, chance):
         clock.seconds += len(shard) / _SERIES_PER_SECOND
         writer.add(shard)
-        table.add(SeriesRef(row.root, row.series_uuid) for row in shard)
+        for row in shard:
+            table.add(SeriesRef(row.root, row.series_uuid))
         for row in shard:
             if row.preview:
                 _touch(folder / "cache" / row.preview)

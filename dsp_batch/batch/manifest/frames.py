@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from dsp_batch.batch.manifest.columns import explain_columns, match_columns
 from dsp_batch.batch.manifest.rows import Reading, Surroundings
-from dsp_batch.batch.manifest.text import name_row
+from dsp_batch.batch.manifest.text import parse_row
 from dsp_batch.errors import ManifestError
 
 _BATCH_ROWS = 4_096
 
 
-def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
+def parse_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
     """Read the series that the rows of a Parquet file name.
 
     Raises:
@@ -26,12 +26,12 @@ def name_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Read
     try:
         file = pq.ParquetFile(stream, buffer_size=262_144, pre_buffer=False)
         batches = file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
-        yield from _name_batches(batches, file.schema_arrow, surroundings)
+        yield from _parse_batches(batches, file.schema_arrow, surroundings)
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
 
 
-def name_frame(frame: Any, surroundings: Surroundings) -> Iterator[Reading]:
+def parse_frame(frame: Any, surroundings: Surroundings) -> Iterator[Reading]:
     """Read the series that the rows of a table name.
 
     Args:
@@ -42,10 +42,10 @@ def name_frame(frame: Any, surroundings: Surroundings) -> Iterator[Reading]:
         ManifestError: None of its columns names a series.
     """
     table = frame if isinstance(frame, pa.Table) else pa.table(frame)
-    return _name_batches(table.to_batches(max_chunksize=_BATCH_ROWS), table.schema, surroundings)
+    return _parse_batches(table.to_batches(max_chunksize=_BATCH_ROWS), table.schema, surroundings)
 
 
-def _name_batches(batches: Iterable[Any], schema: pa.Schema, surroundings: Surroundings) -> Iterator[Reading]:
+def _parse_batches(batches: Iterable[Any], schema: pa.Schema, surroundings: Surroundings) -> Iterator[Reading]:
     columns = match_columns(tuple(schema.names))
     if columns is None:
         raise ManifestError(f"{surroundings.source}: {explain_columns('columns')}")
@@ -53,4 +53,4 @@ def _name_batches(batches: Iterable[Any], schema: pa.Schema, surroundings: Surro
     numbers = count(1)
     for batch in batches:
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield name_row(next(numbers), row[first_key], row, columns, surroundings)
+            yield parse_row(next(numbers), row[first_key], row, columns, surroundings)

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from dsp_batch.batch.manifest.columns import explain_columns, match_columns
 from dsp_batch.batch.manifest.rows import LONGEST_LINE, Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.text import name_line, name_row
+from dsp_batch.batch.manifest.text import parse_line, parse_row
 from dsp_batch.errors import ManifestError
 
 _PIECE = 131_072
@@ -26,7 +26,7 @@ _BLANKS = re.compile("[ \t\n\r\ufeff]*")
 _decode = json.JSONDecoder().raw_decode  # a third of the time of json.loads
 
 
-def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
+def parse_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
     """Read the series that a JSON text names which begins with `[` or `{`, in pieces, whatever its form.
 
     Args:
@@ -42,15 +42,15 @@ def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
     item = _parse(first.strip())
     stream.seek(0)
     if isinstance(item, dict) and not item.keys() & _LISTS:
-        yield from _name_json_lines(stream, surroundings)
+        yield from _parse_json_lines(stream, surroundings)
         return
     number = 0
     try:
         for number, item in enumerate(_Document(stream).read_items(), 1):  # tells how far it came
-            yield _name_item(number, item, surroundings)
+            yield _parse_item(number, item, surroundings)
     except ValueError as error:
         if number == 0 and _has_objects(stream):
-            yield from _name_json_lines(stream, surroundings)
+            yield from _parse_json_lines(stream, surroundings)
             return
         where = f" behind item {number}" if number else ""
         raise ManifestError(f"{surroundings.source}: not readable as JSON{where}: {error}") from None
@@ -66,24 +66,24 @@ def _has_objects(stream: TextIO) -> bool:
     return found
 
 
-def _name_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
+def _parse_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
     for number, text in enumerate(read_lines(stream, surroundings.source), 1):
         item = _parse(text)
         if item is not None:
-            yield _name_item(number, item, surroundings)
+            yield _parse_item(number, item, surroundings)
         elif text:
             is_cut = len(text) >= LONGEST_LINE
             reason = f"longer than {LONGEST_LINE} characters" if is_cut else "not readable as JSON"
             yield reject(number, text, surroundings, reason)
 
 
-def _name_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
+def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
     """Read an object with the columns of a table, or the name of a series as a text."""
     if isinstance(item, str):
-        return name_line(number, item.strip(), surroundings)
+        return parse_line(number, item.strip(), surroundings)
     columns = match_columns(tuple(item)) if isinstance(item, dict) else None
     if columns is not None:
-        return name_row(number, item, [*item.values()], columns, surroundings)
+        return parse_row(number, item, [*item.values()], columns, surroundings)
     reason = explain_columns("keys") if isinstance(item, dict) else "an item is an object or a text"
     return reject(number, item, surroundings, reason)
 

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Protocol
 
 from dsp_batch import idc
+from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import NamedLine, Reading, Surroundings, reject
-from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesListing, SeriesName, first_match
@@ -42,8 +42,6 @@ class Lookup:
     """The IDC index; None where it is not installed."""
 
     store_of: StoreOf
-    warns: bool = True
-    """Of series that are superseded, and of what else is odd about a manifest; not when it is read a second time."""
 
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
@@ -80,7 +78,7 @@ def resolve_lines(
             name = next((name for name in reading.names if name in found), reading.names[0])
             superseded += name in found and found[name].place.superseded
             yield _refer(reading, name, found, surroundings, lookup)
-    if superseded and surroundings.warns:
+    if superseded:
         _log.warning(
             "%s: %d series are superseded in IDC's current version; they are read from where they were",
             surroundings.source,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple, TextIO
 
-from dsp_batch.batch.manifest.table import RejectedLine
+from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName
@@ -63,9 +62,6 @@ class Surroundings:
 
     endpoint_url: str | None = None
     """The server that the comments name, for the series to remember; None for AWS."""
-
-    warns: bool = True
-    """Of what is odd about the whole; not when it is read a second time."""
 
 
 def read_lines(stream: TextIO, source: str) -> Iterator[str]:
@@ -124,8 +120,3 @@ def reject(number: int, record: Any, surroundings: Surroundings, reason: str) ->
     text = record if isinstance(record, str) else json.dumps(record, default=str)
     shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
     return RejectedLine(surroundings.source, number, shown, reason)
-
-
-def name_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, None]:
-    """The names of all columns that some rows carry, in the order in which they come up."""
-    return dict.fromkeys(chain.from_iterable(rows))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from dsp_batch.batch.manifest.columns import Columns, match_columns
+from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import (
     DELIMITERS,
     LONGEST_LINE,
@@ -22,7 +23,6 @@ from dsp_batch.batch.manifest.rows import (
     reject,
     split_record,
 )
-from dsp_batch.batch.manifest.table import RejectedLine
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
@@ -64,7 +64,7 @@ class Header(NamedTuple):
     lines_before: int
 
 
-def name_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Reading]:
+def parse_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Reading]:
     """Read the series that the lines of a text name, be it a table with a header row or not.
 
     Args:
@@ -74,26 +74,26 @@ def name_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Rea
     head = _take_head(lines)
     header = _find_header(head)
     if header is None:
-        yield from _name_plain_lines(chain(_drop_title(head), lines), surroundings)
+        yield from _parse_plain_lines(chain(_drop_title(head), lines), surroundings)
         return
     for line in head[: header.lines_before]:
         surroundings = _follow_comment(line, surroundings)
-    yield from _name_table(chain(head[header.lines_before + 1 :], lines), header, surroundings)
+    yield from _parse_table(chain(head[header.lines_before + 1 :], lines), header, surroundings)
 
 
-def name_line(number: int, text: str, surroundings: Surroundings) -> Reading:
+def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read a text that names a series, behind which a comment may stand."""
     try:
-        return _name_text(number, text, surroundings, NO_COLUMNS)
+        return _parse_text(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
         head = _COMMENT_BEHIND.split(text, maxsplit=1)[0]
-        reading = name_line(number, head, surroundings) if head != text else None
+        reading = parse_line(number, head, surroundings) if head != text else None
         if reading is None or isinstance(reading, RejectedLine):
             return reject(number, text, surroundings, reading.reason if reading else error.message)
         return reading
 
 
-def name_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
+def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
     """Read which series a row of a table is about: the best of its key columns that names one decides.
 
     Args:
@@ -106,7 +106,7 @@ def name_row(number: int, record: Any, row: Sequence[Any], columns: Columns, sur
     trouble = ""
     for name in columns.list_names(row):
         try:
-            return _name_text(number, name, surroundings, columns.carry(row) if columns.others else NO_COLUMNS)
+            return _parse_text(number, name, surroundings, columns.carry(row) if columns.others else NO_COLUMNS)
         except OptionsError as error:
             trouble = trouble or error.message
     return reject(number, record, surroundings, trouble or "the columns that name the series are empty")
@@ -152,17 +152,17 @@ def _drop_title(lines: list[str]) -> list[str]:
     return lines
 
 
-def _name_plain_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
+def _parse_plain_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
     """Read lines that each name a series; follow the endpoint in comments."""
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text.startswith("#"):
             surroundings = _follow_comment(text, surroundings)
         elif text:
-            yield name_line(number, text, surroundings)
+            yield parse_line(number, text, surroundings)
 
 
-def _name_table(lines: Iterator[str], header: Header, surroundings: Surroundings) -> Iterator[Reading]:
+def _parse_table(lines: Iterator[str], header: Header, surroundings: Surroundings) -> Iterator[Reading]:
     """Read the rows below a header row; without those that are empty, comments, or the header row once more."""
     columns, delimiter = header.columns, header.delimiter
     for number, text in _join_records(lines, header):
@@ -174,7 +174,7 @@ def _name_table(lines: Iterator[str], header: Header, surroundings: Surroundings
         if tuple(row) == header.names:
             continue
         if cells:
-            reading = name_row(number, text, row, columns, surroundings)
+            reading = parse_row(number, text, row, columns, surroundings)
         else:
             is_cut = len(text) >= LONGEST_LINE
             longest = LONGEST_LINE if is_cut else csv.field_size_limit()
@@ -219,14 +219,14 @@ def _join_record(lines: list[str], delimiter: str) -> list[str]:
     return lines[:1]
 
 
-def _name_text(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read a name, a URL, a path, a copy command, or a row of a table without header.
 
     Raises:
         OptionsError: It is none of these.
     """
     if len(text) in (32, 36) and (uuid := normalise_uuid(text)):
-        return _name_uuid(number, uuid, surroundings, columns)
+        return _parse_uuid(number, uuid, surroundings, columns)
     if len(text) >= LONGEST_LINE:
         raise OptionsError(f"longer than {LONGEST_LINE} characters")
     usual = _PLACED_LINE.fullmatch(text) or _COPY_LINE.fullmatch(text)
@@ -237,15 +237,15 @@ def _name_text(number: int, text: str, surroundings: Surroundings, columns: Mapp
     text = text[1:-1].strip() if is_quoted else text
     if _COMMAND.match(text):
         surroundings = _follow_endpoint(text, surroundings)
-        return _name_place(number, _find_source(text), surroundings, columns)
+        return _parse_place(number, _find_source(text), surroundings, columns)
     cells = [] if is_quoted else _split_cells(text)
     texts = _find_series_cells(cells) if len(cells) > 1 else [text]
     if len(cells) > 1 and len(texts) == 1:
-        return _name_text(number, texts[0], surroundings, columns)
+        return _parse_text(number, texts[0], surroundings, columns)
     if len(texts) > 1:
         names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
         return NamedLine(number, text, names, None, columns)
-    return _name_place(number, text, surroundings, columns)
+    return _parse_place(number, text, surroundings, columns)
 
 
 @lru_cache(maxsize=1_024)
@@ -258,17 +258,17 @@ def _find_root(prefix: str, server: str | None, *, is_instance: bool) -> str | N
     return name.root if (name.name, name.kind, name.own_root) == (_SOME_UUID, "folder", True) else None
 
 
-def _name_place(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+def _parse_place(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read a text that is a name, a URL or a path and nothing else."""
     name = parse_series(text, surroundings.root, surroundings.server)
     if name.kind != "folder":
         return NamedLine(number, text, (name,), surroundings.endpoint_url, columns)
     if name.own_root:
         return SeriesRef(name.root, name.name, surroundings.endpoint_url, columns, number)
-    return _name_uuid(number, name.name, surroundings, columns)
+    return _parse_uuid(number, name.name, surroundings, columns)
 
 
-def _name_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+def _parse_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     if surroundings.root_is_certain:
         return SeriesRef(surroundings.root, uuid, None, columns, number)
     return NamedLine(number, uuid, (SeriesName(root=surroundings.root, name=uuid, kind="folder"),), None, columns)

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.read import list_lines
 from dsp_batch.batch.manifest.table import Manifest
+from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.compaction import compact
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dsp_batch.batch.manifest import text as reader
 from dsp_batch.batch.manifest.rows import Reading, Surroundings
-from dsp_batch.batch.manifest.text import name_line
+from dsp_batch.batch.manifest.text import parse_line
 
 UUIDS = (
     "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19",
@@ -55,7 +55,7 @@ usual_lines = st.tuples(
 
 def read(line: str, server: str | None) -> Reading:
     surroundings = Surroundings(source="m", root="s3://idc-open-data", server=server)
-    return name_line(1, line.strip(), surroundings)
+    return parse_line(1, line.strip(), surroundings)
 
 
 @given(lines | usual_lines, st.sampled_from([None, "https://storage.googleapis.com", "http://localhost:9000"]))

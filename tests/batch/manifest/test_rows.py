@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest.items import name_json
+from dsp_batch.batch.manifest.items import parse_json
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines
-from dsp_batch.batch.manifest.text import name_lines
+from dsp_batch.batch.manifest.text import parse_lines
 
 A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"
 B = "38902e14-b11f-4548-910e-771ee757dc82"
@@ -52,7 +52,9 @@ def read(text: str) -> list[Reading]:
     """What the lines of a manifest come to."""
     surroundings = Surroundings(source="m", root="s3://idc-open-data", root_is_certain=False)
     stream = io.StringIO(text)
-    return [*(name_json(stream, surroundings) if text[0] == "{" else name_lines(read_lines(stream, "m"), surroundings))]
+    return [
+        *(parse_json(stream, surroundings) if text[0] == "{" else parse_lines(read_lines(stream, "m"), surroundings))
+    ]
 
 
 def tables() -> st.SearchStrategy[tuple[str, list[str]]]:
@@ -106,6 +108,6 @@ def columns_of(reading: Reading) -> Any:
     ],
 )
 def test_carried_cells_come_without_blanks_and_null_where_they_are_empty(text: str) -> None:
-    (reading,) = read(text) if text[0] != "[" else [*name_json(io.StringIO(text), Surroundings(source="m", root="/d"))]
+    (reading,) = read(text) if text[0] != "[" else [*parse_json(io.StringIO(text), Surroundings(source="m", root="/d"))]
 
     assert columns_of(reading) == {"age": "7", "note": None}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from complete_runs import make_manifest
-from manifest_reading import NO_INDEX
+from manifest_reading import stream
 
-from dsp_batch.batch.manifest.read import read_entries
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.parts import ResultsWriter
@@ -33,5 +32,5 @@ def test_failed_series_are_told_with_the_server_that_each_was_read_from(tmp_path
     summary = summarize_run("r", job, manifest, Attempt(1, 1, 1, resumes=False, overwrites=False), 1.0)
 
     assert (summary.left, summary.succeeded) == (1, False)
-    told = read_entries(str(tmp_path / "runs/r/failed.txt"), lookup=NO_INDEX)
+    told = stream(str(tmp_path / "runs/r/failed.txt"))
     assert {ref.series_uuid: ref.endpoint_url for ref in told if isinstance(ref, SeriesRef)} == servers
