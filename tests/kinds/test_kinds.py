@@ -12,7 +12,8 @@ from written_segmentations import segment_planes
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
-from dsp_batch.dicom.pixels.format import describe_aspect, describe_transform
+from dsp_batch.dicom.pixels.format import describe_aspect
+from dsp_batch.dicom.pixels.grayscale import describe_transform
 from dsp_batch.dicom.pixels.profiles import convert_to_srgb, find_profile
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.kind import PLAIN, Picture
