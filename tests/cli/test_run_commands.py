@@ -18,7 +18,7 @@ from dsp_batch.batch.runs.state import open_attempt
 from dsp_batch.batch.runs.summary import Survey, conclude
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.options import MosaicOptions
-from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.objects import PhantomSeries
 
 RUN = "mosaic-mosaic-0123456789ab"
 
