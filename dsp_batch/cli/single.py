@@ -1,4 +1,4 @@
-"""What the commands on one series do, between their arguments and the stages."""
+"""Carry out the commands on one series: from their arguments to the stages of the pipeline."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
 def choose_index_target(
     series: Sequence[str], output: str | None, cache: CacheOptions, source: SourceOptions
 ) -> Cache | str:
-    """Where `build-index` writes: a cache directory, or one Parquet file.
+    """Choose where `build-index` writes: to a cache directory, or to one Parquet file.
 
     Raises:
         click.UsageError: The options exclude each other.
@@ -77,7 +77,7 @@ def choose_index_target(
 
 
 def write_indices(series: Sequence[str], target: Cache | str, options: IndexOptions, source: SourceOptions) -> int:
-    """Build the index of each series and write it; one that fails does not keep the others from theirs.
+    """Build the index of each series and write it. If one fails, the others are built all the same.
 
     Returns:
         The exit status.
@@ -100,7 +100,7 @@ def write_indices(series: Sequence[str], target: Cache | str, options: IndexOpti
 
 
 def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
-    """The path or URL of the index of a series in the cache, where it is after this call.
+    """Make sure that the index of a series is in the cache, and return its path or URL.
 
     Raises:
         DspBatchError: As in `fetching.load_index`.
@@ -116,7 +116,7 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
 
 @contextmanager
 def log_stage(name: str) -> Iterator[None]:
-    """Log what a stage took."""
+    """Log the seconds, requests and bytes of a stage."""
     begin = time.perf_counter()
     with measure_usage() as usage:
         yield
@@ -141,7 +141,7 @@ def _write_index(
 
 
 def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:
-    """Find a series; a folder named in full is not looked for before it is read."""
+    """Find a series. A folder that is named in full is only looked for when it is read."""
     endpoint_url, anonymous = source.endpoint_url, source.anonymous
     ref = find_series(series, root=source.root, endpoint_url=endpoint_url, anonymous=anonymous)
     store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)
