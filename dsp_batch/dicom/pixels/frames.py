@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes
-from dsp_batch.dicom.headers.read import DEFLATED, read_inflated
+from dsp_batch.dicom.headers.read import read_inflated
 from dsp_batch.dicom.pixels.fragments import ITEM, Encapsulation, Frames, read_fragments
-from dsp_batch.dicom.syntaxes import BIG_ENDIAN, is_native
+from dsp_batch.dicom.syntaxes import BIG_ENDIAN, DEFLATED, is_native
 from dsp_batch.errors import HeaderError, PixelError
 from dsp_batch.model.frame import PixelFormat
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
