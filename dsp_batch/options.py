@@ -136,6 +136,11 @@ class MosaicOptions:
         """Rows and columns of the mosaic, in tiles."""
         return self.tile_height or self.tile_width, self.tile_width
 
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """The one contrast that every frame is drawn with."""
+        return (self.contrast,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
@@ -155,6 +160,16 @@ class ImageOptions:
     def __post_init__(self) -> None:
         _check_image(self.image_width, self.quality)
         _check_fraction("--position", self.position)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the image, in tiles."""
+        return 1, 1
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """The one contrast that the frame is drawn with."""
+        return (self.contrast,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +204,11 @@ class ContrastMosaicOptions:
         _check_fraction("--position", self.position)
         if self.start is not None:
             _check_range(self.start, self.end)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the mosaic, in tiles: a row for each frame, a column for each contrast."""
+        return 1 if self.start is None else self.tile_height, len(self.contrasts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from dsp_batch import idc
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, estimate_work
+from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.idc.buckets import is_indexed
-from dsp_batch.kinds.registry import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
+from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
 
 _BATCH = 65_536
@@ -256,7 +257,7 @@ def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | N
 
 
 def _reason_to_skip(facts: SeriesFacts) -> Reason | None:
-    if facts.sop_class_uid is None or not lacks_pixels(facts.sop_class_uid):
+    if facts.sop_class_uid is None or not lacks_pictures(facts.sop_class_uid):
         return None
     return "raw-data" if facts.sop_class_uid == RAW_DATA_STORAGE else "no-pixels"
 

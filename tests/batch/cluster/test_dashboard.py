@@ -155,7 +155,7 @@ def test_a_report_that_cannot_be_written_does_not_cost_the_run(
 
 
 def test_without_bokeh_a_report_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsp_batch.batch.cluster.connect.find_spec", lambda _: None)
+    monkeypatch.setattr("dsp_batch.options.find_spec", lambda _: None)
 
     with pytest.raises(OptionsError, match=r"dsp-batch\[dashboard\]"):
         ClusterOptions(performance_report="report.html")
