@@ -15,8 +15,8 @@ from pathlib import Path
 
 from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, preview
 from dsp_batch.options import ImageVerbOptions
+from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import (
-    PhantomSeries,
     build_bolus,
     build_ct,
     build_localizer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,22 @@ def test_docstring_examples_run() -> None:
     found = doctest.testmod(dsp_batch.options)
 
     assert (found.attempted, found.failed) == (1, 0)
+
+
+@pytest.mark.parametrize("value", [-0.001, 1.001, math.nan, math.inf])
+def test_a_fraction_out_of_bounds_is_refused_by_its_option(value: float) -> None:
+    with pytest.raises(OptionsError, match="--position"):
+        ImageOptions(position=value)
+    with pytest.raises(OptionsError, match="--position"):
+        ContrastMosaicOptions(contrasts=("auto",), position=value)
+    with pytest.raises(OptionsError, match="--start"):
+        MosaicOptions(start=value)
+    with pytest.raises(OptionsError, match="--end"):
+        MosaicOptions(end=value)
+
+
+def test_a_range_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(OptionsError, match=r"--start 0\.6 .* --end 0\.4"):
+        MosaicOptions(start=0.6, end=0.4)
+    with pytest.raises(OptionsError, match=r"--start 0\.6 .* --end 0\.4"):
+        ContrastMosaicOptions(contrasts=("auto",), start=0.6, end=0.4)

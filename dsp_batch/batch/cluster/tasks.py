@@ -24,12 +24,13 @@ from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers
 from dsp_batch.idc.buckets import link_viewer
 from dsp_batch.index.build import build_index
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
-from dsp_batch.render.compose import Source, count_drawing_bytes
+from dsp_batch.references import Reference, load_references
+from dsp_batch.render.compose import FrameSource, count_drawing_bytes
 from dsp_batch.storage.usage import Usage, measure_usage
 
 _log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class SeriesWork:
 
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
+    references: tuple[Reference, ...] = ()
+    """The series that it draws upon, as far as they are at hand."""
 
     @property
     def is_under_way(self) -> bool:
@@ -162,7 +165,8 @@ def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
     known = describe_index(index)
     result = replace(work.result, **known, viewer=link_viewer(work.ref, job.endpoint_url, known))
     if job.draws:
-        return replace(work, index=index, headers=None, result=result)
+        references = load_references(index, job.open_store(work.ref), job.cache)
+        return replace(work, index=index, headers=None, result=result, references=references)
     status: Status = "kept" if work.headers is None else "done"
     return replace(work, finished=True, headers=None, index=None, result=replace(result, status=status))
 
@@ -175,13 +179,20 @@ def _render(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     if needed > share.size:
         raise out_of_memory(f"drawing {work.ref.url} takes", needed, share.size)
     store = job.open_store(work.ref)
-    source = Source(store=store, timeout=_seconds_left(work, job), max_frame_bytes=job.max_frame_bytes)
+    source = FrameSource(
+        store=store,
+        references=work.references,
+        timeout=_seconds_left(work, job),
+        max_frame_bytes=job.max_frame_bytes,
+    )
     image = render_preview(work.index, source, job.options, ".webp")
     key = preview_key(job.name, work.ref.series_uuid)
     _wait_for_cache(lambda: job.cache.write(key, image.data), work, job)
     for failure in image.failures:
         _log.warning("%s: %s", work.ref.url, failure)
-    return replace(work, index=None, finished=True, result=replace(work.result, **_describe_image(image, key)))
+    return replace(
+        work, index=None, references=(), finished=True, result=replace(work.result, **_describe_image(image, key))
+    )
 
 
 def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, est
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.idc.buckets import is_indexed, link_viewer
-from dsp_batch.kinds.registry import lacks_pixels
+from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
 
 
@@ -55,7 +55,7 @@ def expect_series(
     rows: list[SeriesResult] = []
     for ref in refs:
         series = known.get(ref.series_uuid)
-        if job.draws and series and lacks_pixels(series.sop_class_uid or ""):
+        if job.draws and series and lacks_pictures(series.sop_class_uid or ""):
             rows.append(_skip(ref, series, job, attempt))
         else:
             facts = _facts_of_series(series) if series else read_facts(ref.columns)

@@ -17,9 +17,10 @@ from dsp_batch.batch.manifest.rejected import show_rejected
 from dsp_batch.batch.manifest.source import Source
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import find_verb
+from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.idc.buckets import is_indexed
-from dsp_batch.kinds.registry import RAW_DATA_STORAGE, lacks_pixels, sop_class_name
+from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.options import MosaicOptions, Options, convert_fields
@@ -331,7 +332,7 @@ def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | N
 
 
 def _reason_to_skip(facts: SeriesFacts) -> Reason | None:
-    if facts.sop_class_uid is None or not lacks_pixels(facts.sop_class_uid):
+    if facts.sop_class_uid is None or not lacks_pictures(facts.sop_class_uid):
         return None
     return "raw-data" if facts.sop_class_uid == RAW_DATA_STORAGE else "no-pixels"
 
