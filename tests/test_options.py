@@ -41,8 +41,10 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize("value", [object(), 3j, b"128", {"a": 1}, "1\n2" * 100, [], -0.5j], ids=str)
-@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=str)
+@pytest.mark.parametrize(
+    "value", [object(), 3j, b"128", {"a": 1}, "1\n2" * 100, []], ids=lambda value: type(value).__name__
+)
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=[f"{kind.__name__}.{name}" for kind, name in FIELDS])
 def test_a_value_of_a_wrong_type_is_an_error_of_one_line(kind: type[Any], name: str, value: Any) -> None:
     text = isinstance(value, str)
     if text and name in ("scheduler", "scheduler_file", "performance_report"):
