@@ -97,10 +97,10 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a batch will take that has not begun. As text it is a table and its sums."""
+    """The requests, bytes and hours that a batch will take. As text it is a table and its sums."""
 
     options: PlanOptions
-    """What the plan assumes."""
+    """Assumptions of the plan."""
 
     rows: tuple[PlanRow, ...]
     """Series by modality and SOP class, most series first."""
@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def series(self) -> int:
-        """All series, the skipped ones included."""
+        """Number of series, the skipped ones included."""
         return sum(row.series for row in self.rows)
 
     @property
