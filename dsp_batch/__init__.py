@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dsp_batch.api import find_series, load_index, preview
     from dsp_batch.batch.manifest.read import read_manifest
     from dsp_batch.batch.plan.plan import Plan, plan_batch
     from dsp_batch.batch.run import run_batch
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from dsp_batch.batch.runs.summary import RunSummary
     from dsp_batch.cache import Cache, open_cache
     from dsp_batch.errors import DspBatchError
-    from dsp_batch.index.parquet import SeriesIndex
+    from dsp_batch.index.series_index import SeriesIndex
     from dsp_batch.model.frame import EncodedImage
     from dsp_batch.model.series import SeriesRef
     from dsp_batch.options import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         MosaicOptions,
         parse_contrast,
     )
+    from dsp_batch.pipeline import find_series, load_index, preview
     from dsp_batch.version import __version__
 
 _HOMES = {
@@ -45,15 +45,15 @@ _HOMES = {
     "Plan": "dsp_batch.batch.plan.plan",
     "RunStatus": "dsp_batch.batch.runs.status",
     "RunSummary": "dsp_batch.batch.runs.summary",
-    "SeriesIndex": "dsp_batch.index.parquet",
+    "SeriesIndex": "dsp_batch.index.series_index",
     "SeriesRef": "dsp_batch.model.series",
     "__version__": "dsp_batch.version",
-    "find_series": "dsp_batch.api",
-    "load_index": "dsp_batch.api",
+    "find_series": "dsp_batch.pipeline",
+    "load_index": "dsp_batch.pipeline",
     "open_cache": "dsp_batch.cache",
     "parse_contrast": "dsp_batch.options",
     "plan_batch": "dsp_batch.batch.plan.plan",
-    "preview": "dsp_batch.api",
+    "preview": "dsp_batch.pipeline",
     "read_manifest": "dsp_batch.batch.manifest.read",
     "read_results": "dsp_batch.batch.runs.latest",
     "read_status": "dsp_batch.batch.runs.status",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsp_batch.errors import SeriesError
-from dsp_batch.index.parquet import SeriesIndex, parse_index, serialize_index
+from dsp_batch.index.parquet import parse_index, serialize_index
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.keys import StoredKey

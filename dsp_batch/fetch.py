@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from dsp_batch.cache import Cache, read_index, write_index
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.errors import DspBatchError, StorageError, out_of_memory
-from dsp_batch.index.build import build_index
-from dsp_batch.index.header_view import view_headers
-from dsp_batch.index.parquet import SeriesIndex
-from dsp_batch.index.series_index import SeriesView
-from dsp_batch.kinds.registry import identify, is_image, sop_class_of, without_pixels
-from dsp_batch.model.ranges import ByteRange, Piece, Reader, read_bytes
+from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
+from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
 from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.storage.public_buckets import PUBLIC_BUCKETS, is_idc_root
@@ -60,9 +55,6 @@ class Allowance:
     memory: int | None = None
     """Bytes that the headers may take until an index is made of them; None for no limit."""
 
-    only_places: bool = False
-    """Headers may be left where the place of their instance is known; no index can be made of them."""
-
 
 def fetch_headers(
     ref: SeriesRef, store: Store, options: IndexOptions, allowance: Allowance | None = None
@@ -87,18 +79,17 @@ def fetch_headers(
     chosen = objects[: options.limit]
     headers: list[InstanceHeader] = []
     rejected: dict[str, DspBatchError] = {}
-    bodies: dict[str, Piece] = {}
+    bodies: dict[str, Buffer] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
     meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
     bulk = None if options.full else frozenset[int]()
-    only_place = allowance.only_places and wanted is None  # of whole objects the rest is at hand
-    read = partial(read_header, bulk=bulk, hint=HeaderHint(), only_place=only_place)
+    read = partial(read_header, bulk=bulk, hint=HeaderHint())
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
         readers = {info: meter.weigh(_keep_whole(read(info.name, info.size), info, wanted)) for info in part}
         left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
         _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
-        if keep is not None and headers and not any(map(is_image, headers)):
+        if keep is not None and headers and not any(map(may_be_drawn, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
     report_rejected(ref, rejected)
     return SeriesHeaders(
@@ -130,13 +121,13 @@ def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
 
 
 def _keep_whole(
-    reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Piece] | None
+    reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Buffer] | None
 ) -> Reader[InstanceHeader]:
     """Read a header; with `bodies`, from the whole object, which is kept there."""
     if bodies is None:
         return (yield from reader)
     reply = yield (ByteRange(0, info.size or 0),)
-    bodies[info.name] = Piece(reply.parts[0])
+    bodies[info.name] = reply.parts[0]
     return read_bytes(reader, reply.parts[0])
 
 
@@ -162,42 +153,6 @@ def report_rejected(ref: SeriesRef, rejected: Mapping[str, DspBatchError]) -> No
     _log.warning("%s: %s %s: %s", ref.url, what, name, error.message)
     for name, error in rejected.items():
         _log.debug("%s/%s: %s", ref.url, name, error.message)
-
-
-def load_index(
-    ref: SeriesRef, store: Store, cache: Cache | None, *, timeout: float | None = None, drawing: bool = False
-) -> SeriesIndex:
-    """The complete index of a series: the cached one, else a new one, written to the cache.
-
-    Args:
-        ref: The series.
-        store: Where its root is.
-        cache: Where indices are kept; None to neither read nor write any.
-        timeout: Seconds for reading headers; None for no limit.
-        drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
-    """
-    index = read_index(cache, ref.series_uuid, ref.root) if cache else None
-    if index is None:
-        allowance = Allowance(seconds=timeout, kept_bytes=KEPT_BYTES if drawing else None)
-        index = build_index(fetch_headers(ref, store, IndexOptions(), allowance))
-        if cache:
-            write_index(index, cache)
-    return index
-
-
-def load_view(ref: SeriesRef, store: Store, cache: Cache | None) -> SeriesView:
-    """What drawing a series needs to know of it: its index where one is kept, else what its headers tell.
-
-    Args:
-        ref: The series.
-        store: Where its root is.
-        cache: Where indices are kept; None to neither read nor write any, and to read of the headers what tells the
-            order of the series.
-    """
-    if cache:
-        return load_index(ref, store, cache, drawing=True)
-    allowance = Allowance(kept_bytes=KEPT_BYTES, only_places=True)
-    return view_headers(fetch_headers(ref, store, IndexOptions(), allowance))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -95,7 +95,8 @@ def convert_fields(options: Any) -> None:
     """Bring the value of each field of an options class to the type of the field, by the field's annotation.
 
     NumPy's numbers become Python's, whole numbers become decimal ones where these are meant, names of contrasts become
-    contrasts, paths become text: options that mean the same are equal, and their digests too.
+    contrasts, paths become text: options that mean the same are equal, and their digests too. Fields of other types are
+    left to the class.
 
     Args:
         options: A frozen dataclass under construction.
@@ -105,37 +106,19 @@ def convert_fields(options: Any) -> None:
     """
     for each in fields(options):
         kind, value = str(each.type), getattr(options, each.name)
-        if value is not None or not kind.endswith(" | None"):
-            convert = _CONVERTERS[kind.removesuffix(" | None")]
+        convert = _CONVERTERS.get(kind.removesuffix(" | None"))
+        if convert is not None and (value is not None or not kind.endswith(" | None")):
             object.__setattr__(options, each.name, convert(each.name, value))
 
 
-def check_fraction(name: str, value: float | None) -> None:
-    """Refuse a part of a series that does not lie between its first and its last frame.
-
-    Args:
-        name: The option that gave it, for the message.
-        value: 0.0 is the first frame, 1.0 the last; None where it was not given.
-
-    Raises:
-        OptionsError: It is less than 0, more than 1, or NaN.
-    """
-    if value is not None and not 0 <= value <= 1:
+def _check_fraction(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:  # true for NaN
         raise OptionsError(f"{name} must lie between 0.0 and 1.0, not {value}")
 
 
-def check_range(start: float, end: float) -> None:
-    """Refuse a range of a series that lies outside of it or ends before it begins.
-
-    Args:
-        start: Beginning of the range, 0.0 the first frame.
-        end: End of the range, 1.0 the last frame.
-
-    Raises:
-        OptionsError: It is no range.
-    """
-    check_fraction("--start", start)
-    check_fraction("--end", end)
+def _check_range(start: float, end: float) -> None:
+    _check_fraction("--start", start)
+    _check_fraction("--end", end)
     if start > end:
         raise OptionsError(f"--start {start} lies behind --end {end}: exchange them")
 
@@ -194,7 +177,6 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "str | os.PathLike[str]": _to_path,
     "Contrast | str": _to_contrast,
     "Sequence[Contrast | str]": _to_contrasts,
-    "object": lambda _name, value: value,  # Dask's client, checked where Dask is known
 }
 """Annotation of a field, without `| None` → what brings a value to that type."""
 
@@ -243,7 +225,7 @@ class MosaicOptions:
         _check_image(self.image_width, self.quality)
         _check_positive("--tile-width", self.tile_width)
         _check_positive("--tile-height", self.tile_height)
-        check_range(self.start, self.end)
+        _check_range(self.start, self.end)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -276,12 +258,17 @@ class ImageOptions:
     def __post_init__(self) -> None:
         convert_fields(self)
         _check_image(self.image_width, self.quality)
-        check_fraction("--position", self.position)
+        _check_fraction("--position", self.position)
 
     @property
     def column_contrasts(self) -> tuple[Contrast, ...]:
         """The contrast of each column of frames: here one for all."""
         return (parse_contrast(self.contrast),)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the image, in tiles."""
+        return 1, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,14 +303,19 @@ class ContrastMosaicOptions:
             raise OptionsError("give either --position for one row, or --start (and --end) for several, not both")
         if self.slice_offset is not None and self.position is None:
             raise OptionsError("--slice-offset goes with --position")
-        check_fraction("--position", self.position)
+        _check_fraction("--position", self.position)
         if self.start is not None:
-            check_range(self.start, self.end)
+            _check_range(self.start, self.end)
 
     @property
     def column_contrasts(self) -> tuple[Contrast, ...]:
         """The contrast of each column of frames, from left to right."""
         return tuple(map(parse_contrast, self.contrasts))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the mosaic, in tiles: a row for each frame, a column for each contrast."""
+        return 1 if self.start is None else self.tile_height, len(self.contrasts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,46 +1,211 @@
-"""The stages, from a series to its preview. The single command runs them in order, the batch as Dask tasks."""
+"""The path of a series, from its name to its picture, in the order in which it is walked.
+
+    name → SeriesRef → headers → SeriesIndex → pictures → frames → tiles → EncodedImage
+
+The public functions and the commands on one series walk it here. A batch runs the same stages, `fetch_headers`,
+`build_index`, `load_references` and `render_preview`, as Dask tasks.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, open_cache, read_index, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.fetch import load_view
-from dsp_batch.index.series_index import SeriesView
+from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers
+from dsp_batch.index.build import build_index
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ImageOptions, ImageVerbOptions, MosaicOptions
-from dsp_batch.render.compose import Source
-from dsp_batch.render.draw import render_contrast_mosaic, render_image, render_mosaic
-from dsp_batch.storage.store import Store
+from dsp_batch.names import DEFAULT_ROOT, parse_series, resolve_series
+from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
+from dsp_batch.references import load_references
+from dsp_batch.render.choose import choose_pictures
+from dsp_batch.render.compose import FrameSource
+from dsp_batch.render.draw import draw_tiles, encode_tiles
+from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.public_buckets import place_root
+from dsp_batch.storage.store import Store, build_store
+from dsp_batch.storage.urls import normalise_root
+
+_MOSAIC = MosaicOptions()
 
 
-def render_preview(view: SeriesView, source: Source, options: ImageVerbOptions, suffix: str) -> EncodedImage:
-    """Draw what the options ask for; see `render_mosaic`, `render_image` and `render_contrast_mosaic`."""
-    if isinstance(options, MosaicOptions):
-        return render_mosaic(view, source, options, suffix)
-    if isinstance(options, ImageOptions):
-        return render_image(view, source, options, suffix)
-    return render_contrast_mosaic(view, source, options, suffix)
+def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its name
+    series: str | os.PathLike[str] | SeriesRef,
+    options: ImageVerbOptions = _MOSAIC,
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
+    suffix: str = ".webp",
+) -> EncodedImage:
+    """Draw a series: the same bytes as the commands write.
+
+    Args:
+        series: As in `find_series`, or an entry of a manifest.
+        options: `MosaicOptions`, `ImageOptions` or `ContrastMosaicOptions`.
+        root: As in `find_series`.
+        endpoint_url: As in `find_series`.
+        anonymous: As in `find_series`.
+        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+        suffix: `.webp`, `.jpg` or `.jpeg`.
+
+    Returns:
+        The image file in `data`, and what it shows.
+
+    Raises:
+        OptionsError: The text names no series, or the options ask for frames that it has not.
+        StorageError: The series is not there, or cannot be read.
+        SeriesError: The series has no DICOM instance, or none with pixels.
+        PixelError: No frame could be decoded.
+
+    Example:
+        >>> image = preview("series/fab43f47-d595-57c7-9ed5-b9ecd3d19919", MosaicOptions(tile_width=3))
+        >>> image.n_tiles, image.width, image.height, image.data[8:12]
+        (9, 384, 384, b'WEBP')
+    """
+    ref, store = _open_series(series, root, endpoint_url, anonymous=anonymous)
+    return draw_series(ref, store, _open_cache(cache), options, suffix)
 
 
-def use_all_cores(store: Store, max_frame_bytes: int = MAX_FRAME_BYTES) -> Source:
-    """Where frames are read, for a process that has the machine to itself."""
-    return Source(store=store, decoders=os.cpu_count() or 1, max_frame_bytes=max_frame_bytes)
+def load_index(
+    series: str | os.PathLike[str] | SeriesRef,
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
+) -> SeriesIndex:
+    """Load the index of a series: every header element of every instance, in display order.
+
+    Args:
+        series: As in `find_series`, or an entry of a manifest.
+        root: As in `find_series`.
+        endpoint_url: As in `find_series`.
+        anonymous: As in `find_series`.
+        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+
+    Returns:
+        The index. Its `table` is a `pyarrow.Table`, one row an instance; elements with one value in all instances are
+        in `constants`; `values` gives an element wherever it is.
+
+    Raises:
+        OptionsError: The text names no series.
+        StorageError: The series is not there, or cannot be read.
+        SeriesError: None of its objects is a DICOM instance.
+
+    Example:
+        >>> index = load_index("series/fab43f47-d595-57c7-9ed5-b9ecd3d19919")
+        >>> len(index), index.values("Modality")[0], index.table.column("PrimaryPosition")[0].as_py()
+        (40, 'CT', 195.0)
+    """
+    ref, store = _open_series(series, root, endpoint_url, anonymous=anonymous)
+    return index_series(ref, store, _open_cache(cache))
 
 
-def preview_series(
+def find_series(
+    series: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+) -> SeriesRef:
+    """Find the folder that the name of a series means.
+
+    Args:
+        series: A UUID, 32 hex digits, a prefix of them with `*`, a URL or path of the folder, or a SeriesInstanceUID;
+            or a path object, which is always the folder.
+        root: Where to look when the name does not say it: `s3://bucket`, `https://host/path`, a folder.
+        endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
+        anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
+
+    Returns:
+        Root and folder. Only a prefix is listed, and a SeriesInstanceUID looked up: that a folder named in full is
+        there shows when it is read.
+
+    Raises:
+        OptionsError: The text names no series; the message gives the accepted forms.
+        StorageError: Nothing below the root begins with that prefix, or the root cannot be listed.
+
+    Example:
+        >>> find_series("38902E14B11F4548910E771EE757DC82").url
+        's3://idc-open-data/38902e14-b11f-4548-910e-771ee757dc82'
+    """
+    endpoint = resolve_endpoint(endpoint_url)
+    # A path object is a folder, whatever its name means elsewhere.
+    text = series if isinstance(series, str) else os.path.join(os.curdir, series)  # noqa: PTH118  # keeps the dot
+    name = parse_series(text, place_root(normalise_root(os.fspath(root)), endpoint), endpoint)
+    return resolve_series(name, lambda place: build_store(place, endpoint_url=endpoint, anonymous=anonymous))
+
+
+def draw_series(
     ref: SeriesRef, store: Store, cache: Cache | None, options: ImageVerbOptions, suffix: str
 ) -> EncodedImage:
-    """The whole path for one series: its headers or its index, then its preview."""
-    return render_preview(load_view(ref, store, cache), use_all_cores(store), options, suffix)
+    """Walk the whole path of one series, for a process that has the machine to itself."""
+    index = index_series(ref, store, cache, drawing=True)
+    return render_preview(index, open_frames(index, store, cache), options, suffix)
 
 
-def describe_index(index: SeriesView) -> dict[str, Any]:
-    """What a result row tells of a series; attributes that could name a patient are not among it."""
+def index_series(
+    ref: SeriesRef, store: Store, cache: Cache | None, *, timeout: float | None = None, drawing: bool = False
+) -> SeriesIndex:
+    """Load the complete index of a series: the cached one, else one built from its headers and written to the cache.
+
+    Args:
+        ref: The series.
+        store: Where its root is.
+        cache: Where indices are kept; None to neither read nor write any.
+        timeout: Seconds for reading headers; None for no limit.
+        drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
+    """
+    index = read_index(cache, ref.series_uuid, ref.root) if cache else None
+    if index is None:
+        allowance = Allowance(seconds=timeout, kept_bytes=KEPT_BYTES if drawing else None)
+        headers = fetch_headers(ref, store, IndexOptions(), allowance)
+        index = build_index(headers)
+        if cache:
+            write_index(index, cache)
+    return index
+
+
+def open_frames(
+    index: SeriesIndex, store: Store, cache: Cache | None, max_frame_bytes: int = MAX_FRAME_BYTES
+) -> FrameSource:
+    """Say where the frames of a series, and of those that it draws upon, are read; every core decodes."""
+    return FrameSource(
+        store=store,
+        references=load_references(index, store, cache),
+        decoders=os.cpu_count() or 1,
+        max_frame_bytes=max_frame_bytes,
+    )
+
+
+def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions, suffix: str) -> EncodedImage:
+    """Draw what the options ask for: choose pictures, draw their tiles, make one image of them.
+
+    Args:
+        index: The series.
+        source: Where its frames are read, and the series that it draws upon.
+        options: The pictures, the grid and the contrast.
+        suffix: `.webp`, `.jpg` or `.jpeg`.
+
+    Raises:
+        SeriesError: The series has nothing to draw.
+        OptionsError: The range holds nothing, or the image would be too large.
+        PixelError: Nothing could be decoded.
+        StorageError: The frames could not be read.
+    """
+    pictures = choose_pictures(index, source, options)
+    tiles = draw_tiles(pictures, options.column_contrasts, options.image_width)
+    return encode_tiles(tiles, options, suffix)
+
+
+def describe_index(index: SeriesIndex) -> dict[str, Any]:
+    """Describe a series for its result row; attributes that could name a patient are not among it."""
     first = index.attributes(0)
     syntaxes = dict.fromkeys(syntax for syntax in index.values("TransferSyntaxUID") if syntax)
     return {
@@ -53,3 +218,26 @@ def describe_index(index: SeriesView) -> dict[str, Any]:
         "transfer_syntax": "|".join(syntaxes) or None,
         "unit": describe_unit(first),
     }
+
+
+def _open_series(
+    series: str | os.PathLike[str] | SeriesRef,
+    root: str | os.PathLike[str],
+    endpoint_url: str | None,
+    *,
+    anonymous: bool | None,
+) -> tuple[SeriesRef, Store]:
+    """Find a series, and open the store of the root that it was found in."""
+    ref = (
+        series
+        if isinstance(series, SeriesRef)
+        else find_series(series, root=root, endpoint_url=endpoint_url, anonymous=anonymous)
+    )
+    store = build_store(
+        ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous
+    )
+    return ref, store
+
+
+def _open_cache(cache: Cache | str | os.PathLike[str] | None) -> Cache | None:
+    return cache if isinstance(cache, Cache | None) else open_cache(cache)

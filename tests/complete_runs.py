@@ -19,7 +19,7 @@ from dsp_batch.batch.runs.parts import list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 
 OPTIONS = MosaicOptions(tile_width=2)
@@ -31,7 +31,7 @@ def draw_undisturbed(root: Path, names: Iterable[str]) -> dict[str, bytes]:
     """The previews that series must have: those of the single path, without a cache."""
     store = Store(str(root))
     return {
-        name: preview_series(SeriesRef(root=str(root), series_uuid=name), store, None, OPTIONS, ".webp").data
+        name: draw_series(SeriesRef(root=str(root), series_uuid=name), store, None, OPTIONS, ".webp").data
         for name in names
     }
 

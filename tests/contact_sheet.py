@@ -14,11 +14,10 @@ from data_folder import DATA
 from PIL import Image, ImageDraw
 
 from dsp_batch.errors import DspBatchError
-from dsp_batch.fetch import load_index
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions, parse_contrast
-from dsp_batch.pipeline import describe_index, render_preview
-from dsp_batch.render.compose import Source
+from dsp_batch.pipeline import describe_index, index_series, render_preview
+from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store
 
 CELL, CAPTION, PER_ROW = 260, 36, 7
@@ -28,8 +27,8 @@ def draw_series(root: Path, series_uuid: str, options: MosaicOptions) -> tuple[I
     """The preview of one series, cut down to its tiles, and its caption: what it is, or why it has none."""
     ref, store = SeriesRef(root=str(root), series_uuid=series_uuid), Store(str(root))
     try:
-        index = load_index(ref, store, None, drawing=True)
-        preview = render_preview(index, Source(store=store), options, ".webp")
+        index = index_series(ref, store, None, drawing=True)
+        preview = render_preview(index, FrameSource(store=store), options, ".webp")
     except DspBatchError as error:
         return None, f"{series_uuid[:8]} {error.reason}\n{error.message.partition(' has ')[2][:42]}"
     row = describe_index(index)

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.index.parquet import SeriesIndex, serialize_index
+from dsp_batch.index.parquet import serialize_index
+from dsp_batch.index.series_index import SeriesIndex
 
 
 def open_index_file(index: SeriesIndex, program: str = "1.0") -> tuple[pa.Table, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Large generated series for tests and benchmarks: few objects are built, the many are patched copies of them."""
+"""Generate large series for tests and benchmarks: few objects are built, all others are patched copies."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dsp_batch.phantom.bodies import head_signal, torso_hounsfield
 from dsp_batch.phantom.modules import clock, ct_attributes, mr_attributes
 from dsp_batch.phantom.objects import (
-    Attributes,
-    Frames,
-    Header,
+    ElementValues,
+    FrameArray,
     PhantomSeries,
+    SharedHeader,
     build_series,
     encode_elements,
     encode_header,
@@ -47,28 +47,28 @@ _CHANGED = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkLayout:
-    """How the objects of a large series lie in their bytes."""
+    """The sizes of the objects of a large series, and of their parts."""
 
     title: str
     body: Literal["torso", "head"]
-    """torso: signed CT. head: 12-bit MR."""
+    """Body that is scanned: the torso by signed CT, the head by 12-bit MR."""
 
     rows: int
     columns: int
     count: int
-    """Objects."""
+    """Number of objects."""
 
     elements: int
-    """Top-level elements of the dataset, Pixel Data included, file meta information not."""
+    """Number of top-level elements of the dataset, with Pixel Data, without file meta information."""
 
     header_bytes: int
-    """Where the Pixel Data element begins in the file; one byte more or less where that is odd."""
+    """Number of bytes before the Pixel Data element in the file; one more or less where that is odd."""
 
     block_tag: int | None = None
     """Tag of a large private element."""
 
     block_bytes: int = 0
-    """Its length; even."""
+    """Number of bytes of the large private element; even."""
 
 
 CT300 = BulkLayout(
@@ -109,12 +109,12 @@ GE151 = BulkLayout(
 
 
 def build_bulk(layout: BulkLayout, *, name: str | None = None, count: int | None = None) -> PhantomSeries:
-    """A series of a layout, in memory as a whole.
+    """Build a series of a layout, in memory as a whole.
 
     Args:
-        layout: For example `CT300` (159 MB).
-        name: Decides UUIDs and UIDs; the layout's title by default.
-        count: Objects; the layout's by default.
+        layout: A layout, for example `CT300` (159 MB).
+        name: Text that decides UUIDs and UIDs; the layout's title by default.
+        count: Number of objects; the layout's by default.
     """
     name, count = name or layout.title, count or layout.count
     templates = [t.rename(name) for t in _build_templates(layout, min(count, _DISTINCT_PICTURES))]
@@ -127,11 +127,11 @@ def build_bulk(layout: BulkLayout, *, name: str | None = None, count: int | None
 
 
 def build_many(count: int, name: str = "many") -> Iterator[PhantomSeries]:
-    """Many series of one, two or three tiny CT objects (16 × 16).
+    """Build many series of one, two or three tiny CT objects (16 × 16).
 
     Args:
-        count: Series.
-        name: Decides UUIDs and UIDs.
+        count: Number of series.
+        name: Text that decides UUIDs and UIDs.
     """
     tiny = replace(CT300, title="Tiny CT", rows=16, columns=16, elements=0, header_bytes=0)
     (template,) = _build_templates(tiny, 1)
@@ -143,20 +143,20 @@ def build_many(count: int, name: str = "many") -> Iterator[PhantomSeries]:
 
 
 class _Template(NamedTuple):
-    """One object, cut so that copies of it are put together quickly."""
+    """One object, cut into parts so that copies of it are put together quickly."""
 
     parts: tuple[bytes, ...]
-    """The header; every second part is a text to change."""
+    """Parts of the header; every second one is a text to change."""
 
     pixels: bytes
 
     def rename(self, name: str) -> _Template:
-        """The same object in another series, still without a place in it."""
+        """Put the object into another series; it is not yet an instance of it."""
         changes = {_SERIES_UID: phantom_uid(f"series/{name}"), _STUDY_UID: phantom_uid(f"study/{name}")}
         return self._replace(parts=_change(self.parts, changes))
 
     def copy(self, name: str, number: int, position_mm: float) -> bytes:
-        """The object as an instance of its series."""
+        """Write the object as an instance of its series."""
         changes = {
             _INSTANCE_UID: phantom_uid(f"instance/{name}/{number}"),
             _NUMBER: f"{number + 1:<6}",
@@ -172,7 +172,7 @@ def _change(parts: tuple[bytes, ...], changes: Mapping[str, str]) -> tuple[bytes
 
 
 def _build_templates(layout: BulkLayout, count: int) -> list[_Template]:
-    """A few objects along the body, feet first."""
+    """Build a few objects along the body, feet first."""
     own = _own_attributes(layout)
     header = _fill(layout, encode_header(_shared_attributes(layout)), own)
     templates = []
@@ -183,7 +183,7 @@ def _build_templates(layout: BulkLayout, count: int) -> list[_Template]:
     return templates
 
 
-def _shared_attributes(layout: BulkLayout) -> Attributes:
+def _shared_attributes(layout: BulkLayout) -> ElementValues:
     own = {"StudyInstanceUID": _STUDY_UID, "SeriesInstanceUID": _SERIES_UID}
     if layout.body == "torso":
         return ct_attributes("template", layout.title, "axial") | own
@@ -203,7 +203,7 @@ def _own_attributes(layout: BulkLayout) -> dict[str, Any]:
     }
 
 
-def _draw(layout: BulkLayout, count: int) -> Iterator[Frames]:
+def _draw(layout: BulkLayout, count: int) -> Iterator[FrameArray]:
     shape = (layout.rows, layout.columns)
     grain = noise(21, shape, 1)
     if layout.body == "torso":
@@ -217,7 +217,7 @@ def _draw(layout: BulkLayout, count: int) -> Iterator[Frames]:
             yield np.rint(signal.clip(0, 4095)).astype(np.uint16)
 
 
-def _fill(layout: BulkLayout, header: Header, own: Attributes) -> Header:
+def _fill(layout: BulkLayout, header: SharedHeader, own: ElementValues) -> SharedHeader:
     """Add private elements until the header has the number of elements and of bytes that the layout asks for."""
     blank = np.zeros((1, layout.rows, layout.columns), np.int16 if layout.body == "torso" else np.uint16)
     missing = layout.elements - len(dcmread(io.BytesIO(write_object(header, own, blank))))
@@ -248,7 +248,7 @@ _FILLERS: tuple[tuple[str, Any], ...] = (
     ("FL", 1.5),
     ("CS", "YES"),
 )
-"""Values of the private elements that fill a header: as many kinds as scanners write."""
+"""VR and value of the private elements that fill a header: as many kinds as scanners write."""
 
 
 def _add_private(dataset: Dataset, tag: int, representation: str, value: Any) -> None:

@@ -16,12 +16,13 @@ from written_objects import index_objects, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache, index_key, read_index, write_index
 from dsp_batch.errors import SeriesError
-from dsp_batch.fetch import fetch_headers, load_index
+from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import FORMAT, parse_index, serialize_index
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.phantom.series import build_ct, write_collection
+from dsp_batch.pipeline import index_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -61,7 +62,7 @@ def change_byte(path: Path) -> None:
 
 def test_a_changed_byte_anywhere_makes_an_index_unreadable(ref: SeriesRef, cache: Cache) -> None:
     """In the footer as well, which says where the columns lie and how they are packed."""
-    built = load_index(ref, Store(ref.root), cache)
+    built = index_series(ref, Store(ref.root), cache)
     data = index_path(cache, ref).read_bytes()
     for place in range(0, len(data), 7):
         changed = bytearray(data)
@@ -76,11 +77,11 @@ def test_a_changed_byte_anywhere_makes_an_index_unreadable(ref: SeriesRef, cache
 
 def test_an_index_is_written_once_and_then_read_without_touching_the_series(ref: SeriesRef, cache: Cache) -> None:
     store = Store(ref.root)
-    built = load_index(ref, store, cache)
+    built = index_series(ref, store, cache)
     written = index_path(cache, ref).read_bytes()
 
     with measure_usage() as usage:
-        read = load_index(ref, store, cache)
+        read = index_series(ref, store, cache)
 
     assert usage.requests == 1
     assert usage.bytes_read == len(written)
@@ -93,7 +94,7 @@ def test_an_index_is_written_once_and_then_read_without_touching_the_series(ref:
 def test_without_a_cache_nothing_is_written(ref: SeriesRef, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
 
-    assert len(load_index(ref, Store(ref.root), None)) == COUNT
+    assert len(index_series(ref, Store(ref.root), None)) == COUNT
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -106,11 +107,11 @@ def test_a_partial_index_is_never_used_as_a_complete_one(
     assert (len(partial), partial.objects["listed"]) == (2, COUNT)
     write_index(partial, cache)
 
-    index = load_index(ref, store, cache)
+    index = index_series(ref, store, cache)
 
     assert (len(index), index.partial) == (COUNT, False)
     assert "limit" in caplog.text
-    assert len(load_index(ref, store, cache)) == COUNT
+    assert len(index_series(ref, store, cache)) == COUNT
     assert pq.read_table(index_path(cache, ref)).num_rows == COUNT
 
 
@@ -136,11 +137,11 @@ def test_an_index_that_does_not_serve_is_built_anew_with_a_warning(
     ref: SeriesRef, cache: Cache, caplog: pytest.LogCaptureFixture, damage: Any, word: str
 ) -> None:
     store = Store(ref.root)
-    built = load_index(ref, store, cache)
+    built = index_series(ref, store, cache)
     damage(index_path(cache, ref))
 
     with caplog.at_level(logging.WARNING):
-        again = load_index(ref, store, cache)
+        again = index_series(ref, store, cache)
 
     assert again.table.equals(built.table)
     (warning,) = [record.getMessage() for record in caplog.records]
@@ -154,18 +155,18 @@ def test_an_index_that_does_not_serve_is_built_anew_with_a_warning(
 
 def test_an_index_without_a_key_that_is_needed_is_built_anew(ref: SeriesRef, cache: Cache) -> None:
     store = Store(ref.root)
-    load_index(ref, store, cache)
+    index_series(ref, store, cache)
     path = index_path(cache, ref)
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({b"dsp_batch": json.dumps({"format": FORMAT}).encode()}), path)
 
-    assert len(load_index(ref, store, cache)) == COUNT
+    assert len(index_series(ref, store, cache)) == COUNT
 
 
 def test_an_index_that_another_program_wrote_anew_serves(
     ref: SeriesRef, cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    built = load_index(ref, Store(ref.root), cache)
+    built = index_series(ref, Store(ref.root), cache)
     change_description(index_path(cache, ref), program="another")
 
     read = read_index(cache, ref.series_uuid, ref.root)
@@ -176,7 +177,7 @@ def test_an_index_that_another_program_wrote_anew_serves(
 
 
 def test_an_index_from_the_cache_travels_between_processes(ref: SeriesRef, cache: Cache) -> None:
-    load_index(ref, Store(ref.root), cache)
+    index_series(ref, Store(ref.root), cache)
     read = read_index(cache, ref.series_uuid, ref.root)
     assert read is not None
     assert read.values("InstanceNumber") == read.table.column("InstanceNumber").to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,10 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize("value", [object(), 3j, b"128", {"a": 1}, "1\n2" * 100, [], -0.5j], ids=str)
-@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=str)
+@pytest.mark.parametrize(
+    "value", [object(), 3j, b"128", {"a": 1}, "1\n2" * 100, []], ids=lambda value: type(value).__name__
+)
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=[f"{kind.__name__}.{name}" for kind, name in FIELDS])
 def test_a_value_of_a_wrong_type_is_an_error_of_one_line(kind: type[Any], name: str, value: Any) -> None:
     text = isinstance(value, str)
     if text and name in ("scheduler", "scheduler_file", "performance_report"):
@@ -115,3 +118,22 @@ def test_docstring_examples_run() -> None:
     found = doctest.testmod(dsp_batch.options)
 
     assert (found.attempted, found.failed) == (1, 0)
+
+
+@pytest.mark.parametrize("value", [-0.001, 1.001, math.nan, math.inf])
+def test_a_fraction_out_of_bounds_is_refused_by_its_option(value: float) -> None:
+    with pytest.raises(OptionsError, match="--position"):
+        ImageOptions(position=value)
+    with pytest.raises(OptionsError, match="--position"):
+        ContrastMosaicOptions(contrasts=("auto",), position=value)
+    with pytest.raises(OptionsError, match="--start"):
+        MosaicOptions(start=value)
+    with pytest.raises(OptionsError, match="--end"):
+        MosaicOptions(end=value)
+
+
+def test_a_range_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(OptionsError, match=r"--start 0\.6 .* --end 0\.4"):
+        MosaicOptions(start=0.6, end=0.4)
+    with pytest.raises(OptionsError, match=r"--start 0\.6 .* --end 0\.4"):
+        ContrastMosaicOptions(contrasts=("auto",), start=0.6, end=0.4)

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 import dsp_batch
-from dsp_batch.api import find_series, load_index, preview
 from dsp_batch.cache import index_key, open_cache
 from dsp_batch.cli.series import program
 from dsp_batch.errors import OptionsError, SeriesError, StorageError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
 from dsp_batch.phantom.series import build_ct, build_report, write_collection
+from dsp_batch.pipeline import find_series, load_index, preview
 
 CT = build_ct("api", count=5, size=24)
 

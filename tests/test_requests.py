@@ -13,15 +13,14 @@ from pydicom.uid import JPEGBaseline8Bit
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache
-from dsp_batch.dicom.headers.read import FIRST_RANGE
+from dsp_batch.dicom.headers.walk import FIRST_RANGE
 from dsp_batch.errors import SeriesError
-from dsp_batch.fetch import load_index
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageOptions, MosaicOptions
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import build_ct, build_enhanced_mr, build_report, write_collection
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series, index_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 
@@ -45,7 +44,7 @@ def measure_preview(
     ref: SeriesRef, options: MosaicOptions | ImageOptions, cache: Cache | None = None
 ) -> tuple[EncodedImage, Usage]:
     with measure_usage() as usage:
-        image = preview_series(ref, Store(ref.root), cache, options, ".webp")
+        image = draw_series(ref, Store(ref.root), cache, options, ".webp")
     return image, usage
 
 
@@ -95,7 +94,7 @@ def test_a_series_of_no_more_objects_than_tiles_is_read_in_one_pass(tmp_path: Pa
 def test_with_a_cached_index_a_mosaic_costs_its_tiles(tmp_path: Path) -> None:
     ref = write_phantom(tmp_path / "root", build_ct(count=40, size=160))
     cache = Cache(url=str(tmp_path / "cache"))
-    cold = preview_series(ref, Store(ref.root), cache, MosaicOptions(), ".webp")
+    cold = draw_series(ref, Store(ref.root), cache, MosaicOptions(), ".webp")
     (index_file,) = (tmp_path / "cache" / "indices").iterdir()
 
     image, usage = measure_preview(ref, MosaicOptions(), cache)
@@ -185,7 +184,7 @@ def test_a_large_series_without_pixels_is_given_up_after_one_header(tmp_path: Pa
     ref = write_objects(tmp_path, [report.data] * 60)
 
     with measure_usage() as usage, pytest.raises(SeriesError, match="no object with pixels"):
-        preview_series(ref, Store(ref.root), None, MosaicOptions(), ".webp")
+        draw_series(ref, Store(ref.root), None, MosaicOptions(), ".webp")
 
     assert usage.requests == 2
 
@@ -208,7 +207,7 @@ def test_an_index_of_objects_without_pixels_costs_one_request_each(tmp_path: Pat
     ref = write_objects(tmp_path, [report.data] * 20)
 
     with measure_usage() as usage:
-        index = load_index(ref, Store(ref.root), None)
+        index = index_series(ref, Store(ref.root), None)
 
     assert len(index) == 20
     assert usage.requests == 1 + 20

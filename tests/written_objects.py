@@ -15,7 +15,7 @@ from pydicom.uid import ImplicitVRLittleEndian as ImplicitLittle
 
 from dsp_batch.dicom.headers.read import read_header
 from dsp_batch.index.build import build_index
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.ranges import read_bytes
 from dsp_batch.model.series import InstanceHeader, SeriesHeaders, SeriesRef
 

@@ -1,4 +1,4 @@
-"""The whole job on generated series: no network, no files of the user's."""
+"""The demonstration: the whole job on generated series, without network and without files of the user's."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from dsp_batch.phantom.series import build_corrupt, build_report, demo_collectio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration:
-    """What the demo wrote, and how it went."""
+    """The generated series, and what the batch made of them."""
 
     source: Path
     """Folder of the generated series."""
 
     summary: RunSummary
     titles: Mapping[str, str]
-    """What each series is, by UUID, in the order in which they were made."""
+    """UUID of each series → its title, in the order in which they were made."""
 
     previews: Mapping[str, str]
-    """Path of each preview, by UUID."""
+    """UUID of a series → the path of its preview."""
 
     unexpected: tuple[str, ...]
     """One line for each series that did not come out as it should; empty when all did."""
@@ -39,9 +39,9 @@ def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demon
     """Write the phantom collection below a folder and run the mosaic batch over it.
 
     Args:
-        folder: Gets `series/` and `cache/`; what is there from an earlier demo is used again.
+        folder: Folder for `series/` and `cache/`. Those of an earlier demonstration are used again.
         cluster: Where to compute.
-        progress: Told about each series.
+        progress: Is told about each series.
 
     Raises:
         DspBatchError: As in `run_batch`.
@@ -62,7 +62,7 @@ def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demon
 
 
 def _write_series(source: Path) -> dict[str, str]:
-    """Write the collection; what each series is, by UUID."""
+    """Write the collection, and tell the title of each series by its UUID."""
     titles: dict[str, str] = {}
     try:
         for series in demo_collection():

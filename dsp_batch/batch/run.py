@@ -14,8 +14,9 @@ from importlib.metadata import version
 from itertools import chain
 
 from dsp_batch.batch.cluster.connect import connect
-from dsp_batch.batch.cluster.dashboard import observe
-from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.cluster.dashboard import report_run
+from dsp_batch.batch.cluster.health import Cluster
+from dsp_batch.batch.cluster.window import Series, run_series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
@@ -51,13 +52,13 @@ _MOSAIC = MosaicOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a run is about, besides its job."""
+    """The manifest of a run, and how its lines and the results of earlier runs are taken."""
 
     source: object
     """The manifest: a path or URL, `-` for stdin, names of series, or a table."""
 
     root: str | os.PathLike[str] = DEFAULT_ROOT
-    """Where series are that the manifest gives no place for."""
+    """Root to look in for series that do not name their own."""
 
     strict: bool = False
     """Refuse to start when a line of the manifest is not understood."""
@@ -77,11 +78,13 @@ class StartedRun:
     """One attempt at a run that has begun: what is asked of it is written down."""
 
     name: str
+    """Name of the run."""
+
     job: Job
     manifest: Manifest
     attempt: Attempt
     begin: float
-    """When it began, by the monotonic clock."""
+    """When the attempt began, by the monotonic clock."""
 
 
 def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works, each by its name
@@ -120,7 +123,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         cache: Where indices, previews and results are written: a path, a URL, or from `open_cache`; None for the
             default directory.
         name: Name of the previews; None for that of the verb, such as `mosaic`.
-        root: Where series are that the manifest gives no place for.
+        root: Root to look in for series that do not name their own.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else the manifest's, else
             AWS.
         anonymous: Whether series are read unsigned; None: from IDC's public buckets, and where there are no
@@ -194,7 +197,7 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
 
     Args:
         run: The run.
-        source: For `job.json`: where the manifest was read, and the root of series that it gives no place for.
+        source: Path or label of the manifest and the root of series that do not name their own, for `job.json`.
     """
     manifest, attempt, cache = run.manifest, run.attempt, run.job.cache
     asked = {
@@ -273,7 +276,7 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         first = next(series.expected, None)
         if first is not None:
             series = series._replace(expected=chain([first], series.expected))
-            with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
+            with connect(cluster, series.total) as client, report_run(client, job, cluster.performance_report):
                 run_series(Cluster(client, cluster.wait_for_workers), job, series, take)
     except BaseException:
         progress.stop()
@@ -286,8 +289,8 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
 def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
     place = _resolve(job.cache.url)
-    source = os.fspath(options.source) if isinstance(options.source, str | os.PathLike) else ""
-    listed = [_resolve(source)] if is_folder(source) else []
+    source = options.source
+    listed = [_resolve(os.fspath(source))] if isinstance(source, str | os.PathLike) and is_folder(source) else []
     read = [_resolve(os.fspath(options.root)), *listed]
     within = any(_is_within(place, each) for each in listed)
     if place in read or within or any(_is_within(each, f"{place}/{folder}") for each in read for folder in FOLDERS):
@@ -299,7 +302,7 @@ def _is_within(place: str, folder: str) -> bool:
 
 
 def _resolve(place: str) -> str:
-    """A folder or URL by the one name that it has under all spellings and links."""
+    """Name a folder or URL in the one way that all its spellings and links have in common."""
     url = normalise_root(place)
     path = local_path(url)
     return url if path is None else str(path.resolve())

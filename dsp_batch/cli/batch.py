@@ -28,9 +28,9 @@ NAME = "dsp-batch"
 
 @click.group(
     cls=Program,
-    epilog="MANIFEST is a text, s5cmd, CSV, JSON or Parquet manifest, local or at a URL, - for standard input, or a "
-    "folder or bucket of series ending in /. The same command again goes on where it stopped. Exit status: 0 when "
-    "every series is done, kept or skipped and every line was understood, 1 otherwise, 130 interrupted.",
+    epilog="MANIFEST is the path or URL of a text, s5cmd, CSV, JSON or Parquet manifest, - for standard input, or a "
+    "folder or bucket of series that ends in /. Repeat a command to continue a run that was stopped. Exit status: 0 if "
+    "every series is done, kept or skipped and no line was rejected, 1 otherwise, 130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
@@ -55,7 +55,7 @@ def mosaic(manifest: str, options: MosaicOptions, settings: RunSettings, cluster
 @cluster_options
 @log_options
 def get_image(manifest: str, options: ImageOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
-    """Draw the one frame at a position of each series."""
+    """Draw a single frame of each series, at a position along it."""
     return _run(manifest, options, settings, cluster)
 
 
@@ -68,7 +68,7 @@ def get_image(manifest: str, options: ImageOptions, settings: RunSettings, clust
 def contrast_mosaic(
     manifest: str, options: ContrastMosaicOptions, settings: RunSettings, cluster: ClusterOptions
 ) -> int:
-    """Draw the same frames of each series under several contrasts, one column each.
+    """Draw the same frames of each series under several contrasts, one column per contrast.
 
     Give --position for one row, or --start for several.
     """
@@ -82,7 +82,7 @@ def contrast_mosaic(
 @cluster_options
 @log_options
 def build_index(manifest: str, options: IndexOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
-    """Index every header element of each series as Parquet."""
+    """Index all header elements of each series as Parquet."""
     return _run(manifest, options, settings, cluster)
 
 

@@ -1,4 +1,4 @@
-"""The end of a run as its command tells it: figures in the log, the summary on standard output, the exit status."""
+"""End the command of a run: log its figures, print its summary on standard output, return the exit status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def finish(run: Callable[[], RunSummary]) -> int:
-    """Work through a run and print what became of its series.
+    """Work through a run and print its summary.
 
     Returns:
         The exit status.

@@ -1,4 +1,4 @@
-"""What the programs say on standard error: one line a message, the handlers of all loggers in this place alone."""
+"""Write messages to standard error, one line each. Only this file adds handlers to loggers."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ VERBOSE = logging.DEBUG
 
 _PACKAGE = "dsp_batch"
 _ALWAYS_INFORM = ("dsp_batch.batch", "dsp_batch.cli")
-"""Loggers whose information is wanted without `-v`: how far a run is, the address of the dashboard."""
+"""Loggers that show information without `-v` too: the progress of a run, the address of the dashboard."""
 
 _QUOTES_VALUES = "pydicom"
-"""Its messages quote the values of elements, which may be a patient's: they are never shown."""
+"""Package whose messages are never shown, because they quote values of elements, which may be a patient's."""
 
 
 JSON_FLAG = "--log-json"
 
 
 class _Form:
-    """Whether what is said are JSON objects; for the whole process, as the loggers are."""
+    """The form of messages, for the whole process, as the loggers are: JSON objects or lines of text."""
 
     is_json = False
 
 
 @contextmanager
 def log_to_stderr(*, as_json: bool = False) -> Iterator[None]:
-    """Show log records on standard error inside the block: warnings, and what `_ALWAYS_INFORM` says.
+    """Show warnings, and information of the loggers in `_ALWAYS_INFORM`, on standard error inside the block.
 
     Args:
-        as_json: As JSON objects, one a line, rather than as text.
+        as_json: True to write JSON objects, one per line, instead of text.
     """
     root, handler = logging.getLogger(), _JsonHandler() if as_json else _LineHandler()
     before, _Form.is_json = _Form.is_json, as_json
@@ -58,27 +58,27 @@ def log_to_stderr(*, as_json: bool = False) -> Iterator[None]:
 
 
 def log_everything() -> None:
-    """Show progress, requests, bytes and seconds too: what `-v` asks for."""
+    """Show progress, requests, bytes and seconds too, as `-v` asks for."""
     _set_levels(verbose=True)
 
 
 def is_verbose() -> bool:
-    """Whether `-v` was given."""
+    """Tell whether `-v` was given."""
     return logging.getLogger(_PACKAGE).isEnabledFor(VERBOSE)
 
 
 def logs_json() -> bool:
-    """Whether `--log-json` was given."""
+    """Tell whether `--log-json` was given."""
     return _Form.is_json
 
 
 def say_last(level: int, line: str, **more: str) -> None:
-    """Say how the program ends, on standard error.
+    """Write the last message of the program to standard error.
 
     Args:
-        level: `logging.ERROR`, or what else it is.
-        line: One line.
-        more: Further members of the JSON object; left out of text.
+        level: Level of the message, such as `logging.ERROR`.
+        line: The message, one line.
+        more: Further members of the JSON object; text leaves them out.
     """
     text = _format_json(time.time(), level, f"{_PACKAGE}.cli", line, **more) if _Form.is_json else line
     with suppress(OSError):  # nobody listens
@@ -87,7 +87,7 @@ def say_last(level: int, line: str, **more: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A text on one line, with its control characters written out: names of objects come from outside."""
+    """Put a text on one line and escape its control characters, because names of objects come from outside."""
     line = " ".join(part for part in text.splitlines() if part)
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in line)
 
@@ -100,21 +100,21 @@ def _set_levels(*, verbose: bool) -> None:
 
 
 def _format_json(moment: float, level: int, logger: str, message: str, **more: str) -> str:
-    """One JSON object, in ASCII: no sign in it ends the line."""
+    """Write one JSON object in ASCII, in which no character ends the line."""
     at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     name = logging.getLevelName(level).lower()
     return json.dumps({"time": at, "level": name, "logger": logger, "message": message, **more})
 
 
 class _LineHandler(logging.Handler):
-    """Writes each record as one line to what standard error is at that moment: a progress bar may stand in for it."""
+    """Writes each record as one line to the standard error of that moment, which a progress bar may have replaced."""
 
     def __init__(self) -> None:
         super().__init__()
         self._begin = time.monotonic()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let through what may be shown: ours, and what goes wrong elsewhere."""
+        """Let through our own records, and warnings or errors of other packages."""
         package = record.name.partition(".")[0]
         if package in (_PACKAGE, "py"):
             return True
@@ -141,7 +141,7 @@ class _LineHandler(logging.Handler):
 
 
 class _JsonHandler(_LineHandler):
-    """Writes each record as one JSON object on a line."""
+    """Writes each record as one JSON object on a line of its own."""
 
     def _describe(self, record: logging.LogRecord) -> str:
         more = {}

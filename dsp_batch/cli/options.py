@@ -1,6 +1,7 @@
-"""Option sets: one decorator each, which hands its values over as one argument. Here those about where and how.
+"""Decorators that add a set of options to a command: where to read and write, the cluster, and what to log.
 
-Only click is imported here: what checks the values is imported when a command runs, so that `--help` is quick.
+Each decorator passes the values of its options to the command as one argument. Only click is imported here, so that
+`--help` is quick; the code that checks the values is imported when a command runs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Where series are read, and how."""
+    """Where to read series, and how."""
 
     root: str
     endpoint_url: str | None
@@ -34,22 +35,22 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """Where indices are kept."""
+    """Where to keep indices."""
 
     directory: str | None
-    """None for the default one."""
+    """Folder or URL of the cache; None for the default one."""
 
     disabled: bool
-    """Neither read nor written."""
+    """True to neither read nor write the cache."""
 
 
 def option_set(name: str, build: Callable[..., Any], options: Mapping[str, Option]) -> Callable[[Function], Function]:
     """Make a decorator that adds options to a command and passes their values as one argument.
 
     Args:
-        name: The argument of the command.
-        build: Makes it from the values, which it checks.
-        options: Name of each value → the option that gives it.
+        name: Name of the argument.
+        build: Function that checks the values and makes the argument from them.
+        options: The option of each value, by the name of the value.
     """
 
     def decorate(function: Function) -> Function:
@@ -78,7 +79,7 @@ _VERBOSE: Option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_be_verbose,
-    help="Say what is done: requests, bytes and seconds of each stage; tracebacks of errors.",
+    help="Log each stage with its requests, bytes and seconds, and show tracebacks of errors.",
 )
 
 # The value is looked for before options are parsed: see `Program.main`.
@@ -86,12 +87,12 @@ _LOG_JSON: Option = click.option(
     JSON_FLAG,
     is_flag=True,
     expose_value=False,
-    help="Write messages to standard error as JSON objects, one a line.",
+    help="Write messages to standard error as JSON objects, one per line.",
 )
 
 
 def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options about what is said, for every command."""
+    """Add the options about logging, which every command has."""
     return _VERBOSE(_LOG_JSON(function))
 
 
@@ -100,16 +101,19 @@ _ROOT = click.option(
     default="s3://idc-open-data",
     show_default=True,
     metavar="URL",
-    help="Where series are that do not say it themselves: s3://, https://, gs://, az://, a folder.",
+    help="Where to look for series that do not name their own place: s3://, https://, gs://, az://, or a folder.",
 )
 endpoint_option: Option = click.option(
-    "--endpoint-url", metavar="URL", help="S3-compatible server; wins over AWS_ENDPOINT_URL and over a manifest's."
+    "--endpoint-url",
+    metavar="URL",
+    help="S3-compatible server to use, rather than one in AWS_ENDPOINT_URL or in a manifest.",
 )
 _ANONYMOUS = click.option(
     "--anon/--no-anon",
     "anonymous",
     default=None,
-    help="Read unsigned, or signed.  [default: unsigned from IDC's public buckets and where no credentials are found]",
+    help="Send requests without or with credentials.  "
+    "[default: without for IDC's public buckets and where no credentials are found]",
 )
 _MAX_WORKERS = click.option(
     "--max-workers",
@@ -117,7 +121,7 @@ _MAX_WORKERS = click.option(
     default=256,
     show_default=True,
     metavar="N",
-    help="Requests in flight for one series, at most.",
+    help="Largest number of concurrent requests for one series.",
 )
 _MAX_FRAME_MB = click.option(
     "--max-frame-mb",
@@ -125,13 +129,13 @@ _MAX_FRAME_MB = click.option(
     default=2048,
     show_default=True,
     metavar="N",
-    help="Refuse frames that are larger than this once decoded.",
+    help="Largest decoded frame to accept, in MB.",
 )
 _CACHE_DIRECTORY = click.option(
     "--cache-dir",
     "directory",
     metavar="DIR",
-    help="Folder or storage URL that keeps indices.  "
+    help="Folder or storage URL to keep indices in.  "
     "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
 )
 
@@ -157,14 +161,14 @@ cache_options = option_set(
     _build_cache,
     {
         "directory": _CACHE_DIRECTORY,
-        "no_cache": click.option("--no-cache", is_flag=True, help="Neither read nor write any index in the cache."),
+        "no_cache": click.option("--no-cache", is_flag=True, help="Neither read nor write indices in the cache."),
     },
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """How a manifest is worked through."""
+    """How to work through a manifest."""
 
     source: SourceOptions
 
@@ -172,7 +176,7 @@ class RunSettings:
     """The cache directory; None for the default one."""
 
     name: str | None
-    """Name of the previews; None for the verb's."""
+    """Name of the previews; None to name them after the verb."""
 
     overwrite: bool
     strict: bool
@@ -195,14 +199,16 @@ run_options = option_set(
             "--cache-dir",
             "directory",
             metavar="DIR",
-            help="Folder or storage URL that indices, previews and results are written to.  "
+            help="Folder or storage URL to write indices, previews and results to.  "
             "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
         ),
-        "name": click.option("--name", metavar="NAME", help="Name of these previews.  [default: the verb]"),
+        "name": click.option("--name", metavar="NAME", help="Name of this set of previews.  [default: the verb]"),
         "overwrite": click.option(
-            "--overwrite", is_flag=True, help="Make all of it anew, also what is there with other options."
+            "--overwrite",
+            is_flag=True,
+            help="Make all indices and previews again, and replace those made with other options.",
         ),
-        "strict": click.option("--strict", is_flag=True, help="Refuse to start when a line is not understood."),
+        "strict": click.option("--strict", is_flag=True, help="Do not start if any line of the manifest is rejected."),
         "timeout": click.option(
             "--timeout-per-series",
             "timeout",
@@ -210,7 +216,7 @@ run_options = option_set(
             default=600.0,
             show_default=True,
             metavar="SECONDS",
-            help="Time after which a series counts as failed.",
+            help="Seconds that a series may take before it counts as failed.",
         ),
         **_SOURCE,
     },
@@ -230,16 +236,17 @@ cluster_options = option_set(
         "scheduler": click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="Dask scheduler to run on, tcp:// or tls://.  [default: DASK_SCHEDULER_ADDRESS, else a local cluster]",
+            help="Address of the Dask scheduler to run on, tcp:// or tls://.  "
+            "[default: DASK_SCHEDULER_ADDRESS, else a local cluster]",
         ),
         "scheduler_file": click.option(
-            "--scheduler-file", metavar="PATH", help="JSON file that a Dask scheduler wrote: run on that one."
+            "--scheduler-file", metavar="PATH", help="JSON file that the Dask scheduler to run on has written."
         ),
         "workers": click.option(
             "--workers",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Processes of the local cluster.  [default: one per core]",
+            help="Number of worker processes of the local cluster.  [default: one per core]",
         ),
         "wait_for_workers": click.option(
             "--wait-for-workers",
@@ -247,13 +254,13 @@ cluster_options = option_set(
             default=60.0,
             show_default=True,
             metavar="SECONDS",
-            help="How long to wait for the scheduler to answer, and for a worker, at first and when all are gone.",
+            help="Seconds to wait for the scheduler to answer, and for a worker at the start or after all have gone.",
         ),
         "performance_report": click.option(
             "--performance-report",
             metavar="FILE",
-            help="Write Dask's performance report to this HTML file or URL when the run ends or is interrupted: "
-            "pip install 'dsp-batch[dashboard]'.",
+            help="HTML file or URL to write Dask's performance report to when the run ends or is interrupted. "
+            "Needs pip install 'dsp-batch[dashboard]'.",
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""Where a command writes: checked before anything is read, so that no work is done for nothing."""
+"""Check that a command can write its output, before it reads anything, so that no work is done for nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg")
 
 
 def check_image_output(output: str) -> str:
-    """Check that an image can be written there.
+    """Check that an image can be written to a path or URL.
 
     Returns:
         Its suffix, in small letters.
 
     Raises:
         OptionsError: The suffix names no format that is written.
-        SinkError: The folder does not exist, or the place is one that is only read.
+        SinkError: The folder does not exist, or the URL is one that can only be read.
     """
     suffix = _suffix(output)
     if suffix not in IMAGE_SUFFIXES:
@@ -30,10 +30,10 @@ def check_image_output(output: str) -> str:
 
 
 def check_output(output: str) -> None:
-    """Check that a file can be written there.
+    """Check that a file can be written to a path or URL.
 
     Raises:
-        SinkError: The folder does not exist, or the place is one that is only read.
+        SinkError: The folder does not exist, or the URL is one that can only be read.
     """
     from dsp_batch.storage.urls import local_path, normalise_root, split_scheme  # noqa: PLC0415  # not for --help
 
@@ -48,7 +48,7 @@ def check_output(output: str) -> None:
 
 
 def is_parquet(output: str) -> bool:
-    """Whether a place is that of one Parquet file rather than a folder."""
+    """Tell whether an output is one Parquet file rather than a folder."""
     return _suffix(output) == ".parquet"
 
 

@@ -1,4 +1,4 @@
-"""The frame of both programs: whatever goes wrong becomes one line on standard error and an exit status, here alone."""
+"""Run a program: here alone, whatever goes wrong becomes one line on standard error and an exit status."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dsp_batch.cli.logs import JSON_FLAG, is_verbose, log_to_stderr, logs_json, 
 from dsp_batch.errors import DspBatchError
 
 EXIT_ERROR = 1
-"""Any error, usage errors included."""
+"""Exit status after any error, usage errors included."""
 
 EXIT_INTERRUPTED = 130
-"""Ctrl-C: 128 and the number of the signal."""
+"""Exit status after Ctrl-C: 128 plus the number of the signal."""
 
 LIBRARY_SETTINGS = {
     # Nothing here multiplies matrices: the threads that NumPy would start for it cost 0.05 s of CPU.
@@ -27,11 +27,11 @@ LIBRARY_SETTINGS = {
     # Arrow's own allocator keeps 8 MB more than the system's.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""Variables that libraries read when they are imported; what the user has set wins."""
+"""Environment variables that libraries read when they are imported. Values that the user has set are kept."""
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
-"""Of Python's collector of cycles. Rows of manifests are many and form none: asked every 700 objects, as it is left to
-itself, it takes a tenth of the time of reading them."""
+"""Number of new objects after which Python looks for reference cycles. Rows of manifests are many and form none, and
+a search every 700 objects, Python's default, would take a tenth of the time of reading them."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,17 +51,17 @@ class Program(click.Group):
 
         Args:
             args: Arguments; None for those of the process.
-            prog_name: Name in usage lines.
-            complete_var: As in `click.Command.main`.
-            standalone_mode: Always so.
-            extra: As in `click.Command.main`.
+            prog_name: Name of the program in usage lines.
+            complete_var: Passed on to `click.Command.main`.
+            standalone_mode: Ignored: the program always exits.
+            extra: Passed on to `click.Command.main`.
         """
         del standalone_mode
         for name, value in LIBRARY_SETTINGS.items():
             os.environ.setdefault(name, value)
         gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
-        # Before any option is parsed: an error in one is said in this form too.
+        # The flag is looked for before options are parsed, so that an error in one has the same form.
         words = sys.argv[1:] if args is None else args
         with log_to_stderr(as_json=JSON_FLAG in words):
             status = _run_guarded(run)
@@ -70,13 +70,13 @@ class Program(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Make the context of a call, with the width of the terminal: click's own way of asking for it is slow."""
+        """Make the context of a call, with the width of the terminal, which click itself is slow to find."""
         if parent is None:
             extra.setdefault("terminal_width", _help_width())
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; without the empty line that click would write when it is interrupted, among objects."""
+        """Run the command. Among JSON objects, an interrupt writes no empty line, as click would."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -85,7 +85,7 @@ class Program(click.Group):
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse arguments; without any, show the help."""
+        """Parse arguments, and show the help where there are none."""
         if not args:
             click.echo(ctx.get_help())
             ctx.exit(0)
@@ -93,7 +93,7 @@ class Program(click.Group):
 
 
 def _help_width() -> int:
-    """Columns for help: those of the terminal, between 50 and 100."""
+    """Find the width of help texts: that of the terminal, between 50 and 100 columns."""
     try:
         columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
     except (OSError, ValueError):
@@ -102,7 +102,7 @@ def _help_width() -> int:
 
 
 def _run_guarded(work: Callable[[], Any]) -> int:
-    """The exit status that a program ends with; commands return theirs, or None for 0."""
+    """Run a program and return its exit status. Commands return theirs, or None for 0."""
     try:
         return work() or 0
     except (KeyboardInterrupt, click.Abort):
@@ -124,7 +124,7 @@ def _explain(error: BaseException, message: str) -> None:
 
 
 def _say_error(message: str, **usage: str) -> None:
-    """Say what went wrong: one line of text, and perhaps one of usage, or one JSON object."""
+    """Write an error: one line of text, and one of usage for a usage error; or one JSON object."""
     if logs_json():
         say_last(logging.ERROR, printable(message), **usage)
         return
@@ -141,15 +141,15 @@ def _describe_usage(error: click.ClickException) -> dict[str, str]:
 
 
 def _lower(sentence: str) -> str:
-    """Click's sentences in the form of ours: small first letter, no full stop."""
+    """Give click's sentences the form of our messages: small first letter, no full stop."""
     return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
 def run_to_end(program: click.Group, name: str) -> NoReturn:
     """Run a program and leave the process at once with its exit status.
 
-    The usual way out tears the interpreter down while threads of the storage client may still call into it, which
-    aborts the process now and then: an exit status of 134 where an error of one line was said.
+    The usual exit ends the interpreter while threads of the storage client may still call into it. Now and then that
+    aborts the process, with an exit status of 134 after an error of one line.
     """
     status = EXIT_ERROR
     try:

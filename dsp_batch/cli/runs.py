@@ -1,4 +1,4 @@
-"""The commands of `dsp-batch` about runs: what one would cost, how one stands, what failed, and one to try."""
+"""The commands of `dsp-batch` about runs: plan one, show its status, retry its failures, write a manifest, a demo."""
 
 from __future__ import annotations
 
@@ -38,24 +38,26 @@ _LINES_AT_ONCE = 4_096
     default=36,
     show_default=True,
     metavar="N",
-    help="Frames of one preview; 0 for indices alone.",
+    help="Number of frames in a preview; 0 to plan indices alone.",
 )
-@click.option("--cores", type=int, default=16, show_default=True, metavar="N", help="Worker threads, one a core.")
+@click.option(
+    "--cores", type=int, default=16, show_default=True, metavar="N", help="Number of worker threads, one per core."
+)
 @click.option(
     "--latency",
     type=float,
     default=0.04,
     show_default=True,
     metavar="SECONDS",
-    help="Time that storage takes to answer a request.",
+    help="Seconds that storage takes to answer a request.",
 )
 @json_option
 @source_options
 @log_options
 def plan(manifest: str, source: SourceOptions, *, as_json: bool, tiles: int, **assumed: Any) -> int:
-    """Print what a run over a manifest would take: series by kind, what is skipped, requests, bytes and hours.
+    """Estimate a run over a manifest: series by kind, skipped series, requests, bytes and hours.
 
-    Nothing is read of the series. What the IDC index does not know of them is told by their listings.
+    No object is read. Series that are not in the IDC index are estimated from their listings.
     """
     from dsp_batch.batch.plan.plan import describe_plan, plan_batch
 
@@ -80,10 +82,10 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, tiles: int, **a
 @endpoint_option
 @log_options
 def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
-    """Print how runs stand: counts, failures by reason, throughput; of one run what its stages and series took too.
+    """Print the status of runs: series by status, failures by reason, throughput.
 
-    It may be asked while a run goes on. RUN is the path or URL of a run's folder, which the command that made it has
-    printed; CACHE_DIR stands for all runs in it.
+    For a single run it also prints the time of its stages and series. It works while a run goes on. RUN is the path or
+    URL of a run's folder, which the command that started the run has printed; CACHE_DIR means all runs in it.
     """
     from dsp_batch.batch.runs.figures import format_figures
     from dsp_batch.batch.runs.status import read_statuses
@@ -122,10 +124,10 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
 @cluster_options
 @log_options
 def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
-    """Run the failed series of a run again, in the same run.
+    """Try the failed series of a run again, as part of the same run.
 
-    RUN is the path or URL of a run's folder. Its job.json says what is done with them, and the run has kept its series:
-    the manifest is not needed. Series that have no row, since the run was stopped, are worked on too.
+    RUN is the path or URL of a run's folder. It holds the options and the series of the run, so the manifest is not
+    needed. Series that have no row because the run was stopped are tried too.
     """
     from dsp_batch.batch.retry import retry_run
     from dsp_batch.batch.runs.job import find_run
@@ -138,30 +140,40 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
 
 
 @click.command()
-@click.option("--collection-id", "collection_ids", multiple=True, metavar="ID", help="Collection; may be repeated.")
-@click.option("--modality", "modalities", multiple=True, metavar="CODE", help="CT, MR, SM …; may be repeated.")
-@click.option("--patient-id", "patient_ids", multiple=True, metavar="ID", help="PatientID; may be repeated.")
 @click.option(
-    "--study-instance-uid", "study_instance_uids", multiple=True, metavar="UID", help="Study; may be repeated."
+    "--collection-id", "collection_ids", multiple=True, metavar="ID", help="Collection to include; repeatable."
 )
 @click.option(
-    "--series-instance-uid", "series_instance_uids", multiple=True, metavar="UID", help="Series; may be repeated."
+    "--modality",
+    "modalities",
+    multiple=True,
+    metavar="CODE",
+    help="Modality to include, such as CT, MR or SM; repeatable.",
+)
+@click.option("--patient-id", "patient_ids", multiple=True, metavar="ID", help="PatientID to include; repeatable.")
+@click.option(
+    "--study-instance-uid", "study_instance_uids", multiple=True, metavar="UID", help="Study to include; repeatable."
+)
+@click.option(
+    "--series-instance-uid", "series_instance_uids", multiple=True, metavar="UID", help="Series to include; repeatable."
 )
 @click.option(
     "--analysis-results",
     type=click.Choice(["include", "exclude", "only"]),
     default="exclude",
     show_default=True,
-    help="Segmentations, annotations and other results of analysis.",
+    help="How to treat segmentations, annotations and other analysis results.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N series.")
-@click.option("-o", "--output", required=True, metavar="FILE", help="File or storage URL to write; - prints it.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Write the first N series only.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="File or storage URL to write; - is standard output."
+)
 @endpoint_option
 @log_options
 def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
-    """Write a manifest of series of the Imaging Data Commons that fit all the options given.
+    """Write a manifest of the series of the Imaging Data Commons that match all given options.
 
-    It comes from the IDC index: pip install 'dsp-batch[idc]'. Several values of one option are alternatives.
+    Needs the IDC index: pip install 'dsp-batch[idc]'. If an option is repeated, a series must match one of its values.
     """
     if output != "-":
         check_output(output)
@@ -185,10 +197,10 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
 @cluster_options
 @log_options
 def demo(folder: str, cluster: ClusterOptions) -> int:
-    """Draw and index a generated collection, without network: a first run to look at.
+    """Try a whole run on a generated collection, without network.
 
-    FOLDER (./demo) gets series/, the collection, and cache/, what the batch made of it. One series is a report without
-    pixels and is skipped, one is corrupt and fails; when that is what happens, the demo has succeeded.
+    The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. One series
+    is a report without pixels, which is skipped; one is corrupt and fails. The demo succeeds if exactly that happens.
     """
     from pathlib import Path
 

@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 
 class SeriesProgram(Program):
-    """Takes `[OPTIONS] SERIES OUTPUT` without a command for `mosaic`, or for `get-image` where it has a position."""
+    """The commands. `[OPTIONS] SERIES OUTPUT` without one means `mosaic`, or `get-image` where it has a position."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the command in front where it was left out."""
+        """Parse arguments, and put the command in front where it was left out."""
         if args and args[0] not in self.commands:
             verb = "get-image" if any(each.partition("=")[0] == "--position" for each in args) else "mosaic"
             words = self._words(ctx, verb, args)
@@ -34,7 +34,7 @@ class SeriesProgram(Program):
         return super().parse_args(ctx, args)
 
     def _words(self, ctx: click.Context, verb: str, args: list[str]) -> list[str | None]:
-        """The arguments that are neither options of a verb nor values of these; None for one that is missing."""
+        """List the arguments that are neither options of a verb nor their values; None stands for a missing one."""
         parsed = self.commands[verb].make_context(verb, list(args), parent=ctx, resilient_parsing=True)
         return [parsed.params.get("series"), parsed.params.get("output"), *parsed.args]
 
@@ -46,12 +46,12 @@ NAME = "dicom-series-preview"
 
 @click.group(
     cls=SeriesProgram,
-    epilog="SERIES is a series UUID, 32 hex digits, a prefix of it (38902e14*), a URL or path of the series folder, or "
-    "a SeriesInstanceUID. Exit status: 0 success, 1 any error, 130 interrupted.",
+    epilog="SERIES is a series UUID (with or without hyphens), a prefix of one (38902e14*), a URL or path of a series "
+    "folder, or a SeriesInstanceUID. Exit status: 0 success, 1 any error, 130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
-    """Preview a DICOM series, and index its headers, by reading no more of it than that takes."""
+    """Preview a DICOM series and index its headers, reading only the bytes that this takes."""
 
 
 @program.command()
@@ -79,7 +79,7 @@ def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptio
 @cache_options
 @log_options
 def get_image(series: str, output: str, options: ImageOptions, source: SourceOptions, cache: CacheOptions) -> None:
-    """Draw the one frame at a position.
+    """Draw a single frame, at a position along the series.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
     """
@@ -98,7 +98,7 @@ def get_image(series: str, output: str, options: ImageOptions, source: SourceOpt
 def contrast_mosaic(
     series: str, output: str, options: ContrastMosaicOptions, source: SourceOptions, cache: CacheOptions
 ) -> None:
-    """Draw the same frames under several contrasts, one column each.
+    """Draw the same frames under several contrasts, one column per contrast.
 
     Give --position for one row, or --start for several. OUTPUT is a file or storage URL that ends in .webp, .jpg or
     .jpeg.
@@ -120,9 +120,9 @@ def contrast_mosaic(
 def build_index(
     series: tuple[str, ...], output: str | None, options: IndexOptions, source: SourceOptions, cache: CacheOptions
 ) -> int:
-    """Index every header element of one or more series as Parquet; what is there already is built anew.
+    """Index all header elements of one or more series as Parquet.
 
-    Without -o, an index goes to the cache directory.
+    Indices are written to the cache directory unless -o is given. Existing ones are replaced.
     """
     from dsp_batch.cli.single import choose_index_target, write_indices
 
@@ -139,7 +139,7 @@ def build_index(
 @cache_options
 @log_options
 def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
-    """Print the path or URL of the index of a series; it is built where there is none."""
+    """Print the path or URL of the index of a series, and build it first if there is none."""
     from dsp_batch.cli.single import find_index
 
     # Bytes, because a path need not be text.

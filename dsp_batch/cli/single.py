@@ -1,4 +1,4 @@
-"""What the commands on one series do, between their arguments and the stages."""
+"""Carry out the commands on one series: from their arguments to the stages of the pipeline."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from contextlib import contextmanager
 
 import click
 
-from dsp_batch.api import find_series
 from dsp_batch.cache import Cache, index_key, open_cache, write_index
 from dsp_batch.cli.options import CacheOptions, SourceOptions
 from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.errors import DspBatchError, SinkError
-from dsp_batch.fetch import fetch_headers, load_index, load_view
+from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageVerbOptions, IndexOptions
-from dsp_batch.pipeline import render_preview, use_all_cores
+from dsp_batch.pipeline import find_series, index_series, open_frames, render_preview
 from dsp_batch.storage.objects import write_once
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import local_path
@@ -34,15 +33,16 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
     """Draw a series and write the image.
 
     Raises:
-        DspBatchError: As in `pipeline.preview_series` and `storage.sink.write_once`.
+        DspBatchError: As in `pipeline.draw_series` and `storage.objects.write_once`.
     """
     suffix = check_image_output(output)
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        view = load_view(ref, store, kept)
+        index = index_series(ref, store, kept, drawing=True)
     with log_stage("render"):
-        image = render_preview(view, use_all_cores(store, source.max_frame_mb << 20), options, suffix)
+        frames = open_frames(index, store, kept, source.max_frame_mb << 20)
+        image = render_preview(index, frames, options, suffix)
     for failure in image.failures:
         _log.warning("%s: %s", ref.url, failure)
     with log_stage("write"):
@@ -53,7 +53,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
 def choose_index_target(
     series: Sequence[str], output: str | None, cache: CacheOptions, source: SourceOptions
 ) -> Cache | str:
-    """Where `build-index` writes: a cache directory, or one Parquet file.
+    """Choose where `build-index` writes: to a cache directory, or to one Parquet file.
 
     Raises:
         click.UsageError: The options exclude each other.
@@ -77,7 +77,7 @@ def choose_index_target(
 
 
 def write_indices(series: Sequence[str], target: Cache | str, options: IndexOptions, source: SourceOptions) -> int:
-    """Build the index of each series and write it; one that fails does not keep the others from theirs.
+    """Build the index of each series and write it. If one fails, the others are built all the same.
 
     Returns:
         The exit status.
@@ -100,23 +100,23 @@ def write_indices(series: Sequence[str], target: Cache | str, options: IndexOpti
 
 
 def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
-    """The path or URL of the index of a series in the cache, where it is after this call.
+    """Make sure that the index of a series is in the cache, and return its path or URL.
 
     Raises:
-        DspBatchError: As in `fetching.load_index`.
+        DspBatchError: As in `pipeline.index_series`.
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
     kept = _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        load_index(ref, store, kept)
+        index_series(ref, store, kept)
     return kept.url_of(index_key(ref.series_uuid))
 
 
 @contextmanager
 def log_stage(name: str) -> Iterator[None]:
-    """Log what a stage took."""
+    """Log the seconds, requests and bytes of a stage."""
     begin = time.perf_counter()
     with measure_usage() as usage:
         yield
@@ -141,7 +141,7 @@ def _write_index(
 
 
 def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:
-    """Find a series; a folder named in full is not looked for before it is read."""
+    """Find a series. A folder that is named in full is only looked for when it is read."""
     endpoint_url, anonymous = source.endpoint_url, source.anonymous
     ref = find_series(series, root=source.root, endpoint_url=endpoint_url, anonymous=anonymous)
     store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)

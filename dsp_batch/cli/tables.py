@@ -1,4 +1,4 @@
-"""Results on standard output: tables for people, JSON for programs."""
+"""Print results on standard output: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def print_json(value: Any) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line; as bytes, because a path in it need not be text."""
+    """Print a line as bytes, because a path in it need not be text."""
     click.echo(os.fsencode(line.rstrip()))
 
 

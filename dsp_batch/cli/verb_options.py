@@ -1,4 +1,4 @@
-"""The options of the verbs, which decide what is made; the same for one series and for a manifest."""
+"""The options of the verbs, which decide what to make. They are the same for one series and for a manifest."""
 
 from __future__ import annotations
 
@@ -24,13 +24,19 @@ _IMAGE: dict[str, Option] = {
         default=128,
         show_default=True,
         metavar="PIXELS",
-        help="Width of one frame; its height follows its physical aspect ratio.",
+        help="Width of each frame; the height follows from the physical aspect ratio.",
     ),
     "quality": click.option(
-        "-q", "--quality", type=int, default=25, show_default=True, metavar="0-100", help="Quality of WebP or JPEG."
+        "-q",
+        "--quality",
+        type=int,
+        default=25,
+        show_default=True,
+        metavar="0-100",
+        help="Quality of the WebP or JPEG image.",
     ),
     "overlays": click.option(
-        "--overlays/--no-overlays", default=True, show_default=True, help="Burn overlay graphics in, in white."
+        "--overlays/--no-overlays", default=True, show_default=True, help="Draw overlay graphics, in white."
     ),
 }
 _CONTRAST: dict[str, Option] = {
@@ -78,10 +84,10 @@ mosaic_options = option_set(
     _build_mosaic,
     {
         "tile_width": click.option(
-            "--tile-width", type=int, default=6, show_default=True, metavar="N", help="Images per row."
+            "--tile-width", type=int, default=6, show_default=True, metavar="N", help="Number of frames in each row."
         ),
         "tile_height": click.option(
-            "--tile-height", type=int, metavar="N", help="Images per column.  [default: as many as per row]"
+            "--tile-height", type=int, metavar="N", help="Number of rows.  [default: as many as frames in a row]"
         ),
         "start": click.option(
             "--start",
@@ -89,7 +95,7 @@ mosaic_options = option_set(
             default=0.0,
             show_default=True,
             metavar="0.0-1.0",
-            help="Where the range begins: 0.0 is the first frame, the head.",
+            help="Start of the range of frames to draw: 0.0 is the first frame (head).",
         ),
         "end": click.option(
             "--end",
@@ -97,7 +103,7 @@ mosaic_options = option_set(
             default=1.0,
             show_default=True,
             metavar="0.0-1.0",
-            help="Where the range ends: 1.0 is the last frame, the feet.",
+            help="End of the range of frames to draw: 1.0 is the last frame (feet).",
         ),
         **_CONTRAST,
         **_IMAGE,
@@ -118,7 +124,7 @@ image_options = option_set(
             type=float,
             required=True,
             metavar="0.0-1.0",
-            help="Place along the series: 0.0 is the first frame, the head, 1.0 the last, the feet.",
+            help="Position of the frame along the series, from 0.0 (first frame, head) to 1.0 (last frame, feet).",
         ),
         "slice_offset": click.option(
             "--slice-offset",
@@ -126,7 +132,7 @@ image_options = option_set(
             default=0,
             show_default=True,
             metavar="N",
-            help="Frames to walk from there in display order; may be negative.",
+            help="Draw the frame that is N frames further in display order; N may be negative.",
         ),
         **_CONTRAST,
         **_IMAGE,
@@ -151,22 +157,31 @@ contrast_mosaic_options = option_set(
             multiple=True,
             required=True,
             metavar="CONTRAST",
-            help=f"One column each; repeat it. {CONTRAST_HELP}",
+            help=f"Contrast of one column; repeat the option for more columns. {CONTRAST_HELP}",
         ),
         "position": click.option(
-            "--position", type=float, metavar="0.0-1.0", help="One row: the frame here; 0.0 is the head, 1.0 the feet."
+            "--position",
+            type=float,
+            metavar="0.0-1.0",
+            help="Draw one row: the frame at this position, from 0.0 (head) to 1.0 (feet).",
         ),
         "slice_offset": click.option(
-            "--slice-offset", type=int, metavar="N", help="With --position: frames to walk from there.  [default: 0]"
+            "--slice-offset",
+            type=int,
+            metavar="N",
+            help="With --position: draw the frame that is N frames further in display order.  [default: 0]",
         ),
         "start": click.option(
-            "--start", type=float, metavar="0.0-1.0", help="Several rows: frames spread over a range that begins here."
+            "--start",
+            type=float,
+            metavar="0.0-1.0",
+            help="Draw several rows: frames spread evenly over a range that starts at this position.",
         ),
         "end": click.option(
-            "--end", type=float, metavar="0.0-1.0", help="With --start: where the range ends.  [default: 1.0]"
+            "--end", type=float, metavar="0.0-1.0", help="With --start: end of the range.  [default: 1.0]"
         ),
         "tile_height": click.option(
-            "--tile-height", type=int, metavar="N", help="With --start: the number of rows.  [default: 2]"
+            "--tile-height", type=int, metavar="N", help="With --start: number of rows.  [default: 2]"
         ),
         **_IMAGE,
     },
@@ -185,10 +200,10 @@ index_options = option_set(
             "--limit",
             type=int,
             metavar="N",
-            help="Index the first N objects only: a partial index, never used as a complete one.",
+            help="Index the first N objects only. The result is a partial index, which never serves as a complete one.",
         ),
         "full": click.option(
-            "--full", is_flag=True, help="Read binary values of more than 16 KiB too, for their hashes."
+            "--full", is_flag=True, help="Also read binary values of more than 16 KiB, to index their hashes."
         ),
     },
 )

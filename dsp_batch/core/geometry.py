@@ -8,13 +8,13 @@ from dsp_batch.errors import SeriesError
 from dsp_batch.model.series import AxisName, FloatArray, FrameOrder, FrameTable, IntArray
 
 _ORIENTATION_TOLERANCE = 1e-3
-"""Direction cosines that differ by no more are one orientation: scanners write four to six digits."""
+"""Largest difference between direction cosines of one orientation: scanners write four to six digits."""
 
 _POSITION_TOLERANCE_MM = 0.01
-"""Positions closer than this are one position."""
+"""Positions that are closer together than this, in mm, count as one position."""
 
 _SMALLEST_AREA = 0.01
-"""Least area between row and column cosines, 1 where they are orthonormal: below it there is no slice normal."""
+"""Least area that row and column cosines must span to have a slice normal. Orthonormal ones span an area of 1."""
 
 _AXES: tuple[AxisName, ...] = ("X", "Y", "Z", "I")
 
@@ -23,14 +23,14 @@ _AXIS_SIGNS = np.array([1.0, -1.0, -1.0])
 inferior, so that x rises, y falls and z falls."""
 
 _BY_POSITION, _BY_SLICE_LOCATION, _BY_INSTANCE_NUMBER = range(3)
-"""Kinds of place, in the order in which a frame takes the first that it has."""
+"""What a frame may be sorted by; each frame takes the first of these that it has."""
 
 
 def order_frames(table: FrameTable) -> FrameOrder:
     """Put the frames of a series in display order: stack by stack, each from head to feet.
 
-    A stack holds the frames of one orientation and of one kind of place: with a position, with a SliceLocation alone,
-    or with neither. The largest comes first; the order of the table's entries never matters.
+    A stack holds the frames that have one orientation and are sorted by the same thing: by position, by SliceLocation
+    alone, or by InstanceNumber. The largest comes first; the order of the table's entries never matters.
 
     Args:
         table: Where and when each frame was taken, at least one. Not modified.
@@ -48,23 +48,23 @@ def order_frames(table: FrameTable) -> FrameOrder:
         raise SeriesError("the series has no frame to put in order", reason="no-pixels")
     position, slice_location = _keep_finite(table.position), _keep_finite(table.slice_location)
     instance_number = _keep_finite(table.instance_number)
-    place = _classify_places(position, slice_location)
+    criterion = _choose_criteria(position, slice_location)
     tie_rank = _rank_ties(table)
-    group, orientations = _group_orientations(place, _keep_usable(table.orientation))
+    group, orientations = _group_orientations(criterion, _keep_usable(table.orientation))
     stack = _number_stacks(group, tie_rank)
     axis_of_group, directions = _find_directions(orientations, position, group)
 
-    axis = np.choose(place, [axis_of_group[group], _AXES.index("Z"), _AXES.index("I")])
+    axis = np.choose(criterion, [axis_of_group[group], _AXES.index("Z"), _AXES.index("I")])
     on_axis = position[np.arange(len(group)), axis_of_group[group]]
     along_normal = (position * directions[group]).sum(axis=1)
-    sort_key = _merge_positions(stack, np.choose(place, [along_normal, -slice_location, instance_number]))
+    sort_key = _merge_positions(stack, np.choose(criterion, [along_normal, -slice_location, instance_number]))
     permutation = np.lexsort((tie_rank, sort_key, stack))
     return FrameOrder(
         permutation=permutation,
         stack=stack[permutation],
         sort_key=sort_key[permutation],
         axis=tuple(_AXES[index] for index in axis[permutation].tolist()),
-        primary_position=np.choose(place, [on_axis, slice_location, instance_number])[permutation],
+        primary_position=np.choose(criterion, [on_axis, slice_location, instance_number])[permutation],
         time=_choose_time(table.times, stack == 0)[permutation],
     )
 
@@ -85,8 +85,8 @@ def _keep_usable(orientation: FloatArray) -> FloatArray:
     return np.where(usable[:, np.newaxis], cosines, 0.0)
 
 
-def _classify_places(position: FloatArray, slice_location: FloatArray) -> IntArray:
-    """Tell by what each frame is sorted."""
+def _choose_criteria(position: FloatArray, slice_location: FloatArray) -> IntArray:
+    """Choose what each frame is sorted by."""
     without_position = np.where(np.isfinite(slice_location), _BY_SLICE_LOCATION, _BY_INSTANCE_NUMBER)
     return np.where(np.isfinite(position[:, 0]), _BY_POSITION, without_position)
 
@@ -116,13 +116,13 @@ def _invert(permutation: IntArray) -> IntArray:
     return ranks
 
 
-def _group_orientations(place: IntArray, orientation: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Group frames of one kind of place and one orientation.
+def _group_orientations(criterion: IntArray, orientation: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Group the frames that have one orientation and are sorted by the same thing.
 
     Returns:
         The group of each frame, shape (n,), and the commonest orientation of each group, shape (groups, 6).
     """
-    rows = np.column_stack([place, orientation])
+    rows = np.column_stack([criterion, orientation])
     # The column that varies most goes first: the scan for neighbours then looks at few rows, even where every frame of
     # a rotating acquisition has an orientation of its own.
     widest = 1 + int(np.argmax(np.ptp(orientation, axis=0)))
@@ -163,7 +163,7 @@ def _number_stacks(group: IntArray, tie_rank: IntArray) -> IntArray:
 def _find_directions(orientations: FloatArray, position: FloatArray, group: IntArray) -> tuple[IntArray, FloatArray]:
     """Find the primary axis of each group, shape (groups,), and the unit vector its frames are shown along."""
     normals = np.cross(orientations[:, :3], orientations[:, 3:])
-    for index in np.flatnonzero(~normals.any(axis=1)):  # at most one group for each kind of place
+    for index in np.flatnonzero(~normals.any(axis=1)):  # at most one group for each criterion
         extent_mm = np.ptp(position[group == index], axis=0)
         normals[index] = np.eye(3)[_find_largest(extent_mm, _POSITION_TOLERANCE_MM)]
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
@@ -173,7 +173,7 @@ def _find_directions(orientations: FloatArray, position: FloatArray, group: IntA
 
 
 def _find_largest(components: FloatArray, tolerance: float) -> IntArray:
-    """Find the axis of the largest component; of nearly equal ones, and where all are NaN, Z before Y before X."""
+    """Find the axis of the largest component. Z goes before Y before X where some are nearly equal or all are NaN."""
     near = components >= components.max(axis=-1, keepdims=True) - tolerance
     axis: IntArray = 2 - np.argmax(near[..., ::-1], axis=-1)
     return axis

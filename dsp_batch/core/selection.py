@@ -1,4 +1,4 @@
-"""Which frames of a series to show: one at a position, all of a range, a few spread evenly."""
+"""Choose the frames of a series to show: one at a position, all of a range, or a few spread evenly."""
 
 from __future__ import annotations
 
@@ -9,35 +9,32 @@ import numpy as np
 
 from dsp_batch.errors import OptionsError, SeriesError
 from dsp_batch.model.series import BoolArray, FloatArray, FrameOrder, IntArray
-from dsp_batch.options import check_fraction, check_range
 
 _ROUNDING_MM = 1e-4
-"""Positions kept as float32 are off by up to this much a meter from the origin: no more is no difference."""
+"""Positions that differ by up to this many mm are equal: float32 is off by as much a meter from the origin."""
 
 _ROUNDING_SHARE = 1e-6
-"""The same for times, InstanceNumbers and indices, as a share of their range."""
+"""Times, InstanceNumbers and indices are equal when they differ by up to this share of their range."""
 
 
 def select_position(order: FrameOrder, position: float, slice_offset: int = 0) -> int:
     """Find the frame nearest to a position along the main stack.
 
-    Nearest along the sort key where positions vary; in time where all frames share one position and have times; by
-    index otherwise. Of equally near frames the earlier one.
+    Frames are compared by sort key where positions vary, by time where all frames share one position and have times,
+    and by index otherwise. Of equally near frames the earlier one is taken.
 
     Args:
         order: The display order of the series.
-        position: Place along the main stack, 0.0 first, 1.0 last.
+        position: Fraction of the way along the main stack, 0.0 (its first frame) to 1.0 (its last).
         slice_offset: Frames to walk from there in display order, through all stacks.
 
     Returns:
         Index in display order.
 
     Raises:
-        OptionsError: The position is not within 0 and 1, or the walk leaves the series; the message gives the offsets
-            that do not.
+        OptionsError: The walk leaves the series; the message gives the offsets that do not.
         SeriesError: There is no frame.
     """
-    check_fraction("--position", position)
     ruler, rounding = _measure_position(order)
     low, high = float(ruler.min()), float(ruler.max())
     distance = np.abs(ruler - _interpolate(low, high, position))
@@ -59,18 +56,16 @@ def select_range(order: FrameOrder, start: float, end: float) -> IntArray:
 
     Args:
         order: The display order of the series.
-        start: Beginning of the range, 0.0 the first frame.
-        end: End of the range, 1.0 the last frame.
+        start: Beginning of the range, 0.0 (the first frame) to 1.0 (the last).
+        end: End of the range, `start` to 1.0.
 
     Returns:
         Indices in display order, rising, at least one.
 
     Raises:
-        OptionsError: The range is not within 0 and 1, begins behind its end, or holds no frame; then the message tells
-            where the nearest ones are.
+        OptionsError: The range holds no frame; the message tells where the nearest ones are.
         SeriesError: There is no frame.
     """
-    check_range(start, end)
     ruler, rounding = _measure_range(order)
     first, last = float(ruler[0]), float(ruler[-1])
     is_behind_start = ruler >= _interpolate(first, last, start) - rounding
@@ -89,11 +84,11 @@ def distribute(count: int, tiles: int) -> IntArray:
     """Spread tiles evenly over frames, always the first and the last frame among them.
 
     Args:
-        count: Frames there are.
-        tiles: Tiles there is room for.
+        count: Number of frames.
+        tiles: Number of tiles that there is room for.
 
     Returns:
-        Indices of min(count, tiles) distinct frames, rising; of one tile alone the frame in the middle.
+        Indices of min(count, tiles) distinct frames, rising. A single tile shows the frame in the middle.
 
     Raises:
         OptionsError: There is no room for a tile.
@@ -117,19 +112,19 @@ def distribute(count: int, tiles: int) -> IntArray:
 
 
 def find_substitutes(count: int, seen: IntArray, blank: BoolArray, wanted: int) -> IntArray:
-    """Find where to look instead of pictures that turned out blank.
+    """Find pictures to look at instead of those that turned out blank.
 
-    What is blank is mostly the ends of a range: the places between filled pictures and their neighbours are looked at,
-    and all others only where no seen one is filled.
+    Blank pictures are mostly at the ends of a range. So only the pictures beside or between filled ones are offered,
+    unless none of those seen is filled: then all others are.
 
     Args:
-        count: Places there are.
-        seen: Places that were looked at, rising, at least one.
-        blank: Which of them are blank, shape of `seen`.
-        wanted: Places to find.
+        count: Number of pictures.
+        seen: Ranks of the pictures that were looked at, rising, at least one.
+        blank: True for each of these that is blank, shape of `seen`.
+        wanted: Number of pictures to find.
 
     Returns:
-        Places that were not looked at, rising, evenly spread, at most as many as are wanted.
+        Ranks of pictures that were not looked at, rising, evenly spread, at most as many as are wanted.
 
     Example:
         >>> find_substitutes(10, np.array([0, 3, 6, 9]), np.array([True, True, False, False]), 2).tolist()
@@ -145,10 +140,10 @@ def find_substitutes(count: int, seen: IntArray, blank: BoolArray, wanted: int) 
     return near[(2 * np.arange(wanted) + 1) * len(near) // (2 * wanted)]  # the middle of each of that many parts
 
 
-def list_neighbours(count: int, place: int) -> list[int]:
-    """List places at distances of 1, 2, 4 … on either side of a place, the nearer first: few even of thousands."""
+def list_neighbours(count: int, rank: int) -> list[int]:
+    """List the ranks 1, 2, 4 … before and after a rank, the nearest first: they are few even among thousands."""
     distances = [1 << power for power in range(max(count - 1, 0).bit_length())]
-    around = [near for distance in distances for near in (place - distance, place + distance)]
+    around = [near for distance in distances for near in (rank - distance, rank + distance)]
     return [near for near in around if 0 <= near < count]
 
 
@@ -162,7 +157,7 @@ def _round_outwards(fraction: float, rounding: Callable[[float], int]) -> float:
 
 
 def _measure_position(order: FrameOrder) -> tuple[FloatArray, float]:
-    """Measure each frame of the main stack by position, time or index; with what to take for a rounding error."""
+    """Measure each frame of the main stack by position, time or index, and tell the largest rounding error of that."""
     count = _count_main(order)
     sort_key, time = order.sort_key[:count], order.time[:count]
     if order.axis[0] == "I":
@@ -175,7 +170,7 @@ def _measure_position(order: FrameOrder) -> tuple[FloatArray, float]:
 
 
 def _measure_range(order: FrameOrder) -> tuple[FloatArray, float]:
-    """Measure each frame of the main stack by position, InstanceNumber or index; never falls along the order."""
+    """Measure each frame of the main stack by position, InstanceNumber or index, in values that never fall."""
     count = _count_main(order)
     sort_key = order.sort_key[:count]
     if order.axis[0] != "I":

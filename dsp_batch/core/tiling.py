@@ -11,7 +11,7 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import ByteArray
 
 _LONGEST_SIDE = 16383
-"""Pixels; the limit of the WebP format, kept for JPEG too so that one option means one thing."""
+"""Largest height and width of an image, in pixels: the limit of WebP, and of JPEG so that options mean one thing."""
 
 _CROSS_GRAY = 96
 
@@ -112,7 +112,7 @@ def compose_mosaic(tiles: Sequence[ByteArray], grid: tuple[int, int], shape: tup
         shape: Height and width of a tile.
 
     Returns:
-        The mosaic: gray, (height, width), when all tiles are; else RGB, (height, width, 3). Places without a tile are
+        The mosaic: gray, (height, width), when all tiles are; else RGB, (height, width, 3). Cells without a tile are
         black.
 
     Raises:
@@ -122,8 +122,8 @@ def compose_mosaic(tiles: Sequence[ByteArray], grid: tuple[int, int], shape: tup
     height, width = shape
     channels = (3,) if any(tile.ndim == 3 for tile in tiles) else ()
     mosaic = np.zeros((grid[0] * height, grid[1] * width, *channels), np.uint8)
-    for place, tile in enumerate(tiles):
-        row, column = divmod(place, grid[1])
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, grid[1])
         area = mosaic[row * height : (row + 1) * height, column * width : (column + 1) * width]
         area[:] = tile[:, :, np.newaxis] if area.ndim > tile.ndim else tile
     return mosaic

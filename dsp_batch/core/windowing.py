@@ -1,4 +1,4 @@
-"""Stored values → modality values → display values (PS3.3 C.11), and the window that suits what is there."""
+"""Map stored values to modality values and these to display values (PS3.3 C.11), and choose a window for them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ BoolArray = npt.NDArray[np.bool_]
 
 _PERCENTILES = (2.0, 98.0)
 _LARGEST_VALUE = 1e300
-"""Modality values beyond it are fill values of 64-bit floats: the difference of two of them overflows."""
+"""Largest modality value that counts. Larger ones fill gaps in 64-bit floats, and differences of them overflow."""
 
 _BLOCK = 1 << 16
-"""Pixels that are looked up at once."""
+"""Number of pixels that are looked up at once."""
 
 _TABLE_STEP = 256
-"""Tables begin and end at multiples of it, so that frames that differ by a little share one."""
+"""Tables begin and end at multiples of this stored value, so that frames that differ by a little share one."""
 
 _COUNTED = 1 << 18
-"""Pixels that are counted at once; NumPy makes 64 bits of each."""
+"""Number of pixels that are counted at once: NumPy makes 64 bits of each."""
 
 _NO_VALUES = Window(center=0.0, width=1.0)
-"""Stands in where no frame has a value to choose a window from; such frames are all black anyway."""
+"""The window of frames without any value to choose one from. Such frames are black under every window."""
 
 
 def display_values(frame: StoredFrame, voi: Window | LookupTable) -> ByteArray:
     """Map one frame to 8 bit: modality transform, then VOI, then inversion.
 
     Args:
-        frame: Stored values of any integer or float type, with what they ask for. Not modified.
+        frame: Stored values of any integer or float type, with their transform. Not modified.
         voi: Window or VOI LUT in modality units (HU for CT).
 
     Returns:
@@ -62,12 +62,12 @@ def display_values(frame: StoredFrame, voi: Window | LookupTable) -> ByteArray:
 
 
 def apply_supplement(display: ByteArray, stored: StoredArray, palette: PaletteTable) -> ByteArray:
-    """Color what a supplemental palette has colors for; what lies below stays gray.
+    """Color the pixels that a supplemental palette has colors for. Lower stored values stay gray.
 
     Args:
         display: Display values, (rows, columns). Not modified.
-        stored: The stored values behind them, (rows, columns).
-        palette: Stored values from its first one on have its colors, those beyond its end the last one.
+        stored: The stored values that they were made from, (rows, columns).
+        palette: The palette. Stored values from its first one on have its colors, those beyond its end the last one.
 
     Returns:
         RGB, (rows, columns, 3).
@@ -76,20 +76,20 @@ def apply_supplement(display: ByteArray, stored: StoredArray, palette: PaletteTa
         DICOM PS3.3 C.8.16.2.1.1.1.
     """
     is_colored = stored >= palette.first_value
-    places = stored[is_colored].astype(np.int64) - palette.first_value
+    entries = stored[is_colored].astype(np.int64) - palette.first_value
     image = np.repeat(display[..., np.newaxis], 3, axis=2)
-    image[is_colored] = palette.colors[places.clip(0, len(palette.colors) - 1)]
+    image[is_colored] = palette.colors[entries.clip(0, len(palette.colors) - 1)]
     return image
 
 
 def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:
     """Choose one window for several frames: from the 2nd to the 98th percentile of their modality values.
 
-    Values of at most 16 bits are counted as the frames go by, so that a stream of frames needs no memory to speak of.
+    Values of at most 16 bits are counted as the frames go by, so that a long stream of frames takes little memory.
 
     Args:
-        frames: Consumed once. Each with its own transform (the slope of a PET series differs from slice to slice).
-            Color frames do not count.
+        frames: The frames, consumed once. Each is mapped by its own transform (the slope of a PET series differs from
+            slice to slice). Color frames do not count.
 
     Returns:
         The window, `LINEAR_EXACT`; None when there is no value but padding and non-finite ones. The percentiles are
@@ -119,7 +119,7 @@ def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:
 
 
 def choose_voi(contrast: Contrast, frame: StoredFrame, automatic: Window | None) -> Window | LookupTable:
-    """Say what a frame is displayed with.
+    """Choose the window or VOI LUT that a frame is displayed with.
 
     Args:
         contrast: What the user asked for.
@@ -135,21 +135,21 @@ def choose_voi(contrast: Contrast, frame: StoredFrame, automatic: Window | None)
 
 
 def needs_percentiles(contrast: Contrast, transform: GrayscaleTransform) -> bool:
-    """Whether `choose_voi` would take the automatic window for a monochrome frame with this transform."""
+    """Tell whether `choose_voi` would take the automatic window for a monochrome frame with this transform."""
     return contrast.kind == "auto" or (contrast.kind == "embedded" and transform.voi is None)
 
 
 def _take_entries(table: ByteArray, entry: npt.NDArray[np.unsignedinteger[Any]]) -> ByteArray:
     """Look up entries of a table that has them all.
 
-    NumPy makes places of 64 bits of them first: by blocks that is done in the processor's cache, in 0.6 of the time for
-    large frames and in none of the memory.
+    NumPy first makes 64-bit indices of them. In blocks that happens in the processor's cache: large frames take 0.6 of
+    the time and no memory.
     """
     display = np.empty(entry.shape, np.uint8)
     entries, shades = entry.reshape(-1), display.reshape(-1)
     for start in range(0, entries.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        table.take(entries[block], mode="clip", out=shades[block])  # half the time of checking the places
+        table.take(entries[block], mode="clip", out=shades[block])  # half the time of checking the indices
     return display
 
 
@@ -157,9 +157,9 @@ def _take_entries(table: ByteArray, entry: npt.NDArray[np.unsignedinteger[Any]])
 def _tabulate_display(
     kind: str, first: int, stop: int, transform: GrayscaleTransform, voi: Window | LookupTable
 ) -> ByteArray:
-    """The display value of each bit pattern, as far as stored values lie between `first` and `stop`.
+    """Tabulate the display value of each bit pattern whose stored value lies between `first` and `stop`.
 
-    The slices of a series mostly share it.
+    The slices of a series mostly share one table.
     """
     limits = np.iinfo(kind)
     stored = np.arange(max(first, limits.min), min(stop, int(limits.max) + 1), dtype=kind)
@@ -183,7 +183,7 @@ def _map_to_display(stored: StoredArray, transform: GrayscaleTransform, voi: Win
 
 
 def _modality_values(stored: StoredArray, transform: GrayscaleTransform) -> FloatArray:
-    """PS3.3 C.11.1: the modality LUT, or slope and intercept; float64 keeps 32-bit integers exact."""
+    """Apply the modality LUT, or slope and intercept (PS3.3 C.11.1), in float64: exact for 32-bit integers."""
     values = stored.astype(np.float64)
     if transform.modality_lut is not None:
         return _look_up(values, transform.modality_lut)
@@ -194,7 +194,7 @@ def _modality_values(stored: StoredArray, transform: GrayscaleTransform) -> Floa
 
 
 def _look_up(values: FloatArray, table: LookupTable) -> FloatArray:
-    """Inputs before and after the table take its first and last entry (PS3.3 C.11.1.1.1, C.11.2.1.1)."""
+    """Look values up; those before and after the table take its first and last entry (PS3.3 C.11.1.1.1, C.11.2.1.1)."""
     index = np.floor(values + 0.5) - table.first_value
     index = np.nan_to_num(index, nan=0.0).clip(0, len(table.values) - 1).astype(np.intp)
     found: FloatArray = table.values.astype(np.float64).take(index)
@@ -203,13 +203,13 @@ def _look_up(values: FloatArray, table: LookupTable) -> FloatArray:
 
 
 def _apply_voi_lut(values: FloatArray, table: LookupTable) -> FloatArray:
-    """Fractions of white: the output range of a VOI LUT is that of its bits, not that of its entries."""
+    """Map values to fractions of white. The output range of a VOI LUT is that of its bits, not that of its entries."""
     fraction: FloatArray = _look_up(values, table) / (2**table.bits - 1)
     return fraction.clip(0, 1)
 
 
 def _apply_window(values: FloatArray, window: Window) -> FloatArray:
-    """Fractions of white (PS3.3 C.11.2.1.2.1 LINEAR, C.11.2.1.3.1 SIGMOID, C.11.2.1.3.2 LINEAR_EXACT)."""
+    """Map values to fractions of white (PS3.3 C.11.2.1.2.1 LINEAR, C.11.2.1.3.1 SIGMOID, C.11.2.1.3.2 LINEAR_EXACT)."""
     center, width = window.center, window.width
     with np.errstate(over="ignore"):  # beyond the window by more than a float holds is beyond the window
         if window.function == "SIGMOID":
@@ -234,7 +234,7 @@ def _is_padding(stored: StoredArray, transform: GrayscaleTransform) -> BoolArray
 
 
 def _is_usable(values: FloatArray, stored: StoredArray, transform: GrayscaleTransform) -> BoolArray:
-    """Whether a modality value counts for the percentiles."""
+    """Tell which modality values count for the percentiles."""
     usable: BoolArray = (np.abs(values) <= _LARGEST_VALUE) & np.logical_not(_is_padding(stored, transform))
     return usable if transform.supplement is None else usable & (stored < transform.supplement.first_value)
 
@@ -244,13 +244,13 @@ def _is_countable(stored: StoredArray) -> bool:
 
 
 def _view_unsigned(stored: StoredArray) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """The same bits as unsigned numbers of the machine's byte order: −1 of 16 bits is entry 65535 of a table."""
+    """View the same bits as unsigned numbers of the machine's byte order: −1 of 16 bits is entry 65535 of a table."""
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     return native.view(f"u{stored.dtype.itemsize}")
 
 
 def _count_stored_values(stored: StoredArray) -> npt.NDArray[np.int64]:
-    """How often each bit pattern occurs, shape (256,) or (65536,)."""
+    """Count how often each bit pattern occurs, shape (256,) or (65536,)."""
     patterns = _view_unsigned(stored).ravel()
     counts = np.zeros(1 << 8 * patterns.itemsize, np.int64)
     for start in range(0, patterns.size, _COUNTED):
@@ -259,14 +259,14 @@ def _count_stored_values(stored: StoredArray) -> npt.NDArray[np.int64]:
 
 
 def _modality_key(transform: GrayscaleTransform) -> tuple[object, ...]:
-    """What frames must have in common for one table of counts (a table is equal to itself alone)."""
+    """Make a key that is equal for frames that one table of counts may cover. A lookup table equals itself alone."""
     return transform.slope, transform.intercept, transform.modality_lut, transform.padding, transform.supplement
 
 
 def _tabulate(
     dtype: Any, transform: GrayscaleTransform, counts: npt.NDArray[np.int64]
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """The usable modality values behind a table of counts, and how often each occurs."""
+    """List the usable modality values that a table of counts covers, and how often each occurs."""
     patterns = np.flatnonzero(counts > 0)
     stored = patterns.astype(f"u{dtype.itemsize}").view(dtype.newbyteorder("="))
     values = _modality_values(stored, transform)
@@ -287,17 +287,17 @@ def _window_of_counts(tables: list[tuple[FloatArray, npt.NDArray[np.int64]]]) ->
         return None
     order = np.argsort(values, kind="stable")
     values = values[order]
-    last = np.cumsum(np.concatenate([counts for _, counts in tables])[order])  # place behind the last of each value
+    last = np.cumsum(np.concatenate([counts for _, counts in tables])[order])  # rank behind the last of each value
     low, high = _percentiles_of_counts(values, last)
     return _window_between(low, high, values[0], values[-1])
 
 
 def _percentiles_of_counts(values: FloatArray, last: npt.NDArray[np.int64]) -> Iterator[float]:
-    """Interpolate between the two neighbours of each place, from the nearer one as NumPy does."""
+    """Interpolate between the two values around the rank of each percentile, from the nearer one as NumPy does."""
     for percentile in _PERCENTILES:
-        place = (int(last[-1]) - 1) * (percentile / 100)
-        below, above = values[np.searchsorted(last, [int(place), np.ceil(place)], side="right")]
-        fraction = place - int(place)
+        rank = (int(last[-1]) - 1) * (percentile / 100)
+        below, above = values[np.searchsorted(last, [int(rank), np.ceil(rank)], side="right")]
+        fraction = rank - int(rank)
         step = above - below
         yield below + step * fraction if fraction < 0.5 else above - step * (1 - fraction)
 

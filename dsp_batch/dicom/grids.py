@@ -1,7 +1,7 @@
-"""Grid images: the slices of a volume side by side in one frame, as Siemens (MOSAIC) and UIH (VFRAME) write them.
+"""Read grid images: the slices of a volume side by side in one frame, as Siemens (MOSAIC) and UIH (VFRAME) write them.
 
-No part of the standard describes them; the private elements are read as the vendors' conformance statements and the
-converters of the neuroimaging field do.
+The standard does not describe them. Their private elements are read as the vendors' conformance statements and the
+converters of the neuroimaging field read them.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _CSA_TAG_BYTES, _CSA_ITEM_BYTES, _CSA_MOST_TAGS = 84, 16, 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """How the slices of a volume lie in one frame, and where in the patient."""
+    """The layout of a volume's slices in one frame, and their positions in the patient."""
 
     slices: int
     columns: int
-    """Slices side by side; they fill rows first."""
+    """Number of slices side by side; slices fill rows first."""
 
     rows: int
     origin: tuple[float, ...]
-    """ImagePositionPatient of the first slice in mm; empty where unknown."""
+    """ImagePositionPatient of the first slice, in mm; empty where it is unknown."""
 
     step: tuple[float, ...]
-    """From each slice to the next in mm; empty where unknown."""
+    """Vector from each slice to the next, in mm; empty where it is unknown."""
 
 
 def is_called_grid(kinds: RawElement | None) -> bool:
-    """Whether Image Type (0008,0008) says that an instance may be a grid image; nothing is decoded."""
+    """Tell from the bytes of Image Type (0008,0008) whether an instance may be a grid image, without decoding them."""
     return kinds is not None and any(name in (kinds.value or b"") for name in (b"MOSAIC", b"VFRAME"))
 
 
@@ -97,7 +97,7 @@ def _describe_siemens(attributes: Attributes) -> Grid | None:
     side = math.ceil(math.sqrt(told)) if told else _side_of_matrix(attributes)
     if side < 2:
         return None
-    origin, normal = _place_siemens(attributes, side)
+    origin, normal = _locate_siemens(attributes, side)
     spacing = attributes.number("SpacingBetweenSlices") or attributes.number("SliceThickness") or 0.0
     normal = csa.get("SliceNormalVector", ()) or normal
     step = tuple(spacing * component for component in normal) if len(normal) == 3 and spacing else ()
@@ -105,16 +105,16 @@ def _describe_siemens(attributes: Attributes) -> Grid | None:
 
 
 def _side_of_matrix(attributes: Attributes) -> int:
-    """Slices per row where private elements were removed: Rows over those acquired (0018,1310)."""
+    """Divide Rows by the rows acquired (0018,1310): the number of slices in a row, also without private elements."""
     acquired = [number for number in attributes.numbers("AcquisitionMatrix") if number > 0]
     rows = attributes.number("Rows") or 0.0
     return int(rows // acquired[0]) if acquired and rows % acquired[0] == 0 else 0
 
 
-def _place_siemens(attributes: Attributes, side: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Position of the first slice and the slice normal.
+def _locate_siemens(attributes: Attributes, side: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Compute the position of the first slice and the slice normal.
 
-    ImagePositionPatient is that of a single slice as large as the whole mosaic: the slices lie in its middle.
+    ImagePositionPatient belongs to a single slice as large as the whole mosaic. The real slices lie in its middle.
     """
     position = np.array(attributes.numbers("ImagePositionPatient"))
     orientation = np.array(attributes.numbers("ImageOrientationPatient"))

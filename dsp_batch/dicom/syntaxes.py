@@ -1,4 +1,4 @@
-"""Transfer syntaxes by kind (PS3.5 A, PS3.6 A)."""
+"""UIDs of the transfer syntaxes, by the way they encode pixels (PS3.5 A, PS3.6 A)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 GE_PRIVATE_BIG = "1.2.840.113619.5.2"
-"""Implicit VR little endian, but pixels in big endian."""
+"""The header has implicit VR and is little endian; the pixels are big endian."""
 
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 RLE = "1.2.840.10008.1.2.5"
 
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED, GE_PRIVATE_BIG})
-"""Pixels lie uncompressed, one after the other."""
+"""Transfer syntaxes whose pixels lie uncompressed, one after the other."""
 
 BIG_ENDIAN = frozenset({EXPLICIT_BIG, GE_PRIVATE_BIG})
 
 JPEG_LOSSY = frozenset(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 52, 53, 54, 55, 56, 59, 60, 61, 62, 63, 64)
 )
-"""Baseline, extended, and the retired spectral selection, full progression and hierarchical processes."""
+"""JPEG's baseline and extended processes, and its retired ones: spectral selection, full progression, hierarchical."""
 
 JPEG_LOSSLESS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (57, 58, 65, 66, 70))
 JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
@@ -29,14 +29,14 @@ HTJ2K = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203))
 JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
 
 LOSSY = JPEG_LOSSY | frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (81, 91, 93, 203, 112))
-"""Values may come out beyond the bits stored: they are clipped, where unused bits of others are masked out."""
+"""Transfer syntaxes whose values may exceed the stored bits. They are clipped; unused bits of others are masked out."""
 
 _VIDEO = "1.2.840.10008.1.2.4.10"
-"""MPEG-2, H.264 and HEVC are 1.2.840.10008.1.2.4.100 to .108."""
+"""Prefix of the video transfer syntaxes: MPEG-2, H.264 and HEVC are 1.2.840.10008.1.2.4.100 to .108."""
 
 
 def is_native(uid: str) -> bool:
-    """Whether pixels lie uncompressed; also where the transfer syntax is unknown to us for want of a UID."""
+    """Tell whether pixels lie uncompressed. Objects that name no transfer syntax count as uncompressed."""
     return uid in NATIVE or not uid
 
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from dsp_batch.dicom.grids import Grid, describe_grid, is_called_grid
 from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.values import HeaderDecoder
 from dsp_batch.dicom.pixels.format import describe_pixels
-from dsp_batch.errors import PixelError
+from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column
-from dsp_batch.index.header_view import HeaderView, view_headers
-from dsp_batch.index.parquet import SeriesIndex
-from dsp_batch.index.series_index import SeriesView
-from dsp_batch.model.series import AxisName, FloatArray, SeriesHeaders
+from dsp_batch.index.elements import split_elements
+from dsp_batch.index.frames import take_frames
+from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
+from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
+
+_IMAGE_TYPE = 0x00080008
+
+_OBJECT_COLUMNS = {
+    "FileName": ("name", pa.string()),
+    "ObjectSize": ("size", pa.int64()),
+    "PixelDataOffset": ("pixel_data_offset", pa.int64()),
+    "PixelDataLength": ("pixel_data_length", pa.int64()),
+    "FragmentsOffset": ("fragments_offset", pa.int64()),
+}
+"""What is known of each object besides its elements: column → field of `InstanceHeader`, type."""
 
 _LEADING = (
     "Index",
@@ -35,74 +50,129 @@ _LEADING = (
     "PixelDataLength",
     "FragmentsOffset",
 )
+"""The columns that every index begins with."""
 
 
 def build_index(series: SeriesHeaders) -> SeriesIndex:
-    """Build the index of a series from its headers.
+    """Build the index of a series from its headers: instances as their first frames are displayed.
 
     Raises:
         SeriesError: No object of the series is an instance.
     """
-    view = view_headers(series)
-    split = view.headers.split_all()
+    if not series.headers:
+        raise _no_instances(series)
+    index = _sort_rows(_tabulate_headers(series))
+    known = {field.name: (field, index.table.column(field.name)) for field in index.table.schema}
+    known |= {field.name: (field, array) for field, array in _series_columns(index)}
+    leading = [known.pop(name) for name in _LEADING]
+    return replace(index, columns=_build_table([*leading, *known.values(), *_frame_columns(index)]))
+
+
+def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
+    """Build an index whose rows are in the order of the headers."""
+    split = split_elements(series.headers)
     varying = [column for each in split.values() if not isinstance(each, dict) for column in each]
-    columns = {field.name: (field, array) for field, array in [*view.places.values(), *_series_columns(view), *varying]}
-    ordered = [columns.pop(name) for name in _LEADING] + [*columns.values(), *_frame_columns(view)]
+    columns = {field.name: (field, array) for field, array in [*_object_columns(series.headers), *varying]}
     return SeriesIndex(
-        series_uuid=view.series_uuid,
-        root=view.root,
-        columns=pa.Table.from_arrays(
-            [array for _, array in ordered], schema=pa.schema([field for field, _ in ordered])
-        ),
+        series_uuid=series.ref.series_uuid,
+        root=series.ref.root,
+        columns=_build_table(list(columns.values())),
         constants={f"{tag:08X}": each for tag, each in split.items() if isinstance(each, dict)},
-        objects=view.objects,
-        partial=view.partial,
-        bodies=view.bodies,
-        listed=view.frames,
-        ordered=view.order,
+        objects={
+            "listed": series.listed,
+            "instances": len(series.headers),
+            "rejected": dict(Counter(error.reason for error in series.rejected.values())),
+        },
+        partial=series.partial,
+        bodies=series.bodies,
     )
 
 
-def _series_columns(view: HeaderView) -> list[Column]:
-    """The series that each instance belongs to, and its place in that."""
-    count = len(view)
-    first = _first_places(view)
-    position = [None if np.isnan(each) else each for each in view.order.primary_position[first].tolist()]
+def _build_table(columns: Sequence[Column]) -> pa.Table:
+    return pa.Table.from_arrays([array for _, array in columns], schema=pa.schema([field for field, _ in columns]))
+
+
+def _object_columns(headers: Sequence[InstanceHeader]) -> list[Column]:
+    """Columns of what is known of each object besides its elements."""
+    kept = [(name, kind, [getattr(each, key) for each in headers]) for name, (key, kind) in _OBJECT_COLUMNS.items()]
+    grids = [_find_grid(header) for header in headers]
+    if any(grids):
+        kept += [
+            (name, kind, [getattr(grid, key) if grid else None for grid in grids]) for name, key, kind in GRID_COLUMNS
+        ]
+    return [(pa.field(name, kind), build_array(values, kind)) for name, kind, values in kept]
+
+
+def _find_grid(header: InstanceHeader) -> Grid | None:
+    if not is_called_grid(header.elements.get(_IMAGE_TYPE)):
+        return None
+    return describe_grid(HeaderDecoder(header).attributes())
+
+
+def _sort_rows(index: SeriesIndex) -> SeriesIndex:
+    """Bring the rows into display order; to list and order thousands of frames a second time would take seconds."""
+    frames, order = index.frames, index.order
+    rows, first = np.unique(frames.instance[order.permutation], return_index=True)
+    rows = rows[np.argsort(first, kind="stable")]
+    instances = np.argsort(rows)[frames.instance]
+    entries = np.argsort(instances, kind="stable")
+    return replace(
+        index,
+        columns=index.table.take(build_array(rows.tolist(), pa.int64())),
+        known_frames=replace(take_frames(frames, entries), instance=instances[entries]),
+        known_order=replace(order, permutation=np.argsort(entries)[order.permutation]),
+    )
+
+
+def _no_instances(series: SeriesHeaders) -> SeriesError:
+    name, error = next(iter(series.rejected.items()), ("", None))
+    first = f"; the first, {name}: {error.message}" if error else ""
+    return SeriesError(
+        f"{series.ref.url} holds no DICOM instance among its {series.listed} objects{first}",
+        error.reason if error and error.reason in ("bad-header", "too-large") else "not-dicom",
+    )
+
+
+def _series_columns(index: SeriesIndex) -> list[Column]:
+    """Columns of the series that each instance belongs to, and of where it lies in that."""
+    count = len(index)
+    first = _first_ranks(index)
+    position = [None if np.isnan(each) else each for each in index.order.primary_position[first].tolist()]
     columns: list[tuple[str, pa.DataType, Sequence[Any]]] = [
         ("Index", pa.uint32(), range(count)),
-        ("SeriesUID", pa.string(), [view.series_uuid] * count),
-        ("StorageRoot", pa.string(), [view.root] * count),
+        ("SeriesUID", pa.string(), [index.series_uuid] * count),
+        ("StorageRoot", pa.string(), [index.root] * count),
         ("PrimaryPosition", pa.float32(), position),
-        ("PrimaryAxis", pa.string(), [view.order.axis[place] for place in first]),
+        ("PrimaryAxis", pa.string(), [index.order.axis[rank] for rank in first]),
     ]
     return [(pa.field(name, kind), build_array(values, kind)) for name, kind, values in columns]
 
 
-def _first_places(view: HeaderView) -> list[int]:
-    """Where the first frame of each instance is displayed."""
-    places: list[int] = np.unique(view.frames.instance[view.order.permutation], return_index=True)[1].tolist()
-    return places
+def _first_ranks(index: SeriesIndex) -> list[int]:
+    """The rank in display order of the first frame of each instance."""
+    ranks: list[int] = np.unique(index.frames.instance[index.order.permutation], return_index=True)[1].tolist()
+    return ranks
 
 
-def _frame_columns(view: HeaderView) -> list[Column]:
+def _frame_columns(index: SeriesIndex) -> list[Column]:
     """List columns about the frames of multi-frame instances, where there are any; positions on each row's own axis."""
-    counts = [count or 1 for count in view.values("NumberOfFrames")]
+    counts = [count or 1 for count in index.values("NumberOfFrames")]
     if max(counts) == 1:
         return []
-    coordinates = _coordinates_on(view)
-    starts = np.searchsorted(view.frames.instance, range(len(view) + 1))  # grid images have entries for their slices
+    coordinates = _coordinates_on(index)
+    starts = np.searchsorted(index.frames.instance, range(len(index) + 1))  # grid images have entries for their slices
     positions: list[Any] = []
     times: list[Any] = []
     offsets: list[Any] = []
     lengths: list[Any] = []
-    for row, place in enumerate(_first_places(view)):
-        axis = view.order.axis[place]
+    for row, rank in enumerate(_first_ranks(index)):
+        axis = index.order.axis[rank]
         part = slice(starts[row], starts[row + 1])
         many = counts[row] > 1
         positions.append(_known(coordinates[axis][part]) if many and axis != "I" else None)
-        times.append(_frame_times(view.attributes(row), counts[row]) if many else None)
-        offset, length = view.values("PixelDataOffset")[row], view.values("PixelDataLength")[row]
-        step = _frame_bytes(view, row) if many and offset is not None else 0
+        times.append(_frame_times(index.attributes(row), counts[row]) if many else None)
+        offset, length = index.values("PixelDataOffset")[row], index.values("PixelDataLength")[row]
+        step = _frame_bytes(index, row) if many and offset is not None else 0
         whole = 0 < step * counts[row] <= (length or 0)
         offsets.append([offset + step * k for k in range(counts[row])] if whole else None)
         lengths.append([step] * counts[row] if whole else None)
@@ -111,18 +181,18 @@ def _frame_columns(view: HeaderView) -> list[Column]:
     return [(pa.field(name, pa.list_(kind)), build_array(lists, pa.list_(kind))) for name, kind, lists in named]
 
 
-def _coordinates_on(view: SeriesView) -> dict[AxisName, FloatArray]:
+def _coordinates_on(index: SeriesIndex) -> dict[AxisName, FloatArray]:
     """Coordinates of all frames on each axis that a stack has, also of those whose own stack has another."""
-    order, position = view.order, view.frames.position
-    place = np.argsort(order.permutation)
-    primary, axis = order.primary_position[place], np.array(order.axis)[place]
+    order, position = index.order, index.frames.position
+    rank = np.argsort(order.permutation)
+    primary, axis = order.primary_position[rank], np.array(order.axis)[rank]
     return {name: np.where(axis == name, primary, position[:, "XYZ".index(name)]) for name in set(order.axis) - {"I"}}
 
 
-def _frame_bytes(view: SeriesView, row: int) -> int:
+def _frame_bytes(index: SeriesIndex, row: int) -> int:
     """Bytes of one native frame; 0 where it is unknown or no whole number (PS3.5 8.1.1)."""
     try:
-        bits = describe_pixels(view.attributes(row), view.values("TransferSyntaxUID")[row]).native_frame_bits
+        bits = describe_pixels(index.attributes(row), index.values("TransferSyntaxUID")[row]).native_frame_bits
     except PixelError:
         return 0
     return 0 if bits % 8 else bits // 8

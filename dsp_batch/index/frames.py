@@ -6,16 +6,13 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
 from dsp_batch.model.series import FloatArray, FrameTable, IntArray
-
-if TYPE_CHECKING:
-    from dsp_batch.index.series_index import SeriesView
 
 _TIMES = (
     "TemporalPositionIndex",
@@ -28,52 +25,68 @@ _TIMES = (
 """The columns of `FrameTable.times`."""
 
 
-def list_frames(view: SeriesView) -> FrameTable:
+class HeaderRows(Protocol):
+    """The part of an index that its frames are listed from. Row i is about the i-th instance."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether any instance has an element."""
+
+    def values(self, name: str) -> list[Any]:
+        """List the values of one element, row by row."""
+
+    def attributes(self, row: int) -> Attributes:
+        """Read the header of one instance."""
+
+    def grid(self, row: int) -> Grid | None:
+        """Tell how the slices of a grid image lie; None for any other instance."""
+
+
+def list_frames(index: HeaderRows) -> FrameTable:
     """List every frame of a series, instance by instance in row order.
 
     Instances without pixels count as one frame: they are ordered like the others. Each slice of a grid image counts.
     """
-    frames, slices = view.values("NumberOfFrames"), view.values("GridSlices")
+    frames, slices = index.values("NumberOfFrames"), index.values("GridSlices")
     counts = np.asarray([max(count or 1, grid or 1) for count, grid in zip(frames, slices, strict=True)], np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     rows = np.repeat(np.arange(len(counts)), counts)
-    position = _vectors(view.values("ImagePositionPatient"), 3)[rows]
-    orientation = _vectors(view.values("ImageOrientationPatient"), 6)[rows]
-    times = np.stack([_times(name, view.values(name)) for name in _TIMES], axis=1)[rows]
-    grouped = view.has("PerFrameFunctionalGroupsSequence") or view.has("SharedFunctionalGroupsSequence")
+    position = _vectors(index.values("ImagePositionPatient"), 3)[rows]
+    orientation = _vectors(index.values("ImageOrientationPatient"), 6)[rows]
+    times = np.stack([_times(name, index.values(name)) for name in _TIMES], axis=1)[rows]
+    grouped = index.has("PerFrameFunctionalGroupsSequence") or index.has("SharedFunctionalGroupsSequence")
     for row in np.flatnonzero((counts > 1) | grouped):
         part = slice(starts[row], starts[row] + counts[row])
-        grid = view.grid(int(row))
+        grid = index.grid(int(row))
         if grid is not None:
             position[part] = _place_slices(grid)
         else:
-            _place_frames(view.attributes(int(row)), position[part], orientation[part], times[part])
-    uids, names = view.values("SOPInstanceUID"), view.values("FileName")
+            _place_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
+    uids, names = index.values("SOPInstanceUID"), index.values("FileName")
     return FrameTable(
         instance=rows,
         frame=np.arange(len(rows)) - starts[rows],
         position=position,
         orientation=orientation,
-        slice_location=_numbers(view.values("SliceLocation"))[rows],
-        instance_number=_numbers(view.values("InstanceNumber"))[rows],
+        slice_location=_numbers(index.values("SliceLocation"))[rows],
+        instance_number=_numbers(index.values("InstanceNumber"))[rows],
         times=times,
         sop_instance_uid=tuple(uids[row] or "" for row in rows),
         name=tuple(names[row] for row in rows),
     )
 
 
-def take_frames(table: FrameTable, places: IntArray) -> FrameTable:
-    """Some entries of a frame table, in the order of their places."""
+def take_frames(table: FrameTable, entries: IntArray) -> FrameTable:
+    """Take some entries of a frame table, in the order given."""
     return FrameTable(
-        instance=table.instance[places],
-        frame=table.frame[places],
-        position=table.position[places],
-        orientation=table.orientation[places],
-        slice_location=table.slice_location[places],
-        instance_number=table.instance_number[places],
-        times=table.times[places],
-        sop_instance_uid=tuple(table.sop_instance_uid[place] for place in places),
-        name=tuple(table.name[place] for place in places),
+        instance=table.instance[entries],
+        frame=table.frame[entries],
+        position=table.position[entries],
+        orientation=table.orientation[entries],
+        slice_location=table.slice_location[entries],
+        instance_number=table.instance_number[entries],
+        times=table.times[entries],
+        sop_instance_uid=tuple(table.sop_instance_uid[entry] for entry in entries),
+        name=tuple(table.name[entry] for entry in entries),
     )
 
 

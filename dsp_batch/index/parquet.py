@@ -1,22 +1,17 @@
-"""The header index of a series: one row an instance, in display order, as a Parquet file."""
+"""The index of a series as a Parquet file."""
 
 from __future__ import annotations
 
 import io
 import json
 import zlib
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.arrays import ColumnFile
-from dsp_batch.index.columns import Column
-from dsp_batch.index.series_index import SeriesView
+from dsp_batch.index.series_index import SeriesIndex
 
 FORMAT = 1
 """Version of the file's layout; an index of another one is built anew."""
@@ -28,50 +23,6 @@ CHECKSUM_KEY = b"dsp_batch_crc32"
 is worked out with zeros in its own place."""
 
 _NO_CHECKSUM = b"00000000"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SeriesIndex(SeriesView):
-    """All headers of a series as one table: what varies in columns, what does not once."""
-
-    columns: pa.Table | ColumnFile
-    """What varies, column by column."""
-
-    constants: DicomJson
-    """Elements with one value in all instances, in the DICOM JSON model."""
-
-    @cached_property
-    def table(self) -> pa.Table:
-        """One row an instance, in display order; columns as docs/reference/index-schema.md says."""
-        return self.columns if isinstance(self.columns, pa.Table) else self.columns.read()
-
-    def __len__(self) -> int:
-        return int(self.columns.num_rows)
-
-    @cached_property
-    def _fields(self) -> dict[str, pa.Field]:
-        return {each.name: each for each in self.columns.schema}
-
-    @cached_property
-    def _found(self) -> dict[str, Column]:
-        return {}
-
-    @cached_property
-    def _constants(self) -> JsonAttributes:
-        return JsonAttributes(self.constants)
-
-    def find_column(self, name: str) -> Column | None:
-        """What varies, or is kept of every instance: field and array; None for anything else."""
-        known = self._found
-        if name not in known:
-            if name not in self._fields:
-                return None
-            known[name] = self._fields[name], self.columns.column(name)
-        return known[name]
-
-    def find_constant(self, name: str) -> Any:
-        """The value of an element that is the same in all instances; None where it is not, or none has it."""
-        return self._constants.get(name)
 
 
 def serialize_index(index: SeriesIndex, program: str) -> bytes:

@@ -1,19 +1,31 @@
-"""What a series is drawn as: its pictures, each made of one or more frames; here of plain images."""
+"""What a kind of object must say of itself: which pictures a series of it holds, and how one is made of its frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameRef
 
 Instances = Mapping[int, Attributes]
-"""Row of the series index → header, of the instances that have pixels."""
+"""Row of the series index → header, of the instances of one kind."""
 
-Frames = Mapping[FrameRef, StoredFrame]
-"""Decoded frames."""
+StoredFrames = Mapping[FrameRef, StoredFrame]
+"""The decoded frames of a picture, those left out that could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a kind chooses its pictures from."""
+
+    instances: Instances
+
+    references: Sequence[SeriesIndex] = ()
+    """The series that the instances draw upon, as far as they are at hand. The k-th, counted from 1, is `series` k of a
+    `FrameRef`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,44 +33,66 @@ class Picture:
     """One thing to draw."""
 
     frames: tuple[FrameRef, ...]
-    """The frames that make it up; the first one tells its place in the order of the series."""
+    """The frames that make it up."""
 
-    places: tuple[tuple[int, int], ...] = ()
-    """Row and column where each frame goes, from 0, in a picture that is stitched."""
+    tile_offsets: tuple[tuple[int, int], ...] = ()
+    """Row and column of the first pixel of each frame, from 0, in a picture that is stitched."""
+
+    subject: FrameRef | None = None
+    """The frame of this series that the picture is about: its instance describes the picture, and it tells the rank of
+    the picture in the order of the series. None for the first of `frames`."""
+
+    @property
+    def about(self) -> FrameRef:
+        """The frame of this series that the picture is about."""
+        return self.subject or self.frames[0]
+
+
+def _name_no_references(instances: Instances) -> tuple[str, ...]:  # noqa: ARG001  # what a Kind asks for
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawer:
-    """How objects of a kind become pictures. A kind of object is one of these, and its SOP classes in `objects`."""
+class Kind:
+    """How objects of a kind become pictures. A kind is one of these, in a file of its own, and a row of the registry.
 
-    list_pictures: Callable[[Instances], list[Picture]]
-    """Which pictures a series holds, told from headers alone: only their frames are ever read."""
+    None of its functions reads anything: the frames that a picture names are read for it.
+    """
 
-    compose: Callable[[Picture, Attributes, Frames], StoredFrame]
-    """One picture from its decoded frames, some of which may be missing, and the header of its first frame's
-    instance; raises `PixelError` where nothing can be drawn."""
+    list_pictures: Callable[[Contents], list[Picture]]
+    """Tells which pictures a series holds, from headers alone: only their frames are ever read."""
+
+    compose: Callable[[Picture, Attributes, StoredFrames], StoredFrame]
+    """Makes one picture from its decoded frames, some of which may be missing, and the header of the instance that it
+    is about; raises `PixelError` where nothing can be drawn."""
+
+    name_references: Callable[[Instances], tuple[str, ...]] = field(default=_name_no_references)
+    """Names the SeriesInstanceUIDs (0020,000E) of the series that the instances draw upon, the most wanted first."""
+
+    needs_pixels: bool = True
+    """Only instances with Pixel Data of their own are drawn."""
 
     in_color: bool = False
     """Pictures are in color, whatever their frames are."""
 
     is_blank: Callable[[StoredFrame], bool] | None = None
-    """Whether a composed picture shows nothing, so that another is better drawn in its place; None where pictures are
-    drawn whatever they show."""
+    """Tells that a composed picture shows nothing, so that another is better drawn in its place; None where pictures
+    are drawn whatever they show."""
 
 
-def list_plain_pictures(instances: Instances) -> list[Picture]:
-    """Every frame of every instance."""
+def list_plain_pictures(contents: Contents) -> list[Picture]:
+    """List every frame of every instance."""
     return [
         Picture(frames=(FrameRef(row, frame),))
-        for row, attributes in instances.items()
+        for row, attributes in contents.instances.items()
         for frame in range(max(attributes.integer("NumberOfFrames") or 1, 1))
     ]
 
 
-def take_plain_frame(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:  # noqa: ARG001  # a Drawer's signature
-    """The only frame as it is."""
+def take_plain_frame(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
+    """Take the only frame as it is."""
     return frames[picture.frames[0]]
 
 
-PLAIN = Drawer(list_pictures=list_plain_pictures, compose=take_plain_frame)
+PLAIN = Kind(list_pictures=list_plain_pictures, compose=take_plain_frame)
 """Single and multi-frame images: each frame is a picture."""

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
-from dsp_batch.kinds.kind import Drawer, Frames, Picture, list_plain_pictures
+from dsp_batch.kinds.kind import Kind, Picture, StoredFrames, list_plain_pictures
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray
 
@@ -22,17 +22,17 @@ _PARAMETRIC = ((0, 0, 0), (60, 15, 110), (150, 40, 120), (225, 90, 60), (250, 18
 @cache
 def _spread_colors(stops: tuple[tuple[int, int, int], ...]) -> ByteArray:
     """Colors of the display values 0 … 255, shape (256, 3)."""
-    places = np.linspace(0, 255, len(stops))
-    channels = [np.interp(np.arange(256), places, [stop[channel] for stop in stops]) for channel in range(3)]
+    values = np.linspace(0, 255, len(stops))
+    channels = [np.interp(np.arange(256), values, [stop[channel] for stop in stops]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
-def compose_dose(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:  # noqa: ARG001  # a Drawer's signature
+def compose_dose(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
     """One plane of a dose grid; Dose Grid Scaling is its modality transform."""
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_DOSE))
 
 
-def compose_parametric_map(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:  # noqa: ARG001  # likewise
+def compose_parametric_map(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # likewise
     """One frame of a parametric map."""
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_PARAMETRIC))
 
@@ -61,5 +61,5 @@ def describe_unit(attributes: Attributes, frame: int = 0) -> str | None:
     return measured if transformation in (None, "US") else transformation
 
 
-DOSE = Drawer(list_pictures=list_plain_pictures, compose=compose_dose)
-PARAMETRIC_MAP = Drawer(list_pictures=list_plain_pictures, compose=compose_parametric_map)
+DOSE = Kind(list_pictures=list_plain_pictures, compose=compose_dose)
+PARAMETRIC_MAP = Kind(list_pictures=list_plain_pictures, compose=compose_parametric_map)

@@ -1,19 +1,31 @@
-"""SOP classes."""
+"""Which kind the objects of a SOP class are, and which instances of a series can be drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dsp_batch.dicom.headers.read import DEFLATED
+from dsp_batch.dicom import sop_classes
+from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import NoPixelsError, Reason
-from dsp_batch.kinds.kind import PLAIN, Drawer
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import PLAIN, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.series import InstanceHeader
 
-_ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
+_STORAGE = "1.2.840.10008.5.1.4.1.1"
 
+KINDS: dict[str, Kind] = {
+    f"{_STORAGE}.66.4": SEGMENTATION,
+    f"{_STORAGE}.66.7": SEGMENTATION,  # label map
+    f"{_STORAGE}.77.1.6": SLIDE,
+    f"{_STORAGE}.481.2": DOSE,
+    f"{_STORAGE}.30": PARAMETRIC_MAP,
+}
+"""SOP class → kind; all others are plain images."""
+
+_ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
 
 _IDENTITY = {
     "series_instance_uid": 0x0020000E,
@@ -21,93 +33,65 @@ _IDENTITY = {
     "modality": 0x00080060,
     "sop_class": _SOP_CLASS_UID,
 }
+"""Field of the result row → tag, of what tells a series apart."""
 
 
-RAW_DATA_STORAGE = "1.2.840.10008.5.1.4.1.1.66"
-
-_STORAGE = "1.2.840.10008.5.1.4.1.1"
-_NAMES = {f"{_STORAGE}.66.7": "Label Map Segmentation Storage"}
-"""SOP classes that pydicom does not know yet."""
-
-DRAWERS: Mapping[str, Drawer] = {
-    f"{_STORAGE}.66.4": SEGMENTATION,
-    f"{_STORAGE}.66.7": SEGMENTATION,  # label map
-    f"{_STORAGE}.77.1.6": SLIDE,
-    f"{_STORAGE}.481.2": DOSE,
-    f"{_STORAGE}.30": PARAMETRIC_MAP,
-}
-"""SOP class → drawer; all others are plain images."""
+def find_kind(sop_class_uid: str) -> Kind:
+    """Find the kind of the objects of a SOP class."""
+    return KINDS.get(sop_class_uid, PLAIN)
 
 
-def find_drawer(sop_class_uid: str) -> Drawer:
-    """How objects of a SOP class are drawn."""
-    return DRAWERS.get(sop_class_uid, PLAIN)
+def lacks_pictures(sop_class_uid: str) -> bool:
+    """Tell whether objects of a SOP class can never be drawn: known without reading any."""
+    return find_kind(sop_class_uid).needs_pixels and sop_classes.lacks_pixels(sop_class_uid)
 
 
-_FAMILIES_WITHOUT_PIXELS = tuple(f"{_STORAGE}.{family}." for family in (9, 11, 88, 104))
-"""Waveforms, presentation states, structured reports and key objects, encapsulated documents and models."""
-
-_CLASSES_WITHOUT_PIXELS = frozenset(
-    {
-        RAW_DATA_STORAGE,
-        f"{_STORAGE}.66.1",  # Spatial Registration
-        f"{_STORAGE}.66.2",  # Spatial Fiducials
-        f"{_STORAGE}.66.3",  # Deformable Spatial Registration
-        f"{_STORAGE}.66.5",  # Surface Segmentation
-        f"{_STORAGE}.66.6",  # Tractography Results
-        f"{_STORAGE}.67",  # Real World Value Mapping
-        f"{_STORAGE}.91.1",  # Microscopy Bulk Simple Annotations
-        f"{_STORAGE}.481.3",  # RT Structure Set
-        f"{_STORAGE}.481.4",  # RT Beams Treatment Record
-        f"{_STORAGE}.481.5",  # RT Plan
-        f"{_STORAGE}.481.6",  # RT Brachy Treatment Record
-        f"{_STORAGE}.481.7",  # RT Treatment Summary Record
-        f"{_STORAGE}.481.8",  # RT Ion Plan
-        f"{_STORAGE}.481.9",  # RT Ion Beams Treatment Record
-    }
-)
+def may_be_drawn(header: InstanceHeader) -> bool:
+    """Tell whether an instance is of a kind that can be drawn, be its pixels there or not (PS3.3 C.7.6.3)."""
+    return _ROWS in header.elements or not find_kind(sop_class_of(header)).needs_pixels
 
 
-def lacks_pixels(uid: str) -> bool:
-    """Whether objects of a SOP class never have pixels (PS3.4 B.5, PS3.3 A): known without reading any."""
-    return uid in _CLASSES_WITHOUT_PIXELS or uid.startswith(_FAMILIES_WITHOUT_PIXELS)
+def drawable_rows(index: SeriesIndex) -> list[int]:
+    """List the rows of the instances that can be drawn: all of a kind that needs no pixels, else those with pixels."""
+    names = ("SOPClassUID", "PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows")
+    return [
+        row
+        for row, (sop_class, native, encapsulated, syntax, rows) in enumerate(
+            zip(*map(index.values, names), strict=True)
+        )
+        if not find_kind(sop_class or "").needs_pixels
+        or (rows and (native is not None or encapsulated is not None or syntax == DEFLATED))
+    ]
 
 
-def sop_class_name(uid: str) -> str:
-    """Name of a SOP class."""
-    from pydicom.uid import UID  # noqa: PLC0415  # 0.7 s
-
-    return _NAMES.get(uid) or UID(uid).name
-
-
-def is_image(header: InstanceHeader) -> bool:
-    """Whether an instance is of a kind that has pixels, be they there or not (PS3.3 C.7.6.3)."""
-    return _ROWS in header.elements
-
-
-def has_pixels(header: InstanceHeader) -> bool:
-    """Whether an instance has pixels, as far as its header tells."""
-    placed = header.pixel_data_offset is not None or header.fragments_offset is not None
-    return is_image(header) and (placed or header.transfer_syntax_uid == DEFLATED)
+def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
+    """Group the instances of a series that can be drawn by their kind; nothing of their headers is decoded yet."""
+    rows: dict[Kind, list[int]] = {}
+    classes = index.values("SOPClassUID")
+    for row in drawable_rows(index):
+        rows.setdefault(find_kind(classes[row] or ""), []).append(row)
+    return [(kind, {row: index.attributes(row) for row in its_rows}) for kind, its_rows in rows.items()]
 
 
 def sop_class_of(header: InstanceHeader) -> str:
-    """SOP Class UID (0008,0016); empty where it is absent."""
+    """SOP Class UID (0008,0016) of an instance; empty where it is absent."""
     element = header.elements.get(_SOP_CLASS_UID)
     return element.text if element else ""
 
 
 def identify(header: InstanceHeader) -> dict[str, str | None]:
-    """What an instance tells of its series, by fields of the result row."""
+    """Read what an instance tells of its series, by fields of the result row."""
     told = {name: element.text for name, tag in _IDENTITY.items() if (element := header.elements.get(tag))}
     return {name: told.get(name) or None for name in _IDENTITY}
 
 
 def without_pixels(
-    url: str, sop_classes: Iterable[str], known: Mapping[str, str | None] | None = None
+    url: str, sop_classes_found: Iterable[str], known: Mapping[str, str | None] | None = None
 ) -> NoPixelsError:
-    """The error of a series that has nothing to draw, naming what it is."""
-    classes = dict.fromkeys(sop_classes)
-    names = ", ".join(f"{sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes)
-    reason: Reason = "raw-data" if list(classes) == [RAW_DATA_STORAGE] else "no-pixels"
+    """Make the error of a series that has nothing to draw; it names what the series holds."""
+    classes = dict.fromkeys(sop_classes_found)
+    names = ", ".join(
+        f"{sop_classes.sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes
+    )
+    reason: Reason = "raw-data" if list(classes) == [sop_classes.RAW_DATA_STORAGE] else "no-pixels"
     return NoPixelsError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason, known)

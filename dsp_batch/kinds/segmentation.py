@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import PixelError
-from dsp_batch.kinds.kind import Drawer, Frames, Instances, Picture
+from dsp_batch.kinds.kind import Contents, Kind, Picture, StoredFrames
 from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
 from dsp_batch.model.series import FrameRef, StoredArray
 
@@ -23,8 +23,8 @@ _GOLDEN_RATIO = 0.618034
 """Hues that far apart stay distinct however many there are."""
 
 
-def list_segmentation_pictures(instances: Instances) -> list[Picture]:
-    """One picture a position: the frames of all segments there.
+def list_segmentation_pictures(contents: Contents) -> list[Picture]:
+    """List one picture a position: the frames of all segments there.
 
     Whether a segment has any pixel there is told by no header: `is_blank` tells it of what was read.
 
@@ -33,7 +33,7 @@ def list_segmentation_pictures(instances: Instances) -> list[Picture]:
     """
     return [
         Picture(frames=tuple(FrameRef(row, frame) for frame in frames))
-        for row, attributes in instances.items()
+        for row, attributes in contents.instances.items()
         for frames in _group_by_position(attributes)
     ]
 
@@ -55,7 +55,7 @@ def _position_of(groups: Attributes) -> tuple[float, ...]:
     return tile.numbers("RowPositionInTotalImagePixelMatrix") + tile.numbers("ColumnPositionInTotalImagePixelMatrix")
 
 
-def compose_segmentation(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:
+def compose_segmentation(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:
     """Paint segments over black, in the order of their frames.
 
     Args:
@@ -95,12 +95,12 @@ def _paint_segment(canvas: npt.NDArray[Any], values: StoredArray, color: Color, 
 
     They are few in most planes: blending all of the canvas takes ten times as long.
     """
-    places = np.flatnonzero(values > 0)
+    covered = np.flatnonzero(values > 0)
     if top is None:
-        canvas[places] = color
+        canvas[covered] = color
     else:
-        coverage = np.clip(values[places] / np.float32(top), 0, 1).astype(np.float32)[:, np.newaxis]
-        canvas[places] += coverage * (np.asarray(color, np.float32) - canvas[places])
+        coverage = np.clip(values[covered] / np.float32(top), 0, 1).astype(np.float32)[:, np.newaxis]
+        canvas[covered] += coverage * (np.asarray(color, np.float32) - canvas[covered])
 
 
 def _segment_colors(attributes: Attributes) -> dict[int, Color]:
@@ -126,6 +126,6 @@ def is_blank(picture: StoredFrame) -> bool:
     return not picture.values.any()
 
 
-SEGMENTATION = Drawer(
+SEGMENTATION = Kind(
     list_pictures=list_segmentation_pictures, compose=compose_segmentation, in_color=True, is_blank=is_blank
 )

@@ -9,7 +9,7 @@ import numpy as np
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import PixelError
-from dsp_batch.kinds.kind import Drawer, Frames, Instances, Picture
+from dsp_batch.kinds.kind import Contents, Instances, Kind, Picture, StoredFrames
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray, FrameRef
 
@@ -19,12 +19,12 @@ MIN_SIDE = 512
 MAX_STITCHED = 1 << 24
 """Pixels of a level that is stitched: 16 million are 50 MB in RGB, and below every real base level."""
 
-Place = tuple[int, int]
+TileOffset = tuple[int, int]
 """Row and column of a tile's first pixel in the total pixel matrix, from 0."""
 
 
-def list_slide_pictures(instances: Instances) -> list[Picture]:
-    """The one picture of the slide: its thumbnail, else its smallest useful level, else its overview.
+def list_slide_pictures(contents: Contents) -> list[Picture]:
+    """Choose the one picture of the slide: its thumbnail, else its smallest useful level, else its overview.
 
     A lone level counts as base level and is stitched where it is small. Instances of a concatenation are one level.
     Several series in one, with another focal plane or optical path, are one slide all the same.
@@ -35,6 +35,7 @@ def list_slide_pictures(instances: Instances) -> list[Picture]:
     References:
         DICOM PS3.3 C.8.12.4.1.1 (Image Type), C.7.6.17.3 (Dimension Organization Type TILED_FULL).
     """
+    instances = contents.instances
     flavors: dict[str, list[int]] = {}
     for row, attributes in instances.items():
         flavors.setdefault(_flavor(attributes), []).append(row)
@@ -48,8 +49,8 @@ def list_slide_pictures(instances: Instances) -> list[Picture]:
     if chosen is None:
         return []
     parts = {row: instances[row] for row in _join_concatenation(instances, chosen)}
-    tiles = _place_parts(parts)
-    return [Picture(frames=tuple(tiles.values()), places=tuple(tiles))] if tiles else []
+    tiles = _lay_out_parts(parts)
+    return [Picture(frames=tuple(tiles.values()), tile_offsets=tuple(tiles))] if tiles else []
 
 
 def _flavor(attributes: Attributes) -> str:
@@ -78,12 +79,16 @@ def _first_frame(attributes: Attributes) -> int:
     return max(attributes.integer("ConcatenationFrameOffsetNumber") or 0, 0)
 
 
-def _place_parts(parts: Instances) -> dict[Place, FrameRef]:
-    """Where each tile of a level goes, which may be split over instances → the first tile there."""
-    tiles: dict[Place, FrameRef] = {}
+def _lay_out_parts(parts: Instances) -> dict[TileOffset, FrameRef]:
+    """Find where each tile of a level goes; a level may be split over instances.
+
+    Returns:
+        Offset → the first tile there.
+    """
+    tiles: dict[TileOffset, FrameRef] = {}
     for row, attributes in parts.items():
-        for frame, place in _list_places(attributes):
-            tiles.setdefault(place, FrameRef(row, frame))
+        for frame, offset in _list_tile_offsets(attributes):
+            tiles.setdefault(offset, FrameRef(row, frame))
     return tiles
 
 
@@ -101,7 +106,7 @@ def _choose_level(levels: Instances) -> int | None:
     return max(drawable, key=lambda row: _pixels(levels[row]), default=None)
 
 
-def _list_places(attributes: Attributes) -> Iterator[tuple[int, Place]]:
+def _list_tile_offsets(attributes: Attributes) -> Iterator[tuple[int, TileOffset]]:
     """Frames of an instance, and where each goes: of TILED_FULL only those of the first focal plane and optical path.
 
     Focal planes and optical paths of a TILED_FULL image follow one another, each a whole matrix of tiles, counted
@@ -124,7 +129,7 @@ def _list_places(attributes: Attributes) -> Iterator[tuple[int, Place]]:
         yield frame, ((row or 1) - 1, (column or 1) - 1)
 
 
-def compose_slide(picture: Picture, attributes: Attributes, frames: Frames) -> StoredFrame:
+def compose_slide(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:
     """Stitch the tiles of a level.
 
     Args:
@@ -141,7 +146,7 @@ def compose_slide(picture: Picture, attributes: Attributes, frames: Frames) -> S
     rows, columns = _matrix_shape(attributes)
     canvas = np.empty((rows, columns, *first.values.shape[2:]), first.values.dtype)
     canvas[...] = _background(attributes) if first.is_color else 0
-    for (top, left), ref in zip(picture.places, picture.frames, strict=True):
+    for (top, left), ref in zip(picture.tile_offsets, picture.frames, strict=True):
         if ref in frames and 0 <= top < rows and 0 <= left < columns:
             tile = frames[ref].values[: rows - top, : columns - left]
             canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
@@ -154,4 +159,4 @@ def _background(attributes: Attributes) -> ByteArray:
     return np.array(convert_from_lab(lab) if len(lab) == 3 else (255, 255, 255), np.uint8)
 
 
-SLIDE = Drawer(list_pictures=list_slide_pictures, compose=compose_slide)
+SLIDE = Kind(list_pictures=list_slide_pictures, compose=compose_slide)

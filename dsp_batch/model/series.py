@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.errors import DspBatchError
-from dsp_batch.model.ranges import Piece
+from dsp_batch.model.ranges import Buffer
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.signedinteger[Any]]
@@ -110,10 +110,6 @@ class InstanceHeader:
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
 
-    unread_from: int | None = None
-    """First byte of what was not read, because the elements before it tell the place of the instance; None for a whole
-    header."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHeaders:
@@ -130,7 +126,7 @@ class SeriesHeaders:
     partial: bool = False
     """Only some of the objects were read (`--limit`)."""
 
-    bodies: Mapping[str, Piece] = field(default_factory=dict)
+    bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Object name → the whole object, where it was small enough to be read at once."""
 
 
@@ -142,6 +138,9 @@ class FrameRef(NamedTuple):
 
     frame: int
     """Frame of that instance, from 0."""
+
+    series: int = 0
+    """0 for the series that is drawn, k for the k-th of those that it draws upon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,1 +1,1 @@
-"""Generated DICOM series for the demonstration, the tests and the documentation."""
+"""Generate DICOM series for the demonstration, the tests and the documentation."""

@@ -1,4 +1,4 @@
-"""Bodies to scan: what a phantom is made of at any point of patient space.
+"""Compute what scanners would see of a torso and a head at any point of patient space.
 
 A body is a function of patient coordinates (LPS, mm), so that any plane can be cut through it.
 """
@@ -108,7 +108,7 @@ def _paint_lung_vessels(whole: Image, everywhere: Points) -> None:
 
 
 def torso_hounsfield(points: Points) -> Image:
-    """CT of a torso on a table: lungs, contrast-filled vessels, bones, a bright sphere and a slanted metal rod.
+    """Compute the CT of a torso on a table: lungs, bright vessels, bones, a bright sphere and a slanted metal rod.
 
     Returns:
         HU, shape (rows, columns).
@@ -133,7 +133,7 @@ def torso_hounsfield(points: Points) -> Image:
 
 
 def torso_uptake(points: Points) -> Image:
-    """PET of the same torso, relative to the background uptake.
+    """Compute the PET of the same torso, relative to the background uptake.
 
     Returns:
         Uptake, shape (rows, columns); 0 outside the body.
@@ -239,7 +239,7 @@ def _paint_cerebellum(whole: Image, everywhere: Points) -> None:
 
 
 def head_signal(points: Points) -> Image:
-    """MR of a head, T1-weighted: bright fat and white matter, gray cortex, dark fluid and bone.
+    """Compute the T1-weighted MR of a head: bright fat and white matter, gray cortex, dark fluid and bone.
 
     Returns:
         Signal, shape (rows, columns), 0 to about 1000.
@@ -256,7 +256,7 @@ def head_signal(points: Points) -> Image:
 
 
 def head_uptake(points: Points) -> Image:
-    """What a bolus of contrast agent adds to `head_signal` at its peak: vessels, sinus, a lesion, some of the cortex.
+    """Compute what a bolus of contrast agent adds to `head_signal` at its peak, mostly in vessels and in a lesion.
 
     Returns:
         Signal, shape (rows, columns).

@@ -1,4 +1,4 @@
-"""The attributes that phantom objects share: one function for each kind of object (PS3.3 A)."""
+"""Build the attributes that the objects of a phantom series share, by kind of object (PS3.3 A)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 from pydicom import uid
 
-from dsp_batch.phantom.objects import Attributes, phantom_uid
+from dsp_batch.phantom.objects import ElementValues, phantom_uid
 from dsp_batch.phantom.shapes import Stack, decimals
 
 _DAY = "20240229"
 
 
 def code(value: str, scheme: str, meaning: str) -> list[dict[str, str]]:
-    """A code sequence of one item (PS3.3 8.8)."""
+    """Build a code sequence of one item (PS3.3 8.8)."""
     return [{"CodeValue": value, "CodingSchemeDesignator": scheme, "CodeMeaning": meaning}]
 
 
 def clock(seconds: float) -> str:
-    """A time of day (VR TM), counted from half past ten."""
+    """Write a time of day (VR TM), so many seconds after half past ten."""
     total = 10 * 3600 + 30 * 60 + seconds
     return f"{int(total // 3600):02d}{int(total % 3600 // 60):02d}{total % 60:09.6f}"
 
 
 def common(name: str, title: str, modality: str, sop_class_uid: str) -> dict[str, Any]:
-    """Patient, study, series and equipment: what every object of a series says alike (PS3.3 C.7.1 to C.7.5)."""
+    """Build the patient, study, series and equipment modules, which all objects share (PS3.3 C.7.1 to C.7.5)."""
     return {
         "SpecificCharacterSet": "ISO_IR 192",
         "SOPClassUID": sop_class_uid,
@@ -54,12 +54,12 @@ def common(name: str, title: str, modality: str, sop_class_uid: str) -> dict[str
 
 
 def frame_of_reference(body: str) -> dict[str, Any]:
-    """Frame of Reference module (PS3.3 C.7.4.1): series of one body share it."""
+    """Build the Frame of Reference module (PS3.3 C.7.4.1), which all series of one body share."""
     return {"FrameOfReferenceUID": phantom_uid(f"frame-of-reference/{body}"), "PositionReferenceIndicator": ""}
 
 
 def ct_attributes(name: str, title: str, plane: str) -> dict[str, Any]:
-    """CT Image (PS3.3 A.3)."""
+    """Build the attributes of a CT Image (PS3.3 A.3)."""
     return {
         **common(name, title, "CT", uid.CTImageStorage),
         **frame_of_reference("torso"),
@@ -83,7 +83,7 @@ def ct_attributes(name: str, title: str, plane: str) -> dict[str, Any]:
 
 
 def mr_attributes(name: str, title: str) -> dict[str, Any]:
-    """MR Image (PS3.3 A.4)."""
+    """Build the attributes of an MR Image (PS3.3 A.4)."""
     return {
         **common(name, title, "MR", uid.MRImageStorage),
         **frame_of_reference("head"),
@@ -105,7 +105,7 @@ def mr_attributes(name: str, title: str) -> dict[str, Any]:
 
 
 def pet_attributes(name: str, title: str, count: int) -> dict[str, Any]:
-    """PET Image (PS3.3 A.21)."""
+    """Build the attributes of a PET Image (PS3.3 A.21)."""
     tracer = code("35321007", "SCT", "Fluorodeoxyglucose F^18^")
     return {
         **common(name, title, "PT", uid.PositronEmissionTomographyImageStorage),
@@ -140,7 +140,7 @@ def pet_attributes(name: str, title: str, count: int) -> dict[str, Any]:
 
 
 def ultrasound_attributes(name: str, title: str, sop_class_uid: str) -> dict[str, Any]:
-    """Ultrasound Image and Ultrasound Multi-frame Image (PS3.3 A.6, A.7)."""
+    """Build the attributes of an Ultrasound Image or Ultrasound Multi-frame Image (PS3.3 A.6, A.7)."""
     return {
         **common(name, title, "US", sop_class_uid),
         "ImageType": ["ORIGINAL", "PRIMARY"],
@@ -152,7 +152,7 @@ def ultrasound_attributes(name: str, title: str, sop_class_uid: str) -> dict[str
     }
 
 
-_REGION: Attributes = {
+_REGION: ElementValues = {
     "RegionSpatialFormat": 1,
     "RegionDataType": 1,
     "RegionFlags": 0,
@@ -168,7 +168,7 @@ _REGION: Attributes = {
 
 
 def radiograph_attributes(name: str, title: str, spacing: str) -> dict[str, Any]:
-    """Computed Radiography Image (PS3.3 A.2), low values white."""
+    """Build the attributes of a Computed Radiography Image (PS3.3 A.2) whose low values are white."""
     return {
         **common(name, title, "CR", uid.ComputedRadiographyImageStorage),
         "ImageType": ["ORIGINAL", "PRIMARY"],
@@ -187,7 +187,7 @@ def radiograph_attributes(name: str, title: str, spacing: str) -> dict[str, Any]
 
 
 def report_attributes(name: str, title: str) -> dict[str, Any]:
-    """Basic Text SR (PS3.3 A.35.1): a heading and one sentence, no pixels."""
+    """Build the attributes of a Basic Text SR (PS3.3 A.35.1): a heading and one sentence, no pixels."""
     return {
         **common(name, title, "SR", uid.BasicTextSRStorage),
         "InstanceNumber": 1,
@@ -210,13 +210,13 @@ def report_attributes(name: str, title: str) -> dict[str, Any]:
 
 
 def enhanced_mr_attributes(name: str, title: str, stack: Stack, order: Sequence[int]) -> dict[str, Any]:
-    """Enhanced MR Image (PS3.3 A.36), with the functional groups that place and window a frame.
+    """Build an Enhanced MR Image (PS3.3 A.36) whose functional groups give the position and window of each frame.
 
     Args:
-        name: Decides the UIDs.
+        name: Text that decides the UIDs.
         title: Series description.
-        stack: Where the slices lie.
-        order: Slice of `stack` that each frame holds.
+        stack: The planes of the slices.
+        order: Number of the slice of `stack` that each frame holds.
     """
     organization = phantom_uid(f"dimensions/{name}")
     return {
@@ -258,7 +258,7 @@ def enhanced_mr_attributes(name: str, title: str, stack: Stack, order: Sequence[
     }
 
 
-def _shared_groups(stack: Stack) -> Attributes:
+def _shared_groups(stack: Stack) -> ElementValues:
     plane = stack.plane_attributes(0)
     kind = {
         "FrameType": ["DERIVED", "PRIMARY", "OTHER", "NONE"],
@@ -278,7 +278,7 @@ def _shared_groups(stack: Stack) -> Attributes:
     }
 
 
-def _frame_groups(stack: Stack, number: int) -> Attributes:
+def _frame_groups(stack: Stack, number: int) -> ElementValues:
     moment = f"{_DAY}{clock(90 + number)}"
     content = {
         "FrameReferenceDateTime": moment,

@@ -1,4 +1,4 @@
-"""DICOM objects from attributes and arrays, the same bytes on every run."""
+"""Write DICOM objects from attributes and arrays, with the same bytes on every run."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-Attributes = Mapping[str, Any]
-"""Values by keyword. A sequence is a list of such mappings."""
+ElementValues = Mapping[str, Any]
+"""Values of elements by keyword. A sequence is a list of such mappings."""
 
-Frames = npt.NDArray[Any]
+FrameArray = npt.NDArray[Any]
 """Stored values, shape (frames, rows, columns), or (frames, rows, columns, 3) for RGB."""
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:dsp_batch:phantom")
@@ -56,34 +56,34 @@ class PhantomObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomSeries:
-    """One generated series: what stands below one series prefix."""
+    """One generated series: the objects below one series prefix."""
 
     series_uuid: str
     title: str
-    """What it is, in a few words."""
+    """Name of the series, in a few words."""
 
     objects: tuple[PhantomObject, ...]
-    """Sorted by name, which says nothing about their place in the body."""
+    """The objects, sorted by name. Names say nothing about positions in the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What all objects of a series say alike, encoded once: encoding is what generating costs most."""
+class SharedHeader:
+    """The elements that all objects of a series share. They are encoded once: that takes most of the time."""
 
-    attributes: Attributes
+    attributes: ElementValues
     transfer_syntax: UID
     elements: Mapping[int, bytes]
-    """Encoded element by tag."""
+    """The bytes of each element, by tag."""
 
 
 def phantom_uid(name: str) -> str:
-    """A UID of 44 characters that depends on the name alone (PS3.5 B.2: an integer of 128 bits below 2.25)."""
+    """Make a UID of 44 characters that depends on the name alone (PS3.5 B.2: an integer of 128 bits below 2.25)."""
     digest = hashlib.sha256(_NAMESPACE.bytes + name.encode()).digest()
     return f"2.25.{10**38 + int.from_bytes(digest[:16], 'big') % 10**38}"
 
 
 def phantom_uuid(name: str) -> str:
-    """A UUID that depends on the name alone."""
+    """Make a UUID that depends on the name alone."""
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
@@ -91,8 +91,8 @@ def build_series(name: str, title: str, instances: Iterable[bytes]) -> PhantomSe
     """Name and sort the objects of a series.
 
     Args:
-        name: Decides the UUIDs.
-        title: What the series is.
+        name: Text that decides the UUIDs.
+        title: Name of the series, in a few words.
         instances: The bytes of each object.
     """
     names = (f"{phantom_uuid(f'{name}/{number}')}.dcm" for number in itertools.count())
@@ -102,21 +102,21 @@ def build_series(name: str, title: str, instances: Iterable[bytes]) -> PhantomSe
 
 
 def instance_numbers(name: str, number: int) -> dict[str, Any]:
-    """SOP Instance UID and InstanceNumber of an object of a series, the first being number 0."""
+    """Make the SOP Instance UID and InstanceNumber of an object of a series, the first being number 0."""
     return {"SOPInstanceUID": phantom_uid(f"instance/{name}/{number}"), "InstanceNumber": number + 1}
 
 
 def build_single(
-    name: str, attributes: Attributes, frames: Frames | None, transfer_syntax: str = ExplicitVRLittleEndian
+    name: str, attributes: ElementValues, frames: FrameArray | None, transfer_syntax: str = ExplicitVRLittleEndian
 ) -> PhantomSeries:
-    """A series of one object, titled by its Series Description."""
+    """Build a series of one object, titled by its Series Description."""
     several = {} if frames is None or len(frames) == 1 else {"NumberOfFrames": len(frames)}
     data = write_object(encode_header(attributes, transfer_syntax), several | instance_numbers(name, 0), frames)
     return build_series(name, attributes["SeriesDescription"], [data])
 
 
-def build_dataset(attributes: Attributes) -> Dataset:
-    """A dataset from values by keyword."""
+def build_dataset(attributes: ElementValues) -> Dataset:
+    """Build a dataset from values by keyword."""
     dataset = Dataset()
     for keyword, value in attributes.items():
         nested = isinstance(value, list) and value and isinstance(value[0], Mapping)
@@ -124,23 +124,23 @@ def build_dataset(attributes: Attributes) -> Dataset:
     return dataset
 
 
-def encode_header(attributes: Attributes, transfer_syntax: str = ExplicitVRLittleEndian) -> Header:
+def encode_header(attributes: ElementValues, transfer_syntax: str = ExplicitVRLittleEndian) -> SharedHeader:
     """Encode the attributes that all objects of a series share."""
     elements = encode_elements(build_dataset(attributes), UID(transfer_syntax))
-    return Header(attributes=attributes, transfer_syntax=UID(transfer_syntax), elements=elements)
+    return SharedHeader(attributes=attributes, transfer_syntax=UID(transfer_syntax), elements=elements)
 
 
-def write_object(header: Header, own: Attributes, frames: Frames | None) -> bytes:
+def write_object(header: SharedHeader, own: ElementValues, frames: FrameArray | None) -> bytes:
     """Write one DICOM file.
 
     Args:
-        header: What the object shares with its series. `BitsStored` and `PhotometricInterpretation` are taken from
-            here where given; the frames decide the rest of the Image Pixel module.
+        header: The elements that the object shares with its series. `BitsStored` and `PhotometricInterpretation` are
+            taken from here where given; the frames decide the rest of the Image Pixel module.
         own: The object's own attributes, SOPInstanceUID among them.
         frames: Stored values; None for an object without pixels.
 
     Returns:
-        The whole file. It names no version of any library; compressed pixels depend on the codec's version.
+        The whole file. It names no version of a library, but compressed pixels depend on the codec's version.
     """
     dataset = build_dataset(own)
     if frames is not None:
@@ -155,7 +155,7 @@ def write_object(header: Header, own: Attributes, frames: Frames | None) -> byte
     return _encode_meta(header, own["SOPInstanceUID"]) + body
 
 
-def _encode_meta(header: Header, sop_instance_uid: str) -> bytes:
+def _encode_meta(header: SharedHeader, sop_instance_uid: str) -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = header.attributes["SOPClassUID"]
     meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
@@ -169,7 +169,7 @@ def _encode_meta(header: Header, sop_instance_uid: str) -> bytes:
 
 
 def encode_elements(dataset: Dataset, transfer_syntax: UID) -> dict[int, bytes]:
-    """Encode each element by itself, by tag."""
+    """Encode each element of a dataset by itself; the result has their bytes by tag."""
     correct_ambiguous_vr(dataset, transfer_syntax.is_little_endian)
     elements = {}
     for element in dataset:
@@ -181,7 +181,7 @@ def encode_elements(dataset: Dataset, transfer_syntax: UID) -> dict[int, bytes]:
     return elements
 
 
-def _pixel_attributes(frames: Frames, transfer_syntax: UID) -> dict[str, Any]:
+def _pixel_attributes(frames: FrameArray, transfer_syntax: UID) -> dict[str, Any]:
     color = frames.ndim == 4
     bits = frames.dtype.itemsize * 8
     of_codec = {JPEGBaseline8Bit: "YBR_FULL_422", JPEG2000Lossless: "YBR_RCT", HTJ2KLossless: "YBR_RCT"}
@@ -197,7 +197,7 @@ def _pixel_attributes(frames: Frames, transfer_syntax: UID) -> dict[str, Any]:
     return values | {"PlanarConfiguration": 0} if color else values
 
 
-def _add_pixel_data(dataset: Dataset, frames: Frames, transfer_syntax: UID) -> None:
+def _add_pixel_data(dataset: Dataset, frames: FrameArray, transfer_syntax: UID) -> None:
     dataset.HighBit = dataset.BitsStored - 1
     if encode := _ENCODERS.get(transfer_syntax):
         dataset.PixelData = encapsulate([encode(frame, dataset) for frame in frames])
@@ -210,7 +210,7 @@ def _add_pixel_data(dataset: Dataset, frames: Frames, transfer_syntax: UID) -> N
     element.is_undefined_length = encode is not None
 
 
-def _encode_rle(frame: Frames, dataset: Dataset) -> bytes:
+def _encode_rle(frame: FrameArray, dataset: Dataset) -> bytes:
     return RLELosslessEncoder.encode(
         np.ascontiguousarray(frame),
         encoding_plugin="pydicom",
@@ -226,34 +226,34 @@ def _encode_rle(frame: Frames, dataset: Dataset) -> bytes:
     )
 
 
-def _encode_lossy_jpeg(frame: Frames, dataset: Dataset, *, bits: int, **options: Any) -> bytes:
+def _encode_lossy_jpeg(frame: FrameArray, dataset: Dataset, *, bits: int, **options: Any) -> bytes:
     if dataset.BitsStored != bits or dataset.PixelRepresentation:
         raise ValueError(f"this transfer syntax is written from unsigned values of {bits} bit only (PS3.5 8.2.1)")
     return _encode_jpeg(frame, dataset, **options)
 
 
-def _encode_jpeg(frame: Frames, dataset: Dataset, **options: Any) -> bytes:
+def _encode_jpeg(frame: FrameArray, dataset: Dataset, **options: Any) -> bytes:
     bits = dataset.BitsStored if dataset.BitsStored > 8 else None
     unsigned = frame.view(f"u{dataset.BitsAllocated // 8}")
     return bytes(imagecodecs.jpeg8_encode(unsigned, bitspersample=bits, **options))
 
 
-def _encode_jpeg_ls(frame: Frames, dataset: Dataset) -> bytes:
+def _encode_jpeg_ls(frame: FrameArray, dataset: Dataset) -> bytes:
     # The stream knows no sign: PixelRepresentation says how its bits are read (PS3.5 8.2.3).
     return bytes(imagecodecs.jpegls_encode(frame.view(f"u{dataset.BitsAllocated // 8}")))
 
 
-def _encode_jpeg2000(frame: Frames, dataset: Dataset) -> bytes:
+def _encode_jpeg2000(frame: FrameArray, dataset: Dataset) -> bytes:
     return bytes(
         imagecodecs.jpeg2k_encode(frame, 0, codecformat="j2k", reversible=True, bitspersample=dataset.BitsStored)
     )
 
 
-def _encode_htj2k(frame: Frames, dataset: Dataset) -> bytes:
+def _encode_htj2k(frame: FrameArray, dataset: Dataset) -> bytes:
     return bytes(imagecodecs.htj2k_encode(frame, reversible=True, rgb=dataset.SamplesPerPixel == 3))
 
 
-_ENCODERS: dict[UID, Callable[[Frames, Dataset], bytes]] = {
+_ENCODERS: dict[UID, Callable[[FrameArray, Dataset], bytes]] = {
     RLELossless: _encode_rle,
     JPEGBaseline8Bit: partial(_encode_lossy_jpeg, bits=8, level=90, subsampling="422"),
     JPEGExtended12Bit: partial(_encode_lossy_jpeg, bits=12, level=95),
@@ -262,4 +262,4 @@ _ENCODERS: dict[UID, Callable[[Frames, Dataset], bytes]] = {
     JPEG2000Lossless: _encode_jpeg2000,
     HTJ2KLossless: _encode_htj2k,
 }
-"""Encoders by transfer syntax; the others are native."""
+"""The encoder of each transfer syntax that compresses pixels. All others are native."""

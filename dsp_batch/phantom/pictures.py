@@ -1,4 +1,4 @@
-"""Flat pictures: what a phantom shows where there is no volume behind it (radiograph, ultrasound)."""
+"""Draw the phantoms that are no slices of a volume: a radiograph and an ultrasound clip."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class _Ray(NamedTuple):
     base: Flat
     tip: Flat
     joints: tuple[float, ...]
-    """Where each bone starts and the last one ends, as fractions from base to tip."""
+    """Start of each bone and end of the last one, as fractions of the way from base to tip."""
 
     radius: float
-    """Of the flesh around the bones, in mm."""
+    """Radius of the flesh around the bones, in mm."""
 
 
 _FINGER = (0.0, 0.425, 0.68, 0.84, 0.96)
@@ -42,7 +42,7 @@ _FOREARM = (((-12.0, 76.0), (-15.0, 170.0), 11.5), ((14.0, 79.0), (17.0, 170.0),
 
 
 def _chord(x: Image, y: Image, ends: tuple[Flat, Flat], radius: float, waist: float = 0.0) -> Image:
-    """Path of an X-ray through a round bar, in mm; the waist makes its middle thinner by that fraction."""
+    """Measure the path of an X-ray through a round bar, in mm. Its middle is thinner by the fraction `waist`."""
     (x0, y0), (x1, y1) = ends
     across, along = np.float32(x1 - x0), np.float32(y1 - y0)
     fraction = (((x - np.float32(x0)) * across + (y - np.float32(y0)) * along) / (across**2 + along**2)).clip(0, 1)
@@ -62,7 +62,7 @@ def _bone_path(x: Image, y: Image, ends: tuple[Flat, Flat], radius: float) -> Im
 
 
 def _add(picture: Image, x: Image, y: Image, bar: _Bar, path: Callable[..., Image]) -> None:
-    """Keep the longer of two paths, computing only where the bar can be."""
+    """Draw a bar into a picture: keep the longer of two paths, and compute only where the bar can be."""
     (x0, y0), (x1, y1), radius = bar
     first, last = np.searchsorted(x[0], (min(x0, x1) - radius, max(x0, x1) + radius))
     top, bottom = np.searchsorted(y[:, 0], (min(y0, y1) - radius, max(y0, y1) + radius))
@@ -102,7 +102,7 @@ def _skeleton(x: Image, y: Image) -> Image:
 
 
 def hand_radiograph(rows: int, columns: int, spacing: float) -> npt.NDArray[np.uint16]:
-    """Exposure behind a left hand: 12 bit, high where few X-rays were held back, for MONOCHROME1.
+    """Draw the exposure behind a left hand: 12 bit, high where few X-rays were held back, for MONOCHROME1.
 
     Args:
         rows: Rows of the picture.
@@ -126,7 +126,7 @@ def hand_radiograph(rows: int, columns: int, spacing: float) -> npt.NDArray[np.u
 
 
 class _Sector(NamedTuple):
-    """Where the pixels of an ultrasound picture lie in its fan."""
+    """The positions of an ultrasound picture's pixels in its fan."""
 
     depth: Image
     """Distance from the transducer, 0 at its face, 1 at the arc."""
@@ -135,6 +135,7 @@ class _Sector(NamedTuple):
     """Tangent of the angle from the middle line."""
 
     inside: npt.NDArray[np.bool_]
+    """True for pixels within the fan."""
 
 
 _HALF_ANGLE_SLOPE = 0.9
@@ -157,7 +158,7 @@ def _speckle(sector: _Sector, seed: int) -> Image:
 
 
 def _chamber(sector: _Sector, squeeze: float) -> Image:
-    """A ventricle that contracts: 1 in its middle, 0 at its wall, negative outside."""
+    """Shape a ventricle that contracts: 1 in its middle, 0 at its wall, negative outside."""
     x = sector.slope * (sector.depth + np.float32(0.2))
     across = (x + np.float32(0.04)) / np.float32(0.24 * (1 - 0.3 * squeeze))
     along = (sector.depth - np.float32(0.52)) / np.float32(0.33 * (1 - 0.15 * squeeze))
@@ -185,7 +186,7 @@ _ECG_HEIGHT = (0.0, 0.0, 0.12, 0.0, 0.0, -0.1, 1.0, -0.25, 0.0, 0.0, 0.22, 0.0, 
 
 
 def _draw_margins(picture: npt.NDArray[np.float32], moment: float) -> None:
-    """A gray and a color scale at the right, and the heart's current at the bottom with a dot for this frame."""
+    """Draw a gray and a color scale at the right, and an electrocardiogram at the bottom with a dot for this frame."""
     rows, columns = picture.shape[:2]
     scale = np.linspace(1, -1, rows // 3, dtype=np.float32)
     top, right = rows // 12, columns - columns // 32
@@ -205,7 +206,7 @@ def _draw_margins(picture: npt.NDArray[np.float32], moment: float) -> None:
 
 
 def heart_ultrasound(count: int, rows: int, columns: int) -> npt.NDArray[np.uint8]:
-    """One heart beat through a sector transducer, with color flow in the ventricle.
+    """Draw one heart beat as a sector transducer shows it, with color flow in the ventricle.
 
     Returns:
         RGB, shape (count, rows, columns, 3).

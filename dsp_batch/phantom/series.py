@@ -1,7 +1,7 @@
-"""Generated series for the demo, the tests and the benchmarks: no patient, no download, the same bytes every time.
+"""Generate series for the demo, the tests and the benchmarks: no patient, no download, the same bytes every time.
 
 Example:
-    >>> from dsp_batch.dicom.phantom import build_ct
+    >>> from dsp_batch.phantom.series import build_ct
     >>> series = build_ct(count=3, size=32)
     >>> series.series_uuid, len(series.objects)
     ('fab43f47-d595-57c7-9ed5-b9ecd3d19919', 3)
@@ -28,8 +28,7 @@ from dsp_batch.phantom.modules import (
     ultrasound_attributes,
 )
 from dsp_batch.phantom.objects import (
-    Frames,
-    PhantomObject,
+    FrameArray,
     PhantomSeries,
     build_series,
     build_single,
@@ -40,29 +39,11 @@ from dsp_batch.phantom.objects import (
 from dsp_batch.phantom.pictures import hand_radiograph, heart_ultrasound
 from dsp_batch.phantom.shapes import Image, Plane, cut_stack, decimals, noise
 
-__all__ = [
-    "PhantomObject",
-    "PhantomSeries",
-    "build_bolus",
-    "build_corrupt",
-    "build_ct",
-    "build_enhanced_mr",
-    "build_localizer",
-    "build_mr",
-    "build_palette_ultrasound",
-    "build_pet",
-    "build_radiograph",
-    "build_report",
-    "build_ultrasound",
-    "demo_collection",
-    "write_collection",
-]
-
 _TORSO_MM = 371.2
 _TORSO_STACK_MM = {"axial": 400.0, "coronal": 200.0, "sagittal": 320.0, "oblique": 300.0}
 _HEAD_MM = 244.0
 _WASH = (0.0, 0.1, 0.6, 1.0, 0.7, 0.5, 0.4, 0.34, 0.3, 0.28)
-"""Contrast agent at each time point, as a fraction of the peak."""
+"""Amount of contrast agent at each time point, as a fraction of the peak."""
 
 
 def build_ct(
@@ -73,14 +54,14 @@ def build_ct(
     size: int = 256,
     transfer_syntax: str = uid.ExplicitVRLittleEndian,
 ) -> PhantomSeries:
-    """CT of a torso: signed 16 bit, HU = stored value - 1024, padding -2000 outside the round field of view.
+    """Build a CT of a torso: signed 16 bit, HU = stored value - 1024, padding -2000 outside the round field of view.
 
     Args:
-        name: Decides UUIDs and UIDs.
-        plane: How the torso is cut. InstanceNumber runs against the display order.
-        count: Slices.
+        name: Text that decides UUIDs and UIDs.
+        plane: Plane of the slices. InstanceNumber runs against the display order.
+        count: Number of slices.
         size: Rows and columns.
-        transfer_syntax: UID of a native or lossless one.
+        transfer_syntax: UID of a native or lossless transfer syntax.
     """
     stack = cut_stack(plane, (size, size), count, (_TORSO_MM, _TORSO_STACK_MM[plane]))
     title = f"CT torso {plane}"
@@ -107,7 +88,7 @@ def build_mr(
     columns: int = 256,
     transfer_syntax: str = uid.ExplicitVRLittleEndian,
 ) -> PhantomSeries:
-    """Sagittal MR of a head: unsigned 12 bit, pixels higher than wide unless rows equal columns."""
+    """Build a sagittal MR of a head: unsigned 12 bit, pixels higher than wide unless rows equal columns."""
     stack = cut_stack("sagittal", (rows, columns), count, (_HEAD_MM, 150))
     title = "MR head sagittal"
     window = {"WindowCenter": "1700", "WindowWidth": "3400"}
@@ -123,7 +104,7 @@ def build_mr(
 
 
 def build_bolus(name: str = "mr-bolus", *, positions: int = 6, times: int = 6, size: int = 128) -> PhantomSeries:
-    """Axial MR of a head at several times: contrast agent lights up vessels and a lesion, then washes out.
+    """Build an axial MR of a head at several times: contrast agent lights up vessels and a lesion, then washes out.
 
     InstanceNumber counts positions first and times second, as a scanner does.
     """
@@ -149,7 +130,7 @@ def build_bolus(name: str = "mr-bolus", *, positions: int = 6, times: int = 6, s
 
 
 def build_localizer(name: str = "mr-localizer", *, per_plane: int = 3, size: int = 128) -> PhantomSeries:
-    """Axial, coronal and sagittal planes of a head in one series."""
+    """Build one series of axial, coronal and sagittal planes of a head."""
     title = "MR head localizer"
     header = encode_header(mr_attributes(name, title) | {"WindowCenter": "1700", "WindowWidth": "3400"})
     grain = noise(14, (size, size), 1)
@@ -157,15 +138,16 @@ def build_localizer(name: str = "mr-localizer", *, per_plane: int = 3, size: int
     stacks = [cut_stack(plane, (size, size), per_plane, (_HEAD_MM, 20.0 * per_plane)) for plane in planes]
 
     def write(number: int) -> bytes:
-        stack, place = stacks[number // per_plane], number % per_plane
-        stored = _head_values(head_signal(stack.points(place)), grain, number)
-        return write_object(header, stack.plane_attributes(place) | instance_numbers(name, number), stored[None])
+        stack, slice_number = stacks[number // per_plane], number % per_plane
+        stored = _head_values(head_signal(stack.points(slice_number)), grain, number)
+        own = stack.plane_attributes(slice_number) | instance_numbers(name, number)
+        return write_object(header, own, stored[None])
 
     return build_series(name, title, map(write, range(3 * per_plane)))
 
 
 def build_enhanced_mr(name: str = "mr-enhanced", *, count: int = 12, size: int = 128) -> PhantomSeries:
-    """Enhanced multi-frame MR: geometry and window in functional groups, frames stored in another order than shown."""
+    """Build an enhanced multi-frame MR: geometry and window in functional groups, frames not in display order."""
     stack = cut_stack("axial", (size, size), count, (_HEAD_MM, 150), (0.0, 3.0, 15.0))
     grain = noise(15, (size, size), 1)
     order = [*range(0, count, 2), *range(1, count, 2)]
@@ -175,7 +157,7 @@ def build_enhanced_mr(name: str = "mr-enhanced", *, count: int = 12, size: int =
 
 
 def build_pet(name: str = "pet", *, count: int = 30, size: int = 96) -> PhantomSeries:
-    """PET of the torso: each slice has a Rescale Slope of its own."""
+    """Build a PET of the torso, in which each slice has a Rescale Slope of its own."""
     stack = cut_stack("axial", (size, size), count, (_TORSO_MM, _TORSO_STACK_MM["axial"]))
     header = encode_header(pet_attributes(name, "PET torso", count))
     grain = 1 + np.float32(0.12) * noise(16, (size, size), 2)
@@ -198,7 +180,7 @@ def build_ultrasound(
     columns: int = 320,
     transfer_syntax: str = uid.JPEGBaseline8Bit,
 ) -> PhantomSeries:
-    """Color cine of a beating heart in one multi-frame object."""
+    """Build a color cine of a beating heart in one multi-frame object."""
     title = "US heart color flow"
     frame_time = {"FrameTime": "50", "FrameIncrementPointer": 0x00181063, "UltrasoundColorDataPresent": 1}
     attributes = ultrasound_attributes(name, title, uid.UltrasoundMultiFrameImageStorage) | frame_time
@@ -208,7 +190,7 @@ def build_ultrasound(
 
 
 def build_palette_ultrasound(name: str = "us-palette", *, rows: int = 240, columns: int = 320) -> PhantomSeries:
-    """One ultrasound image whose 8-bit values are shown through a palette from black over amber to white."""
+    """Build an ultrasound image whose 8-bit values are shown through a palette from black over amber to white."""
     title = "US heart palette"
     gray = heart_ultrasound(1, rows, columns)[..., 1]
     steps = np.arange(256, dtype=np.int64) * 257
@@ -222,25 +204,25 @@ def build_palette_ultrasound(name: str = "us-palette", *, rows: int = 240, colum
 
 
 def build_radiograph(name: str = "cr-hand", *, rows: int = 480, columns: int = 384) -> PhantomSeries:
-    """A hand on an imaging plate: 12 bit, MONOCHROME1."""
+    """Build a radiograph of a hand: 12 bit, MONOCHROME1."""
     attributes = radiograph_attributes(name, "CR hand", decimals(240 / rows)[0])
     return build_single(name, attributes, hand_radiograph(rows, columns, 240 / rows)[None])
 
 
 def build_report(name: str = "sr-report") -> PhantomSeries:
-    """A structured report: a valid object without pixels."""
+    """Build a structured report: a valid object without pixels."""
     return build_single(name, report_attributes(name, "SR report"), None)
 
 
 def build_corrupt(name: str = "corrupt") -> PhantomSeries:
-    """Two objects that are no DICOM instance: one cut off within an element of its header, one of noise."""
+    """Build two objects that are no DICOM instances: one cut off within an element of its header, one of noise."""
     whole = build_ct(f"{name}/whole", count=1, size=16).objects[0].data
     garbage = np.asarray(np.random.PCG64(17).random_raw(512)).astype("<u8").tobytes()
     return build_series(name, "Corrupt objects", [whole[:700], garbage])
 
 
 def demo_collection() -> Iterator[PhantomSeries]:
-    """The series of `dsp-batch demo`, one of a kind, built as they are asked for."""
+    """Build the series of `dsp-batch demo`, one of each kind, as they are asked for."""
     builders: tuple[Callable[[], PhantomSeries], ...] = (
         build_ct,
         build_mr,
@@ -264,8 +246,8 @@ def write_collection(root: Path, collection: Iterable[PhantomSeries]) -> None:
             (folder / item.name).write_bytes(item.data)
 
 
-def _head_values(signal: Image, grain: Image, number: int) -> Frames:
-    """MR signal with noise, as 12-bit stored values."""
+def _head_values(signal: Image, grain: Image, number: int) -> FrameArray:
+    """Add noise to an MR signal and turn it into 12-bit stored values."""
     values = np.float32(3.3) * signal + np.float32(45) * np.abs(np.roll(grain, number * 37, (0, 1)))
-    stored: Frames = np.rint(values.clip(0, 4095)).astype(np.uint16)
+    stored: FrameArray = np.rint(values.clip(0, 4095)).astype(np.uint16)
     return stored

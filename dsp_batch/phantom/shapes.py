@@ -1,4 +1,4 @@
-"""Shapes, patterns and noise that phantoms are painted with, and the planes that cut them.
+"""Define shapes, patterns and noise to paint phantoms with, and the planes that cut them.
 
 Only the arithmetic that IEEE 754 defines exactly is used (no sine, no exponential), so that every machine computes the
 same values.
@@ -23,13 +23,13 @@ class Points(NamedTuple):
     """Patient coordinates of the pixels of one plane, in mm; the three arrays broadcast to (rows, columns)."""
 
     x: Image
-    """Toward the patient's left."""
+    """Coordinate toward the patient's left, in mm."""
 
     y: Image
-    """Toward the back."""
+    """Coordinate toward the back, in mm."""
 
     z: Image
-    """Toward the head."""
+    """Coordinate toward the head, in mm."""
 
 
 class Ellipsoid(NamedTuple):
@@ -39,13 +39,13 @@ class Ellipsoid(NamedTuple):
     radii: Point
 
     def depth(self, points: Points) -> Image:
-        """About how far inside each point lies, in mm; negative outside."""
+        """Measure about how far inside each point lies, in mm; negative outside."""
         squares = [((p - c) / r) ** 2 for p, c, r in zip(points, self.center, self.radii, strict=True)]
         depth: Image = (1 - np.sqrt(squares[0] + squares[1] + squares[2])) * min(self.radii)
         return depth
 
     def box(self) -> tuple[Point, Point]:
-        """Lowest and highest coordinates."""
+        """Compute the lowest and highest coordinates of the shape."""
         return _grown(self.center, self.center, self.radii)
 
 
@@ -57,7 +57,7 @@ class Rod(NamedTuple):
     radius: float
 
     def depth(self, points: Points) -> Image:
-        """How far inside each point lies, in mm; negative outside."""
+        """Measure how far inside each point lies, in mm; negative outside."""
         offsets = [p - np.float32(s) for p, s in zip(points, self.start, strict=True)]
         along = [np.float32(e - s) for e, s in zip(self.end, self.start, strict=True)]
         length = sum(a * a for a in along)
@@ -68,19 +68,19 @@ class Rod(NamedTuple):
         return depth
 
     def box(self) -> tuple[Point, Point]:
-        """Lowest and highest coordinates."""
+        """Compute the lowest and highest coordinates of the shape."""
         return _grown(self.start, self.end, (self.radius, self.radius, self.radius))
 
 
 class Organ(NamedTuple):
-    """A shape and what scanners see of it."""
+    """A shape and the values that scanners measure in it."""
 
     shape: Ellipsoid | Rod
     value: float
-    """CT: HU. MR: signal at rest."""
+    """HU in a CT, signal at rest in an MR."""
 
     uptake: float = 0.0
-    """PET: tracer, relative to the background. MR: signal gained at the peak of the bolus."""
+    """Tracer in a PET, relative to the background; signal gained at the peak of the bolus in an MR."""
 
 
 def _grown(first: Point, second: Point, margin: Point) -> tuple[Point, Point]:
@@ -93,17 +93,17 @@ def paint(image: Image, value: Image | float, depth: Image, edge: float = _SOFT_
     """Blend a value into an image where depth is positive, over a soft edge.
 
     Args:
-        image: Shape (rows, columns); painted in place.
-        value: What to paint.
-        depth: How far inside each pixel lies, in mm.
-        edge: Width of the blend in mm.
+        image: Shape (rows, columns); modified.
+        value: The value to paint.
+        depth: Distance of each pixel from the surface, in mm, positive inside.
+        edge: Width of the blend, in mm.
     """
     coverage = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1)
     image += (value - image) * coverage
 
 
 def crop(image: Image, points: Points, box: tuple[Point, Point]) -> tuple[Image, Points] | None:
-    """The part of an image that can show what lies in a box: painting only there saves most of the time.
+    """Cut out the part of an image that can show what lies in a box: painting only there saves most of the time.
 
     Returns:
         A view into the image and the coordinates of its pixels; None where the plane misses the box.
@@ -125,25 +125,25 @@ def crop(image: Image, points: Points, box: tuple[Point, Point]) -> tuple[Image,
 
 
 def paint_organs(image: Image, values: tuple[float, ...], organs: tuple[Organ, ...], points: Points) -> None:
-    """Paint organs one over the other, in place."""
+    """Paint organs into an image, which is modified, one over the other."""
     for organ, value in zip(organs, values, strict=True):
         if part := crop(image, points, organ.shape.box()):
             paint(part[0], value, organ.shape.depth(part[1]))
 
 
 def wave(phase: Image) -> Image:
-    """A sine made of parabolas, of period 1."""
+    """Compute a sine-like wave of period 1, made of parabolas."""
     part = phase - np.floor(phase) - np.float32(0.5)
     height: Image = np.float32(16) * part * (np.abs(part) - np.float32(0.5))
     return height
 
 
 def weave(points: Points, period: float) -> Image:
-    """A smooth, organic pattern in space between about -1.5 and 1.5 (a gyroid).
+    """Compute a smooth, organic pattern in space between about -1.5 and 1.5 (a gyroid).
 
     Args:
-        points: Where.
-        period: Size of the pattern in mm.
+        points: Coordinates of the pixels.
+        period: Size of the pattern, in mm.
     """
     x, y, z = (p / np.float32(period) for p in points)
     quarter = np.float32(0.25)
@@ -152,12 +152,12 @@ def weave(points: Points, period: float) -> Image:
 
 
 def noise(seed: int, shape: tuple[int, ...], smooth: int = 0) -> Image:
-    """Noise of mean 0 and standard deviation about 1.
+    """Generate noise of mean 0 and standard deviation about 1.
 
     Args:
-        seed: The same seed gives the same noise, with every version of numpy: only raw bits of the generator are used.
+        seed: Seed of the generator. Only its raw bits are used, so that every version of numpy makes the same noise.
         shape: Shape of the result.
-        smooth: How often neighbors are averaged along the last two axes.
+        smooth: Number of times that neighbors are averaged along the last two axes.
     """
     count = int(np.prod(shape))
     words = np.asarray(np.random.PCG64(seed).random_raw((count + 1) // 2)).astype("<u8")
@@ -174,7 +174,7 @@ def noise(seed: int, shape: tuple[int, ...], smooth: int = 0) -> Image:
 
 
 def decimals(*values: float) -> list[str]:
-    """Decimal strings of at most 16 characters (VR DS)."""
+    """Write numbers as decimal strings of at most 16 characters (VR DS)."""
     return [f"{round(value, 5) + 0.0:.9g}" for value in values]
 
 
@@ -189,31 +189,31 @@ _DIRECTIONS: dict[str, tuple[Point, Point]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Parallel planes through the middle of patient space. Slice 0 comes last on display, so numbers run against it."""
+    """Parallel planes through the middle of patient space. Slice 0 comes last on display: numbers run against it."""
 
     row_direction: tuple[float, float, float]
-    """From one column to the next, LPS, unit length."""
+    """Direction from one column to the next, LPS, unit length."""
 
     column_direction: tuple[float, float, float]
-    """From one row to the next, LPS, unit length."""
+    """Direction from one row to the next, LPS, unit length."""
 
     center: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Middle of the stack, mm."""
+    """Middle of the stack, in mm."""
 
     rows: int
     columns: int
     row_spacing: float
-    """Distance of rows, mm."""
+    """Distance between rows, in mm."""
 
     column_spacing: float
-    """Distance of columns, mm."""
+    """Distance between columns, in mm."""
 
     count: int
     slice_spacing: float
-    """Distance of slices along the normal, mm."""
+    """Distance between slices along the normal, in mm."""
 
     def origin(self, number: int) -> tuple[float, ...]:
-        """Center of the first pixel of a slice, LPS, mm."""
+        """Compute the center of the first pixel of a slice, LPS, in mm."""
         normal = np.cross(self.row_direction, self.column_direction)
         along = (number - (self.count - 1) / 2) * self.slice_spacing
         across = np.multiply(self.row_direction, (self.columns - 1) / 2 * self.column_spacing)
@@ -221,7 +221,7 @@ class Stack:
         return tuple(float(value) for value in self.center + along * normal - across - down)
 
     def points(self, number: int) -> Points:
-        """Coordinates of the pixels of a slice; small arrays along the axes that the plane follows."""
+        """Compute the coordinates of the pixels of a slice, in small arrays along the axes that the plane follows."""
         across = np.arange(self.columns) * self.column_spacing
         down = np.arange(self.rows) * self.row_spacing
         axes = zip(self.origin(number), self.row_direction, self.column_direction, strict=True)
@@ -229,7 +229,7 @@ class Stack:
         return Points(*(np.atleast_2d(np.asarray(values, np.float32)) for values in sums))
 
     def plane_attributes(self, number: int) -> dict[str, Any]:
-        """Image Plane module of a slice (PS3.3 C.7.6.2)."""
+        """Build the Image Plane module of a slice (PS3.3 C.7.6.2)."""
         return {
             "ImagePositionPatient": decimals(*self.origin(number)),
             "ImageOrientationPatient": decimals(*self.row_direction, *self.column_direction),
@@ -245,14 +245,14 @@ def cut_stack(
     box_mm: tuple[float, float],
     center: Point = (0.0, 0.0, 0.0),
 ) -> Stack:
-    """Planes through a body.
+    """Lay parallel planes through a body.
 
     Args:
-        plane: Their direction.
+        plane: Direction of the planes.
         shape: Rows and columns.
-        count: How many.
-        box_mm: Side of the square that each shows, and length of the stack.
-        center: Middle of the stack, mm.
+        count: Number of planes.
+        box_mm: Side of the square that each plane shows, and length of the stack.
+        center: Middle of the stack, in mm.
     """
     row_direction, column_direction = _DIRECTIONS[plane]
     rows, columns = shape

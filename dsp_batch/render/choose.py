@@ -1,85 +1,168 @@
-"""What a series offers to draw: its pictures in display order, told from its headers alone."""
+"""Which pictures of a series are drawn: those that the options ask for, and others for those that show nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dsp_batch.core.geometry import order_frames
-from dsp_batch.dicom.headers.read import DEFLATED
+from dsp_batch.core.selection import distribute, find_substitutes, list_neighbours, select_position, select_range
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.frames import take_frames
-from dsp_batch.index.series_index import SeriesView
-from dsp_batch.kinds.kind import PLAIN, Drawer, Picture
-from dsp_batch.kinds.registry import find_drawer, without_pixels
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import PLAIN, Contents, Picture
+from dsp_batch.kinds.registry import group_by_kind, without_pixels
+from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions
+from dsp_batch.render.compose import MAX_READ, FrameSource, PictureSet, compose_group, kind_of, split_pictures
 
-Entry = tuple[int, Picture]
-"""Entry of the frame table that tells a picture's place, and the picture."""
+_LOOKS = 3
+"""Times that pictures are looked at, the first included: at most 3 times as many are read as are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Drawables:
-    """The pictures of a series. Entry i of the order is about the i-th picture."""
+class SeriesPictures:
+    """All pictures of a series. Entry i of the order is about the i-th picture."""
 
     order: FrameOrder
     pictures: tuple[Picture, ...]
 
 
-def list_drawables(view: SeriesView) -> Drawables:
-    """List and order what can be drawn; instances without pixels neither count nor stretch the range.
+def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions) -> PictureSet:
+    """Choose the pictures that the options ask for, in display order.
+
+    Args:
+        index: The series.
+        source: Where its frames are read: kinds whose pictures may show nothing are looked at.
+        options: The range or the position, and how many pictures.
+
+    Raises:
+        SeriesError: The series has nothing to draw.
+        OptionsError: The range or the offset holds nothing.
+        StorageError: The frames could not be read.
+    """
+    pictures = list_pictures(index, source)
+    whole = PictureSet(index=index, source=source, overlays=options.overlays)
+    if isinstance(options, MosaicOptions):
+        rows, columns = options.grid
+        return _spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
+    if options.position is None:
+        return _spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
+    return _choose_one(whole, pictures, options)
+
+
+def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> SeriesPictures:
+    """List and order what can be drawn; instances that cannot be neither count nor stretch the range.
+
+    Args:
+        index: The series.
+        source: Tells the series that it draws upon; None for none.
 
     Raises:
         SeriesError: There is nothing to draw.
     """
-    rows = drawable_rows(view)
-    if not rows:
-        raise without_pixels(f"{view.root}/{view.series_uuid}", (uid or "" for uid in view.values("SOPClassUID")))
-    entries = sorted(_list_entries(view, rows), key=lambda entry: entry[0])
+    url = f"{index.root}/{index.series_uuid}"
+    groups = group_by_kind(index)
+    if not groups:
+        raise without_pixels(url, (uid or "" for uid in index.values("SOPClassUID")))
+    references = [each.index for each in source.references] if source else []
+    table = index.frames
+    entries: list[tuple[int, Picture]] = []
+    for kind, instances in groups:
+        if kind is PLAIN:
+            entries += _list_plain(table, list(instances))
+        else:
+            pictures = kind.list_pictures(Contents(instances=instances, references=references))
+            entries += _find_entries(table, pictures)
     if not entries:
-        where = f"{view.root}/{view.series_uuid}"
-        raise SeriesError(f"{where} has no level small enough to preview, and no thumbnail or overview", "too-large")
-    table, places = view.frames, np.array([place for place, _ in entries])
-    order = view.order if len(places) == len(table.instance) else order_frames(take_frames(table, places))
-    return Drawables(order=order, pictures=tuple(entries[place][1] for place in order.permutation))
+        raise SeriesError(f"{url} has no level small enough to preview, and no thumbnail or overview", "too-large")
+    entries.sort(key=lambda entry: entry[0])
+    numbers = np.array([number for number, _ in entries])
+    order = index.order if len(numbers) == len(table.instance) else order_frames(take_frames(table, numbers))
+    return SeriesPictures(order=order, pictures=tuple(entries[number][1] for number in order.permutation))
 
 
-def drawer_of(view: SeriesView, picture: Picture) -> Drawer:
-    """How a picture is made from its frames."""
-    return find_drawer(view.values("SOPClassUID")[picture.frames[0].instance] or "")
+def _list_plain(table: FrameTable, rows: list[int]) -> list[tuple[int, Picture]]:
+    """List every frame of plain images, the slices of grid images among them, without looking at a header again.
+
+    Returns:
+        Entries of the frame table, and their pictures.
+    """
+    numbers = np.flatnonzero(np.isin(table.instance, rows))
+    refs = map(FrameRef, table.instance[numbers].tolist(), table.frame[numbers].tolist())
+    return [(number, Picture(frames=(ref,))) for number, ref in zip(numbers.tolist(), refs, strict=True)]
 
 
-def drawable_rows(view: SeriesView) -> list[int]:
-    """Rows of the instances that have pixels to draw."""
-    columns = (view.values(name) for name in ("PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows"))
-    return [
-        row
-        for row, (native, encapsulated, syntax, rows) in enumerate(zip(*columns, strict=True))
-        if rows and (native is not None or encapsulated is not None or syntax == DEFLATED or row in view.unread)
-    ]
+def _find_entries(table: FrameTable, pictures: Sequence[Picture]) -> list[tuple[int, Picture]]:
+    """Find the entry of the frame table that tells the rank of each picture."""
+    starts = {row: number for number, row in reversed(list(enumerate(table.instance.tolist())))}
+    return [(starts[picture.about.instance] + picture.about.frame, picture) for picture in pictures]
 
 
-def _list_entries(view: SeriesView, rows: list[int]) -> list[Entry]:
-    """The pictures of each kind of object, and where they stand in the frame table."""
-    by_drawer: dict[Drawer, list[int]] = {}
-    sop_classes = view.values("SOPClassUID")
-    for row in rows:
-        by_drawer.setdefault(find_drawer(sop_classes[row] or ""), []).append(row)
-    table = view.frames
-    starts = {row: place for place, row in reversed(list(enumerate(table.instance.tolist())))}
-    entries: list[Entry] = []
-    for drawer, its_rows in by_drawer.items():
-        if drawer is PLAIN:
-            entries.extend(_list_plain(table, its_rows))
-            continue
-        pictures = drawer.list_pictures({row: view.attributes(row) for row in its_rows})
-        entries.extend((starts[picture.frames[0].instance] + picture.frames[0].frame, picture) for picture in pictures)
-    return entries
+def _spread_pictures(whole: PictureSet, every: SeriesPictures, span: tuple[float, float], tiles: int) -> PictureSet:
+    """Choose pictures spread evenly over a range, and others for those of them that are blank.
+
+    A few looks decide: where they find nothing that is not blank, the pictures spread evenly stay.
+    """
+    pictures = [every.pictures[rank] for rank in select_range(every.order, *span)]
+    chosen = distribute(len(pictures), tiles)
+    even = replace(whole, pictures=[pictures[number] for number in chosen])
+    if not _may_be_blank(even):
+        return even
+    kept: dict[Picture, StoredFrame] = {}
+    is_blank: dict[int, bool] = {}
+    found = chosen.tolist()
+    for _ in range(_LOOKS):
+        blank = _look(replace(whole, pictures=[pictures[number] for number in found]), kept)
+        is_blank |= zip(found, blank, strict=True)
+        seen = np.array(sorted(is_blank))
+        blanks = np.array([is_blank[number] for number in seen.tolist()])
+        found = find_substitutes(len(pictures), seen, blanks, len(chosen) - int((~blanks).sum())).tolist()
+        if not found:
+            break
+    filled = seen[~blanks] if not blanks.all() else chosen
+    return replace(whole, pictures=[pictures[number] for number in filled], composed=kept)
 
 
-def _list_plain(table: FrameTable, rows: list[int]) -> list[Entry]:
-    """Every frame of plain images, the slices of grid images among them, without looking at a header again."""
-    places = np.flatnonzero(np.isin(table.instance, rows))
-    refs = map(FrameRef, table.instance[places].tolist(), table.frame[places].tolist())
-    return [(place, Picture(frames=(ref,))) for place, ref in zip(places.tolist(), refs, strict=True)]
+def _choose_one(whole: PictureSet, every: SeriesPictures, options: ImageOptions | ContrastMosaicOptions) -> PictureSet:
+    """Choose the picture at a position; where it is blank, the nearest of a few others of the main stack that is not.
+
+    An offset is walked exactly, whatever is there.
+    """
+    rank = select_position(every.order, options.position or 0.0, options.slice_offset or 0)
+    chosen = replace(whole, pictures=[every.pictures[rank]])
+    kept: dict[Picture, StoredFrame] = {}
+    if options.slice_offset or not _may_be_blank(chosen):
+        return chosen
+    if not _look(chosen, kept)[0]:
+        return replace(chosen, composed=kept)
+    main = int(np.count_nonzero(every.order.stack == 0))
+    near = [every.pictures[other] for other in list_neighbours(main, rank)]
+    _look(replace(whole, pictures=near), kept)
+    filled = [picture for picture in near if picture in kept]
+    return replace(whole, pictures=filled[:1], composed=kept) if filled else chosen
+
+
+def _may_be_blank(some: PictureSet) -> bool:
+    return any(kind_of(some.index, picture).is_blank is not None for picture in some.pictures)
+
+
+def _look(some: PictureSet, kept: dict[Picture, StoredFrame]) -> list[bool]:
+    """Tell which pictures are blank, and keep the others that were read, as far as memory allows."""
+    blank: list[bool] = []
+    for group in split_pictures(some):
+        for picture, composed in zip(group.pictures, compose_group(group), strict=True):
+            tells = kind_of(some.index, picture).is_blank
+            is_blank = isinstance(composed, StoredFrame) and tells is not None and tells(composed)
+            blank.append(is_blank)
+            if isinstance(composed, StoredFrame) and not is_blank and _is_room(kept, composed):
+                kept[picture] = composed
+    return blank
+
+
+def _is_room(kept: Mapping[Picture, StoredFrame], frame: StoredFrame) -> bool:
+    """Tell whether a picture may be kept beside those that are; one is in any case."""
+    return not kept or sum(each.values.nbytes for each in kept.values()) + frame.values.nbytes <= MAX_READ

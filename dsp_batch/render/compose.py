@@ -6,45 +6,42 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.dicom.pixels.profiles import convert_to_srgb
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.errors import DspBatchError, HeaderError, PixelError
-from dsp_batch.index.parquet import SeriesIndex
-from dsp_batch.index.series_index import SeriesView
-from dsp_batch.kinds.kind import Picture
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import Kind, Picture
+from dsp_batch.kinds.registry import find_kind
 from dsp_batch.model.frame import StoredFrame
-from dsp_batch.model.ranges import OutsideError, Piece, Reader, read_piece
+from dsp_batch.model.ranges import Buffer, Reader, read_bytes
 from dsp_batch.model.series import FrameRef, ObjectInfo
-from dsp_batch.render.choose import drawer_of
+from dsp_batch.references import Reference
 from dsp_batch.render.read import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.storage.store import Store
 
 MAX_READ = 64 << 20
 """Bytes of frames, as they are once decoded, that are read at once: 128 frames of a CT, 6 of a mammogram."""
 
-
 _COPIES = 4
-"""Of the largest frame, while it is drawn: encoded, decoded, windowed, and what these steps need."""
-
+"""Copies of the largest frame while it is drawn: encoded, decoded, windowed, and what these steps need."""
 
 _PIXEL_COUNTS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
 
-
-Drawn = StoredFrame | DspBatchError
+Composed = StoredFrame | DspBatchError
 """A picture made from its frames, or why there is none."""
-
-_Read = Mapping[int, EncodedFrames | DspBatchError]
-"""Row of an instance → its frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class FrameSource:
     """Where and how the frames of a series are read."""
 
     store: Store
+    references: tuple[Reference, ...] = ()
+    """The series that it draws upon, as far as they are at hand."""
+
     timeout: float | None = None
     """Seconds for reading; None for no limit."""
 
@@ -56,20 +53,39 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Painting:
-    """What is to be painted: some pictures of a series, in this order."""
+class PictureSet:
+    """Some pictures of a series, in this order, and what they are composed from."""
 
-    view: SeriesView
-    source: Source
+    index: SeriesIndex
+    source: FrameSource
     pictures: Sequence[Picture] = ()
     overlays: bool = True
-    """Read overlay planes too."""
+    """Overlay planes are read too."""
 
-    painted: Mapping[Picture, StoredFrame] = field(default_factory=dict)
-    """Pictures that were painted already."""
+    composed: Mapping[Picture, StoredFrame] = field(default_factory=dict)
+    """Pictures that were composed already."""
+
+    def index_of(self, frame: FrameRef) -> SeriesIndex:
+        """The index of the series that a frame is of."""
+        return self.source.references[frame.series - 1].index if frame.series else self.index
+
+    def store_of(self, series: int) -> Store:
+        """The store of a series: 0 for this one, k for the k-th that it draws upon."""
+        return self.source.references[series - 1].store if series else self.source.store
 
 
-def paint_pictures(painting: Painting) -> Iterator[Drawn]:
+class _Instance(NamedTuple):
+    """One instance of one of the series."""
+
+    series: int
+    row: int
+
+
+_Read = Mapping[_Instance, EncodedFrames | DspBatchError]
+"""Instance → its frames, or why they cannot be had."""
+
+
+def compose_pictures(some: PictureSet) -> Iterator[Composed]:
     """Read, decode and compose pictures one after the other.
 
     The objects of a group of pictures are read at once. A group is as large as memory allows, so that dozens of
@@ -84,143 +100,162 @@ def paint_pictures(painting: Painting) -> Iterator[Drawn]:
     """
     first_error: DspBatchError | None = None
     has_drawn = False
-    for group in split_pictures(painting):
-        for picture, drawn in zip(group.pictures, paint_group(group), strict=True):
-            if isinstance(drawn, StoredFrame):
+    for group in split_pictures(some):
+        for picture, composed in zip(group.pictures, compose_group(group), strict=True):
+            if isinstance(composed, StoredFrame):
                 has_drawn = True
-            elif drawn.reason in ("network", "timeout", "access-denied"):
-                raise drawn
+            elif composed.reason in ("network", "timeout", "access-denied"):
+                raise composed
             elif first_error is None:
-                first_error = _name_object(painting.view, picture, drawn)
-            yield drawn
+                first_error = _name_object(some, picture, composed)
+            yield composed
     if first_error is not None and not has_drawn:
-        where = f"{painting.view.root}/{painting.view.series_uuid}"
+        where = f"{some.index.root}/{some.index.series_uuid}"
         raise PixelError(f"no frame of {where} could be drawn; the first, in {first_error.message}", first_error.reason)
 
 
-def split_pictures(painting: Painting) -> list[Painting]:
+def split_pictures(some: PictureSet) -> list[PictureSet]:
     """Split pictures into groups of at most `MAX_READ` bytes of frames; one that is larger is a group of its own."""
     groups: list[list[Picture]] = []
     left = -1
-    for picture in painting.pictures:
-        size = _count_bytes(painting.view, picture)
+    for picture in some.pictures:
+        size = _count_bytes(some, picture)
         if size > left:
             groups.append([])
             left = MAX_READ
         groups[-1].append(picture)
         left -= size
-    return [replace(painting, pictures=group) for group in groups]
+    return [replace(some, pictures=group) for group in groups]
 
 
-def is_in_color(view: SeriesView, picture: Picture) -> bool:
-    """Whether a picture will be in color, and so have no window; False where its header is damaged."""
+def compose_group(group: PictureSet) -> Iterator[Composed]:
+    """Compose pictures that are small enough to be read at once; errors stand in the place of pictures."""
+    if all(picture in group.composed for picture in group.pictures):
+        yield from (group.composed[picture] for picture in group.pictures)
+        return
+    encoded = _read_frames(group)
+    first = next((each for each in encoded.values() if isinstance(each, EncodedFrames)), None)
+    if group.source.decoders == 1 or first is None or is_native(first.pixels.transfer_syntax_uid):
+        for picture in group.pictures:
+            yield _compose(group, picture, encoded)
+        return
+    with ThreadPoolExecutor(group.source.decoders, thread_name_prefix="dsp-batch-decode") as pool:
+        yield from pool.map(lambda picture: _compose(group, picture, encoded), group.pictures)
+
+
+def kind_of(index: SeriesIndex, picture: Picture) -> Kind:
+    """Find the kind that a picture is of."""
+    return find_kind(index.values("SOPClassUID")[picture.about.instance] or "")
+
+
+def is_in_color(some: PictureSet, picture: Picture) -> bool:
+    """Tell whether a picture will be in color, and so have no window; False where its header is damaged."""
+    if kind_of(some.index, picture).in_color:
+        return True
+    if not picture.frames:
+        return False
+    first = picture.frames[0]
     try:
-        return drawer_of(view, picture).in_color or pixels_of(view, picture.frames[0].instance).is_color
+        return pixels_of(some.index_of(first), first.instance).is_color
     except PixelError:
         return False
 
 
-def _count_bytes(view: SeriesView, picture: Picture) -> int:
+def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
+    """Count the bytes that drawing a series takes at most: a group of its frames, and copies of the largest one."""
+    columns: list[Iterable[Any]] = [index.values(name) if index.has(name) else [None] for name in _PIXEL_COUNTS]
+    rows, width, samples, bits = (max((n for n in column if isinstance(n, int)), default=1) for column in columns)
+    frame: int = rows * width * samples * -(-bits // 8)
+    return 2 * min(MAX_READ, tiles * frame) + _COPIES * frame
+
+
+def _count_bytes(some: PictureSet, picture: Picture) -> int:
     """Bytes of the decoded frames of a picture; those of damaged instances are never read."""
     total = 0
-    for ref in picture.frames:
+    for frame in picture.frames:
         try:
-            total += pixels_of(view, ref.instance).decoded_frame_bytes
+            total += pixels_of(some.index_of(frame), frame.instance).decoded_frame_bytes
         except PixelError:
             continue
     return total
 
 
-def paint_group(group: Painting) -> Iterator[Drawn]:
-    """Paint pictures that are small enough to be read at once; errors stand in the place of pictures."""
-    if all(picture in group.painted for picture in group.pictures):
-        yield from (group.painted[picture] for picture in group.pictures)
-        return
-    view = group.view
-    encoded = _read_frames(group)
-    first = next((each for each in encoded.values() if isinstance(each, EncodedFrames)), None)
-    if group.source.decoders == 1 or first is None or is_native(first.pixels.transfer_syntax_uid):
-        for picture in group.pictures:
-            yield _compose(view, picture, encoded)
-        return
-    with ThreadPoolExecutor(group.source.decoders, thread_name_prefix="dsp-batch-decode") as pool:
-        yield from pool.map(lambda picture: _compose(view, picture, encoded), group.pictures)
+def _read_frames(group: PictureSet) -> _Read:
+    """Read the frames of all pictures, all objects of a series at once."""
+    wanted: dict[int, dict[int, list[int]]] = {}
+    for frame in (frame for picture in group.pictures for frame in picture.frames):
+        wanted.setdefault(frame.series, {}).setdefault(frame.instance, []).append(frame.frame)
+    found: dict[_Instance, EncodedFrames | DspBatchError] = {}
+    for series, frames in wanted.items():
+        index = group.source.references[series - 1].index if series else group.index
+        found |= {_Instance(series, row): each for row, each in _read_instances(group, series, index, frames).items()}
+    return found
 
 
-def _read_frames(group: Painting) -> _Read:
-    """Read the frames of all pictures, all objects at once."""
-    view = group.view
-    wanted: dict[int, list[int]] = {}
-    for ref in (ref for picture in group.pictures for ref in picture.frames):
-        wanted.setdefault(ref.instance, []).append(ref.frame)
-    names, sizes = view.values("FileName"), view.values("ObjectSize")
-    infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in wanted}
-    options = ReadingOptions(overlays=group.overlays, max_frame_bytes=group.source.max_frame_bytes)
-    readers = {infos[row]: partial(read_pictures, view, row, frames, options) for row, frames in wanted.items()}
-    found = _read_bodies(readers, view.bodies)
+def _read_instances(
+    group: PictureSet, series: int, index: SeriesIndex, frames: Mapping[int, list[int]]
+) -> dict[int, EncodedFrames | DspBatchError]:
+    """Read frames of instances of one series: from the objects in memory, else from where they are stored."""
+    source = group.source
+    names, sizes = index.values("FileName"), index.values("ObjectSize")
+    infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in frames}
+    options = ReadingOptions(overlays=group.overlays, max_frame_bytes=source.max_frame_bytes)
+    readers = {infos[row]: partial(read_pictures, index, row, numbers, options) for row, numbers in frames.items()}
+    found = _read_bodies(readers, index.bodies)
     missing = {info: read() for info, read in readers.items() if info.name not in found}
-    found.update(group.source.store.read(view.series_uuid, missing, timeout=group.source.timeout))
+    found.update(group.store_of(series).read(index.series_uuid, missing, timeout=source.timeout))
     return {row: found[info.name] for row, info in infos.items()}
 
 
 def _read_bodies(
-    readers: Mapping[ObjectInfo, Callable[[], Reader[EncodedFrames]]], bodies: Mapping[str, Piece]
+    readers: Mapping[ObjectInfo, Callable[[], Reader[EncodedFrames]]], bodies: Mapping[str, Buffer]
 ) -> dict[str, EncodedFrames | DspBatchError]:
-    """Read from the objects that are in memory, as far as they are."""
+    """Read from the objects that are in memory."""
     found: dict[str, EncodedFrames | DspBatchError] = {}
     for info, read in readers.items():
-        piece = bodies.get(info.name)
-        if piece is not None:
+        body = bodies.get(info.name)
+        if body is not None:
             try:
-                found[info.name] = read_piece(read(), piece, info.size or len(piece.data))
+                found[info.name] = read_bytes(read(), body)
             except DspBatchError as error:
                 found[info.name] = error
-            except OutsideError:
-                continue
     return found
 
 
-def _compose(view: SeriesView, picture: Picture, encoded: _Read) -> Drawn:
+def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     """Make a picture from those of its frames that can be decoded."""
     frames, error = {}, None
     for ref in picture.frames:
-        of_object = encoded[ref.instance]
+        of_object = encoded[_Instance(ref.series, ref.instance)]
         frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
         if isinstance(frame, StoredFrame):
             frames[ref] = frame
         else:
-            error = error or _locate(view, ref, frame)
+            error = error or _locate(some, ref, frame)
     if error is not None and not frames:
         return error
-    first = picture.frames[0].instance
     try:
-        drawn = drawer_of(view, picture).compose(picture, view.attributes(first), frames)
+        header = some.index.attributes(picture.about.instance)
+        drawn = kind_of(some.index, picture).compose(picture, header, frames)
     except PixelError as failure:
-        return _locate(view, picture.frames[0], failure)
-    of_first = encoded[first]
+        return _locate(some, picture.about, failure)
+    first = picture.frames[0] if picture.frames else None
+    of_first = encoded[_Instance(first.series, first.instance)] if first else None
     profile = of_first.profile if isinstance(of_first, EncodedFrames) else None
     return replace(drawn, values=convert_to_srgb(drawn.values, profile)) if profile and drawn.is_color else drawn
 
 
-def _locate(view: SeriesView, ref: FrameRef, error: DspBatchError) -> DspBatchError:
+def _locate(some: PictureSet, ref: FrameRef, error: DspBatchError) -> DspBatchError:
     """Say of an error of pixels where it lies: object, frame and transfer syntax."""
     if not isinstance(error, PixelError | HeaderError):
         return error
     keys = ("FileName", "TransferSyntaxUID", "NumberOfFrames")
-    name, syntax, count = (view.values(key)[ref.instance] for key in keys)
+    name, syntax, count = (some.index_of(ref).values(key)[ref.instance] for key in keys)
     frame = f", frame {ref.frame + 1}" if (count or 1) > 1 and not error.message.startswith("frame ") else ""
     encoded = f" ({syntax})" if syntax and syntax not in error.message else ""
     return type(error)(f"{name}{frame}{encoded}: {error.message}", error.reason)
 
 
-def _name_object(view: SeriesView, picture: Picture, error: DspBatchError) -> DspBatchError:
-    name = view.values("FileName")[picture.frames[0].instance]
+def _name_object(some: PictureSet, picture: Picture, error: DspBatchError) -> DspBatchError:
+    name = some.index.values("FileName")[picture.about.instance]
     return error if name in error.message else type(error)(f"{name}: {error.message}", error.reason)
-
-
-def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
-    """Bytes that drawing a series takes at most, as its index tells: a group of its frames, and copies of one."""
-    columns: list[Iterable[Any]] = [index.values(name) if index.has(name) else [None] for name in _PIXEL_COUNTS]
-    rows, width, samples, bits = (max((n for n in column if isinstance(n, int)), default=1) for column in columns)
-    frame = rows * width * samples * -(-bits // 8)
-    return 2 * min(MAX_READ, tiles * frame) + _COPIES * frame

@@ -20,7 +20,7 @@ from dsp_batch.dicom.pixels.palette import describe_palette, has_supplement
 from dsp_batch.dicom.pixels.profiles import find_profile
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.errors import DspBatchError, PixelError
-from dsp_batch.index.series_index import SeriesView
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import GrayscaleTransform, PaletteTable, PixelFormat, StoredFrame
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, Reply
 
@@ -34,7 +34,7 @@ _OFFSET_TABLES = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 class EncodedFrames:
     """Frames of one instance as they lie in its object, and what decoding them takes besides."""
 
-    view: SeriesView
+    index: SeriesIndex
     row: int
     pixels: PixelFormat
     data: Mapping[int, Buffer | PixelError]
@@ -51,7 +51,7 @@ class EncodedFrames:
 
     def decode(self, frame: int) -> StoredFrame | DspBatchError:
         """Decode one of the frames; of a grid image, one slice. Why there is none takes its place."""
-        grid = self.view.grid(self.row)
+        grid = self.index.grid(self.row)
         if grid is None:
             return self._decode(frame)
         if not isinstance(self._whole_grid, StoredFrame):
@@ -68,32 +68,32 @@ class EncodedFrames:
         if isinstance(data, PixelError):
             return data
         words = data if is_native(self.pixels.transfer_syntax_uid) else None
-        transform = transform_of(self.view, self.row, frame)
-        if self.view.derive(has_supplement, self.row, frame):
+        transform = transform_of(self.index, self.row, frame)
+        if self.index.derive(has_supplement, self.row, frame):
             transform = replace(transform, supplement=self.palette)
         try:
             return StoredFrame(
                 values=decode_frame(data, self.pixels, self.palette),
                 transform=transform,
-                aspect=self.view.derive(describe_aspect, self.row, frame),
+                aspect=self.index.derive(describe_aspect, self.row, frame),
                 overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
             )
         except PixelError as error:
             return error
 
 
-def pixels_of(view: SeriesView, row: int) -> PixelFormat:
+def pixels_of(index: SeriesIndex, row: int) -> PixelFormat:
     """How the stored values of an instance lie in its bytes.
 
     Raises:
         PixelError: As `describe_pixels`.
     """
-    return view.derive(describe_pixels, row, view.values("TransferSyntaxUID")[row])
+    return index.derive(describe_pixels, row, index.values("TransferSyntaxUID")[row])
 
 
-def transform_of(view: SeriesView, row: int, frame: int) -> GrayscaleTransform:
+def transform_of(index: SeriesIndex, row: int, frame: int) -> GrayscaleTransform:
     """What a frame asks for between its stored values and the display."""
-    return view.derive(describe_transform, row, frame)
+    return index.derive(describe_transform, row, frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +111,12 @@ _ALL = ReadingOptions()
 
 
 def read_pictures(
-    view: SeriesView, row: int, frames: Sequence[int], options: ReadingOptions = _ALL
+    index: SeriesIndex, row: int, frames: Sequence[int], options: ReadingOptions = _ALL
 ) -> Reader[EncodedFrames]:
     """Read frames of one instance, and what decoding them takes.
 
     Args:
-        view: The series.
+        index: The series.
         row: The instance.
         frames: Frame numbers from 0; of a grid image, its slices.
         options: What is read besides, and what is too large.
@@ -127,18 +127,18 @@ def read_pictures(
     Raises:
         PixelError: No frame of the instance can be had.
     """
-    pixels = pixels_of(view, row)
+    pixels = pixels_of(index, row)
     check_frame_size(pixels, options.max_frame_bytes)
     has_palette = pixels.photometric == "PALETTE COLOR" or any(
-        view.derive(has_supplement, row, frame) for frame in frames
+        index.derive(has_supplement, row, frame) for frame in frames
     )
-    planes = view.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
-    tables = view.derive(_palette_tags, row) if has_palette else frozenset[int]()
-    whole = yield from _with_bulk(view, row, planes | tables | _listed_tags(view, pixels))
-    source = _describe_source(view, row, pixels, whole)
-    data = yield from read_frames(source, frames if view.grid(row) is None else [0])
+    planes = index.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
+    tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
+    whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
+    source = _describe_source(index, row, pixels, whole)
+    data = yield from read_frames(source, frames if index.grid(row) is None else [0])
     return EncodedFrames(
-        view=view,
+        index=index,
         row=row,
         pixels=pixels,
         data=data,
@@ -149,38 +149,35 @@ def read_pictures(
 
 
 def _palette_tags(attributes: Attributes) -> frozenset[int]:
-    """Tags of the palette's tables that the header must have somewhere; none where the view has them."""
+    """Tags of the palette's tables that the header must have somewhere; none where the index has them."""
     present = any(keyword in attributes for keyword in _PALETTE_DATA)
     return frozenset() if present else frozenset(tag for tag in map(tag_of, _PALETTE_DATA) if tag is not None)
 
 
-def _listed_tags(view: SeriesView, pixels: PixelFormat) -> frozenset[int]:
+def _listed_tags(index: SeriesIndex, pixels: PixelFormat) -> frozenset[int]:
     """Tags of other large values that drawing needs, where the series has them."""
     wanted = [*_OFFSET_TABLES, *(["ICCProfile"] if pixels.is_color else [])]
-    return frozenset(tag for name in wanted if view.has(f"{name}_Size") and (tag := tag_of(name)) is not None)
+    return frozenset(tag for name in wanted if index.has(f"{name}_Size") and (tag := tag_of(name)) is not None)
 
 
-def _with_bulk(view: SeriesView, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
+def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
     """The header with binary values that are too large for an index, which is read again where that lacks any."""
-    attributes = view.attributes(row)
+    attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):
         return attributes
-    known = view.whole.get(row)
-    if known and all((element := known.elements.get(tag)) is None or element.value is not None for tag in tags):
-        return HeaderDecoder(known).attributes()
-    name, size = view.values("FileName")[row], view.values("ObjectSize")[row]
+    name, size = index.values("FileName")[row], index.values("ObjectSize")[row]
     header = yield from read_header(name, size, bulk=tags)
     return HeaderDecoder(header).attributes()
 
 
-def _describe_source(view: SeriesView, row: int, pixels: PixelFormat, whole: Attributes) -> PixelSource:
+def _describe_source(index: SeriesIndex, row: int, pixels: PixelFormat, whole: Attributes) -> PixelSource:
     offsets, lengths = (parse_offset_table(whole, name) for name in _OFFSET_TABLES)
     return PixelSource(
         pixels=pixels,
-        size=view.values("ObjectSize")[row],
-        pixel_data_offset=view.values("PixelDataOffset")[row],
-        pixel_data_length=view.values("PixelDataLength")[row],
-        fragments_offset=view.values("FragmentsOffset")[row],
+        size=index.values("ObjectSize")[row],
+        pixel_data_offset=index.values("PixelDataOffset")[row],
+        pixel_data_length=index.values("PixelDataLength")[row],
+        fragments_offset=index.values("FragmentsOffset")[row],
         frame_offsets=offsets,
         frame_lengths=lengths,
     )

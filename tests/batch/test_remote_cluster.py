@@ -24,7 +24,7 @@ from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ClusterOptions, MosaicOptions
 from dsp_batch.phantom.series import build_radiograph, build_report, write_collection
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 
 
@@ -96,7 +96,7 @@ def test_a_run_on_a_scheduler_draws_what_the_single_path_draws(collection: Path,
     assert set(rows.worker.dropna().str.startswith("tcp://127.0.0.1")) == {True}
     drawn = rows[rows.status == "done"].index[0]
     ref, store = SeriesRef(root=str(collection), series_uuid=drawn), Store(str(collection))
-    image = preview_series(ref, store, None, MosaicOptions(), ".webp")
+    image = draw_series(ref, store, None, MosaicOptions(), ".webp")
     assert Path(f"{cache.url}/{preview_key('mosaic', drawn)}").read_bytes() == image.data
 
 

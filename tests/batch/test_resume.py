@@ -22,11 +22,10 @@ from dsp_batch.batch.runs.status import read_statuses
 from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_index, write_index
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.fetch import load_index
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
 from dsp_batch.phantom.series import build_corrupt, build_radiograph, build_report, write_collection
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series, index_series
 from dsp_batch.storage.store import Store
 
 MOSAIC = MosaicOptions(tile_width=2)
@@ -100,7 +99,7 @@ def test_a_one_line_manifest_writes_the_bytes_of_the_single_command(
 
     alone = open_cache(str(tmp_path / "alone"))
     ref, store = SeriesRef(root=str(root), series_uuid=series_uuid), Store(str(root))
-    image = preview_series(ref, store, alone, MOSAIC, ".webp")
+    image = draw_series(ref, store, alone, MOSAIC, ".webp")
     assert Path(cache.url, preview_key("mosaic", series_uuid)).read_bytes() == image.data
     assert Path(cache.url, index_key(series_uuid)).read_bytes() == Path(alone.url, index_key(series_uuid)).read_bytes()
 
@@ -185,7 +184,7 @@ def test_the_preview_of_another_series_whose_folder_has_the_same_name_is_neither
 
 def test_an_index_that_is_there_is_kept(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
     ref = SeriesRef(root=str(root), series_uuid=build_radiograph().series_uuid)
-    write_index(load_index(ref, Store(str(root)), None), cache)
+    write_index(index_series(ref, Store(str(root)), None), cache)
     job = job_of(cache, verb="build-index", options=IndexOptions(), name="build-index")
 
     rows = rows_of(run(root, job, cluster))

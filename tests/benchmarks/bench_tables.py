@@ -1,4 +1,4 @@
-"""The report as Markdown, on the terminal and on its page."""
+"""Write the report as Markdown: all of it on the terminal, the figures that matter most on its page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench_figures import TARGETS, UNITS, Figure, Report, is_met, worst
+from bench_figures import CACHED, COLD, INDEX, TARGETS, UNITS, Figure, Report, is_met, worst
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -24,6 +24,9 @@ _TITLES = {
     "memory": "Memory",
     "manifests": "Manifests of a million lines",
 }
+_FURTHEST_FIRST = ("radosgw", "nginx", "disk")
+_PAGE_OPERATIONS = frozenset({COLD, CACHED, INDEX})
+_PAGE_MANIFESTS = frozenset({"UUIDs", "s5cmd", "CSV, SeriesInstanceUID", "JSON lines", "Parquet", "garbage"})
 _LIBRARIES = ("numpy", "obstore", "pillow", "pyarrow", "pydicom", "dask")
 
 
@@ -48,12 +51,27 @@ def _find_processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def format_report(report: Report) -> str:
-    """Machine, targets, and a table for each part."""
+def select_for_page(figures: Sequence[Figure]) -> list[Figure]:
+    """Select the figures of the page: one source and three operations of each series, and the common manifests.
+
+    What is drawn in memory stands among the targets already.
+    """
+    measured = {figure.source for figure in figures if figure.part == "series"}
+    source = next((each for each in _FURTHEST_FIRST if each in measured), None)
+    is_shown = {
+        "series": lambda figure: figure.source == source and figure.operation in _PAGE_OPERATIONS,
+        "render": lambda _: False,
+        "manifests": lambda figure: figure.case in _PAGE_MANIFESTS,
+    }
+    return [figure for figure in figures if is_shown.get(figure.part, lambda _: True)(figure)]
+
+
+def format_report(report: Report, shown: Sequence[Figure]) -> str:
+    """Format the machine, the targets held against all figures, and a table of the figures shown for each part."""
     machine = "; ".join(f"{name} {value}" for name, value in report.machine.items())
     parts = [f"Measured: {machine}.", "### Targets", _format_targets(report.figures)]
     for part, title in _TITLES.items():
-        figures = [figure for figure in report.figures if figure.part == part]
+        figures = [figure for figure in shown if figure.part == part]
         if figures:
             parts += [f"### {title}", _format_figures(figures)]
     parts += [f"Left out: {note}." for note in report.notes]

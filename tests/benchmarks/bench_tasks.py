@@ -65,18 +65,17 @@ def walk_series(arguments: Arguments) -> Figures:
     figures: Figures = {}
     with tempfile.TemporaryDirectory(dir=arguments["folder"]) as fresh, measure(figures):
         from dsp_batch.cache import open_cache
-        from dsp_batch.fetch import load_index
         from dsp_batch.options import ImageOptions, MosaicOptions
-        from dsp_batch.pipeline import preview_series
+        from dsp_batch.pipeline import draw_series, index_series
 
         ref, store = open_series(arguments)
         caches = {"fresh": lambda: open_cache(fresh), "kept": lambda: open_cache(arguments["kept"])}
         cache = caches.get(arguments["cache"], lambda: None)()
         if arguments["verb"] == "build-index":
-            load_index(ref, store, cache)
+            index_series(ref, store, cache)
         else:
             options = ImageOptions(position=0.5) if arguments["verb"] == "get-image" else MosaicOptions()
-            preview_series(ref, store, cache, options, ".webp")
+            draw_series(ref, store, cache, options, ".webp")
     return figures
 
 
@@ -110,19 +109,17 @@ def render_in_memory(arguments: Arguments) -> Figures:
     from PIL import Image
 
     from dsp_batch.core.encoding import encode_image
-    from dsp_batch.fetch import load_index
-    from dsp_batch.model.ranges import Piece
     from dsp_batch.options import MosaicOptions
-    from dsp_batch.render.compose import Source
-    from dsp_batch.render.draw import render_mosaic
+    from dsp_batch.pipeline import index_series, render_preview
+    from dsp_batch.render.compose import FrameSource
 
     ref, store = open_series(arguments)
-    index = load_index(ref, store, None)
+    index = index_series(ref, store, None)
     folder = Path(arguments["root"]) / ref.series_uuid
-    index = replace(index, bodies={name: Piece((folder / name).read_bytes()) for name in index.values("FileName")})
+    index = replace(index, bodies={name: (folder / name).read_bytes() for name in index.values("FileName")})
 
     def render(quality: int) -> bytes:
-        return render_mosaic(index, Source(store=store), MosaicOptions(quality=quality), ".webp").data
+        return render_preview(index, FrameSource(store=store), MosaicOptions(quality=quality), ".webp").data
 
     # The whole, and the encoder alone on pixels that the best quality leaves nearly untouched.
     with Image.open(io.BytesIO(render(100))) as image:
@@ -146,7 +143,7 @@ def walk_serially(arguments: Arguments) -> Figures:
     """Many series, one after the other, in one process; the first one is not counted."""
     from dsp_batch.cache import open_cache
     from dsp_batch.options import MosaicOptions
-    from dsp_batch.pipeline import preview_series
+    from dsp_batch.pipeline import draw_series
 
     figures: Figures = {}
     first, *rest = arguments["series_uuids"]
@@ -154,7 +151,7 @@ def walk_serially(arguments: Arguments) -> Figures:
 
         def preview(series_uuid: str) -> None:
             ref, store = open_series({**arguments, "series_uuid": series_uuid})
-            preview_series(ref, store, open_cache(fresh), MosaicOptions(), ".webp")
+            draw_series(ref, store, open_cache(fresh), MosaicOptions(), ".webp")
 
         preview(first)
         with measure(figures):

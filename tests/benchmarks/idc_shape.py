@@ -116,7 +116,7 @@ def measure_shape() -> Shape:
 
     import idc_index_data
 
-    from dsp_batch.kinds.registry import lacks_pixels
+    from dsp_batch.dicom.sop_classes import lacks_pixels
 
     names = ["Modality", "SOPClassUID", "instanceCount", "series_size_MB", "aws_bucket"]
     frame = pq.read_table(idc_index_data.IDC_INDEX_PARQUET_FILEPATH, columns=names).to_pandas()

@@ -28,12 +28,12 @@ from data_folder import DATA
 from dsp_batch.core.tiling import fit_tile, tile_shape
 from dsp_batch.core.windowing import choose_voi, display_values, percentile_window
 from dsp_batch.errors import DspBatchError
-from dsp_batch.fetch import load_index
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray, SeriesRef, StoredArray
 from dsp_batch.options import EMBEDDED
-from dsp_batch.render.choose import list_drawables
-from dsp_batch.render.compose import Painting, Source, paint_pictures
+from dsp_batch.pipeline import index_series
+from dsp_batch.render.choose import list_pictures
+from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures
 from dsp_batch.storage.store import Store
 
 WIDTH = 128
@@ -90,10 +90,10 @@ def _middle_pictures() -> Iterator[StoredFrame]:
     store = Store(str(DATA / "series"))
     for folder in sorted((DATA / "series").iterdir()):
         try:
-            index = load_index(SeriesRef(root=store.root, series_uuid=folder.name), store, None, drawing=True)
-            pictures = list_drawables(index).pictures
+            index = index_series(SeriesRef(root=store.root, series_uuid=folder.name), store, None, drawing=True)
+            pictures = list_pictures(index).pictures
             middle = [pictures[len(pictures) // 2]]
-            drawn = next(paint_pictures(Painting(view=index, source=Source(store=store), pictures=middle)))
+            drawn = next(compose_pictures(PictureSet(index=index, source=FrameSource(store=store), pictures=middle)))
         except DspBatchError:
             continue
         if isinstance(drawn, StoredFrame) and drawn.values.dtype in (np.uint8, np.uint16, np.int16):

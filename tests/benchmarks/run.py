@@ -27,7 +27,7 @@ from bench_manifests import bench_manifests
 from bench_memory import bench_memory
 from bench_places import Bench, open_sources, write_series
 from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
-from bench_tables import as_json, describe_machine, format_report, write_page
+from bench_tables import as_json, describe_machine, format_report, select_for_page, write_page
 
 _PARTS = {
     "series": bench_series,
@@ -49,7 +49,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small series and one run: does it work, not how fast")
     parser.add_argument("--runs", type=int, default=3, help="runs of which the median is taken")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/explanation/performance.md")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the main tables into docs/explanation/performance.md"
+    )
     parser.add_argument("--profile", type=int, metavar="LINES", help="profile the ct300 mosaic instead")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder (1 GB)")
     return parser.parse_args()
@@ -93,12 +95,11 @@ def main() -> None:
                 sys.stdout.writelines(profile(bench, arguments.profile))
                 return
             _measure(report, bench, arguments)
-    text = format_report(report)
-    sys.stdout.write(text)
+    sys.stdout.write(format_report(report, report.figures))
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
     if arguments.write_docs:
-        write_page(text)
+        write_page(format_report(report, select_for_page(report.figures)))
 
 
 if __name__ == "__main__":

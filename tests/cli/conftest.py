@@ -12,8 +12,8 @@ from outcomes import Run, run_here
 from series_to_refuse import build_undecodable
 
 from dsp_batch.cli import batch, series
+from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import (
-    PhantomSeries,
     build_corrupt,
     build_ct,
     build_mr,

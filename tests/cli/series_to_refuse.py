@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydicom.uid import JPEG2000Lossless
 
-from dsp_batch.phantom.series import PhantomObject, PhantomSeries, build_ct
+from dsp_batch.phantom.objects import PhantomObject, PhantomSeries
+from dsp_batch.phantom.series import build_ct
 
 UNDECODABLE_SYNTAX = "1.2.840.10008.1.2.4.94"
 """JPIP Referenced: the pixels are elsewhere."""

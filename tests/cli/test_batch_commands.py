@@ -14,7 +14,8 @@ from outcomes import Outcome, Run, start_process
 
 from dsp_batch.batch.runs.latest import latest_rows
 from dsp_batch.cache import open_cache
-from dsp_batch.phantom.series import PhantomSeries, build_mr, build_report, write_collection
+from dsp_batch.phantom.objects import PhantomSeries
+from dsp_batch.phantom.series import build_mr, build_report, write_collection
 
 MISSING = "00000000-0000-0000-0000-000000000000"
 

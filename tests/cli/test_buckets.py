@@ -10,7 +10,7 @@ from outcomes import Run
 from PIL import Image
 from servers import S3Server
 
-from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.objects import PhantomSeries
 
 
 @pytest.fixture

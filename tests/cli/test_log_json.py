@@ -15,7 +15,7 @@ from outcomes import Outcome, Run, run_here
 from dsp_batch.cli.options import log_options
 from dsp_batch.cli.program import Program
 from dsp_batch.errors import StorageError
-from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.objects import PhantomSeries
 
 
 @click.group(cls=Program)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from outcomes import Outcome, Run
 
-from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.objects import PhantomSeries
 
 Write = Callable[..., tuple[Outcome, bytes]]
 

@@ -20,7 +20,7 @@ from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
-from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.objects import PhantomSeries
 
 RUN = "mosaic-mosaic-0123456789ab"
 

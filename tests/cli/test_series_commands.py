@@ -10,7 +10,8 @@ import pytest
 from outcomes import Run, run_process
 from PIL import Image
 
-from dsp_batch.phantom.series import PhantomSeries, build_mr, build_report
+from dsp_batch.phantom.objects import PhantomSeries
+from dsp_batch.phantom.series import build_mr, build_report
 
 
 def open_image(path: Path) -> Image.Image:

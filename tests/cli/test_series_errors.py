@@ -15,7 +15,8 @@ from outcomes import Outcome, Run, start_process
 from series_to_refuse import UNDECODABLE_SYNTAX, build_undecodable
 
 from dsp_batch.options import PRESETS
-from dsp_batch.phantom.series import PhantomSeries, build_corrupt, build_report
+from dsp_batch.phantom.objects import PhantomSeries
+from dsp_batch.phantom.series import build_corrupt, build_report
 
 MISSING = "00000000-0000-0000-0000-000000000000"
 

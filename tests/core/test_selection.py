@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -104,23 +103,6 @@ def test_an_offset_walks_through_all_stacks() -> None:
 def test_an_offset_out_of_the_series_is_refused_with_the_offsets_that_are_valid(offset: int) -> None:
     with pytest.raises(OptionsError, match="between -1 and 3"):
         select_position(make_order([0, 1, 2], localizers=2), 0.5, offset)
-
-
-@pytest.mark.parametrize("value", [-0.001, 1.001, math.nan, math.inf])
-def test_a_fraction_out_of_bounds_is_refused_by_its_option(value: float) -> None:
-    order = make_order([0, 1, 2])
-
-    with pytest.raises(OptionsError, match="--position"):
-        select_position(order, value)
-    with pytest.raises(OptionsError, match="--start"):
-        select_range(order, value, 1)
-    with pytest.raises(OptionsError, match="--end"):
-        select_range(order, 0, value)
-
-
-def test_a_range_that_ends_before_it_starts_is_refused() -> None:
-    with pytest.raises(OptionsError, match=r"--start 0\.6 .* --end 0\.4"):
-        select_range(make_order([0, 1, 2]), 0.6, 0.4)
 
 
 @pytest.mark.parametrize(

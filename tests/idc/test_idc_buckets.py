@@ -16,7 +16,8 @@ from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import IndexOptions, MosaicOptions
-from dsp_batch.phantom.series import PhantomSeries, build_ct
+from dsp_batch.phantom.objects import PhantomSeries
+from dsp_batch.phantom.series import build_ct
 
 VIEWER = "https://viewer.imaging.datacommons.cancer.gov"
 

@@ -19,13 +19,13 @@ from json_oracle import expected_json
 from pydicom.dataelem import DataElement
 from pydicom.uid import ExplicitVRBigEndian
 
-from dsp_batch.dicom.headers.read import LARGE_VALUE
+from dsp_batch.dicom.headers.walk import LARGE_VALUE
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index.parquet import parse_index, serialize_index
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import render_preview
-from dsp_batch.render.compose import Source
+from dsp_batch.render.compose import FrameSource
 
 pytestmark = [needs_data, pytest.mark.filterwarnings("ignore:Expected explicit VR")]
 
@@ -148,7 +148,7 @@ def test_a_picture_is_the_same_from_the_headers_and_from_the_cached_index(series
     for each in (index, reread):
         options = MosaicOptions(tile_width=2, image_width=32)
         try:
-            pictures.append(render_preview(each, Source(store=open_store()), options, ".webp"))
+            pictures.append(render_preview(each, FrameSource(store=open_store()), options, ".webp"))
         except DspBatchError as error:
             pictures.append(error.message)
 

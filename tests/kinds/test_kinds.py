@@ -12,12 +12,14 @@ from written_segmentations import segment_planes
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
-from dsp_batch.dicom.pixels.format import describe_aspect, describe_transform
+from dsp_batch.dicom.pixels.format import describe_aspect
+from dsp_batch.dicom.pixels.grayscale import describe_transform
 from dsp_batch.dicom.pixels.profiles import convert_to_srgb, find_profile
+from dsp_batch.dicom.sop_classes import lacks_pixels, sop_class_name
 from dsp_batch.errors import PixelError
-from dsp_batch.kinds.kind import PLAIN, Picture
+from dsp_batch.kinds.kind import PLAIN, Contents, Picture
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP, describe_unit
-from dsp_batch.kinds.registry import find_drawer, lacks_pixels, sop_class_name
+from dsp_batch.kinds.registry import find_kind
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import MAX_STITCHED, SLIDE
 from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
@@ -49,11 +51,11 @@ class TestRegistry:
         ],
     )
     def test_a_sop_class_has_a_drawer(self, uid: str, drawer: Any) -> None:
-        assert find_drawer(uid) is drawer
+        assert find_kind(uid) is drawer
 
     def test_what_nobody_knows_is_a_plain_image(self) -> None:
-        assert find_drawer("1.2.3") is PLAIN
-        assert find_drawer("") is PLAIN
+        assert find_kind("1.2.3") is PLAIN
+        assert find_kind("") is PLAIN
 
     def test_names_are_those_of_the_standard(self) -> None:
         assert sop_class_name(CT) == "CT Image Storage"
@@ -69,9 +71,9 @@ class TestPlain:
     def test_each_frame_of_each_instance_is_a_picture(self) -> None:
         instances = {4: make_attributes(), 7: make_attributes(NumberOfFrames=2)}
 
-        pictures = PLAIN.list_pictures(instances)
+        pictures = PLAIN.list_pictures(Contents(instances=instances))
 
-        assert [picture.frames for picture in pictures] == [((4, 0),), ((7, 0),), ((7, 1),)]
+        assert [[ref[:2] for ref in picture.frames] for picture in pictures] == [[(4, 0)], [(7, 0)], [(7, 1)]]
 
     def test_the_frame_comes_back_as_it_is(self) -> None:
         frames = frames_of({3: [[1, 2]]})
@@ -127,9 +129,9 @@ class TestSegmentation:
     def test_frames_at_one_position_are_one_picture(self) -> None:
         attributes = make_segmentation("BINARY", [(0, 1), (5, 1), (0.001, 2), (10, 3)])
 
-        pictures = SEGMENTATION.list_pictures({2: attributes})
+        pictures = SEGMENTATION.list_pictures(Contents(instances={2: attributes}))
 
-        assert [picture.frames for picture in pictures] == [((2, 0), (2, 2)), ((2, 1),), ((2, 3),)]
+        assert [[ref[:2] for ref in picture.frames] for picture in pictures] == [[(2, 0), (2, 2)], [(2, 1)], [(2, 3)]]
 
     def test_frames_of_one_tile_of_a_slide_are_one_picture(self) -> None:
         tiles = [(1, 1), (1, 257), (1, 1), (257, 1)]
@@ -140,13 +142,14 @@ class TestSegmentation:
         ]
         attributes = make_attributes(NumberOfFrames=5, PerFrameFunctionalGroupsSequence=groups)
 
-        pictures = SEGMENTATION.list_pictures({0: attributes})
+        pictures = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
 
-        assert [picture.frames for picture in pictures] == [((0, 0), (0, 2)), ((0, 1),), ((0, 3),), ((0, 4),)]
+        found = [[ref[:2] for ref in picture.frames] for picture in pictures]
+        assert found == [[(0, 0), (0, 2)], [(0, 1)], [(0, 3)], [(0, 4)]]
 
     def test_segments_have_their_recommended_colors(self) -> None:
         attributes = make_segmentation("BINARY", [(0, 1), (0, 2)])
-        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+        (picture,) = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
 
         drawn = SEGMENTATION.compose(picture, attributes, frames_of({0: [[0, 1, 1]], 1: [[0, 0, 1]]}))
 
@@ -154,7 +157,7 @@ class TestSegmentation:
 
     def test_fractions_are_shades(self) -> None:
         attributes = make_segmentation("FRACTIONAL", [(0, 1)], MaximumFractionalValue=100)
-        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+        (picture,) = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
 
         drawn = SEGMENTATION.compose(picture, attributes, frames_of({0: [[0, 50, 100]]}))
 
@@ -162,7 +165,7 @@ class TestSegmentation:
 
     def test_label_maps_hold_segment_numbers(self) -> None:
         attributes = make_segmentation("LABELMAP", [(0, 1)])
-        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+        (picture,) = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
 
         drawn = SEGMENTATION.compose(picture, attributes, frames_of({0: [[0, 1, 2, 3]]}))
 
@@ -171,14 +174,14 @@ class TestSegmentation:
 
     def test_a_label_map_with_a_palette_keeps_its_colors(self) -> None:
         attributes = make_segmentation("LABELMAP", [(0, 1)])
-        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+        (picture,) = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
         frames = frames_of({0: [[[9, 8, 7]]]})
 
         assert SEGMENTATION.compose(picture, attributes, frames).values.tolist() == [[[9, 8, 7]]]
 
     def test_a_missing_frame_leaves_its_segment_out(self) -> None:
         attributes = make_segmentation("BINARY", [(0, 1), (0, 2)])
-        (picture,) = SEGMENTATION.list_pictures({0: attributes})
+        (picture,) = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
 
         assert SEGMENTATION.compose(picture, attributes, frames_of({1: [[1]]})).values.max() == 119
         with pytest.raises(PixelError):
@@ -191,7 +194,7 @@ class TestSegmentation:
         written = segment_planes(masks, [(200, 30, 40), (30, 60, 220)])
         attributes = attributes_of(written)
 
-        pictures = SEGMENTATION.list_pictures({0: attributes})
+        pictures = SEGMENTATION.list_pictures(Contents(instances={0: attributes}))
         arrays = dict(enumerate(written.pixel_array))
         last = SEGMENTATION.compose(max(pictures, key=lambda p: len(p.frames)), attributes, frames_of(arrays))
 
@@ -240,21 +243,21 @@ class TestSlide:
     ) -> None:
         instances = {row: make_slide(flavor, *shape, 500) for row, (flavor, shape) in enumerate(flavors.items())}
 
-        (picture,) = SLIDE.list_pictures(instances)
+        (picture,) = SLIDE.list_pictures(Contents(instances=instances))
 
         assert picture.frames[0].instance == list(flavors).index(chosen)
 
     def test_the_label_and_a_large_base_level_are_never_drawn(self) -> None:
         instances = {0: make_slide("LABEL", 30, 30), 1: make_slide("VOLUME", 60000, 70000, 500)}
 
-        assert SLIDE.list_pictures(instances) == []
+        assert SLIDE.list_pictures(Contents(instances=instances)) == []
 
     def test_the_smallest_level_of_a_useful_size_is_drawn(self) -> None:
         sizes = [(4000, 4096), (500, 512), (250, 256), (1, 1), (60000, 60000)]
         instances = {row: make_slide("VOLUME", *size, 256) for row, size in enumerate(sizes)}
 
-        (picture,) = SLIDE.list_pictures(instances)
-        (small,) = SLIDE.list_pictures({row: instances[row] for row in (2, 3)})
+        (picture,) = SLIDE.list_pictures(Contents(instances=instances))
+        (small,) = SLIDE.list_pictures(Contents(instances={row: instances[row] for row in (2, 3)}))
 
         assert {ref.instance for ref in picture.frames} == {1}
         assert len(picture.frames) == 4
@@ -264,7 +267,7 @@ class TestSlide:
     def test_full_tiles_are_stitched_row_by_row_and_cut_at_the_edge(self) -> None:
         image = np.random.default_rng(0).integers(0, 256, (10, 7, 3)).astype(np.uint8)
         attributes = make_slide("VOLUME", 10, 7)
-        (picture,) = SLIDE.list_pictures({0: attributes})
+        (picture,) = SLIDE.list_pictures(Contents(instances={0: attributes}))
 
         drawn = SLIDE.compose(picture, attributes, frames_of(cut_tiles(image, 4)))
 
@@ -273,7 +276,7 @@ class TestSlide:
     def test_only_the_first_focal_plane_is_read(self) -> None:
         attributes = make_slide("VOLUME", 8, 8, NumberOfFrames=12, TotalPixelMatrixFocalPlanes=3)
 
-        (picture,) = SLIDE.list_pictures({0: attributes})
+        (picture,) = SLIDE.list_pictures(Contents(instances={0: attributes}))
 
         assert [ref.frame for ref in picture.frames] == [0, 1, 2, 3]
 
@@ -301,7 +304,7 @@ class TestSlide:
             NumberOfFrames=4,
             PerFrameFunctionalGroupsSequence=groups,
         )
-        (picture,) = SLIDE.list_pictures({0: attributes})
+        (picture,) = SLIDE.list_pictures(Contents(instances={0: attributes}))
         frames = frames_of({place: tiles[tile] for place, (_, _, tile) in enumerate(placed)})
 
         drawn = SLIDE.compose(picture, attributes, frames).values
@@ -337,7 +340,7 @@ class TestSlide:
         }
         other = {40: make_slide("VOLUME", 10, 7, ConcatenationUID="1.2.8")}
 
-        (picture,) = SLIDE.list_pictures(parts | other)
+        (picture,) = SLIDE.list_pictures(Contents(instances=parts | other))
         drawn = SLIDE.compose(picture, parts[picture.frames[0].instance], frames)
 
         assert len(picture.frames) == len(tiles)
@@ -362,14 +365,14 @@ class TestSlide:
         parts = {0: part(1, 5), 1: part(0, 1)}
         frames = {FrameRef(0, 0): stored(np.full((4, 4, 3), 50)), FrameRef(1, 0): stored(np.full((4, 4, 3), 90))}
 
-        (picture,) = SLIDE.list_pictures(parts)
+        (picture,) = SLIDE.list_pictures(Contents(instances=parts))
         drawn = SLIDE.compose(picture, parts[1], frames).values
 
         assert drawn[0, :, 0].tolist() == [90] * 4 + [50] * 4
 
     def test_a_missing_tile_leaves_a_hole_and_none_is_an_error(self) -> None:
         attributes = make_slide("VOLUME", 8, 8)
-        (picture,) = SLIDE.list_pictures({0: attributes})
+        (picture,) = SLIDE.list_pictures(Contents(instances={0: attributes}))
         tiles = cut_tiles(np.zeros((8, 8, 3), np.uint8), 4)
         del tiles[3]
 
@@ -384,7 +387,7 @@ class TestSlide:
         instances = {row: attributes_of(pydicom.dcmread(path)) for row, path in paths.items()}
 
         def stitch(rows: dict[int, Attributes]) -> StoredArray:
-            (picture,) = SLIDE.list_pictures(rows)
+            (picture,) = SLIDE.list_pictures(Contents(instances=rows))
             row = picture.frames[0].instance
             decoded = decode_file(paths[row], [ref.frame for ref in picture.frames])
             frames = {FrameRef(row, frame): stored(values) for frame, values in decoded.items()}

@@ -16,7 +16,7 @@ from written_segmentations import segment_planes
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 
@@ -43,7 +43,7 @@ def make_masks(first: int, stop: int) -> npt.NDArray[np.uint8]:
 
 def draw(ref: SeriesRef, options: ImageVerbOptions) -> tuple[EncodedImage, npt.NDArray[np.uint8], Usage]:
     with measure_usage() as usage:
-        image = preview_series(ref, Store(ref.root), None, options, ".webp")
+        image = draw_series(ref, Store(ref.root), None, options, ".webp")
     with Image.open(io.BytesIO(image.data)) as opened:
         return image, np.asarray(opened.convert("RGB")), usage
 

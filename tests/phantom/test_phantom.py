@@ -22,7 +22,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
 from dsp_batch.phantom import series as phantom
 from dsp_batch.phantom.bodies import ROD, SPHERE
-from dsp_batch.phantom.series import PhantomSeries
+from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.shapes import Ellipsoid, Rod, noise
 
 SMALL: dict[str, Callable[[], PhantomSeries]] = {

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from written_objects import add_pixels, make_dataset, write_dataset
 
-from dsp_batch.fetch import load_index
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, EMBEDDED, Contrast, MosaicOptions
 from dsp_batch.phantom.series import (
@@ -20,9 +19,9 @@ from dsp_batch.phantom.series import (
     build_ultrasound,
     write_collection,
 )
-from dsp_batch.pipeline import render_preview
+from dsp_batch.pipeline import index_series, render_preview
 from dsp_batch.render import compose as painting
-from dsp_batch.render.compose import Source
+from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -42,7 +41,7 @@ def large_frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[SeriesIndex,
         dataset.PixelData = np.roll(values, number * 7).tobytes()
         (root / "series" / f"{number:02}.dcm").write_bytes(write_dataset(dataset))
     store = Store(str(root))
-    return load_index(SeriesRef(root=str(root), series_uuid="series"), store, None), store
+    return index_series(SeriesRef(root=str(root), series_uuid="series"), store, None), store
 
 
 def mosaic(contrast: Contrast) -> MosaicOptions:
@@ -56,11 +55,11 @@ def test_large_frames_are_not_held_together(
     """Three at a time here; twice where one window must be found for all."""
     index, store = large_frames
     monkeypatch.setattr(painting, "MAX_READ", 3 * FRAME_BYTES)
-    render_preview(index, Source(store=store), mosaic(contrast), ".webp")  # imports
+    render_preview(index, FrameSource(store=store), mosaic(contrast), ".webp")  # imports
 
     tracemalloc.start()
     with measure_usage() as usage:
-        render_preview(index, Source(store=store), mosaic(contrast), ".webp")
+        render_preview(index, FrameSource(store=store), mosaic(contrast), ".webp")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -74,10 +73,10 @@ def test_the_preview_does_not_depend_on_how_much_is_read_at_once(
     large_frames: tuple[SeriesIndex, Store], contrast: Contrast, decoders: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index, store = large_frames
-    at_once = render_preview(index, Source(store=store), mosaic(contrast), ".webp")
+    at_once = render_preview(index, FrameSource(store=store), mosaic(contrast), ".webp")
 
     monkeypatch.setattr(painting, "MAX_READ", 1)
-    one_by_one = render_preview(index, Source(store=store, decoders=decoders), mosaic(contrast), ".webp")
+    one_by_one = render_preview(index, FrameSource(store=store, decoders=decoders), mosaic(contrast), ".webp")
 
     assert one_by_one == at_once
 
@@ -88,11 +87,11 @@ def test_kinds_of_objects_look_the_same_however_they_are_read(tmp_path: Path, mo
     write_collection(tmp_path, series)
     store = Store(str(tmp_path))
     for each in series:
-        index = load_index(SeriesRef(root=str(tmp_path), series_uuid=each.series_uuid), store, None)
+        index = index_series(SeriesRef(root=str(tmp_path), series_uuid=each.series_uuid), store, None)
         with monkeypatch.context() as patch:
-            at_once = render_preview(index, Source(store=store), mosaic(EMBEDDED), ".webp")
+            at_once = render_preview(index, FrameSource(store=store), mosaic(EMBEDDED), ".webp")
             patch.setattr(painting, "MAX_READ", 1)
-            assert render_preview(index, Source(store=store, decoders=2), mosaic(EMBEDDED), ".webp") == at_once
+            assert render_preview(index, FrameSource(store=store, decoders=2), mosaic(EMBEDDED), ".webp") == at_once
 
 
 def test_color_is_never_read_twice_for_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +100,10 @@ def test_color_is_never_read_twice_for_a_window(tmp_path: Path, monkeypatch: pyt
     store = Store(str(tmp_path))
     monkeypatch.setattr(painting, "MAX_READ", 1)
     for each in series:
-        index = load_index(SeriesRef(root=str(tmp_path), series_uuid=each.series_uuid), store, None)
+        index = index_series(SeriesRef(root=str(tmp_path), series_uuid=each.series_uuid), store, None)
         with measure_usage() as by_window:
-            render_preview(index, Source(store=store), mosaic(EMBEDDED), ".webp")
+            render_preview(index, FrameSource(store=store), mosaic(EMBEDDED), ".webp")
         with measure_usage() as automatic:
-            render_preview(index, Source(store=store), mosaic(AUTO), ".webp")
+            render_preview(index, FrameSource(store=store), mosaic(AUTO), ".webp")
 
         assert automatic.bytes_read == by_window.bytes_read

@@ -15,14 +15,13 @@ from pydicom.dataset import Dataset
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.errors import OptionsError, PixelError, StorageError
-from dsp_batch.fetch import load_index
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
 from dsp_batch.phantom.series import build_ct, build_ultrasound, write_collection
-from dsp_batch.pipeline import render_preview
-from dsp_batch.render.compose import Source
+from dsp_batch.pipeline import index_series, render_preview
+from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store
 
 WIDTH = 16
@@ -47,7 +46,7 @@ def write_series(root: Path, datasets: Sequence[Dataset]) -> tuple[SeriesIndex, 
     for number, dataset in enumerate(datasets):
         (root / "series" / f"{number:03}.dcm").write_bytes(write_dataset(dataset))
     store = Store(str(root))
-    index = load_index(SeriesRef(root=str(root), series_uuid="series"), store, None, drawing=True)
+    index = index_series(SeriesRef(root=str(root), series_uuid="series"), store, None, drawing=True)
     return replace(index, bodies={}), store
 
 
@@ -78,7 +77,7 @@ def mosaic(columns: int, rows: int | None = None, **more: object) -> MosaicOptio
 def test_tiles_fill_rows_first_in_display_order(tmp_path: Path) -> None:
     index, store = flat_series(tmp_path, 0, 50, 100, 150, 200, 250)
 
-    image = render_preview(index, Source(store=store), mosaic(3, 2), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(3, 2), ".webp")
 
     assert tile_means(image, 2, 3) == [[0, 50, 100], [150, 200, 250]]
     assert (image.n_tiles, image.failures, image.window) == (6, (), PLAIN.window)
@@ -87,7 +86,7 @@ def test_tiles_fill_rows_first_in_display_order(tmp_path: Path) -> None:
 def test_a_grid_with_more_tiles_than_frames_keeps_its_size_and_is_black_there(tmp_path: Path) -> None:
     index, store = flat_series(tmp_path, 100, 200)
 
-    image = render_preview(index, Source(store=store), mosaic(3), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(3), ".webp")
 
     assert (image.width, image.height) == (3 * WIDTH, 3 * WIDTH)
     assert tile_means(image, 3, 3) == [[100, 200, 0], [0, 0, 0], [0, 0, 0]]
@@ -97,8 +96,8 @@ def test_a_grid_with_more_tiles_than_frames_keeps_its_size_and_is_black_there(tm
 def test_tiles_are_spread_evenly_over_the_range(tmp_path: Path) -> None:
     index, store = flat_series(tmp_path, *range(20, 220, 20))
 
-    whole = render_preview(index, Source(store=store), mosaic(2), ".webp")
-    part = render_preview(index, Source(store=store), mosaic(2, start=0.5, end=1.0), ".webp")
+    whole = render_preview(index, FrameSource(store=store), mosaic(2), ".webp")
+    part = render_preview(index, FrameSource(store=store), mosaic(2, start=0.5, end=1.0), ".webp")
 
     assert tile_means(whole, 2, 2) == [[20, 80], [140, 200]]
     assert tile_means(part, 2, 2) == [[120, 140], [180, 200]]
@@ -109,7 +108,7 @@ def test_one_image_is_the_frame_at_the_position_and_the_offset_walks_from_there(
 
     def shown(position: float, offset: int = 0) -> int:
         options = ImageOptions(position=position, slice_offset=offset, image_width=WIDTH, quality=100, contrast=PLAIN)
-        return tile_means(render_preview(index, Source(store=store), options, ".webp"), 1, 1)[0][0]
+        return tile_means(render_preview(index, FrameSource(store=store), options, ".webp"), 1, 1)[0][0]
 
     assert [shown(0.0), shown(0.5), shown(0.8), shown(1.0)] == [0, 100, 150, 200]
     assert [shown(0.5, 1), shown(0.5, -2), shown(0.0, 4)] == [150, 0, 200]
@@ -129,7 +128,7 @@ def test_an_offset_out_of_the_series_is_an_error_that_tells_the_valid_ones(
 
     for each in options:
         with pytest.raises(OptionsError, match=f"between {lowest} and {highest}") as caught:
-            render_preview(index, Source(store=store), each, ".webp")
+            render_preview(index, FrameSource(store=store), each, ".webp")
         assert str(offset) in caught.value.message
 
 
@@ -140,7 +139,7 @@ def test_rows_of_a_contrast_mosaic_are_frames_and_columns_contrasts(tmp_path: Pa
     options = ContrastMosaicOptions(
         contrasts=contrasts, start=0.0, end=1.0, tile_height=3, image_width=WIDTH, quality=100
     )
-    image = render_preview(index, Source(store=store), options, ".webp")
+    image = render_preview(index, FrameSource(store=store), options, ".webp")
 
     assert tile_means(image, 3, 3) == [[0, 0, 0], [100, 50, 260], [200, 100, 260]]
     assert image.n_tiles == 9
@@ -151,7 +150,7 @@ def test_a_contrast_mosaic_at_a_position_is_one_row(tmp_path: Path) -> None:
     contrasts = (parse_contrast("510/255"), PLAIN)
 
     options = ContrastMosaicOptions(contrasts=contrasts, position=0.5, slice_offset=1, image_width=WIDTH, quality=100)
-    image = render_preview(index, Source(store=store), options, ".webp")
+    image = render_preview(index, FrameSource(store=store), options, ".webp")
 
     assert tile_means(image, 1, 2) == [[80, 150]]
 
@@ -161,7 +160,7 @@ def test_fewer_frames_than_rows_leave_black_rows(tmp_path: Path) -> None:
 
     options = ContrastMosaicOptions(contrasts=(PLAIN, PLAIN), start=0.0, tile_height=3, image_width=WIDTH, quality=100)
 
-    assert tile_means(render_preview(index, Source(store=store), options, ".webp"), 3, 2) == [
+    assert tile_means(render_preview(index, FrameSource(store=store), options, ".webp"), 3, 2) == [
         [100, 100],
         [200, 200],
         [0, 0],
@@ -184,7 +183,7 @@ def test_a_frame_that_fails_is_a_crossed_tile_and_a_line_and_the_rest_is_drawn(t
     else:
         damage(index, "001.dcm")
 
-    image = render_preview(index, Source(store=store), mosaic(2, image_width=size), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(2, image_width=size), ".webp")
 
     (line,) = image.failures
     assert line
@@ -203,7 +202,7 @@ def test_a_failed_frame_is_crossed_under_every_contrast(tmp_path: Path) -> None:
     damage(index, "000.dcm")
 
     options = ContrastMosaicOptions(contrasts=(PLAIN, PLAIN), start=0.0, tile_height=2, image_width=WIDTH, quality=100)
-    image = render_preview(index, Source(store=store), options, ".webp")
+    image = render_preview(index, FrameSource(store=store), options, ".webp")
 
     assert len(image.failures) == 1
     assert tile_means(image, 2, 2)[1] == [250, 250]
@@ -218,7 +217,7 @@ def test_when_no_frame_can_be_decoded_it_is_an_error_that_names_series_and_objec
 
     for options in (mosaic(2), ImageOptions(position=0.0)):
         with pytest.raises(PixelError) as caught:
-            render_preview(index, Source(store=store), options, ".webp")
+            render_preview(index, FrameSource(store=store), options, ".webp")
         assert caught.value.reason == "bad-pixels"
         assert f"{tmp_path}/series" in caught.value.message
         assert "000.dcm" in caught.value.message
@@ -228,7 +227,7 @@ def test_time_that_runs_out_is_an_error_and_no_crossed_tile(tmp_path: Path) -> N
     index, store = flat_series(tmp_path, 100, 200)
 
     with pytest.raises(StorageError) as caught:
-        render_preview(index, Source(store=store, timeout=0.0), mosaic(2), ".webp")
+        render_preview(index, FrameSource(store=store, timeout=0.0), mosaic(2), ".webp")
     assert caught.value.reason == "timeout"
 
 
@@ -239,7 +238,7 @@ def test_one_automatic_window_serves_all_tiles(tmp_path: Path) -> None:
     datasets = [make_frame(values.astype(np.uint16), number) for number, values in enumerate((first, second))]
     index, store = write_series(tmp_path, datasets)
 
-    image = render_preview(index, Source(store=store), mosaic(2, 1, contrast=AUTO), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(2, 1, contrast=AUTO), ".webp")
 
     shades = open_image(image).reshape(WIDTH, 4, WIDTH // 2)[:, :, 2:-2].mean(axis=(0, 2)).tolist()
     assert shades[0] < 10
@@ -258,7 +257,7 @@ def test_a_mosaic_of_more_slices_than_pixels_is_the_one_image_that_it_is(slices:
     dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", slices)
     index, store = write_series(tmp_path, [dataset])
 
-    image = render_preview(index, Source(store=store), mosaic(2), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(2), ".webp")
 
     assert tile_means(image, 2, 2) == [[150, 0], [0, 0]]
 
@@ -269,7 +268,7 @@ def test_an_embedded_window_is_each_frame_s_own(tmp_path: Path) -> None:
         dataset.WindowCenter, dataset.WindowWidth = center, 200
     index, store = write_series(tmp_path, datasets)
 
-    image = render_preview(index, Source(store=store), mosaic(2, 1, contrast=parse_contrast("embedded")), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(2, 1, contrast=parse_contrast("embedded")), ".webp")
 
     assert tile_means(image, 1, 2) == [[130, 60]]
 
@@ -279,7 +278,7 @@ def test_physical_pixels_decide_the_height(tmp_path: Path) -> None:
     dataset.PixelSpacing = [2.0, 1.0]
     index, store = write_series(tmp_path, [dataset])
 
-    image = render_preview(index, Source(store=store), mosaic(2, 1), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(2, 1), ".webp")
 
     assert (image.width, image.height) == (2 * WIDTH, 2 * WIDTH)
 
@@ -290,7 +289,7 @@ def test_frames_of_another_shape_are_fitted_into_the_tiles_of_the_first(tmp_path
     wide.PixelData = wide.PixelData[: WIDTH * WIDTH]
     index, store = write_series(tmp_path, [make_frame(200, 0), wide])
 
-    image = render_preview(index, Source(store=store), mosaic(2, 1), ".webp")
+    image = render_preview(index, FrameSource(store=store), mosaic(2, 1), ".webp")
 
     tile = open_image(image)[:, WIDTH:]
     assert tile[WIDTH // 2].mean() == pytest.approx(200, abs=8)
@@ -309,9 +308,9 @@ def test_files_open_in_pillow_with_the_size_that_was_promised(
 
     for series, modes in ((gray, ("L", "RGB")), (color, ("RGB",))):
         ref = SeriesRef(root=str(tmp_path), series_uuid=series.series_uuid)
-        index = load_index(ref, store, None, drawing=True)
+        index = index_series(ref, store, None, drawing=True)
         image = render_preview(
-            index, Source(store=store), MosaicOptions(image_width=40, tile_width=2, quality=quality), suffix
+            index, FrameSource(store=store), MosaicOptions(image_width=40, tile_width=2, quality=quality), suffix
         )
         with Image.open(io.BytesIO(image.data)) as opened:
             opened.load()
@@ -325,11 +324,12 @@ def test_a_better_quality_is_a_larger_file(tmp_path: Path) -> None:
     series = build_ct(count=4, size=128)
     write_collection(tmp_path, [series])
     store = Store(str(tmp_path))
-    index = load_index(SeriesRef(root=str(tmp_path), series_uuid=series.series_uuid), store, None)
+    index = index_series(SeriesRef(root=str(tmp_path), series_uuid=series.series_uuid), store, None)
 
     for suffix in (".webp", ".jpg"):
         sizes = [
-            len(render_preview(index, Source(store=store), MosaicOptions(quality=q), suffix).data) for q in (0, 25, 90)
+            len(render_preview(index, FrameSource(store=store), MosaicOptions(quality=q), suffix).data)
+            for q in (0, 25, 90)
         ]
         assert sizes == sorted(set(sizes))
 
@@ -341,7 +341,9 @@ def test_a_preview_is_the_same_every_time(tmp_path: Path) -> None:
     ref = SeriesRef(root=str(tmp_path), series_uuid=series.series_uuid)
 
     first, second = (
-        render_preview(load_index(ref, store, None, drawing=drawing), Source(store=store), MosaicOptions(), ".webp")
+        render_preview(
+            index_series(ref, store, None, drawing=drawing), FrameSource(store=store), MosaicOptions(), ".webp"
+        )
         for drawing in (True, False)
     )
 

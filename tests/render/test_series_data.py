@@ -32,11 +32,11 @@ from dsp_batch.core.selection import select_position, select_range
 from dsp_batch.errors import DspBatchError, SeriesError
 from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageOptions, IndexOptions, MosaicOptions
-from dsp_batch.pipeline import preview_series, render_preview
-from dsp_batch.render.compose import Source
+from dsp_batch.pipeline import draw_series, render_preview
+from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store
 
 pytestmark = needs_data
@@ -92,7 +92,7 @@ def single_frame_series(*axes: str) -> list[str]:
 def test_every_series_with_pixels_becomes_a_mosaic(series_uuid: str) -> None:
     row, index = CATALOG[series_uuid], load_real_index(series_uuid)
 
-    image = render_preview(index, Source(store=open_store()), MosaicOptions(image_width=32, tile_width=3), ".webp")
+    image = render_preview(index, FrameSource(store=open_store()), MosaicOptions(image_width=32, tile_width=3), ".webp")
 
     assert image.failures == ()
     assert len(index) == int(row["n_instances"])
@@ -113,8 +113,8 @@ def test_every_series_without_pixels_has_an_index_and_says_what_it_is(series_uui
     assert len(index) == int(row["n_instances"])
 
     for attempt in (
-        lambda: render_preview(index, Source(store=open_store()), MosaicOptions(), ".webp"),
-        lambda: preview_series(make_ref(series_uuid), open_store(), None, ImageOptions(position=0.5), ".webp"),
+        lambda: render_preview(index, FrameSource(store=open_store()), MosaicOptions(), ".webp"),
+        lambda: draw_series(make_ref(series_uuid), open_store(), None, ImageOptions(position=0.5), ".webp"),
     ):
         with pytest.raises(SeriesError, match="no object with pixels") as caught:
             attempt()
@@ -266,7 +266,7 @@ def try_everything(ref: SeriesRef) -> tuple[SeriesIndex | DspBatchError, Any]:
     except DspBatchError as error:
         return error, None
     try:
-        return index, render_preview(index, Source(store=store), MosaicOptions(image_width=32), ".webp")
+        return index, render_preview(index, FrameSource(store=store), MosaicOptions(image_width=32), ".webp")
     except DspBatchError as error:
         return index, error
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
@@ -32,9 +33,11 @@ STDIN = "-"
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
 
-def is_folder(source: str) -> bool:
-    """Tell whether a source names a folder or bucket of series rather than a file: it ends in a slash."""
-    return source.endswith(("/", os.sep))
+def is_folder(source: str | os.PathLike[str]) -> bool:
+    """Tell whether a source is a folder or bucket of series: text that ends in a slash, or the path of a folder."""
+    if isinstance(source, str):
+        return source.endswith(("/", os.sep))
+    return Path(source).is_dir()
 
 
 def is_table(source: Source) -> bool:
@@ -59,13 +62,13 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
         yield from parse_frame(source, surroundings)
     elif not isinstance(source, str | os.PathLike):
         yield from _parse_names(source, surroundings)
-    elif is_folder(path := os.fspath(source)):
-        root = place_root(normalise_root(path), surroundings.server)
+    elif is_folder(source):
+        root = place_root(normalise_root(os.fspath(source)), surroundings.server)
         for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
             if not folder.startswith("."):
                 yield SeriesRef(root, folder, line=number)
     else:
-        with _open_manifest(path, surroundings.server) as stream:
+        with _open_manifest(os.fspath(source), surroundings.server) as stream:
             yield from _parse_stream(stream, surroundings)
 
 

@@ -1,4 +1,4 @@
-"""What is known of series before anything of them is read: which have no pixels, how long the others should take."""
+"""The work that is expected of series before anything of them is read, and which of them have no pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, est
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.idc.buckets import is_indexed, link_viewer
-from dsp_batch.kinds.registry import lacks_pixels
+from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
 
 
@@ -21,11 +21,12 @@ class Expected(NamedTuple):
 
     ref: SeriesRef
     seconds: float | None = None
-    """Of one worker thread; only its ratio to that of other series counts. None: nothing is known of the series."""
+    """Seconds of one worker thread, of which only the ratio to other series counts. None where nothing is known of the
+    series."""
 
 
 LATENCY = 0.04
-"""Seconds that storage is expected to take to answer. What it really takes corrects the scale of all series."""
+"""Seconds that storage is expected to take to answer. The seconds that series really take correct the scale of all."""
 
 _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "series_size_mb"
 
@@ -33,7 +34,7 @@ _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "
 def expect_series(
     refs: Sequence[SeriesRef], job: Job, index: idc.IdcIndex | None, attempt: int = 1
 ) -> tuple[list[Expected], list[SeriesResult]]:
-    """Say what work is expected of series, and tell those apart that the IDC index knows to have no pixels.
+    """Estimate the work of series, and tell those apart that the IDC index knows to have no pixels.
 
     Only series in IDC's own buckets are looked up, and only by a client that has the index; a pass over it takes half
     a second, so that many series should come at once. Of the others the manifest may tell something.
@@ -54,7 +55,7 @@ def expect_series(
     rows: list[SeriesResult] = []
     for ref in refs:
         series = known.get(ref.series_uuid)
-        if job.draws and series and lacks_pixels(series.sop_class_uid or ""):
+        if job.draws and series and lacks_pictures(series.sop_class_uid or ""):
             rows.append(_skip(ref, series, job, attempt))
         else:
             facts = _facts_of_series(series) if series else read_facts(ref.columns)
@@ -63,7 +64,7 @@ def expect_series(
 
 
 def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
-    """What a manifest's own columns tell of a series, under the names that IDC's index has for them.
+    """Read facts of a series from a manifest's own columns, under the names that IDC's index has for them.
 
     Args:
         columns: `Modality`, `SOPClassUID`, `instanceCount`, `series_size_MB` in any case; others mean nothing here.
@@ -86,7 +87,7 @@ def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
 
 
 def _read_number(cell: Any) -> float | None:
-    """A cell of a table as a number; None where it is none that can be counted on."""
+    """Read a cell of a table as a number; None where it is none, or none that makes sense."""
     try:
         number = float(cell)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What a run was asked to do: the noun that every task of it carries, and the JSON that a run keeps it as."""
+"""The job of a run, which every task carries, and the JSON documents that a run keeps in its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, SinkError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.model.window import Window
-from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, Options, Verb
+from dsp_batch.options import (
+    Contrast,
+    ContrastMosaicOptions,
+    ImageOptions,
+    IndexOptions,
+    MosaicOptions,
+    Options,
+    Verb,
+    convert_fields,
+)
 from dsp_batch.storage.store import Store, build_store
 
 OPTIONS: dict[Verb, type[Any]] = {
@@ -24,9 +33,8 @@ OPTIONS: dict[Verb, type[Any]] = {
 }
 """Verb → the class of its options."""
 
-
 LONGEST_NAME = 100
-"""Characters: files of a run have longer names."""
+"""Characters of the name of previews, at most. Files of a run have longer names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +52,7 @@ class Job:
     """S3-compatible server given by hand; wins over the environment and over a manifest's."""
 
     anonymous: bool | None = None
-    """Whether series are read unsigned; None to decide by bucket and credentials."""
+    """True to read series unsigned, False to sign requests; None to decide by bucket and credentials."""
 
     max_workers: int = 256
     """Concurrent requests of one series, at most: 64, and more where answers take longer than 40 ms."""
@@ -59,6 +67,7 @@ class Job:
     """Build indices again that are in the cache; previews are always drawn."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if not isinstance(self.options, OPTIONS[self.verb]):
             raise OptionsError(f"{self.verb} does not take {type(self.options).__name__}")
         if not 0 < len(self.name) <= LONGEST_NAME or not all(c.isalnum() or c in "-_." for c in self.name):
@@ -67,21 +76,27 @@ class Job:
             )
         if self.name.startswith("."):
             raise OptionsError(f"--name {self.name!r} may not begin with '.'")
+        if not self.timeout > 0:
+            raise OptionsError(f"--timeout-per-series must be more than 0 seconds, not {self.timeout}")
+        if self.max_workers < 1 or self.max_frame_bytes < 1:
+            raise OptionsError(
+                f"max_workers and max_frame_bytes must be 1 or more, not {self.max_workers} and {self.max_frame_bytes}"
+            )
 
     @property
     def product(self) -> dict[str, Any]:
-        """What decides how the previews of this job look."""
+        """The verb and the options, which decide how the previews of this job look."""
         # As it comes back from JSON: lists, no tuples.
         product: dict[str, Any] = json.loads(json.dumps({"verb": self.verb, "options": asdict(self.options)}))
         return product
 
     @property
     def digest(self) -> str:
-        """Short digest of the product."""
+        """A short digest of the product."""
         return hashlib.sha256(json.dumps(self.product, sort_keys=True).encode()).hexdigest()[:12]
 
     def open_store(self, ref: SeriesRef) -> Store:
-        """Where a series is read; an endpoint given by hand wins over the environment's and that over a manifest's."""
+        """Open the store of a series: an endpoint given by hand wins over the environment's, that over a manifest's."""
         return build_store(
             ref.root,
             endpoint_url=self.endpoint_url,
@@ -92,24 +107,24 @@ class Job:
 
     @property
     def draws(self) -> bool:
-        """Whether the verb makes previews, not indices alone."""
+        """True where the verb makes previews, not indices alone."""
         return self.verb != "build-index"
 
 
 def run_name(job: Job, manifest_digest: str) -> str:
-    """The name of the run: the same job over the same series is the same run."""
+    """Name a run: the same job over the same series is the same run."""
     digest = hashlib.sha256(f"{job.digest} {manifest_digest}".encode()).hexdigest()[:12]
     return f"{job.verb}-{job.name}-{digest}"
 
 
 def describe_job(job: Job) -> dict[str, Any]:
-    """The job for `job.json`: everything but what could hold a secret."""
+    """Describe a job for `job.json`: everything but what could hold a secret."""
     settings = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("options", "cache")}
     return {**settings, "options": asdict(job.options), "cache": job.cache.url}
 
 
 def find_verb(options: Options) -> Verb:
-    """The verb that some options belong to.
+    """Find the verb that some options belong to.
 
     Raises:
         OptionsError: They are no options of a verb.
@@ -172,12 +187,12 @@ def find_run(cache: Cache | str | os.PathLike[str], run: str | None = None) -> t
 
 
 def list_runs(cache: Cache) -> list[str]:
-    """Names of the runs in a cache directory, sorted."""
+    """List the names of the runs in a cache directory, sorted."""
     return sorted({entry.key.partition("/")[0] for entry in cache.list("runs") if entry.key.endswith("/job.json")})
 
 
 def results_folder(run: str) -> str:
-    """Key of the folder of a run's result parts."""
+    """Make the key of the folder of a run's result parts."""
     return f"runs/{run}/results"
 
 

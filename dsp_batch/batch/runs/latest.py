@@ -1,4 +1,4 @@
-"""Which rows count: of each series the one of the highest attempt, read part by part."""
+"""The rows that count: for each series the row of the highest attempt, read part by part."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 def fold_latest(cache: Cache, folder: str, columns: Sequence[str] | None, fold: Callable[[Iterator[pa.Table]], T]) -> T:
-    """Fold the row of each series that counts: that of the highest attempt, the one that did not fail among equals.
+    """Fold the row of each series that counts: the one of the highest attempt, and of two such one that did not fail.
 
     Args:
         cache: The cache directory.
         folder: Key of `runs/{RUN}/results`.
         columns: Columns to read; None for all that each part has.
-        fold: Makes a value of the rows, given part by part. It is called again from the first part on when parts were
-            compacted under its hands.
+        fold: Makes a value of the rows, given part by part. It is called again with the first part when another process
+            has compacted the parts meanwhile.
 
     Raises:
         SinkError: A part cannot be read.
@@ -62,10 +62,8 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
 
     Example:
         >>> results = read_results("cache")
-        >>> sorted(set(results["status"].to_pylist()))
-        ['done', 'failed', 'skipped']
-        >>> results.filter(pc.equal(results["modality"], "CT")).select(["n_instances", "n_tiles"]).to_pylist()
-        [{'n_instances': 40, 'n_tiles': 36}]
+        >>> results.num_rows, sorted(set(results["status"].to_pylist()))
+        (9, ['done', 'failed', 'skipped'])
     """
     cache, run = find_run(cache, run)
     asked = read_json(cache, f"runs/{run}/job.json") or {}
@@ -80,14 +78,14 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
 
 
 def latest_rows(cache: Cache, folder: str, columns: Sequence[str]) -> pa.Table:
-    """The rows that count as one table, with `series_uuid`, `attempt`, `status` and these columns."""
+    """Read the rows that count as one table, with `series_uuid`, `attempt`, `status` and these columns."""
     wanted = list(dict.fromkeys(["series_uuid", "attempt", "status", *columns]))
     empty = pa.schema([SCHEMA.field(name) for name in wanted]).empty_table()
     return fold_latest(cache, folder, wanted, lambda tables: pa.concat_tables([empty, *tables]))
 
 
 def pick_rows(cache: Cache, keys: Sequence[str]) -> list[IntArray]:
-    """The rows of each part that count, in rising order; 40 bytes a row are in memory."""
+    """Find the rows of each part that count, in rising order. It takes 40 bytes of memory a row."""
     columns = [_read_keys(cache, key) for key in keys]
     if not columns:
         return []
@@ -116,7 +114,7 @@ _KEY = np.dtype([("first", np.uint64), ("second", np.uint64)])
 
 
 def _read_keys(cache: Cache, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Key of the series, attempt, and whether it failed, of each row of a part."""
+    """Read the key of the series, the attempt, and whether the series failed, for each row of a part."""
     table = read_part(cache, key, ["series_uuid", "attempt", "status"])
     names = name_keys(table.column("series_uuid").to_pylist()).keys.view(_KEY)
     attempts = pc.fill_null(table.column("attempt"), 0).to_numpy()

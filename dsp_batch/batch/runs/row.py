@@ -1,4 +1,4 @@
-"""One row of a run's results: what became of one series."""
+"""Rows of the results of a run: what became of each series."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Status = Literal["done", "kept", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesResult:
-    """One row of a run's results; one series."""
+    """One row of the results of a run: what became of one series."""
 
     series_uuid: str
     root: str
@@ -25,7 +25,7 @@ class SeriesResult:
     status: Status
     reason: Reason | None = None
     error: str | None = None
-    """One line, without patient attributes."""
+    """The error in one line, without patient attributes."""
 
     series_instance_uid: str | None = None
     study_instance_uid: str | None = None
@@ -59,7 +59,7 @@ class SeriesResult:
 
     attempt: int = 1
     program: str | None = None
-    """Version that made it."""
+    """Version of dsp-batch that made the preview."""
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's other columns."""

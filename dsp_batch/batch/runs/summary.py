@@ -14,7 +14,7 @@ from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.compaction import compact
-from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally
+from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import Job, results_folder, write_json
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.model.series import SeriesRef
@@ -23,7 +23,7 @@ from dsp_batch.version import __version__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What became of the series of a run that has ended. As text it is the line that the command ends with."""
+    """The counts and figures of a run that has ended. As text it is the line that the command ends with."""
 
     run: str
     """Name of the run."""
@@ -47,7 +47,7 @@ class RunSummary:
     """Wall time of the attempt."""
 
     figures: RunFigures
-    """What the series took."""
+    """Counts of the series, and the seconds and bytes that they took."""
 
     @property
     def series(self) -> int:
@@ -96,10 +96,10 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
     compact(job.cache, folder, manifest.columns)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, bytes]:
-        tally = Tally(attempt=attempt.number, since=attempt.since)
-        lines = list_lines(_read_failed(tally.watch(tables), job))
+        counter = FigureCounter(attempt=attempt.number, since=attempt.since)
+        lines = list_lines(_read_failed(counter.watch(tables), job))
         text = b"".join(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
-        return tally.finish(seconds), text
+        return counter.finish(seconds), text
 
     figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root", "endpoint_url"], count)
     job.cache.write(f"runs/{run}/failed.txt", failed)

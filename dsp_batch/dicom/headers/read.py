@@ -10,26 +10,13 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from dsp_batch.dicom.headers.elements import UNDEFINED, ElementHead, Encoding
-from dsp_batch.dicom.headers.places import tells_place
+from dsp_batch.dicom.headers.elements import UNDEFINED, Encoding
 from dsp_batch.dicom.headers.shared import Stretches
-from dsp_batch.dicom.headers.walk import FIRST_RANGE, LARGE_VALUE, Setting, SparseWalk, Steps
+from dsp_batch.dicom.headers.walk import FIRST_RANGE, Setting, SparseWalk, Steps
+from dsp_batch.dicom.syntaxes import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, GE_PRIVATE_BIG, IMPLICIT_LITTLE
 from dsp_batch.errors import HeaderError
-from dsp_batch.model.ranges import ByteRange, Piece, Reader
+from dsp_batch.model.ranges import ByteRange, Reader
 from dsp_batch.model.series import InstanceHeader
-
-__all__ = [
-    "DEFLATED",
-    "FIRST_RANGE",
-    "LARGE_VALUE",
-    "WHOLE_OBJECT",
-    "HeaderHint",
-    "InflatedObject",
-    "inflate",
-    "read_header",
-    "read_inflated",
-    "read_rest",
-]
 
 WHOLE_OBJECT = 32 * 1024
 """Objects up to this size are read whole: a second request would cost more than the bytes."""
@@ -37,13 +24,9 @@ WHOLE_OBJECT = 32 * 1024
 MAX_INFLATED = 1 << 30
 """Bytes that a deflated dataset may grow to."""
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 _ENCODINGS = {
     IMPLICIT_LITTLE: Encoding(implicit_vr=True),
-    "1.2.840.113619.5.2": Encoding(implicit_vr=True),  # GE private: implicit VR with big endian pixels
+    GE_PRIVATE_BIG: Encoding(implicit_vr=True),
     EXPLICIT_BIG: Encoding(big_endian=True),
 }
 _GUESSED_SYNTAX = {
@@ -97,7 +80,6 @@ def read_header(
     *,
     bulk: frozenset[int] | None = frozenset(),
     hint: HeaderHint | None = None,
-    only_place: bool = False,
 ) -> Reader[InstanceHeader]:
     """Read the header of one object by small ranges.
 
@@ -106,8 +88,6 @@ def read_header(
         size: Bytes of the object as listed; None where unknown.
         bulk: Tags whose values are wanted however large they are; None for all.
         hint: Shared by the headers of a series.
-        only_place: Make no further request for what lies behind group 0028 where the place of the instance does not
-            depend on it; `read_rest` goes on from there.
 
     Returns:
         A reader of the header, up to Pixel Data or the end of the object.
@@ -127,13 +107,9 @@ def read_header(
         bulk=bulk,
         shared=hint.stretches,
         growth=hint.more,
-        is_enough=tells_place if only_place else None,
     )
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
-    if header.unread_from is not None:
-        is_in_hand = header.unread_from <= walk.base + len(walk.data)
-        end = header.unread_from if is_in_hand or walk.left_out is None else walk.left_out
     behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
     hint.learn(end if walk.first_used is None else walk.first_used, behind)
     if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
@@ -164,37 +140,12 @@ def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
         big_endian=encoding.big_endian,
         pixel_data_offset=None,
         pixel_data_length=None,
-        unread_from=walk.unread_from,
     )
-    return header if pixels is None or syntax == DEFLATED else _place_pixels(header, pixels)
-
-
-def _place_pixels(header: InstanceHeader, pixels: ElementHead) -> InstanceHeader:
+    if pixels is None or syntax == DEFLATED:
+        return header
     if pixels.length == UNDEFINED:
         return replace(header, fragments_offset=pixels.start)
     return replace(header, pixel_data_offset=pixels.start, pixel_data_length=pixels.length)
-
-
-def read_rest(header: InstanceHeader, ahead: int) -> Reader[tuple[InstanceHeader, Piece]]:
-    """Read on where a header was left.
-
-    Args:
-        header: Read with `only_place`.
-        ahead: Bytes to ask for at once.
-
-    Returns:
-        A reader of the whole header, and of what was read last, which may reach into Pixel Data.
-
-    Raises:
-        HeaderError: The object is truncated or damaged.
-    """
-    start = header.unread_from
-    if start is None:
-        raise ValueError(f"{header.name} was read to its end")
-    walk = SparseWalk(data=b"", base=start, size=header.size, elements=dict(header.elements), growth=ahead)
-    _, pixels = yield from walk.run(start, Encoding(implicit_vr=header.implicit_vr))
-    whole = replace(header, elements=walk.elements, unread_from=None)
-    return whole if pixels is None else _place_pixels(whole, pixels), Piece(walk.data, walk.base)
 
 
 def _find_start(data: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from dsp_batch.dicom.headers.elements import (
@@ -21,7 +21,6 @@ from dsp_batch.dicom.headers.elements import (
     parse_head,
     resolve_vr,
 )
-from dsp_batch.dicom.headers.places import IMAGE_GROUP
 from dsp_batch.dicom.headers.shared import Lesson, Stretches
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.ranges import ByteRange, Reply, T
@@ -72,13 +71,6 @@ class SparseWalk:
     padding: int = 0
     """Zeros skipped."""
 
-    is_enough: Callable[[Mapping[int, RawElement], int], bool] | None = None
-    """Asked before another request is made behind group 0028: whether the elements so far, and so many bytes behind
-    them, are all that is wanted."""
-
-    unread_from: int | None = None
-    """Where the walk stopped because they were."""
-
     def fetch(self, start: int, stop: int) -> Steps[None]:
         """Bring [start, stop) and some more into hand, keeping what there is from `start` on."""
         if stop > self.size:
@@ -112,9 +104,6 @@ class SparseWalk:
                 return position, head if head.tag in PIXEL_TAGS else None
             if needed is None:
                 break
-            if self._may_stop(position):
-                self.unread_from = position
-                return position, None
             if self.size - position < SMALLEST_ELEMENT:
                 yield from self.fetch(position, self.size)
                 if not self.data.strip(b"\0"):
@@ -123,14 +112,6 @@ class SparseWalk:
         if position > self.size:
             raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {position}")
         return position, None
-
-    def _may_stop(self, position: int) -> bool:
-        """Whether nothing from the element at `position` on is wanted; it need not be in hand, and is little endian."""
-        if self.is_enough is None:
-            return False
-        head = self.data[position - self.base :][:2]
-        group = int.from_bytes(head, "little") if len(head) == 2 else next(reversed(self.elements), 0) >> 16
-        return group > IMAGE_GROUP and self.is_enough(self.elements, self.size - position)
 
     def _walk_in_hand(
         self, position: int, encoding: Encoding, last_group: int, stretches: Stretches

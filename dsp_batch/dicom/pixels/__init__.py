@@ -1,1 +1,1 @@
-"""Bytes of frames to stored values, and what a header says about displaying them."""
+"""Decode the bytes of frames to stored values, and read what a header says about displaying them."""

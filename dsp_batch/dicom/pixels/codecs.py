@@ -1,4 +1,4 @@
-"""One frame's bytes to stored values: a registry of decoders by transfer syntax, and what all of them share."""
+"""Decode the bytes of one frame to stored values: the decoders by transfer syntax, and what all of them share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dsp_batch.dicom import syntaxes
 from dsp_batch.dicom.pixels.color import apply_palette, convert_to_rgb
 from dsp_batch.dicom.pixels.compressed import (
     CODEC_ERRORS,
-    Decoded,
+    DecodedSamples,
     decode_jpeg,
     decode_jpeg_2000,
     decode_jpeg_ls,
@@ -23,20 +23,20 @@ from dsp_batch.model.frame import PaletteTable, PixelFormat
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import StoredArray
 
-Decoder = Callable[[Buffer, PixelFormat], Decoded]
+Decoder = Callable[[Buffer, PixelFormat], DecodedSamples]
 
 
 def _as_words(decode: Callable[[Buffer, PixelFormat], StoredArray]) -> Decoder:
-    """A decoder of native words: their bits lie as the header says."""
+    """Make a decoder of native words, whose bits lie as the header says."""
 
-    def decode_words(data: Buffer, pixels: PixelFormat) -> Decoded:
-        return Decoded(decode(data, pixels), pixels.photometric, pixels.bits_allocated, pixels.bits_stored)
+    def decode_words(data: Buffer, pixels: PixelFormat) -> DecodedSamples:
+        return DecodedSamples(decode(data, pixels), pixels.photometric, pixels.bits_allocated, pixels.bits_stored)
 
     return decode_words
 
 
-def _as_codestream(decode: Callable[[bytes, PixelFormat], Decoded]) -> Decoder:
-    """A decoder of what has been joined from fragments."""
+def _as_codestream(decode: Callable[[bytes, PixelFormat], DecodedSamples]) -> Decoder:
+    """Make a decoder of a codestream, which has been joined from fragments."""
     return lambda data, pixels: decode(bytes(data), pixels)
 
 
@@ -50,7 +50,7 @@ TRANSFER_SYNTAXES: Mapping[str, Decoder] = {
     **dict.fromkeys(syntaxes.JPEG_2000 | syntaxes.HTJ2K, _as_codestream(decode_jpeg_2000)),
     **dict.fromkeys(syntaxes.JPEG_XL, _as_codestream(decode_jpeg_xl)),
 }
-"""Transfer syntax UID → decoder. Another codec is one more entry."""
+"""The decoder of each transfer syntax, by UID. Another codec is one more entry."""
 
 
 def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None = None) -> StoredArray:
@@ -95,7 +95,7 @@ def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None
     return apply_palette(values, palette) if pixels.photometric == "PALETTE COLOR" else values
 
 
-def _store_values(decoded: Decoded, pixels: PixelFormat) -> StoredArray:
+def _store_values(decoded: DecodedSamples, pixels: PixelFormat) -> StoredArray:
     """Take the stored bits out of decoded words, with the sign that the header gives them.
 
     Unused bits may hold overlays or anything (PS3.5 8.1.1) and are left out. A lossy codec has none; it may

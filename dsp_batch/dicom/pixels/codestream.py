@@ -1,4 +1,4 @@
-"""What a codestream says of itself: read before it is decoded, so that no claim of it costs memory unchecked."""
+"""Read the header of a codestream before it is decoded, so that its claims are checked before they cost memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dsp_batch.errors import PixelError
 
 _SOI, _EOI, _SOS, _APP0, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-"""SOF0 … SOF15 without DHT, JPG and DAC; SOF55 of JPEG-LS."""
+"""Markers that begin a frame header: SOF0 … SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS."""
 
 _LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, 0xF7})
 _RGB_IDS = (b"RGB", b"rgb")
 _JPEG_XL_LENGTH_BITS = (9, 13, 18, 30)
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-"""Columns to rows."""
+"""Ratios of columns to rows, by the number that stands for each in a codestream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +26,15 @@ class Codestream:
     columns: int
     components: int
     precision: int
-    """Bits of a sample."""
+    """Number of bits of a sample."""
 
     signed: bool = False
-    """Samples are two's complement; only JPEG 2000 can say so."""
+    """True where samples are two's complement. Only JPEG 2000 can say so."""
 
     is_lossless: bool = False
     transforms_color: bool | None = None
-    """The decoder turns luminance and chrominance into RGB: by a marker, component names or subsampling; None where
-    the codestream does not tell."""
+    """True where a marker, component names or subsampling say that the decoder has to turn luminance and chrominance
+    into RGB, False where they say that it has not, None where the codestream does not tell."""
 
 
 def parse_jpeg(data: bytes) -> Codestream:
@@ -119,7 +119,7 @@ def parse_jpeg_2000(data: bytes) -> Codestream:
 
 
 def _has_component_transform(data: bytes, start: int) -> bool:
-    """Whether COD asks for the multiple component transformation (RCT or ICT)."""
+    """Tell whether COD asks for the multiple component transformation (RCT or ICT)."""
     at = start + 2
     while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0x93):
         if data[at + 1] == 0x52:
@@ -161,7 +161,7 @@ def parse_jpeg_xl(data: bytes) -> tuple[int, int]:
 
 
 def _find_jpeg_xl(data: bytes) -> int:
-    """First byte of the codestream: 0, or within the container's first jxlc or jxlp box."""
+    """Find the first byte of the codestream: byte 0, or a byte of the container's first jxlc or jxlp box."""
     at = 0 if data[4:8] == b"JXL " else len(data)
     while at + 8 <= len(data):
         box: tuple[int, bytes] = struct.unpack_from(">L4s", data, at)

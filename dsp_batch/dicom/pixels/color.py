@@ -1,4 +1,4 @@
-"""Color samples of any photometric interpretation to RGB of 8 bit (PS3.3 C.7.6.3.1.2)."""
+"""Convert color samples of any photometric interpretation to RGB of 8 bit (PS3.3 C.7.6.3.1.2)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PARTIAL = ("YBR_PARTIAL_420", "YBR_PARTIAL_422")
 _RGB = ("RGB", "YBR_RCT", "YBR_ICT", "ARGB", "CMYK", "HSV")
 
 _WHITE = np.array([0.95047, 1.0, 1.08883])
-"""D65, the white of sRGB. The standard means D50, but dcmqi, highdicom and so nearly all segmentations say D65."""
+"""XYZ of D65, the white of sRGB. The standard means D50, but dcmqi and highdicom write D65, so nearly all files do."""
 
 _XYZ_TO_SRGB = np.array(
     [[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252]]
 )
-"""CIE XYZ → linear sRGB (IEC 61966-2-1)."""
+"""Matrix from CIE XYZ to linear sRGB (IEC 61966-2-1)."""
 
 
 def convert_to_rgb(samples: StoredArray, photometric: str, bits: int) -> ByteArray:
@@ -27,9 +27,9 @@ def convert_to_rgb(samples: StoredArray, photometric: str, bits: int) -> ByteArr
 
     Args:
         samples: Unsigned samples, (rows, columns, 3 or 4), chrominance at full resolution. Not modified.
-        photometric: What the samples are. YBR_RCT and YBR_ICT name a transformation within the codec, which its
-            decoder has undone: they are RGB by now.
-        bits: Bits of a sample.
+        photometric: Photometric interpretation of the samples. YBR_RCT and YBR_ICT name a transformation within the
+            codec, which its decoder has undone: the samples are RGB.
+        bits: Number of bits of a sample.
 
     Returns:
         RGB, (rows, columns, 3). Alpha is ignored: the fourth sample, or the first one of the retired ARGB.
@@ -45,8 +45,8 @@ def convert_to_rgb(samples: StoredArray, photometric: str, bits: int) -> ByteArr
 
 
 def _convert_ybr(samples: ByteArray, *, is_partial: bool) -> ByteArray:
-    """ITU-R BT.601 luminance and chrominance to RGB: of full range, or of 16 … 235 and 16 … 240."""
-    y, cb, cr = (samples[..., place].astype(np.float32) for place in range(3))
+    """Convert ITU-R BT.601 luminance and chrominance to RGB: of full range, or of 16 … 235 and 16 … 240."""
+    y, cb, cr = (samples[..., channel].astype(np.float32) for channel in range(3))
     cb -= 128
     cr -= 128
     if is_partial:
@@ -88,7 +88,7 @@ def apply_palette(values: StoredArray, palette: PaletteTable | None) -> ByteArra
 
     Args:
         values: Stored values, (rows, columns).
-        palette: The palette; values below its first entry take the first color, those beyond the last the last.
+        palette: The palette. Values before its first entry take the first color, values after its last entry the last.
 
     Returns:
         RGB, (rows, columns, 3).
@@ -98,6 +98,6 @@ def apply_palette(values: StoredArray, palette: PaletteTable | None) -> ByteArra
     """
     if palette is None:
         raise PixelError("it is PALETTE COLOR without a palette")
-    places = values.astype(np.int64) - palette.first_value
-    colors: ByteArray = palette.colors[places.clip(0, len(palette.colors) - 1)]
+    entries = values.astype(np.int64) - palette.first_value
+    colors: ByteArray = palette.colors[entries.clip(0, len(palette.colors) - 1)]
     return colors

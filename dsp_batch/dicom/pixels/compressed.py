@@ -1,4 +1,4 @@
-"""Image codecs: JPEG, JPEG-LS, JPEG 2000, JPEG XL (PS3.5 8.2). Each is imported when a frame needs it."""
+"""Decode JPEG, JPEG-LS, JPEG 2000 and JPEG XL (PS3.5 8.2). Their codecs are imported when a frame needs one."""
 
 from __future__ import annotations
 
@@ -15,37 +15,38 @@ from dsp_batch.model.series import StoredArray
 
 _END_OF_IMAGE = b"\xff\xd9"
 _MOST_UNCHECKED = 1 << 25
-"""Samples that any codestream may claim: decoding them takes below 300 MB and some seconds at worst."""
+"""Number of samples that any codestream may claim: decoding them takes below 300 MB and some seconds at worst."""
 
 _MOST_SAMPLES_A_BYTE = 1 << 10
-"""Larger images hold less: baseline JPEG spends 2 bits or more on 64 samples, real ones of any codec 100 times that."""
+"""Largest number of samples that a byte may hold in larger images. Baseline JPEG spends at least 2 bits on 64 samples,
+and real images of any codec 100 times that."""
 
 CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
-"""What codecs raise at damaged data."""
+"""Exceptions that codecs raise at damaged data."""
 
 
-class Decoded(NamedTuple):
-    """Samples as a decoder gives them out."""
+class DecodedSamples(NamedTuple):
+    """The samples of one frame as a decoder returns them."""
 
     samples: StoredArray
-    """(rows, columns) or (rows, columns, samples)."""
+    """Samples, shape (rows, columns) or (rows, columns, samples)."""
 
     photometric: str
-    """What the samples are by now: a codec may have turned chrominance into RGB."""
+    """Photometric interpretation after decoding: a codec may have turned chrominance into RGB."""
 
     bits: int
-    """Bits of a sample that may be used."""
+    """Number of bits of a sample that may be used."""
 
     sign_bits: int
-    """Bits that a signed value has, its sign the highest: where the codec says otherwise than the header."""
+    """Number of bits of a signed value, the highest being its sign. The codec may say otherwise than the header."""
 
 
-def decode_jpeg(data: bytes, pixels: PixelFormat) -> Decoded:
+def decode_jpeg(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     """Decode JPEG of 8 or 12 bit, baseline to progressive, and lossless JPEG of 2 to 16 bit.
 
-    Color: what the codestream says goes before the header, for a wrong header cannot change what was encoded: the
-    Adobe and JFIF markers, components named RGB, subsampled chrominance. Lossless JPEG has no color transformation of
-    its own, so there the header goes first.
+    The codestream decides about color before the header does, because a wrong header cannot change what was encoded:
+    by its Adobe and JFIF markers, by components named RGB, by subsampled chrominance. Lossless JPEG has no color
+    transformation of its own, so there the header decides.
     """
     stream = parse_jpeg(data)
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
@@ -59,15 +60,15 @@ def decode_jpeg(data: bytes, pixels: PixelFormat) -> Decoded:
 
     # Not ljpeg_decode nor jpegsof3_decode for what this one refuses: damaged data crash them.
     samples = _run_codec(lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside), pixels)
-    return Decoded(samples, photometric, stream.precision, pixels.bits_stored)
+    return DecodedSamples(samples, photometric, stream.precision, pixels.bits_stored)
 
 
 def _transforms_color(stream: Codestream, pixels: PixelFormat) -> bool:
     return pixels.photometric != "RGB" if stream.transforms_color is None else stream.transforms_color
 
 
-def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Decoded:
-    """Decode JPEG-LS; it knows neither sign nor color."""
+def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> DecodedSamples:
+    """Decode JPEG-LS. Its codestream tells neither sign nor color, so the header does."""
     stream = parse_jpeg(data)
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
     import imagecodecs  # noqa: PLC0415  # see above
@@ -75,11 +76,11 @@ def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> Decoded:
     # Without an end of image CharLS counts zeros behind damaged data, for half a minute a frame.
     ended = data if data.rstrip(b"\0").endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
     samples = _run_codec(lambda: imagecodecs.jpegls_decode(ended), pixels)
-    return Decoded(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+    return DecodedSamples(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
 
 
-def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
-    """Decode JPEG 2000 and High-Throughput JPEG 2000; the component transformation is undone by the codec.
+def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> DecodedSamples:
+    """Decode JPEG 2000 and High-Throughput JPEG 2000. The codec undoes the component transformation.
 
     OpenJPEG decodes both. OpenJPH would take half its time for the latter, but imagecodecs' binding of it prints
     errors of damaged data on stderr and gives out the rest as an image (2026.3.6).
@@ -90,21 +91,21 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> Decoded:
 
     samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
     photometric = "RGB" if stream.transforms_color else pixels.photometric
-    return Decoded(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+    return DecodedSamples(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
 
 
-def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> Decoded:
-    """Decode JPEG XL; the codec gives out RGB whatever it was encoded from."""
+def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> DecodedSamples:
+    """Decode JPEG XL. The codec returns RGB, whatever the image was encoded from."""
     _check_claims(data, (*parse_jpeg_xl(data), pixels.samples_per_pixel), pixels)
     import imagecodecs  # noqa: PLC0415  # see above
 
     samples = _run_codec(lambda: imagecodecs.jpegxl_decode(data, numthreads=1), pixels)
     photometric = "RGB" if samples.ndim == 3 else pixels.photometric
-    return Decoded(samples, photometric, samples.dtype.itemsize * 8, pixels.bits_stored)
+    return DecodedSamples(samples, photometric, samples.dtype.itemsize * 8, pixels.bits_stored)
 
 
 def _check_claims(data: bytes, shape: tuple[int, int, int], pixels: PixelFormat) -> None:
-    """Refuse before decoding: a small codestream may claim a gigantic image, and the header agree with it."""
+    """Refuse a small codestream that claims a gigantic image, before it is decoded: the header may agree with it."""
     if shape != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
         _refuse_shape(shape, pixels)
     samples = math.prod(shape)
@@ -118,7 +119,7 @@ def _refuse_shape(found: tuple[int, ...], pixels: PixelFormat) -> None:
 
 
 def _run_codec(decode: Callable[[], Any], pixels: PixelFormat) -> StoredArray:
-    """Decode; the samples as (rows, columns) or (rows, columns, samples)."""
+    """Run a codec and return its samples, shape (rows, columns) or (rows, columns, samples)."""
     try:
         samples = decode()
     except CODEC_ERRORS as error:
@@ -127,7 +128,7 @@ def _run_codec(decode: Callable[[], Any], pixels: PixelFormat) -> StoredArray:
 
 
 def _arrange(samples: StoredArray, pixels: PixelFormat) -> StoredArray:
-    """Samples last; codecs without interleaving give them out first."""
+    """Put the axis of samples last: codecs without interleaving put it first."""
     shape, n_samples = (pixels.rows, pixels.columns), pixels.samples_per_pixel
     if samples.shape == shape and n_samples == 1:
         return samples

@@ -1,29 +1,18 @@
-"""Header attributes to pixel format and pixel shape: what the bytes of a frame mean, before any is read."""
+"""Read from a header how the pixels of its frames are encoded and what shape they have."""
 
 from __future__ import annotations
 
 import math
 
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
-from dsp_batch.dicom.pixels.grayscale import describe_transform
-from dsp_batch.dicom.pixels.palette import describe_palette
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PixelFormat
 
-__all__ = [
-    "MAX_FRAME_BYTES",
-    "check_frame_size",
-    "describe_aspect",
-    "describe_palette",
-    "describe_pixels",
-    "describe_transform",
-]
-
 MAX_FRAME_BYTES = 2**31
-"""Largest decoded frame that is accepted unless asked otherwise: claims are checked before memory is taken for them."""
+"""Bytes of the largest decoded frame that is accepted unless asked otherwise. It is checked before memory is taken."""
 
 MAX_ASPECT = 100.0
-"""Pixels longer than this are a mistake in the header; the longest real ones (M-mode, rebinned NM) are below 20."""
+"""Largest ratio of a pixel's sides; more is a mistake in the header. Real ones (M-mode, rebinned NM) are below 20."""
 
 _COLORS = ("RGB", "YBR", "ARGB", "CMYK", "HSV")
 _CENTIMETERS = 3
@@ -33,8 +22,8 @@ _TWO_DIMENSIONAL = 1
 def describe_pixels(attributes: Attributes, transfer_syntax_uid: str) -> PixelFormat:
     """Read how the stored values of an instance lie in its bytes.
 
-    Values that a reader can do without are completed as the standard implies them: Bits Stored by Bits Allocated,
-    High Bit by Bits Stored, Samples per Pixel by the photometric interpretation and the reverse.
+    Absent values are completed where the standard implies them: Bits Stored by Bits Allocated, High Bit by Bits Stored,
+    Samples per Pixel by the photometric interpretation, and that one by Samples per Pixel.
 
     Args:
         attributes: The header of the instance.
@@ -97,7 +86,7 @@ def _require(attributes: Attributes, keyword: str, allowed: range) -> int:
 
 
 def _describe_samples(attributes: Attributes) -> tuple[str, int]:
-    """Photometric interpretation and samples per pixel, each completed or corrected by the other."""
+    """Read the photometric interpretation and samples per pixel, and complete or correct each by the other."""
     photometric = (attributes.text("PhotometricInterpretation") or "").strip().upper().replace(" ", "_")
     is_color = photometric.startswith(_COLORS)
     samples = attributes.integer("SamplesPerPixel")
@@ -111,10 +100,10 @@ def _describe_samples(attributes: Attributes) -> tuple[str, int]:
 
 
 def _is_float(attributes: Attributes, allocated: int) -> bool:
-    """Whether the pixels are (Double) Float Pixel Data.
+    """Tell whether the pixels are Float or Double Float Pixel Data.
 
-    That element lies behind the header, but the Floating Point Image Pixel modules are also the only ones without
-    Bits Stored, High Bit and Pixel Representation (PS3.3 C.7.6.24, C.7.6.25).
+    That element is no part of the header. But the Floating Point Image Pixel modules are the only ones without Bits
+    Stored, High Bit and Pixel Representation (PS3.3 C.7.6.24, C.7.6.25).
     """
     if "FloatPixelData" in attributes or "DoubleFloatPixelData" in attributes:
         return True
@@ -130,7 +119,7 @@ def describe_aspect(attributes: Attributes, frame: int = 0) -> float:
         frame: Frame number from 0.
 
     Returns:
-        Row spacing over column spacing, the height of a pixel over its width; 1.0 where that is unknown or absurd.
+        Row spacing over column spacing, that is the height of a pixel over its width; 1.0 where unknown or absurd.
 
     References:
         DICOM PS3.3 10.7.1.3 (Pixel Spacing), C.7.6.3.1.7 (Pixel Aspect Ratio), C.8.5.5 (Ultrasound regions).
@@ -152,7 +141,7 @@ def describe_aspect(attributes: Attributes, frame: int = 0) -> float:
 
 
 def _region_spacing(attributes: Attributes) -> tuple[float, ...]:
-    """Vertical and horizontal spacing that the 2D regions of an ultrasound image share; empty when they differ.
+    """Find the vertical and horizontal spacing that the 2D regions of an ultrasound image share, if they share one.
 
     M-mode and Doppler regions run in seconds along x and say nothing about the shape of a pixel.
     """

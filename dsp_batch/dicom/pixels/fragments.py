@@ -1,38 +1,37 @@
-"""Encapsulated Pixel Data: which fragments make up a frame (PS3.5 A.4)."""
+"""Read frames of encapsulated Pixel Data: find the fragments that make up each of them (PS3.5 A.4)."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from dsp_batch.errors import PixelError
-from dsp_batch.model.ranges import Buffer, ByteRange, Reader, Reply, T
+from dsp_batch.model.ranges import Buffer, ByteRange, Reader
 
-Steps = Generator[Sequence[ByteRange], Reply, T]
-Frames = dict[int, Buffer | PixelError]
-"""Frame number from 0 → its bytes, or why they cannot be had."""
+FrameBytes = dict[int, Buffer | PixelError]
+"""The bytes of each frame, by frame number from 0, or the error that says why there are none."""
 
 ITEM = b"\xfe\xff\x00\xe0"
 DELIMITER = b"\xfe\xff\xdd\xe0"
 
 BLOCK = 1 << 20
-"""Bytes read at once while walking over small fragments: about what a store sends in the time of a round trip."""
+"""Number of bytes read at once while walking over small fragments: about what a store sends during a round trip."""
 
 LARGE_FRAGMENT = 256 << 10
-"""Fragments of this size or more are walked over by their item headers alone."""
+"""Number of bytes from which on fragments are walked over by their item headers alone."""
 
 MAX_HELD = 32 << 20
-"""Bytes of walked blocks that are kept, so that frames in them need no second request."""
+"""Largest number of bytes of walked blocks that are kept, so that frames in them need no second request."""
 
 _HEAD = 8
 _PEEK = 32
-"""Bytes read of an item on such a walk: its header, and what its content begins with."""
+"""Number of bytes read of an item on such a walk: its header and the beginning of its content."""
 
 _WRAP = 1 << 32
-"""Basic offsets have 32 bit; writers of larger objects let them run over."""
+"""Number of values of a basic offset. It has 32 bit, and writers of larger objects let it overflow."""
 
 _STARTS = (
     b"\xff\xd8\xff",  # JPEG, JPEG-LS: SOI and another marker
@@ -45,50 +44,52 @@ _STARTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encapsulation:
-    """Where the items of an object's Pixel Data lie."""
+    """The positions of the items of an object's Pixel Data."""
 
     start: int
     """First byte of the Basic Offset Table item."""
 
     end: int
-    """Byte behind the last item: the end of the object, or of an element of defined length."""
+    """First byte after the last item: the end of the object, or of an element of defined length."""
 
     number_of_frames: int
     offsets: tuple[int, ...] = ()
-    """Extended Offset Table; empty where there is none."""
+    """Values of the Extended Offset Table; empty where there is none."""
 
     lengths: tuple[int, ...] = ()
-    """Extended Offset Table Lengths."""
+    """Values of the Extended Offset Table Lengths; empty where there are none."""
 
 
 class _Fragment(NamedTuple):
     start: int
-    """First byte of its item, header included."""
+    """First byte of the item that holds the fragment, header included."""
 
     stop: int
+    """First byte after the item."""
+
     opens_frame: bool
-    """Its content begins as a codestream does."""
+    """True where the content begins as a codestream does."""
 
 
-def read_fragments(layout: Encapsulation, wanted: Sequence[int]) -> Reader[Frames]:
+def read_fragments(layout: Encapsulation, wanted: Sequence[int]) -> Reader[FrameBytes]:
     """Read the codestreams of some frames.
 
-    The extended offset table is believed first, then the basic one, each only as far as there is an item where it
-    points to. For what remains the item headers are walked over.
+    The extended offset table is tried first, then the basic one; an entry counts only if it points to an item. Frames
+    that neither finds are looked for by walking over the item headers.
 
     Args:
-        layout: Where the items lie.
+        layout: The positions of the items.
         wanted: Frame numbers from 0, ascending, all below the number of frames.
 
     Returns:
-        A reader of frame number → codestream or error.
+        A reader of the codestream of each frame, or an error in its stead.
 
     Raises:
         PixelError: Pixel Data does not begin with an item.
     """
     if layout.number_of_frames == 1:
         return {0: (yield from _read_only_frame(layout))}
-    found: Frames = {}
+    found: FrameBytes = {}
     if len(layout.offsets) >= layout.number_of_frames and len(layout.lengths) >= layout.number_of_frames:
         found = yield from _read_by_extended_table(layout, wanted)
         if len(found) == len(wanted):
@@ -102,8 +103,8 @@ def read_fragments(layout: Encapsulation, wanted: Sequence[int]) -> Reader[Frame
     return found
 
 
-def _read_only_frame(layout: Encapsulation) -> Steps[bytes | PixelError]:
-    """All fragments are of the one frame, whatever a table says."""
+def _read_only_frame(layout: Encapsulation) -> Reader[bytes | PixelError]:
+    """Read all fragments as one frame, whatever an offset table says."""
     reply = yield (ByteRange(layout.start, layout.end),)
     data = reply.parts[0]
     frame = _join_items(data, _skip_table(data))
@@ -111,7 +112,7 @@ def _read_only_frame(layout: Encapsulation) -> Steps[bytes | PixelError]:
 
 
 def _skip_table(data: Buffer) -> int:
-    """Bytes of the Basic Offset Table item."""
+    """Compute the number of bytes of the Basic Offset Table item."""
     if data[:4] != ITEM or len(data) < _HEAD:
         raise PixelError("its Pixel Data does not begin with an item, though the transfer syntax encapsulates it")
     length: int = struct.unpack_from("<L", data, 4)[0]
@@ -119,7 +120,7 @@ def _skip_table(data: Buffer) -> int:
 
 
 def _join_items(data: Buffer, at: int = 0) -> bytes | None:
-    """Join the contents of the items from `at` to a delimiter or the end; None where they are cut off or no items."""
+    """Join the contents of the items from `at` to a delimiter or the end; None if they are cut off or are no items."""
     contents = []
     while at < len(data):
         tag = data[at : at + 4]
@@ -135,15 +136,15 @@ def _join_items(data: Buffer, at: int = 0) -> bytes | None:
     return b"".join(contents) if any(contents) else None
 
 
-def _read_by_extended_table(layout: Encapsulation, wanted: Sequence[int]) -> Steps[Frames]:
-    """One fragment a frame, behind a basic table that is empty (PS3.3 C.7.6.3.1.8)."""
+def _read_by_extended_table(layout: Encapsulation, wanted: Sequence[int]) -> Reader[FrameBytes]:
+    """Read frames of one fragment each, which an extended table finds; the basic table is empty (PS3.3 C.7.6.3.1.8)."""
     starts = {frame: layout.start + _HEAD + layout.offsets[frame] for frame in wanted}
     spans = {frame: ByteRange(start, start + _HEAD + layout.lengths[frame]) for frame, start in starts.items()}
     return (yield from _read_spans(layout, {f: span for f, span in spans.items() if span.stop <= layout.end}))
 
 
-def _read_spans(layout: Encapsulation, spans: dict[int, ByteRange]) -> Steps[Frames]:
-    """Read the items of each span; frames whose span holds anything else are left out."""
+def _read_spans(layout: Encapsulation, spans: dict[int, ByteRange]) -> Reader[FrameBytes]:
+    """Read the items in the span of each frame, and leave out frames whose span holds anything else."""
     spans = {frame: span for frame, span in spans.items() if layout.start < span.start < span.stop <= layout.end}
     if not spans:
         return {}
@@ -152,21 +153,23 @@ def _read_spans(layout: Encapsulation, spans: dict[int, ByteRange]) -> Steps[Fra
     return {frame: data for frame, data in joined.items() if data is not None}
 
 
-def _read_basic_table(layout: Encapsulation) -> Steps[tuple[int, list[int]]]:
-    """Where the first fragment's item begins, and the offsets counted from there."""
+def _read_basic_table(layout: Encapsulation) -> Reader[tuple[int, list[int]]]:
+    """Read the first byte of the first fragment's item, and the offsets that count from it."""
     stop = layout.start + _HEAD + 4 * layout.number_of_frames
     reply = yield (ByteRange(layout.start, min(stop, layout.end)),)
     data = reply.parts[0]
     table = data[_HEAD : _skip_table(data)]
     offsets = list(struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4]))
-    for place in range(1, len(offsets)):
-        if offsets[place] < offsets[place - 1]:
-            offsets[place] += (offsets[place - 1] - offsets[place] + _WRAP) // _WRAP * _WRAP
+    for frame in range(1, len(offsets)):
+        if offsets[frame] < offsets[frame - 1]:
+            offsets[frame] += (offsets[frame - 1] - offsets[frame] + _WRAP) // _WRAP * _WRAP
     return layout.start + _skip_table(data), offsets
 
 
-def _read_by_basic_table(layout: Encapsulation, base: int, offsets: list[int], wanted: Sequence[int]) -> Steps[Frames]:
-    """From one offset to the next. Behind the last frame other elements may follow, so it is read with a limit."""
+def _read_by_basic_table(
+    layout: Encapsulation, base: int, offsets: list[int], wanted: Sequence[int]
+) -> Reader[FrameBytes]:
+    """Read from one offset to the next. Other elements may follow the last frame, so it is read up to a limit."""
     starts = [base + offset for offset in offsets[: layout.number_of_frames]]
     if any(start >= stop for start, stop in pairwise(starts)):
         return {}  # tables of zeros are common
@@ -175,13 +178,13 @@ def _read_by_basic_table(layout: Encapsulation, base: int, offsets: list[int], w
     return (yield from _read_spans(layout, {f: ByteRange(starts[f], starts[f + 1]) for f in wanted}))
 
 
-def _read_by_walk(layout: Encapsulation, base: int, wanted: Sequence[int]) -> Steps[Frames]:
+def _read_by_walk(layout: Encapsulation, base: int, wanted: Sequence[int]) -> Reader[FrameBytes]:
     """Find the frames from the item headers."""
     fragments, held = yield from _walk(layout, base, wanted[-1])
     groups = _group_fragments(fragments, layout.number_of_frames)
     spans = {f: ByteRange(groups[f][0].start, groups[f][-1].stop) for f in wanted if f < len(groups)}
     blocks = {frame: _take_held(held, span) for frame, span in spans.items()}
-    found: Frames = {}
+    found: FrameBytes = {}
     for frame, block in blocks.items():
         data = _join_items(block) if block is not None else None
         if data is not None:
@@ -193,19 +196,19 @@ def _read_by_walk(layout: Encapsulation, base: int, wanted: Sequence[int]) -> St
 
 
 def _missing_frame(layout: Encapsulation, frame: int, n_fragments: int, n_groups: int) -> PixelError:
-    place = f"frame {frame + 1} of {layout.number_of_frames}"
+    name = f"frame {frame + 1} of {layout.number_of_frames}"
     if frame < n_groups:
-        return PixelError(f"{place} is empty or damaged")
+        return PixelError(f"{name} is empty or damaged")
     if n_fragments > layout.number_of_frames and not n_groups:
-        return PixelError(f"{place}: which of its {n_fragments} fragments belong to it is unknown without offset table")
-    return PixelError(f"{place} is missing: the object holds {n_groups} whole frames, then it ends or is damaged")
+        return PixelError(f"{name}: which of its {n_fragments} fragments belong to it is unknown without offset table")
+    return PixelError(f"{name} is missing: the object holds {n_groups} whole frames, then it ends or is damaged")
 
 
-def _walk(layout: Encapsulation, base: int, last: int) -> Steps[tuple[list[_Fragment], list[tuple[int, bytes]]]]:
-    """Walk over the items, no further than the frame `last` where each fragment is seen to be a frame.
+def _walk(layout: Encapsulation, base: int, last: int) -> Reader[tuple[list[_Fragment], list[tuple[int, bytes]]]]:
+    """Walk over the items to the end, or to the frame `last` as long as each fragment is a frame.
 
     Returns:
-        The fragments that lie whole in the object, and the blocks of bytes that were read: (first byte, bytes).
+        The fragments that the object holds whole, and the blocks of bytes that were read: (first byte, bytes).
     """
     fragments: list[_Fragment] = []
     held: list[tuple[int, bytes]] = []
@@ -233,14 +236,17 @@ def _walk(layout: Encapsulation, base: int, last: int) -> Steps[tuple[list[_Frag
 
 
 def _opens_frame(content: bytes) -> bool:
-    """Whether a fragment begins as a codestream does; RLE with its number of segments, the first at byte 64 (G.5)."""
+    """Tell whether a fragment begins as a codestream does.
+
+    An RLE codestream begins with its number of segments, 1 to 15, and the first of them at byte 64 (PS3.5 G.5).
+    """
     is_rle = content[1:8] == b"\0\0\0\x40\0\0\0" and 1 <= content[0] <= 15
     return is_rle or content.startswith(_STARTS)
 
 
 def _group_fragments(fragments: list[_Fragment], number_of_frames: int) -> list[list[_Fragment]]:
-    """Fragments of each frame, empty where that cannot be told."""
-    openers = [place for place, fragment in enumerate(fragments) if fragment.opens_frame]
+    """Group the fragments by frame; the result is empty where that cannot be told."""
+    openers = [number for number, fragment in enumerate(fragments) if fragment.opens_frame]
     is_one_each = len(fragments) == number_of_frames or (
         len(fragments) < number_of_frames and len(openers) in (0, len(fragments))
     )

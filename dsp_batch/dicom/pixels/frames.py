@@ -1,4 +1,4 @@
-"""Which bytes of an object hold a frame, asked for by exact ranges."""
+"""Read the bytes of frames out of an object, by exact ranges."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes
-from dsp_batch.dicom.headers.read import DEFLATED, read_inflated
-from dsp_batch.dicom.pixels.fragments import ITEM, Encapsulation, Frames, read_fragments
-from dsp_batch.dicom.syntaxes import BIG_ENDIAN, is_native
+from dsp_batch.dicom.headers.read import read_inflated
+from dsp_batch.dicom.pixels.fragments import ITEM, Encapsulation, FrameBytes, read_fragments
+from dsp_batch.dicom.syntaxes import BIG_ENDIAN, DEFLATED, is_native
 from dsp_batch.errors import HeaderError, PixelError
 from dsp_batch.model.frame import PixelFormat
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
 
 _EXPLICIT_HEAD = 12
-"""Bytes of the head of an OB or OW element in explicit VR: tag, VR, reserved, length (PS3.5 7.1.2)."""
+"""Number of bytes before the value of an OB or OW element in explicit VR: tag, VR, reserved, length (PS3.5 7.1.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelSource:
-    """Where the pixels of one instance lie in its object."""
+    """The position of one instance's pixels in its object."""
 
     pixels: PixelFormat
     size: int
-    """Bytes of the whole object."""
+    """Number of bytes of the whole object."""
 
     pixel_data_offset: int | None = None
     """First byte of the value of native Pixel Data; None where it is encapsulated or deflated."""
 
     pixel_data_length: int | None = None
-    """Bytes of native Pixel Data, as its element declares them."""
+    """Number of bytes of native Pixel Data, as its element declares it."""
 
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data."""
@@ -44,24 +44,24 @@ class PixelSource:
     """Extended Offset Table Lengths (7FE0,0002): bytes of each frame."""
 
 
-def read_frames(source: PixelSource, frames: Sequence[int]) -> Reader[Frames]:
-    """Read the bytes of some frames, and no others where the object says where they are.
+def read_frames(source: PixelSource, frames: Sequence[int]) -> Reader[FrameBytes]:
+    """Read the bytes of some frames, and nothing else wherever the object tells where frames begin.
 
     Args:
-        source: Where the pixels of the instance lie.
+        source: The position of the instance's pixels.
         frames: Frame numbers from 0.
 
     Returns:
-        A reader of frame number → bytes: native pixels, each frame on its own byte boundary, or a codestream.
-        A frame that cannot be had is a `PixelError` in the place of its bytes.
+        A reader of the bytes of each frame: native pixels that begin at a whole byte, or a codestream. A frame that
+        cannot be read has a `PixelError` instead.
 
     Raises:
-        PixelError: No frame at all can be had: there are no pixels, or their beginning is damaged.
+        PixelError: No frame can be read: there are no pixels, or their beginning is damaged.
 
     References:
         DICOM PS3.5 8.1.1 (native), A.4 (encapsulated), A.5 (deflated).
     """
-    missing: Frames = {frame: _no_such_frame(source, frame) for frame in frames}
+    missing: FrameBytes = {frame: _no_such_frame(source, frame) for frame in frames}
     wanted = sorted({frame for frame in frames if 0 <= frame < source.pixels.number_of_frames})
     if not wanted:
         return missing
@@ -92,8 +92,8 @@ def _no_such_frame(source: PixelSource, frame: int) -> PixelError:
     return PixelError(f"frame {frame + 1} is not among its {source.pixels.number_of_frames} frames")
 
 
-def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
-    """Frames by arithmetic. In words of 8-bit pixels, big endian exchanges each two bytes (PS3.5 8.1.2)."""
+def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameBytes]:
+    """Read frames at computed ranges. Big endian OW of 8-bit pixels has each two bytes exchanged (PS3.5 8.1.2)."""
     start, length = source.pixel_data_offset or 0, source.pixel_data_length or 0
     end = min(length, source.size - start)
     bits = _frame_bits(source)
@@ -105,7 +105,7 @@ def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
     reply = (yield [*ranges, *head]) if ranges else None
     parts = reply.parts if reply else []
     swap = bool(head and parts and parts[-1][4:6] == b"OW")
-    found: Frames = {frame: _cut_off(source, frame) for frame in wanted}
+    found: FrameBytes = {frame: _cut_off(source, frame) for frame in wanted}
     for frame, part in zip(present, parts, strict=False):
         first, stop = spans[frame]
         if len(part) >= stop - first:
@@ -114,7 +114,7 @@ def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
 
 
 def _frame_bits(source: PixelSource) -> int:
-    """Bits of a frame; decompressed images often keep YBR_FULL_422 though all three samples are there."""
+    """Compute the bits of a frame. Decompressed images often keep YBR_FULL_422 although all three samples are there."""
     pixels = source.pixels
     full = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated
     is_full = (source.pixel_data_length or 0) * 8 >= full * pixels.number_of_frames
@@ -122,7 +122,7 @@ def _frame_bits(source: PixelSource) -> int:
 
 
 def _align(data: Buffer, skip: int, count: int) -> Buffer:
-    """Take `count` bits behind the first `skip`, the first one as the lowest bit of a byte (PS3.5 8.1.1)."""
+    """Take `count` bits after the first `skip`, so that the first is the lowest bit of a byte (PS3.5 8.1.1)."""
     if skip % 8 == 0:
         return data[skip // 8 : skip // 8 + -(-count // 8)]
     bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
@@ -140,8 +140,8 @@ def _cut_off(source: PixelSource, frame: int) -> PixelError:
     )
 
 
-def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
-    """Compressed pixels in an element of defined length: against the standard, but items or a lone codestream."""
+def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameBytes]:
+    """Read compressed pixels in an element of defined length, which the standard forbids: items, or one codestream."""
     start = source.pixel_data_offset or 0
     end = min(start + (source.pixel_data_length or 0), source.size)
     reply = yield [ByteRange(start, min(start + 8, end))]
@@ -153,7 +153,7 @@ def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[F
     return {0: bytes(reply.parts[0])}
 
 
-def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[Frames]:
+def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameBytes]:
     try:
         inflated = yield from read_inflated()
     except HeaderError as error:

@@ -1,4 +1,4 @@
-"""Header attributes to the grayscale chain: modality transform, VOI, padding, polarity (PS3.3 C.11)."""
+"""Read the grayscale transform from a header: modality transform, VOI, padding, polarity (PS3.3 C.11)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
 
 
 def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTransform:
-    """Read what one frame asks for between its stored values and the display.
+    """Read the transform from the stored values of one frame to display values.
 
     Args:
         attributes: The header of the instance.
-        frame: Frame number from 0: functional groups may say something else for each frame.
+        frame: Frame number from 0: functional groups may give each frame a transform of its own.
 
     Returns:
         The transform; attributes that are absent, damaged or meaningless are left at their defaults.
@@ -52,7 +52,7 @@ def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTrans
 
 
 def _rescale(attributes: Attributes, frame: int) -> tuple[float, float] | None:
-    """Slope and intercept, of the frame or of the instance; a slope of 0 would erase the image and counts as absent."""
+    """Read slope and intercept of the frame, else of the instance. A slope of 0 would erase the image: ignored."""
     scaling = attributes.number("DoseGridScaling")  # PS3.3 C.8.8.3: the modality transform of dose grids
     if scaling is not None and math.isfinite(scaling) and scaling != 0:
         return scaling, 0.0
@@ -69,7 +69,7 @@ def _rescale(attributes: Attributes, frame: int) -> tuple[float, float] | None:
 def _describe_voi(
     attributes: Attributes, frame: int, *, is_integral: bool, signed: bool
 ) -> Window | LookupTable | None:
-    """VOI LUT, else window; the frame's before the instance's."""
+    """Read the VOI LUT, else the window: of the frame, else of the instance."""
     for source in (frame_macro(attributes, frame, "FrameVOILUTSequence"), attributes):
         table = parse_lookup_table(source.item("VOILUTSequence"), signed=signed)
         voi = table or _describe_window(source, is_integral=is_integral and not _is_float(attributes))
@@ -79,11 +79,11 @@ def _describe_voi(
 
 
 def _describe_window(source: Attributes, *, is_integral: bool) -> Window | None:
-    """First of the windows, None where it is none.
+    """Read the first window; None where its numbers make no window.
 
-    LINEAR takes the input for integers and asks for a width of 1 or more (PS3.3 C.11.2.1.2.1). Writers of fractional
-    values leave the function at its default all the same: below 1, and at 1 on fractions, the same numbers are meant
-    as LINEAR_EXACT.
+    LINEAR takes values to be integers and requires a width of 1 or more (PS3.3 C.11.2.1.2.1). Writers of fractional
+    values leave the function at its default all the same. So a width below 1, or of 1 where values are fractions, is
+    read as LINEAR_EXACT.
     """
     width, center = source.number("WindowWidth"), source.number("WindowCenter")
     if width is None or center is None or not (math.isfinite(width) and math.isfinite(center) and width > 0):
@@ -99,9 +99,9 @@ def _is_float(attributes: Attributes) -> bool:
 
 
 def _real_world_value(attributes: Attributes, frame: int, *, signed: bool) -> tuple[float, float, LookupTable | None]:
-    """Real World Value Mapping, for objects without any other unit (PS3.3 C.7.6.16.2.11): parametric maps.
+    """Read the Real World Value Mapping of an object without any other unit, such as a parametric map.
 
-    Where there is a modality transform or a window, these are in other units than the map and go first.
+    A modality transform or a window is in other units than this map and goes before it (PS3.3 C.7.6.16.2.11).
     """
     item = frame_macro(attributes, frame, "RealWorldValueMappingSequence")
     if item.number("RealWorldValueSlope") is None and "RealWorldValueLUTData" not in item:
@@ -117,7 +117,7 @@ def _real_world_value(attributes: Attributes, frame: int, *, signed: bool) -> tu
 
 
 def _padding(attributes: Attributes, *, signed: bool) -> tuple[float, float] | None:
-    """Closed range of stored values that are no image (PS3.3 C.7.5.1.1.2)."""
+    """Read the closed range of stored values that are padding (PS3.3 C.7.5.1.1.2)."""
     for prefix in ("Float", "DoubleFloat"):
         value = attributes.number(f"{prefix}PixelPaddingValue")
         if value is not None:
@@ -135,18 +135,18 @@ def _sort(value: float, limit: float) -> tuple[float, float]:
 
 
 def _sign_word(value: float, *, signed: bool) -> float:
-    """Read a US or SS value by the sign that the pixels have, whichever way it was encoded."""
+    """Give a US or SS value the sign that the pixels have, whichever way it was encoded."""
     if signed and 0x8000 <= value <= 0xFFFF:
         return value - 0x10000
     return value + 0x10000 if not signed and -0x8000 <= value < 0 else value
 
 
 def _is_inverted(attributes: Attributes) -> bool:
-    """Whether low values are white.
+    """Tell whether low values are white.
 
-    Presentation LUT Shape says it where it is given, the photometric interpretation elsewhere: INVERSE is how
-    MONOCHROME1 images restate their polarity (PS3.3 C.8.11.1.1.2), so both together invert once. IDENTITY with
-    MONOCHROME1 contradicts itself; the shape is the later step, and counts, as in DCMTK, dcm4che and highdicom.
+    Presentation LUT Shape decides where it is given, the photometric interpretation elsewhere. INVERSE is how
+    MONOCHROME1 images restate their polarity (PS3.3 C.8.11.1.1.2), so both together invert once. IDENTITY contradicts
+    MONOCHROME1; the shape is the later step and decides, as in DCMTK, dcm4che and highdicom.
     """
     shape = (attributes.text("PresentationLUTShape") or "").strip().upper()
     if shape in ("IDENTITY", "INVERSE"):

@@ -1,4 +1,4 @@
-"""Lookup tables as attributes hold them: descriptor and data, of any of the ways they are encoded."""
+"""Read lookup tables from attributes: descriptor and data, in all the ways that they are encoded."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ import numpy.typing as npt
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.model.frame import LookupTable
 
-Entries = npt.NDArray[np.uint16]
+TableEntries = npt.NDArray[np.uint16]
 
 
 class Descriptor(NamedTuple):
-    """LUT Descriptor (0028,3002) or a palette's descriptor (0028,1101)."""
+    """The three values of an LUT Descriptor (0028,3002) or of a palette's descriptor (0028,1101)."""
 
     entries: int
+    """Number of entries."""
+
     first_value: int
+    """Input value that takes the first entry."""
+
     bits: int
+    """Number of bits of an entry."""
 
 
 def parse_descriptor(attributes: Attributes, keyword: str, *, signed: bool) -> Descriptor | None:
     """Read a descriptor's three values.
 
-    Its VR is US or SS, by what the table is applied to, and writers err: so the first mapped value is read by the
-    sign that the input has, whichever way it was encoded (PS3.3 C.7.6.3.1.5, C.11.1.1.1).
+    The VR is US or SS, depending on the table's input, and writers err. So the first mapped value takes the sign that
+    the input has, whichever way it was encoded (PS3.3 C.7.6.3.1.5, C.11.1.1.1).
 
     Args:
         attributes: The item or header that holds it.
         keyword: `LUTDescriptor`, `RedPaletteColorLookupTableDescriptor` …
-        signed: The table's input may be negative.
+        signed: True where the table's input may be negative.
 
     Returns:
-        The descriptor, 65536 entries for an encoded 0; None where it is absent or impossible.
+        The descriptor, with 65536 entries where 0 is encoded; None where it is absent or impossible.
     """
     numbers = attributes.numbers(keyword)
     if len(numbers) < 3:
@@ -44,7 +49,7 @@ def parse_descriptor(attributes: Attributes, keyword: str, *, signed: bool) -> D
     return Descriptor(entries or 0x10000, first_value, bits) if 1 <= bits <= 16 else None
 
 
-def parse_words(attributes: Attributes, keyword: str) -> Entries | None:
+def parse_words(attributes: Attributes, keyword: str) -> TableEntries | None:
     """Read US or OW data as 16-bit words; None where it is absent."""
     data = attributes.binary(keyword)
     if data is not None:
@@ -53,8 +58,8 @@ def parse_words(attributes: Attributes, keyword: str) -> Entries | None:
     return np.array([int(number) & 0xFFFF for number in numbers], np.uint16) if numbers else None
 
 
-def unpack_entries(words: Entries, descriptor: Descriptor) -> Entries:
-    """Take a table's entries out of its words: one a word or, of 8-bit ones, two (low byte first)."""
+def unpack_entries(words: TableEntries, descriptor: Descriptor) -> TableEntries:
+    """Take a table's entries out of its words: one a word, or two of 8 bits (low byte first)."""
     packed = descriptor.bits <= 8 and len(words) < descriptor.entries and len(words) * 2 >= descriptor.entries
     if packed:
         return words.astype("<u2").view(np.uint8)[: descriptor.entries].astype(np.uint16)
@@ -66,10 +71,10 @@ def parse_lookup_table(item: Attributes, *, signed: bool) -> LookupTable | None:
 
     Args:
         item: An item of Modality LUT Sequence or VOI LUT Sequence.
-        signed: The table's input may be negative.
+        signed: True where the table's input may be negative.
 
     Returns:
-        The table, as long as its data when they are shorter than the descriptor says; None where it is unusable.
+        The table, no longer than its data; None where it is unusable.
 
     References:
         DICOM PS3.3 C.11.1.1, C.11.2.1.1.
@@ -79,6 +84,6 @@ def parse_lookup_table(item: Attributes, *, signed: bool) -> LookupTable | None:
     if descriptor is None or words is None or not len(words):
         return None
     entries = unpack_entries(words, descriptor)
-    # Entries beyond the declared bits would leave the output range: such a descriptor is wrong, not the data.
+    # TableEntries beyond the declared bits would leave the output range: such a descriptor is wrong, not the data.
     bits = max(descriptor.bits, int(entries.max()).bit_length())
     return LookupTable(first_value=descriptor.first_value, values=entries.astype(np.float64), bits=bits)

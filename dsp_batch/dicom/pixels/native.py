@@ -1,4 +1,4 @@
-"""Uncompressed pixels, and the two encodings that compress them byte by byte: RLE and deflated frames."""
+"""Decode uncompressed pixels, and those that RLE or deflate compresses byte by byte."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dsp_batch.model.series import StoredArray
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
 _RLE_HEADER = 64
 _MAX_RLE_GAIN = 64
-"""Two bytes of RLE make 128 at most (PS3.5 G.3.1)."""
+"""Largest ratio of decoded to encoded bytes: two bytes of RLE make 128 at most (PS3.5 G.3.1)."""
 
 
 def decode_native(data: Buffer, pixels: PixelFormat) -> StoredArray:
     """Turn the bytes of a native frame into words.
 
     Args:
-        data: One frame, beginning at a byte, at least as long as the format says.
-        pixels: How its values lie in it.
+        data: One frame, beginning at a whole byte, at least as long as the format says.
+        pixels: The format of its values.
 
     Returns:
         Words of bits_allocated, unused bits included: (rows, columns), or (rows, columns, samples) of color with
@@ -58,7 +58,7 @@ def _unpack_bits(data: Buffer, count: int) -> StoredArray:
 
 
 def _unpack_words(data: Buffer, count: int, bits: int) -> StoredArray:
-    """Pixels of odd widths follow each other without gaps, the lowest bit first: 12 bit in ACR-NEMA, say."""
+    """Unpack pixels of odd widths, which follow each other without gaps, lowest bit first: 12 bit in ACR-NEMA, say."""
     cells = _unpack_bits(data, count * bits).reshape(count, bits)
     size = next(size for size in (1, 2, 4, 8) if bits <= size * 8)
     padded = np.zeros((count, size * 8), np.uint8)
@@ -86,7 +86,7 @@ def _read_words(data: Buffer, count: int, pixels: PixelFormat) -> StoredArray:
 
 
 def _expand_422(words: StoredArray, pixels: PixelFormat) -> StoredArray:
-    """Two pixels lie as Y1 Y2 Cb Cr; each takes the color of the pair."""
+    """Expand pairs of pixels, stored as Y1 Y2 Cb Cr: each pixel takes the color of its pair."""
     pairs = words.reshape(-1, 4)
     samples = np.empty((len(pairs), 2, 3), words.dtype)
     samples[:, :, 0] = pairs[:, :2]

@@ -1,4 +1,4 @@
-"""Overlay planes: graphics of one bit a pixel that belong on top of the image (PS3.3 C.9.2)."""
+"""Read overlay planes: graphics of one bit a pixel that belong on top of the image (PS3.3 C.9.2)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GROUPS = tuple(range(0x6000, 0x6020, 2))
 """Groups that an image may keep overlays in (PS3.5 7.6)."""
 
 _MOST_PIXELS = 1 << 28
-"""An overlay that claims more is damaged."""
+"""Number of pixels of the largest overlay; one that claims more is damaged."""
 
 
 def overlay_data_tags(attributes: Attributes) -> frozenset[int]:
-    """Tags of the Overlay Data (60xx,3000) that the header describes: they may be too large for an index."""
+    """List the tags of the Overlay Data (60xx,3000) that the header describes; they may be too large for an index."""
     return frozenset(group << 16 | 0x3000 for group in _described(attributes))
 
 
@@ -27,13 +27,13 @@ def combine_overlays(attributes: Attributes, pixels: PixelFormat, words: Buffer 
     """Combine the overlay planes of one frame.
 
     Args:
-        attributes: The header; Overlay Data by their names `60xx_3000`, little endian.
-        pixels: How the frame is stored.
+        attributes: The header, with Overlay Data under the names `60xx_3000`, little endian.
+        pixels: The format of the frame.
         words: Native pixels of the frame, for overlays in their unused bits; None where the frame is compressed.
-        frame: Frame number, from 0.
+        frame: Frame number from 0.
 
     Returns:
-        Where graphics lie, shape (rows, columns), clipped to the image; None where there are none.
+        A mask that is True where graphics lie, shape (rows, columns), clipped to the image; None where there are none.
 
     Raises:
         PixelError: An overlay's description is impossible.
@@ -54,7 +54,7 @@ def _described(attributes: Attributes) -> list[int]:
 
 
 def _origin(attributes: Attributes, group: int) -> tuple[int, int]:
-    """Row and column of the image where the overlay begins, from 0 (60xx,0050 counts from 1)."""
+    """Read the row and column of the image where the overlay begins, from 0 (60xx,0050 counts from 1)."""
     origin = attributes.numbers(f"{group:04x}_0050")
     return (int(origin[0]) - 1, int(origin[1]) - 1) if len(origin) == 2 else (0, 0)
 
@@ -78,7 +78,7 @@ def _read_plane(
 
 
 def _unpack_bits(data: bytes, start: int, rows: int, columns: int) -> BoolImage:
-    """Bits of one plane, lowest bit first (PS3.5 8.1.2); rows that the data lack are blank, and left out."""
+    """Unpack the bits of one plane, lowest bit first (PS3.5 8.1.2). Rows that the data lack are blank, and left out."""
     packed = np.frombuffer(data, np.uint8)[start // 8 : (start + rows * columns + 7) // 8]
     bits = np.unpackbits(packed, bitorder="little")[start % 8 :][: rows * columns]
     present = -(-len(bits) // columns)
@@ -86,7 +86,7 @@ def _unpack_bits(data: bytes, start: int, rows: int, columns: int) -> BoolImage:
 
 
 def _unused_bits(attributes: Attributes, group: int, pixels: PixelFormat, words: Buffer | None) -> BoolImage | None:
-    """An overlay in a bit of the pixels that holds no value: retired, but in archives (PS3.3 C.9.2.1.1, 2004)."""
+    """Read an overlay in a bit of the pixels that holds no value: retired, but in archives (PS3.3 C.9.2.1.1, 2004)."""
     position = attributes.integer(f"{group:04x}_0102") or 0
     low = pixels.high_bit + 1 - pixels.bits_stored
     if words is None or pixels.bits_allocated != 16 or pixels.samples_per_pixel != 1:
@@ -100,7 +100,7 @@ def _unused_bits(attributes: Attributes, group: int, pixels: PixelFormat, words:
 
 
 def _paste(plane: BoolImage, origin: tuple[int, int], image: BoolImage) -> None:
-    """Add a plane to an image, clipped where it reaches beyond."""
+    """Add a plane to an image, and clip it where it reaches beyond."""
     top, left = origin
     bottom, right = min(top + plane.shape[0], image.shape[0]), min(left + plane.shape[1], image.shape[1])
     rows, columns = slice(max(top, 0), bottom), slice(max(left, 0), right)

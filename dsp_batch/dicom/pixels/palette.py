@@ -1,18 +1,18 @@
-"""Palette color lookup tables, plain and segmented (PS3.3 C.7.6.3.1.5, C.7.9)."""
+"""Read palette color lookup tables, plain and segmented (PS3.3 C.7.6.3.1.5, C.7.9)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
-from dsp_batch.dicom.pixels.luts import Descriptor, Entries, parse_descriptor, parse_words, unpack_entries
+from dsp_batch.dicom.pixels.luts import Descriptor, TableEntries, parse_descriptor, parse_words, unpack_entries
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PaletteTable
 from dsp_batch.model.series import ByteArray
 
 _CHANNELS = ("Red", "Green", "Blue")
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
-"""Functional groups that tell the pixel presentation of a frame."""
+"""Keywords of the functional groups that tell the pixel presentation of a frame."""
 
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
@@ -49,7 +49,7 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
 
 
 def has_supplement(attributes: Attributes, frame: int) -> bool:
-    """Whether a grayscale frame has colors too: a supplemental palette, and a pixel presentation that uses it.
+    """Tell whether a grayscale frame has colors too: a supplemental palette, and a pixel presentation that uses it.
 
     References:
         DICOM PS3.3 C.7.6.19 (Supplemental Palette Color Lookup Table), C.8.16.2.1.1 (Pixel Presentation).
@@ -61,7 +61,7 @@ def has_supplement(attributes: Attributes, frame: int) -> bool:
     return presentation == "COLOR" and "RedPaletteColorLookupTableDescriptor" in attributes
 
 
-def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) -> Entries:
+def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) -> TableEntries:
     words = parse_words(attributes, f"{channel}PaletteColorLookupTableData")
     if words is not None and len(words):
         return unpack_entries(words, descriptor)
@@ -73,18 +73,18 @@ def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) 
     return _expand_segments(codes.tolist(), descriptor, keyword)
 
 
-def _scale_entries(entries: Entries, bits: int) -> ByteArray:
+def _scale_entries(entries: TableEntries, bits: int) -> ByteArray:
     """Reduce the entries of all three tables to 8 bit.
 
-    Entries are intensities over the full range of their bits. Writers that declare 16 bit and fill in 0 … 255 are
-    common, and a palette that is black as declared was not meant so: such entries are taken as 8 bit. A single table
-    within that range is a dark channel, though.
+    Entries are intensities over the full range of their bits. Many writers declare 16 bit and fill in 0 … 255. Such a
+    palette would be black as declared, so its entries are read as 8 bit; but only if all three tables stay in that
+    range, because a single one may be a dark channel.
     """
     bits = bits if int(entries.max()) > 0xFF else 8
     return (entries >> (bits - 8) if bits > 8 else entries).astype(np.uint8)
 
 
-def _expand_segments(codes: list[int], descriptor: Descriptor, keyword: str) -> Entries:
+def _expand_segments(codes: list[int], descriptor: Descriptor, keyword: str) -> TableEntries:
     """Expand segmented data: discrete, linear and indirect segments (PS3.3 C.7.9.2.2)."""
     values: list[int] = []
     at = 0
@@ -96,7 +96,7 @@ def _expand_segments(codes: list[int], descriptor: Descriptor, keyword: str) -> 
         # The segments to repeat begin at a byte offset of 32 bit, low half first.
         width = 1 if descriptor.bits == 8 else 2
         offset = codes[at + 2 : at + 2 + 4 // width]
-        target = sum(code << (8 * width * place) for place, code in enumerate(offset)) // width
+        target = sum(code << (8 * width * digit) for digit, code in enumerate(offset)) // width
         for _ in range(count):
             if len(values) >= descriptor.entries:
                 break

@@ -1,4 +1,4 @@
-"""ICC profiles of slides and photographs, to sRGB (PS3.3 C.11.15)."""
+"""Convert colors to sRGB by the ICC profiles of slides and photographs (PS3.3 C.11.15)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 
 
 def find_profile(attributes: Attributes) -> bytes | None:
-    """The ICC Profile (0028,2000) of the image, else of its first optical path; None where there is none.
+    """Find the ICC Profile (0028,2000) of the image, else of its first optical path; None where there is none.
 
-    It is a large binary value: a header that was read without those has none either.
+    A profile is a large binary value, so a header that was read without these has none.
     """
     return attributes.binary("ICCProfile") or attributes.item("OpticalPathSequence").binary("ICCProfile")
 
@@ -47,7 +47,7 @@ def convert_to_srgb(rgb: ByteArray, profile: bytes) -> ByteArray:
 
 @lru_cache(maxsize=8)
 def _build_transform(profile: bytes) -> ImageCmsTransform | None:
-    """The conversion, which takes longer to build than to apply; the frames of a slide share one."""
+    """Build a conversion. That takes longer than to apply it, so the frames of a slide share one."""
     from PIL import ImageCms  # noqa: PLC0415  # likewise
 
     try:

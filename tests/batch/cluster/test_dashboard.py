@@ -13,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.dashboard import observe
+from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.cluster.interrupt import Interrupted
 from dsp_batch.batch.run import RunOptions, run_manifest
@@ -92,7 +92,7 @@ def test_a_run_whose_shards_come_one_by_one_leaves_no_record_of_each(root: Path,
         (span,) = dask_scheduler.extensions["spans"].spans_search_by_name[("mosaic/alone",)]
         return len(span.groups)
 
-    with Client(cluster, set_as_default=False) as client, client.as_current(), observe(client, job, None):
+    with Client(cluster, set_as_default=False) as client, client.as_current(), report_run(client, job, None):
         for ref in refs:
             assert len(submit_shard(client, delay_shard((ref,), job, 1)).result()) == 1
         assert client.run_on_scheduler(count_groups) == len(STAGES)
@@ -156,7 +156,7 @@ def test_a_report_that_cannot_be_written_does_not_cost_the_run(
 
 
 def test_without_bokeh_a_report_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsp_batch.batch.cluster.connect.find_spec", lambda _: None)
+    monkeypatch.setattr("dsp_batch.options.find_spec", lambda _: None)
 
     with pytest.raises(OptionsError, match=r"dsp-batch\[dashboard\]"):
         ClusterOptions(performance_report="report.html")

@@ -23,7 +23,7 @@ from dsp_batch.cache import open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.phantom.series import build_radiograph, write_collection
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 
 MANY_HEADERS = replace(CT300, title="Many headers", rows=16, columns=16)
@@ -94,7 +94,7 @@ def test_each_series_of_a_shard_has_its_row_and_the_preview_of_the_single_comman
     assert by_name(rows)["missing"].reason == "not-found"
     for ref, row in zip(refs, rows, strict=True):
         if row.status == "done":
-            alone = preview_series(ref, Store(ref.root), None, MosaicOptions(tile_width=2), ".webp")
+            alone = draw_series(ref, Store(ref.root), None, MosaicOptions(tile_width=2), ".webp")
             assert job.cache.read(row.preview or "") == alone.data
             assert min(row.seconds_headers, row.seconds_index, row.seconds_render) > 0
             assert row.requests >= (row.n_instances or 0)

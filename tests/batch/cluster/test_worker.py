@@ -10,7 +10,7 @@ import pytest
 
 _FREE_BETWEEN = """
 import psutil
-from dsp_batch.batch.budget import return_memory
+from dsp_batch.batch.cluster.worker import return_memory
 
 blocks = [bytes(4_000) for _ in range(50_000)]
 kept = blocks[::500]

@@ -10,7 +10,7 @@ import pytest
 from complete_runs import make_manifest
 
 from dsp_batch.batch.runs.attempt import Attempt
-from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally, format_figures
+from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures, format_figures
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.latest import fold_latest, latest_rows, pick_rows
 from dsp_batch.batch.runs.parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
@@ -68,7 +68,7 @@ def write_parts(cache: Cache) -> pd.DataFrame:
 
 
 def tally(cache: Cache, seconds: float | None, since: int = 1) -> RunFigures:
-    counted = Tally(attempt=2, since=since)
+    counted = FigureCounter(attempt=2, since=since)
     return fold_latest(
         cache,
         FOLDER,

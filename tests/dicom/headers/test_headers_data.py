@@ -11,8 +11,9 @@ from data_folder import DATA, list_objects, needs_data, parse_file, read_catalog
 from pydicom.dataelem import RawDataElement
 from recording import record_reader
 
-from dsp_batch.dicom.headers.read import FIRST_RANGE, read_header
+from dsp_batch.dicom.headers.read import read_header
 from dsp_batch.dicom.headers.values import effective_vr
+from dsp_batch.dicom.headers.walk import FIRST_RANGE
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.series import InstanceHeader
 

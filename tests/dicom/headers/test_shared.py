@@ -17,7 +17,8 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from test_headers_data import compare_with_pydicom
 from written_objects import DEFLATED, NATIVE_SYNTAXES, add_pixels, make_dataset, write_dataset
 
-from dsp_batch.dicom.headers.read import FIRST_RANGE, HeaderHint, read_header
+from dsp_batch.dicom.headers.read import HeaderHint, read_header
+from dsp_batch.dicom.headers.walk import FIRST_RANGE
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.ranges import Reply
 from dsp_batch.model.series import InstanceHeader

@@ -29,7 +29,7 @@ from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
-from dsp_batch.pipeline import preview_series
+from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 
 EXPLICIT, DEFLATED_FRAMES, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.5"
@@ -91,7 +91,7 @@ def draw(folder: Path, data: bytes, **options: Any) -> EncodedImage:
     series.mkdir(exist_ok=True)
     (series / "a.dcm").write_bytes(data)
     ref = SeriesRef(root=str(folder), series_uuid="series")
-    return preview_series(ref, Store(ref.root), None, MosaicOptions(quality=100, **options), ".webp")
+    return draw_series(ref, Store(ref.root), None, MosaicOptions(quality=100, **options), ".webp")
 
 
 @contextmanager

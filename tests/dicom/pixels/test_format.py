@@ -10,13 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from dsp_batch.dicom.headers.attributes import Attributes
-from dsp_batch.dicom.pixels.format import (
-    check_frame_size,
-    describe_aspect,
-    describe_palette,
-    describe_pixels,
-    describe_transform,
-)
+from dsp_batch.dicom.pixels.format import check_frame_size, describe_aspect, describe_pixels
+from dsp_batch.dicom.pixels.grayscale import describe_transform
+from dsp_batch.dicom.pixels.palette import describe_palette
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import LookupTable
 from dsp_batch.model.window import Window

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsp_batch.dicom.pixels import fragments
-from dsp_batch.dicom.pixels.fragments import Frames
+from dsp_batch.dicom.pixels.fragments import FrameBytes
 from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
 from dsp_batch.errors import PixelError
 from dsp_batch.model.ranges import ByteRange, Reply, read_bytes
@@ -48,7 +48,7 @@ def make_source(data: bytes, count: int, uid: str = JPEG, **fields: Any) -> Pixe
     return PixelSource(**{"pixels": pixels, "size": len(data), "fragments_offset": len(PREFIX)} | fields)
 
 
-def read_counted(source: PixelSource, frames: Sequence[int], data: bytes) -> tuple[Frames, list[list[ByteRange]]]:
+def read_counted(source: PixelSource, frames: Sequence[int], data: bytes) -> tuple[FrameBytes, list[list[ByteRange]]]:
     """Frames, and the ranges that were asked for step by step."""
     steps: list[list[ByteRange]] = []
     reader = read_frames(source, frames)

@@ -28,12 +28,12 @@ from dsp_batch.core.selection import select_position
 from dsp_batch.core.windowing import choose_voi, display_values, percentile_window
 from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.syntaxes import JPEG_2000, JPEG_LOSSLESS, JPEG_LOSSY, JPEG_LS
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import LookupTable, StoredFrame
 from dsp_batch.model.series import ByteArray, FrameRef, ObjectInfo
 from dsp_batch.model.window import Window
 from dsp_batch.options import EMBEDDED
-from dsp_batch.render.choose import list_drawables
+from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.read import EncodedFrames, read_pictures
 
 pytestmark = needs_data
@@ -81,7 +81,7 @@ class Case:
 def draw_cases(series_uuid: str) -> list[Case]:
     """The frames at the three positions, read through the package's whole path."""
     index = load_real_index(series_uuid)
-    drawables = list_drawables(index)
+    drawables = list_pictures(index)
     places = dict.fromkeys(select_position(drawables.order, position) for position in POSITIONS)
     refs = list(dict.fromkeys(ref for place in places for ref in drawables.pictures[place].frames[:MOST_FRAMES]))
     wanted: dict[int, list[int]] = {}

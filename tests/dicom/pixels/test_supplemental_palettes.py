@@ -16,14 +16,13 @@ from pydicom.pixels.processing import apply_color_lut
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import apply_supplement, display_values, percentile_window
-from dsp_batch.fetch import load_index
-from dsp_batch.index.parquet import SeriesIndex
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, MosaicOptions, parse_contrast
-from dsp_batch.pipeline import render_preview
-from dsp_batch.render.choose import list_drawables
-from dsp_batch.render.compose import Painting, Source, paint_pictures
+from dsp_batch.pipeline import index_series, render_preview
+from dsp_batch.render.choose import list_pictures
+from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures
 from dsp_batch.storage.store import Store
 
 FIRST = 1000
@@ -45,13 +44,13 @@ def make_series(root: Path, presentation: str, **values: Any) -> tuple[SeriesInd
     (root / "series").mkdir()
     (root / "series" / "a.dcm").write_bytes(write_dataset(dataset))
     store = Store(str(root))
-    return load_index(SeriesRef(root=str(root), series_uuid="series"), store, None), store
+    return index_series(SeriesRef(root=str(root), series_uuid="series"), store, None), store
 
 
 def draw(index: SeriesIndex, store: Store) -> list[list[int]]:
     """The first pixel of each row, without losses worth mentioning."""
     options = MosaicOptions(image_width=SIZE, tile_width=1, contrast=parse_contrast("200/100"), quality=100)
-    image = render_preview(index, Source(store=store), options, ".jpg")
+    image = render_preview(index, FrameSource(store=store), options, ".jpg")
     with Image.open(io.BytesIO(image.data)) as opened:
         pixels = np.asarray(opened.convert("RGB")).astype(int)
     return pixels[[0, SIZE // 2, -1], SIZE // 2].tolist()
@@ -85,7 +84,7 @@ def test_colored_values_do_not_count_for_the_automatic_window(tmp_path: Path) ->
     index, store = make_series(tmp_path, "COLOR")
     options = MosaicOptions(image_width=SIZE, tile_width=1, contrast=AUTO)
 
-    window = render_preview(index, Source(store=store), options, ".webp").window
+    window = render_preview(index, FrameSource(store=store), options, ".webp").window
 
     assert window is not None
     assert window.center == pytest.approx(100, abs=1)
@@ -95,12 +94,12 @@ def test_colored_values_do_not_count_for_the_automatic_window(tmp_path: Path) ->
 def test_a_real_map_of_blood_flow_has_the_colors_of_pydicom() -> None:
     folder = next(DATA.glob("series/80ff0609*"))
     store = Store(str(folder.parent))
-    index = load_index(SeriesRef(root=store.root, series_uuid=folder.name), store, None)
+    index = index_series(SeriesRef(root=store.root, series_uuid=folder.name), store, None)
     dataset = pydicom.dcmread(next(folder.iterdir()))
     del dataset.PixelPresentation  # pydicom applies no supplemental palettes
-    pictures = list_drawables(index).pictures
+    pictures = list_pictures(index).pictures
 
-    drawn = list(paint_pictures(Painting(view=index, source=Source(store=store), pictures=pictures)))
+    drawn = list(compose_pictures(PictureSet(index=index, source=FrameSource(store=store), pictures=pictures)))
 
     for picture, frame in zip(pictures, drawn, strict=True):
         assert isinstance(frame, StoredFrame)

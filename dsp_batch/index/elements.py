@@ -1,17 +1,15 @@
-"""The elements of the headers of a series, tag by tag: decoded when they are asked for, for all instances at once."""
+"""The elements of the headers of a series, tag by tag: one value where all instances have the same, else columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from dsp_batch.dicom.headers.dictionary import is_private
-from dsp_batch.dicom.headers.places import IMAGE_GROUP
-from dsp_batch.dicom.headers.read import DEFLATED
 from dsp_batch.dicom.headers.values import DicomJson, HeaderDecoder, decoding_key
+from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column, build_columns
 from dsp_batch.model.series import InstanceHeader, RawElement
@@ -33,76 +31,44 @@ _MOST_FRAMES_PER_BYTE = 8
 """Frames of one bit. A NumberOfFrames that the object cannot hold is damage, and its frame table would fill memory."""
 
 _DEFLATE_RATIO = 1032
-"""Bytes that one deflated byte may stand for, at most."""
+"""Bytes that one deflated byte may stand for, at most (RFC 1951)."""
 
 Elements = tuple[RawElement | None, ...]
 """One element of every instance, row by row; None where it is absent."""
 
 Split = DicomJson | tuple[Column, ...]
-"""What an element comes to: one value in the DICOM JSON model, or columns."""
+"""What an element comes to: its one value in the DICOM JSON model, or the columns of what varies."""
 
 
-class HeaderTable:
-    """What varies among the headers of a series, and what does not.
+def split_elements(headers: Sequence[InstanceHeader]) -> dict[int, Split]:
+    """Tell of every element whether it is the same in all instances.
 
     Args:
-        headers: One at least.
+        headers: One at least; row i of the columns is about the i-th.
+
+    Returns:
+        Tag → its one value, or its columns; tags ascending. None of the columns is left out that an index always has.
     """
+    rows = [header.elements for header in headers]
+    tags = sorted({*_FIXED}.union(*rows))
+    by_row = [list(elements.values()) if list(elements) == tags else list(map(elements.get, tags)) for elements in rows]
+    splitter = _Splitter(tuple(headers))
+    return {tag: splitter.split(tag, elements) for tag, elements in zip(tags, zip(*by_row, strict=True), strict=True)}
 
-    def __init__(self, headers: Sequence[InstanceHeader]) -> None:
-        self.headers = tuple(headers)
-        self._rows = [header.elements for header in self.headers]
-        self._decoders = _build_decoders(self.headers)
+
+class _Splitter:
+    """The headers of a series, and what decodes their elements."""
+
+    def __init__(self, headers: tuple[InstanceHeader, ...]) -> None:
+        self._headers = headers
+        self._decoders = _build_decoders(headers)
         self._is_one_encoding = self._decoders.count(self._decoders[0]) == len(self._decoders)
-        self._split: dict[int, Split] = {}
 
-    def take(self, rows: Sequence[int]) -> HeaderTable:
-        """The same headers in another order, with what is known of their elements."""
-        table = HeaderTable([self.headers[row] for row in rows])
-        table.tags = self.tags
-        places = build_array(rows, pa.int64())
-        for tag, split in self._split.items():
-            if isinstance(split, dict):
-                table._split[tag] = split
-            else:
-                table._split[tag] = tuple((field, array.take(places)) for field, array in split)
-        return table
+    def split(self, tag: int, elements: Elements) -> Split:
+        """Split one element.
 
-    def complete(self, whole: Mapping[int, InstanceHeader]) -> HeaderTable:
-        """The same with whole headers in some rows; up to group 0028 they tell the same as what they replace."""
-        table = HeaderTable([whole.get(row, header) for row, header in enumerate(self.headers)])
-        table._split = {tag: split for tag, split in self._split.items() if tag >> 16 <= IMAGE_GROUP}
-        return table
-
-    @cached_property
-    def tags(self) -> frozenset[int]:
-        """The tags that any instance has, and those that are columns in any case."""
-        return frozenset(_FIXED).union(*self._rows)
-
-    def split(self, tag: int) -> Split:
-        """Tell whether an element is the same in all instances.
-
-        Returns:
-            Its one value in the DICOM JSON model; else the columns of what varies, none where no instance has it.
+        Headers with the same bytes share their elements, so that comparing them mostly compares identity.
         """
-        if tag not in self.tags:
-            return ()
-        if tag not in self._split:
-            self._split[tag] = self._split_elements(tag, tuple([elements.get(tag) for elements in self._rows]))
-        return self._split[tag]
-
-    def split_all(self) -> dict[int, Split]:
-        """Every element, tags ascending."""
-        tags = sorted(self.tags)
-        rows = [
-            list(elements.values()) if list(elements) == tags else list(map(elements.get, tags))
-            for elements in self._rows
-        ]
-        by_tag = zip(tags, zip(*rows, strict=True), strict=True)
-        return {tag: self._split.get(tag) or self._split_elements(tag, elements) for tag, elements in by_tag}
-
-    def _split_elements(self, tag: int, elements: Elements) -> Split:
-        """Headers with the same bytes share their elements, so that comparing them mostly compares identity."""
         first = elements[0]
         if tag in _FIXED:
             return (self._fixed_column(tag, elements),)
@@ -124,7 +90,11 @@ class HeaderTable:
         return decode
 
     def _find_common(self, tag: int, elements: Elements, columns: list[Column]) -> DicomJson | None:
-        """The one value that all instances have, however each encodes it; None where they differ or it was not read."""
+        """Find the one value that all instances have, however each encodes it.
+
+        Returns:
+            The value; None where they differ, or where it was not read.
+        """
         pairs = zip(elements, self._decoders, strict=True)
         present = [(element, decoder) for element, decoder in pairs if element and element.value is not None]
         values = columns[-1][1].to_pylist()
@@ -138,19 +108,20 @@ class HeaderTable:
         if not is_private(tag) or tag & 0xFFFF < 0x1000:
             return None
         block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
-        creators = (header.elements.get(block) for header in self.headers)
+        creators = (header.elements.get(block) for header in self._headers)
         return next((creator.text for creator in creators if creator and creator.value), None)
 
     def _fixed_column(self, tag: int, elements: Elements) -> Column:
         name, kind = _FIXED[tag]
+        headers = self._headers
         if tag == _TRANSFER_SYNTAX_UID:
-            values: list[Any] = [header.transfer_syntax_uid for header in self.headers]
+            values: list[Any] = [header.transfer_syntax_uid for header in headers]
         else:
             decode = self._decode_once(tag)
             decoded = [decode(row, element) if element else None for row, element in enumerate(elements)]
             values = [each[0] if each else None for each in decoded]
         if name == "NumberOfFrames":
-            values = [_frame_count(value, header) for value, header in zip(values, self.headers, strict=True)]
+            values = [_count_frames(value, header) for value, header in zip(values, headers, strict=True)]
         elif not pa.types.is_string(kind):
             values = [
                 None if isinstance(value, str) or abs(value or 0) > _LARGEST_NUMBER else value for value in values
@@ -168,7 +139,8 @@ def _build_decoders(headers: tuple[InstanceHeader, ...]) -> list[HeaderDecoder]:
     return [by_key[key] for key in keys]
 
 
-def _frame_count(value: Any, header: InstanceHeader) -> int | None:
+def _count_frames(value: Any, header: InstanceHeader) -> int | None:
+    """The frames of an instance as far as its object can hold them; None where it has no pixels."""
     deflated = _DEFLATE_RATIO if header.transfer_syntax_uid == DEFLATED else 1
     if isinstance(value, int) and 0 < value <= _MOST_FRAMES_PER_BYTE * deflated * header.size:
         return value

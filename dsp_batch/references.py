@@ -1,0 +1,66 @@
+"""The series that another draws upon: from the SeriesInstanceUIDs that its kind names to their indices."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from dsp_batch.cache import Cache, read_index
+from dsp_batch.errors import OptionsError, StorageError
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.registry import group_by_kind
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.names import SeriesName, resolve_series
+from dsp_batch.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A series that another draws upon, as far as it is at hand."""
+
+    index: SeriesIndex
+    store: Store
+    """Where its objects are read."""
+
+
+def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tuple[Reference, ...]:
+    """Load the indices of the series that a series draws upon.
+
+    Only indices that the cache holds already count as at hand: nothing of another series is read for a picture. A
+    series that is not found is left out; its picture is then drawn without it.
+
+    Args:
+        index: The series that is drawn.
+        store: Where its objects are read.
+        cache: Where indices are kept; None for no references.
+    """
+    if cache is None:
+        return ()
+    found = []
+    for uid in _name_series(index):
+        ref = _find_series(uid, store)
+        known = read_index(cache, ref.series_uuid, ref.root) if ref else None
+        if ref and known:
+            found.append(Reference(index=known, store=replace(store, root=ref.root)))
+        else:
+            _log.debug("%s/%s draws upon %s, which is not at hand", index.root, index.series_uuid, uid)
+    return tuple(found)
+
+
+def _name_series(index: SeriesIndex) -> list[str]:
+    """The SeriesInstanceUIDs that a series draws upon, its own left out."""
+    named = [uid for kind, instances in group_by_kind(index) for uid in kind.name_references(instances)]
+    own = set(index.values("SeriesInstanceUID"))
+    return [uid for uid in dict.fromkeys(named) if uid not in own]
+
+
+def _find_series(uid: str, store: Store) -> SeriesRef | None:
+    """Find where a series lies: in a folder of the same root, or where the IDC index says."""
+    name = SeriesName(root=store.root, name=uid, kind="uid")
+    try:
+        return resolve_series(name, lambda root: replace(store, root=root))
+    except (OptionsError, StorageError) as error:
+        _log.debug("%s", error.message)
+        return None
