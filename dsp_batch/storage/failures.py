@@ -105,5 +105,11 @@ def explain_cause(text: str) -> str:
     for sign, cause in _CAUSES:
         if sign in lowered:
             return cause
-    first_line = text.strip().splitlines()[0] if text.strip() else "unknown failure"
-    return first_line.rsplit(" - ", 1)[-1][:120]
+    beginning = text.strip().splitlines()[0] if text.strip() else "unknown failure"
+    return beginning.rsplit(" - ", 1)[-1][:120]
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of an exception's message, fit for one line."""
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__

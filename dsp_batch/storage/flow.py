@@ -7,8 +7,8 @@ import math
 import threading
 import time
 
-from dsp_batch.storage.once import once_in_process
-from dsp_batch.storage.urls import split_scheme
+from dsp_batch.storage.runtime import once_in_process
+from dsp_batch.storage.urls import Location
 
 USUAL = 64
 """Requests in flight where answers come within 40 ms."""
@@ -98,17 +98,16 @@ class Flow:
         return self._answers * math.exp(min(0.0, self._answered_at - now))
 
 
-def find_flow(root: str, endpoint_url: str | None) -> Flow:
-    """The flow of the bucket or server that a root lies in, the same one for everybody in this process.
+def find_flow(location: Location, endpoint_url: str | None) -> Flow:
+    """Find the flow of a bucket or server, the same one for everybody in this process.
 
     Args:
-        root: URL, or absolute path; what asks for fewer requests is a bucket, whatever the prefix.
+        location: What lies in it; a bucket asks for fewer requests whatever the prefix.
         endpoint_url: S3-compatible server; None for AWS.
     """
-    scheme, place = split_scheme(root)
-    return _find_flow("" if scheme == "file" else f"{endpoint_url or ''} {scheme}://{place.partition('/')[0]}")
+    return _find_flow(location.scheme, "" if location.scheme == "file" else location.container, endpoint_url)
 
 
 @once_in_process
-def _find_flow(place: str) -> Flow:  # noqa: ARG001  # the cache's key
+def _find_flow(scheme: str, container: str, endpoint_url: str | None) -> Flow:  # noqa: ARG001  # keys of the cache
     return Flow()

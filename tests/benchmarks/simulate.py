@@ -39,7 +39,7 @@ from dsp_batch.cache import Cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.options import MosaicOptions
-from dsp_batch.storage.keys import StoredKey
+from dsp_batch.storage.backend import StoredKey
 
 _COLUMNS = ["crdc_series_uuid", "aws_bucket", "SOPClassUID", "Modality", "instanceCount", "series_size_MB"]
 _NORMAL = NormalDist()

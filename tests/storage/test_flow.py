@@ -11,8 +11,9 @@ from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage import flow, retry
 from dsp_batch.storage.flow import MOST, USUAL, Flow, find_flow
 from dsp_batch.storage.objects import read_whole, write_once
-from dsp_batch.storage.once import forget_opened
+from dsp_batch.storage.runtime import forget_opened
 from dsp_batch.storage.store import Store
+from dsp_batch.storage.urls import parse_location
 
 _OBJECTS = [ObjectInfo(name=f"{index:03}", size=100) for index in range(120)]
 
@@ -90,11 +91,11 @@ def test_the_rate_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bucket_has_one_flow_in_a_process_and_another_bucket_its_own() -> None:
-    flow = find_flow("s3://bucket/prefix", None)
+    flow = find_flow(parse_location("s3://bucket/prefix"), None)
 
-    assert flow is find_flow("s3://bucket", None)
-    assert flow is not find_flow("s3://other", None)
-    assert flow is not find_flow("s3://bucket", "http://127.0.0.1:9")
+    assert flow is find_flow(parse_location("s3://bucket"), None)
+    assert flow is not find_flow(parse_location("s3://other"), None)
+    assert flow is not find_flow(parse_location("s3://bucket"), "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("first", ["listing", "write", "cached object"])

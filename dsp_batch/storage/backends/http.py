@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakValueDictionary
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backends.bucket_page import is_bucket_answer, listing_url, parse_bucket_page, split_bucket_urls
-from dsp_batch.storage.backends.http_listing import Page, encode_url, fetch_page, require_body
-from dsp_batch.storage.backends.links import Entry, parse_listing
+from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.backends.http_listing import (
+    Entry,
+    is_bucket_answer,
+    listing_url,
+    parse_bucket_page,
+    parse_listing,
+    split_bucket_urls,
+)
+from dsp_batch.storage.backends.http_pages import Page, encode_url, fetch_page, read_page, require_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
 from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.urls import Location
+
+if TYPE_CHECKING:
+    from obstore.store import HTTPStore
 
 _BODIES_AT_ONCE = 32
 """Whole bodies in flight for one call, at most: each takes a thread."""
@@ -30,17 +43,15 @@ class WebBackend:
     """A folder of an HTTP server, or an S3 bucket that is given by its HTTP address.
 
     Args:
-        root: Normalised URL.
+        location: The root.
         max_workers: Whole bodies in flight for one call, at most 32 of them.
     """
 
-    def __init__(self, root: str, max_workers: int) -> None:
-        from obstore.store import HTTPStore  # noqa: PLC0415  # local roots do without
-
-        self.root = encode_url(root)
+    def __init__(self, location: Location, max_workers: int) -> None:
+        self._location = location
+        self.root = encode_url(str(location))
         self.ranges_ignored: bool | None = None
         self._bucket: tuple[str, str] | None = None
-        self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
         self._at_once = min(max_workers, _BODIES_AT_ONCE)
         self._rooms: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
         """What limits each call; gone with its last body."""
@@ -59,7 +70,23 @@ class WebBackend:
     def open_object(self, folder: str, info: ObjectInfo) -> WebSource:
         """Prepare to read an object."""
         path = f"{folder}/{info.name}"
-        return WebSource(self, RangedSource(self._store, path, info.size, place=self.root, access="anonymous"), path)
+        return WebSource(self, RangedSource(self._client, path, info.size, place=self.root, access="anonymous"), path)
+
+    def read_whole(self, key: str) -> bytes | None:
+        """Read a whole object; None where the server has none."""
+        return read_page(f"{self.root}/{key}")
+
+    def list_keys(self, folder: str) -> Iterator[StoredKey]:
+        """List the objects that the pages below a folder link to."""
+        from dsp_batch.storage.backends.filesystem import FilesystemBackend  # noqa: PLC0415  # fsspec walks the pages
+
+        return FilesystemBackend(self._location, anonymous=None, max_workers=1).list_keys(folder)
+
+    @cached_property
+    def _client(self) -> HTTPStore:
+        from obstore.store import HTTPStore  # noqa: PLC0415  # whole bodies do without
+
+        return HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
 
     async def fetch(self, url: str, what: str) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
