@@ -68,7 +68,7 @@ class FilesystemBackend:
 
     def __init__(self, location: Location, *, anonymous: bool | None, max_workers: int) -> None:
         self._root = str(location)
-        self._path = self._root.partition("://")[2]
+        self._path = f"{location.container}/{location.key}".strip("/")
         self._filesystem = open_filesystem(location.scheme, anonymous)
         self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
 
