@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextvars
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, wraps
@@ -15,6 +18,9 @@ from dsp_batch.errors import StorageError
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
+
+_LONGEST_FAREWELL = 1.0
+"""Seconds that the end of a process waits, at most, for threads of obstore to return from Python."""
 
 _opening = threading.RLock()
 _forgetting: list[Callable[[], None]] = []
@@ -84,6 +90,24 @@ def forget_opened() -> None:
     for forget in _forgetting:
         forget()
 
+
+def wait_for_answers() -> None:
+    """Wait until no thread of obstore's runtime is inside Python.
+
+    Such a thread hands an answer to our event loop through `call_soon_threadsafe`, which wakes us before it has
+    returned. If the interpreter ends meanwhile, it ends by force the thread that comes back for it, and Rust answers
+    that by aborting the whole process: about one in twenty that end right after a request, whatever their own status.
+    """
+    limit = time.monotonic() + _LONGEST_FAREWELL
+    while time.monotonic() < limit:
+        started_here = {each.ident for each in threading.enumerate() if not isinstance(each, threading._DummyThread)}  # noqa: SLF001  # threads that Python did not start
+        if sys._current_frames().keys() <= started_here:  # noqa: SLF001  # the only list of threads inside Python
+            return
+        time.sleep(0.001)  # lets them have the interpreter
+
+
+# Runs when the program has ended and the interpreter can still be entered; what was registered later runs before it.
+atexit.register(wait_for_answers)
 
 if hasattr(os, "register_at_fork"):
     # Clients own threads and sockets, which do not survive a fork.
