@@ -18,7 +18,7 @@ from dsp_batch.storage.urls import is_location, parse_location, show_text
 _log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = "s3://idc-open-data"
-"""Where a series is looked for that does not say it itself."""
+"""Root that series are looked for in when their name gives none."""
 
 ACCEPTED_FORMS = (
     "a series UUID, 32 hex digits, a prefix (38902e14*), a URL or path of the series folder "
@@ -31,7 +31,7 @@ _NAMELESS = re.compile(r"(?:.*[/\\])?\.{1,2}[/\\]*\*?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesName:
-    """What a text says about a series, before anything is listed."""
+    """The name of a series as a text gives it, before anything is listed."""
 
     root: str
     """URL or absolute path that holds the series folder, without trailing slash."""
@@ -41,14 +41,14 @@ class SeriesName:
 
     kind: Literal["folder", "prefix", "uid"]
     own_root: bool = False
-    """The text gave the root itself, as a URL or path."""
+    """True where the text gave the root itself, as a URL or path."""
 
 
 class SeriesListing(Protocol):
-    """The part of a store that names are looked up in."""
+    """The one method of a store that looks names up."""
 
     def list_series(self, prefix: str) -> list[str]:
-        """Names of series folders that begin with a text, in lexicographic order."""
+        """List the series folders whose names begin with a text, in lexicographic order."""
 
 
 def parse_series(text: str, root: str, endpoint_url: str | None = None) -> SeriesName:
@@ -79,7 +79,7 @@ def parse_series(text: str, root: str, endpoint_url: str | None = None) -> Serie
 
 
 def explain_unknown(text: str) -> str:
-    """What is wrong with a text that has none of the forms of a name."""
+    """Say what is wrong with a text that has none of the forms of a name."""
     return f"{show_text(text)} names no series: give {ACCEPTED_FORMS}"
 
 
@@ -110,7 +110,7 @@ def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing]) -
 
 
 def first_match(name: SeriesName, matches: list[str]) -> str:
-    """The first of the series that begin with a prefix.
+    """Return the first of the series that begin with a prefix.
 
     Raises:
         StorageError: There is none.
@@ -142,7 +142,7 @@ def _hyphenate(digits: str) -> str:
 
 
 def _parse_prefix(name: str) -> str | None:
-    """The raw key prefix that `38902e14*` stands for; None when the text is no prefix."""
+    """Return the raw key prefix that `38902e14*` stands for; None when the text is no prefix."""
     if not name.endswith("*"):
         return None
     written = name[:-1].lower()
@@ -183,7 +183,7 @@ def _name_folder(folder: str, root: str, text: str) -> SeriesName:
 
 
 def _ends_at_instance(parts: tuple[str, ...]) -> bool:
-    """Whether the last part of a path is an object of a series rather than its folder."""
+    """Tell whether the last part of a path is an object of a series rather than its folder."""
     if parts and parts[-1].lower().endswith(".dcm"):
         return True
     return len(parts) > 1 and not _is_folder_like(parts[-1]) and _is_folder_like(parts[-2])

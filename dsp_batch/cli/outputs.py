@@ -43,7 +43,7 @@ def check_output(output: str) -> None:
             _check_path(location.path, output)
         except OSError as error:
             raise SinkError(f"cannot write {output}: {(error.strerror or str(error)).lower()}") from error
-    elif location.is_web:
+    elif location.is_http:
         raise SinkError(f"cannot write {output}: HTTP servers are only read; give a file or the URL of a bucket")
 
 

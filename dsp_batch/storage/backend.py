@@ -1,4 +1,4 @@
-"""What a way of storing must offer: small protocols between it and the rest of the package."""
+"""The small protocols that each way of storing fulfils, and what passes through them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class StoredKey(NamedTuple):
     """Name below the folder that was listed, with `/` between its parts."""
 
     size: int
-    """Bytes."""
+    """Bytes of the object."""
 
     modified: float | None
-    """When it was written, seconds since 1970; None where the storage does not tell."""
+    """Seconds since 1970 at which it was written; None where the storage does not tell."""
 
 
 class ObjectSource(Protocol):
@@ -48,7 +48,7 @@ class ObjectSource(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what the source holds."""
+        """Close files and free the memory that the source holds."""
 
 
 class Backend(Protocol):

@@ -18,10 +18,10 @@ from dsp_batch.storage.flow import Flow
 from dsp_batch.storage.retry import retry_temporary
 
 MAX_GAP = 8192
-"""Bytes: ranges that lie nearer than this are read in one request; fetching the gap costs less than a round trip."""
+"""Bytes between two ranges, at most, that are fetched with them in one request: this costs less than a round trip."""
 
 _TURN = 0.02
-"""Seconds after which a worker that never waits, on local files, lets deadline and interrupt be looked at."""
+"""Seconds after which a worker that never waits, on local files, lets the loop look at deadlines and interrupts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +31,15 @@ class Folder:
     backend: Backend
     name: str
     url: str
-    """For messages."""
+    """Where it lies, as messages say it."""
 
     flow: Flow
-    """Of the bucket or server that it lies in."""
+    """The rate of requests to its bucket or server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """What the workers of one call share."""
+    """The state that the workers of one call share."""
 
     folder: Folder
     pending: Iterator[tuple[ObjectInfo, Reader[Any]]]
@@ -105,13 +105,13 @@ async def _work(reading: _Reading) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """How ranges of one object are asked for."""
+    """All that a request for ranges of one object needs."""
 
     source: ObjectSource
     slots: asyncio.Semaphore
     flow: Flow
     what: str
-    """For messages."""
+    """Continues "cannot …" in messages."""
 
 
 async def _drive(reader: Reader[T], request: _Request) -> T:

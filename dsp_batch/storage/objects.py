@@ -28,7 +28,7 @@ def write_once(url: str, data: bytes, *, make_parents: bool = False, endpoint_ur
         SinkError: It cannot be written: the folder is missing, forbidden or full, or the storage is only read.
     """
     location = _locate(url, endpoint_url)
-    if location.is_web:
+    if location.is_http:
         raise SinkError(f"cannot write {location}: HTTP servers are only read; give a folder or a bucket")
     open_writable(location.top, endpoint_url).write_once(location.key, data, make_parents=make_parents)
     return Receipt(url=str(location), size=len(data))

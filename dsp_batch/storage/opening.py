@@ -1,18 +1,18 @@
-"""The one place where a location's scheme decides how it is read and written."""
+"""The scheme of a location decides here, and nowhere else, how it is read and written."""
 
 from __future__ import annotations
 
 from dsp_batch.errors import SinkError
 from dsp_batch.storage.backend import Backend, WritableBackend
-from dsp_batch.storage.flow import MOST
+from dsp_batch.storage.flow import MOST_IN_FLIGHT
 from dsp_batch.storage.runtime import once_in_process
 from dsp_batch.storage.urls import Location
 
 
 def open_backend(
-    location: Location, endpoint_url: str | None, *, anonymous: bool | None = None, max_workers: int = MOST
+    location: Location, endpoint_url: str | None, *, anonymous: bool | None = None, max_workers: int = MOST_IN_FLIGHT
 ) -> Backend:
-    """Open what reads a root: once in a process, so that all its threads share connections.
+    """Open the backend that reads a root: once in a process, so that all its threads share connections.
 
     Args:
         location: The root.
@@ -23,28 +23,28 @@ def open_backend(
     Raises:
         StorageError: The scheme is unknown, or needs a package that is not installed.
     """
-    if location.is_web:
-        return _open_web(location, max_workers)
+    if location.is_http:
+        return _open_http(location, max_workers)
     return _open_writable(location, endpoint_url, anonymous, max_workers)
 
 
 def open_writable(location: Location, endpoint_url: str | None) -> WritableBackend:
-    """Open what reads and writes a root.
+    """Open the backend that reads and writes a root.
 
     Raises:
         SinkError: It is only read.
         StorageError: As in `open_backend`.
     """
-    if location.is_web:
+    if location.is_http:
         raise SinkError("HTTP servers are only read; give a folder or a bucket")
-    return _open_writable(location, endpoint_url, None, MOST)
+    return _open_writable(location, endpoint_url, None, MOST_IN_FLIGHT)
 
 
 @once_in_process
-def _open_web(location: Location, max_workers: int) -> Backend:
-    from dsp_batch.storage.backends.http import WebBackend  # noqa: PLC0415  # each way of storing has its own imports
+def _open_http(location: Location, max_workers: int) -> Backend:
+    from dsp_batch.storage.backends.http import HttpBackend  # noqa: PLC0415  # each way of storing has its own imports
 
-    return WebBackend(location, max_workers)
+    return HttpBackend(location, max_workers)
 
 
 @once_in_process

@@ -1,4 +1,4 @@
-"""What IDC's public buckets are: their names on AWS and at Google, and who serves which."""
+"""IDC's public buckets: their names on AWS and at Google."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PUBLIC_ON_GOOGLE = PUBLIC_BUCKETS | {"public-datasets-idc", "idc-open-idc1", "i
 
 
 def is_public(bucket: str, endpoint_url: str | None) -> bool:
-    """Whether a bucket is known to be readable by everybody."""
+    """Tell whether a bucket is known to be readable by everybody."""
     on_google = endpoint_url is not None and urlsplit(endpoint_url).hostname == _GOOGLE_HOST
     return bucket in (_PUBLIC_ON_GOOGLE if on_google else PUBLIC_BUCKETS)
 
 
 def is_idc_root(root: str) -> bool:
-    """Whether a root is one of IDC's public buckets on AWS."""
+    """Tell whether a root is one of IDC's public buckets on AWS."""
     return root.startswith("s3://") and root[5:] in PUBLIC_BUCKETS
 
 

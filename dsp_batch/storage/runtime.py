@@ -1,4 +1,4 @@
-"""How storage runs in a process: coroutines from synchronous code, and clients that are opened once."""
+"""Storage in a process: coroutines run from synchronous code, clients open once, and the end waits for answers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 _LONGEST_FAREWELL = 1.0
 """Seconds that the end of a process waits, at most, for threads of obstore to return from Python."""
+
+_QUIET_SECONDS = 0.01
+"""Seconds without any such thread after which none is expected any more."""
 
 _opening = threading.RLock()
 _forgetting: list[Callable[[], None]] = []
@@ -50,7 +53,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def limit_seconds(coroutine: Coroutine[Any, Any, T], seconds: float | None, what: str) -> T:
-    """Give a coroutine a number of seconds; None for no limit.
+    """Run a coroutine for at most a number of seconds; None for no limit.
 
     Raises:
         StorageError: It has not ended by then.
@@ -84,7 +87,7 @@ def once_in_process(build: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
 
 
 def forget_opened() -> None:
-    """Open everything anew from here on: in a forked process, or when the environment has changed."""
+    """Forget all clients, so that they are opened again: in a forked process, or when the environment has changed."""
     global _opening  # noqa: PLW0603  # in a fork, a thread that is not there may hold it
     _opening = threading.RLock()
     for forget in _forgetting:
@@ -92,18 +95,23 @@ def forget_opened() -> None:
 
 
 def wait_for_answers() -> None:
-    """Wait until no thread of obstore's runtime is inside Python.
+    """Wait until no thread of obstore's runtime is inside Python, or about to be.
 
     Such a thread hands an answer to our event loop through `call_soon_threadsafe`, which wakes us before it has
-    returned. If the interpreter ends meanwhile, it ends by force the thread that comes back for it, and Rust answers
-    that by aborting the whole process: about one in twenty that end right after a request, whatever their own status.
+    returned; that of a request that was given up comes a moment later. If the interpreter ends meanwhile, it ends by
+    force the thread that comes back for it, and Rust answers that by aborting the process: about one in fifteen that
+    end right after a request, whatever their own status.
     """
-    limit = time.monotonic() + _LONGEST_FAREWELL
-    while time.monotonic() < limit:
-        started_here = {each.ident for each in threading.enumerate() if not isinstance(each, threading._DummyThread)}  # noqa: SLF001  # threads that Python did not start
-        if sys._current_frames().keys() <= started_here:  # noqa: SLF001  # the only list of threads inside Python
-            return
+    if "obstore" not in sys.modules:
+        return
+    now = time.monotonic()
+    limit, quiet_since = now + _LONGEST_FAREWELL, now
+    while now - quiet_since < _QUIET_SECONDS and now < limit:
         time.sleep(0.001)  # lets them have the interpreter
+        now = time.monotonic()
+        started_here = {each.ident for each in threading.enumerate() if not isinstance(each, threading._DummyThread)}  # noqa: SLF001  # threads that Python did not start
+        if not sys._current_frames().keys() <= started_here:  # noqa: SLF001  # the only list of threads inside Python
+            quiet_since = now
 
 
 # Runs when the program has ended and the interpreter can still be entered; what was registered later runs before it.

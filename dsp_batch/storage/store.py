@@ -11,7 +11,7 @@ from dsp_batch.model.ranges import Reader, T
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend
-from dsp_batch.storage.flow import MOST, Flow, find_flow
+from dsp_batch.storage.flow import MOST_IN_FLIGHT, Flow, find_flow
 from dsp_batch.storage.loop import Folder, read_objects
 from dsp_batch.storage.opening import open_backend
 from dsp_batch.storage.retry import retry_temporary
@@ -34,9 +34,9 @@ class Store:
     """S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS."""
 
     anonymous: bool | None = None
-    """Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials."""
+    """True for unsigned requests, False for signed ones; None: unsigned for public buckets and without credentials."""
 
-    max_workers: int = MOST
+    max_workers: int = MOST_IN_FLIGHT
     """Requests in flight, at most: 64, and more where answers take longer than 40 ms."""
 
     def __post_init__(self) -> None:
@@ -127,7 +127,7 @@ def build_store(
     endpoint_url: str | None = None,
     manifest_endpoint_url: str | None = None,
     anonymous: bool | None = None,
-    max_workers: int = MOST,
+    max_workers: int = MOST_IN_FLIGHT,
 ) -> Store:
     """Build a store whose endpoint is settled here, so that workers need not share this process's environment.
 

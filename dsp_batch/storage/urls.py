@@ -1,4 +1,4 @@
-"""Where things lie: the one parser of URLs and paths, so that a text means the same location wherever it is given."""
+"""The one parser of URLs and paths: a text means the same location wherever it is given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE | re.ASCII)
 # C0 and C1 controls, line and paragraph separators, marks that reverse the direction of text, lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-_ALIASES = {"s3a": "s3", "gcs": "gs"}
+_SCHEME_ALIASES = {"s3a": "s3", "gcs": "gs"}
 """Scheme as other programs write it → the scheme as it is written here."""
 
 _WITH_ACCOUNT = frozenset(("az", "abfs", "abfss"))
@@ -53,7 +53,7 @@ class Location:
 
     @property
     def parent(self) -> Location:
-        """The folder that it lies in; a container's own is the container."""
+        """The folder that it lies in. The parent of a container is the container itself."""
         return Location(scheme=self.scheme, container=self.container, parts=self.parts[:-1])
 
     @property
@@ -75,8 +75,8 @@ class Location:
         return Path(str(self))
 
     @property
-    def is_web(self) -> bool:
-        """Whether it lies on an HTTP server, which is only read."""
+    def is_http(self) -> bool:
+        """True where it lies on an HTTP server, which is only read."""
         return self.scheme in ("http", "https")
 
 
@@ -103,7 +103,7 @@ def parse_location(text: str | os.PathLike[str], endpoint_url: str | None = None
         if _NEARLY_URL.match(written) and not _DRIVE.match(written):
             _refuse(written, "is no URL: those begin with a scheme and two slashes (and local folders with ./)")
         return _parse_path(written, written)
-    scheme = _ALIASES.get(url[1].lower(), url[1].lower())
+    scheme = _SCHEME_ALIASES.get(url[1].lower(), url[1].lower())
     if scheme == "file":
         return _parse_path(_decode_file_url(url[2].rstrip(" "), written), written)
     return _parse_url(scheme, url[2].rstrip(" "), written, endpoint_url)
@@ -122,12 +122,12 @@ def normalise_root(text: str | os.PathLike[str], endpoint_url: str | None = None
 
 
 def local_path(text: str | os.PathLike[str]) -> Path | None:
-    """The local path that a URL or path stands for; None where it lies in remote storage."""
+    """Return the local path that a URL or path stands for; None where it lies in remote storage."""
     return parse_location(text).path
 
 
 def is_location(text: str) -> bool:
-    """Whether a text is a URL or a path, rather than a name without any slash."""
+    """Tell whether a text is a URL or a path, rather than a name without any slash."""
     return "/" in text or _DRIVE.match(text) is not None or (os.sep == "\\" and "\\" in text)
 
 
@@ -145,11 +145,11 @@ def _parse_url(scheme: str, rest: str, written: str, endpoint_url: str | None) -
         _refuse(written, "holds a user name or password: leave it out of the URL", "access-denied")
     if not container and scheme != "memory":
         _refuse(written, "names no bucket and no host")
-    is_web = scheme in ("http", "https")
-    asked = rest if is_web else container
+    is_http = scheme in ("http", "https")
+    asked = rest if is_http else container
     if "?" in asked or "#" in asked:
         _refuse(written, "has a query or a fragment: give the URL of the folder alone")
-    read = unquote("/".join(parts)) if is_web and "%" in rest else "/".join(parts)
+    read = unquote("/".join(parts)) if is_http and "%" in rest else "/".join(parts)
     _check_characters(container + read, written)
     if any(part in (".", "..") for part in (container, *read.split("/"))):
         _refuse(written, "has '.' or '..' in it: give the full URL of the folder")
@@ -157,7 +157,7 @@ def _parse_url(scheme: str, rest: str, written: str, endpoint_url: str | None) -
         _refuse(written, "has two slashes in a row: give the URL of the folder without empty parts")
     if parts[-1:] == ["*"] or [container, *parts][-1].endswith(" "):
         _refuse(written, "ends in a second wildcard, or in a blank before the slash: give the URL of one folder")
-    if is_web:
+    if is_http:
         container = container.lower()
     scheme, container = find_twin(scheme, container, endpoint_url)
     return Location(scheme=scheme, container=container, parts=tuple(parts))
@@ -185,7 +185,7 @@ def _parse_path(path: str, written: str) -> Location:
 
 
 def _resolve(path: str) -> str:
-    """The absolute path. `..` behind a symbolic link leads elsewhere than striking out the part before it."""
+    """Make a path absolute. `..` behind a symbolic link leads elsewhere than striking out the part before it."""
     expanded = os.path.expanduser(path)  # noqa: PTH111  # pathlib raises where there is no such user
     if ".." in expanded.split("/"):
         return os.path.realpath(expanded)
@@ -193,7 +193,7 @@ def _resolve(path: str) -> str:
 
 
 def _decode_file_url(rest: str, written: str) -> str:
-    """The local path of a file:// URL."""
+    """Decode a file:// URL into its local path."""
     host, slash, path = rest.partition("/")
     if host.lower() not in ("", "localhost"):
         _refuse(written, "names another host: file URLs are local (file:///folder)")
@@ -206,7 +206,7 @@ def _decode_file_url(rest: str, written: str) -> str:
 
 
 def _strip_end(path: str) -> str:
-    """A path without the `/` or `/*` at its end, which say that it is a folder."""
+    """Take off the `/` or `/*` at the end of a path, which say that it is a folder."""
     return path.rstrip("/").removesuffix("/*").rstrip("/")
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import obstore  # noqa: F401  # the end waits for its threads alone
 import pytest
 from servers import S3Server
 

@@ -275,7 +275,7 @@ def test_a_location_tells_its_parts() -> None:
 
     assert location == Location(scheme="https", container="host:80", parts=("a", "b"))
     assert (str(location.parent), str(location.top), location.key) == ("https://host:80/a", "https://host:80", "a/b")
-    assert location.is_web
+    assert location.is_http
 
 
 PIECES = st.sampled_from(

@@ -27,7 +27,7 @@ _EXTRAS: dict[str, tuple[str, str]] = {
 }
 """Scheme → the package that reads it, and the extra of dsp-batch that brings it."""
 
-_ANONYMOUS: dict[str, dict[str, Any]] = {
+_ANONYMOUS_OPTIONS: dict[str, dict[str, Any]] = {
     "gs": {"token": "anon"},
     "az": {"anon": True},
     "abfs": {"anon": True},
@@ -46,7 +46,7 @@ def open_filesystem(scheme: str, anonymous: bool | None = None) -> Any:  # noqa:
     """
     import fsspec  # noqa: PLC0415  # most roots do without
 
-    options = _ANONYMOUS.get(scheme, {}) if anonymous else {}
+    options = _ANONYMOUS_OPTIONS.get(scheme, {}) if anonymous else {}
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:

@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from obstore.store import HTTPStore
 
 _BODIES_AT_ONCE = 32
-"""Whole bodies in flight for one call, at most: each takes a thread."""
+"""Whole bodies in flight for one series, at most: each takes a thread."""
 
 _CALLS_AT_ONCE = 4
-"""That have threads for as many bodies: a slow series must not keep its neighbours waiting."""
+"""Series that have threads for as many bodies at a time: a slow one must not keep its neighbours waiting."""
 
 
-class WebBackend:
+class HttpBackend:
     """A folder of an HTTP server, or an S3 bucket that is given by its HTTP address.
 
     Args:
         location: The root.
-        max_workers: Whole bodies in flight for one call, at most 32 of them.
+        max_workers: Whole bodies in flight for one series, but never more than 32.
     """
 
     def __init__(self, location: Location, max_workers: int) -> None:
@@ -53,8 +53,8 @@ class WebBackend:
         self.ranges_ignored: bool | None = None
         self._bucket: tuple[str, str] | None = None
         self._at_once = min(max_workers, _BODIES_AT_ONCE)
-        self._rooms: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
-        """What limits each call; gone with its last body."""
+        self._semaphores: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
+        """Event loop of a call → the limit of its bodies in flight. An entry goes with the last body of its call."""
 
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
 
@@ -67,10 +67,10 @@ class WebBackend:
         """List the folders below the root whose names start with a raw prefix."""
         return [each.name for each in await self._list("", prefix) if each.is_folder and each.name.startswith(prefix)]
 
-    def open_object(self, folder: str, info: ObjectInfo) -> WebSource:
+    def open_object(self, folder: str, info: ObjectInfo) -> HttpSource:
         """Prepare to read an object."""
         path = f"{folder}/{info.name}"
-        return WebSource(self, RangedSource(self._client, path, info.size, place=self.root, access="anonymous"), path)
+        return HttpSource(self, RangedSource(self._client, path, info.size, root=self.root, access="anonymous"), path)
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole object; None where the server has none."""
@@ -92,7 +92,7 @@ class WebBackend:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
         loop = asyncio.get_running_loop()  # each call has its own
         context, abandoned = contextvars.copy_context(), threading.Event()
-        room = self._rooms.setdefault(loop, asyncio.Semaphore(self._at_once))
+        room = self._semaphores.setdefault(loop, asyncio.Semaphore(self._at_once))
         async with room:
             try:
                 return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
@@ -150,10 +150,10 @@ class WebBackend:
                 return entries
 
 
-class WebSource:
+class HttpSource:
     """One object over HTTP; its whole body is kept while its reader runs where the server ignores ranges."""
 
-    def __init__(self, backend: WebBackend, ranged: RangedSource, path: str) -> None:
+    def __init__(self, backend: HttpBackend, ranged: RangedSource, path: str) -> None:
         self._backend = backend
         self._ranged = ranged
         self._path = path
@@ -185,5 +185,5 @@ class WebSource:
         return self._body[start:stop]
 
     def close(self) -> None:
-        """Let go of the body."""
+        """Free the body."""
         self._body = None

@@ -1,4 +1,4 @@
-"""What the listings of HTTP servers say: directory pages as HTML or JSON, and S3's XML."""
+"""Listings of HTTP servers, read: directory pages as HTML or JSON, and S3's XML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from dsp_batch.errors import StorageError
 from dsp_batch.storage.backends.http_pages import Page
 
-_NAME = re.compile(r"[^:/?#\s]+/?")
+_PLAIN_LINK = re.compile(r"[^:/?#\s]+/?")
 """A link that is nothing but a name: nearly all are, and resolving each as a URL takes 100 µs."""
 
 
@@ -21,10 +21,10 @@ class Entry(NamedTuple):
     """One line of a directory listing."""
 
     name: str
-    """Decoded, without trailing slash."""
+    """Name of the object or folder, decoded, without trailing slash."""
 
     size: int | None
-    """Bytes, where the listing gives them exactly."""
+    """Bytes of the object, where the listing gives them exactly."""
 
     is_folder: bool
 
@@ -70,7 +70,7 @@ def _parse_html(page: Page) -> Iterator[Entry]:
     here = unquote(folder.path)
     base = urljoin(page.url, parser.base) if parser.base else page.url
     for target in parser.targets:
-        if parser.base is None and here.endswith("/") and _NAME.fullmatch(target):
+        if parser.base is None and here.endswith("/") and _PLAIN_LINK.fullmatch(target):
             yield Entry(unquote(target).removesuffix("/"), None, target.endswith("/"))
             continue
         link = urlsplit(urljoin(base, target.strip()))
@@ -98,29 +98,29 @@ class BucketPage(NamedTuple):
     """One page of a listing."""
 
     objects: list[tuple[str, int]]
-    """Keys and sizes."""
+    """Key and size in bytes of each object."""
 
     prefixes: list[str]
     """Common prefixes, ending in `/`."""
 
     token: str | None
-    """Where the next page begins; None on the last."""
+    """Continuation token of the next page; None on the last."""
 
 
 def is_bucket_answer(data: bytes) -> bool:
-    """Whether an answer, good or bad, was written by S3 or its like."""
+    """Tell whether an answer, good or bad, was written by S3 or its like."""
     start = data[:1000]
     return b"<ListBucketResult" in start or (b"<Error>" in start and b"<Code>" in start)
 
 
 def listing_url(bucket_url: str, prefix: str, token: str | None) -> str:
-    """The URL that lists one level of a bucket (ListObjectsV2)."""
+    """Build the URL that lists one level of a bucket (ListObjectsV2)."""
     query = f"?list-type=2&delimiter=%2F&prefix={quote(prefix, safe='')}"
     return bucket_url + query + (f"&continuation-token={quote(token, safe='')}" if token else "")
 
 
 def split_bucket_urls(scheme: str, host: str, path: str) -> list[tuple[str, str]]:
-    """The ways to read `scheme://host/path` as a bucket and a key prefix: bucket in the path, bucket in the host."""
+    """List the ways to read `scheme://host/path` as bucket and key prefix: bucket in the path, bucket in the host."""
     bucket, _, rest = path.partition("/")
     ways = [(f"{scheme}://{host}/{bucket}", rest)] if bucket else []
     return [*ways, (f"{scheme}://{host}/", path)]

@@ -15,20 +15,20 @@ from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
 from dsp_batch.storage.usage import count_usage
 
-SILENCE = 30.0
+_SILENCE_SECONDS = 30.0
 """Seconds without a byte that end an attempt."""
 
-_PIECE = 1 << 20
+_BYTES_AT_ONCE = 1 << 20
 
 
 class Page(NamedTuple):
     """A body and where it came from."""
 
     url: str
-    """After redirects."""
+    """The page's own URL, after redirects."""
 
     status: int
-    """200, or 403 or 404, whose body may say that this is S3."""
+    """HTTP status: 200, or 403 or 404, whose body may say that this is S3."""
 
     data: bytes
 
@@ -62,7 +62,7 @@ def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) ->
 
 
 def require_body(page: Page, what: str) -> bytes:
-    """The body of a page that must exist.
+    """Return the body of a page that must exist.
 
     Raises:
         StorageError: The server denied it or has no such thing.
@@ -94,7 +94,7 @@ def encode_url(url: str) -> str:
 
 def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
     try:
-        with urllib.request.urlopen(request, timeout=SILENCE) as answer:  # noqa: S310  # http and https only
+        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:  # noqa: S310  # http and https only
             return Page(answer.url, answer.status, _read_body(answer, abandoned))
     except urllib.error.HTTPError as error:
         with error:
@@ -102,9 +102,9 @@ def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
 
 
 def _read_body(answer: http.client.HTTPResponse, abandoned: threading.Event) -> bytes:
-    """The body as it comes; `read` alone would wait for all of it."""
+    """Read the body as it comes; `read` alone would wait for all of it."""
     pieces = []
-    while piece := answer.read1(_PIECE):
+    while piece := answer.read1(_BYTES_AT_ONCE):
         pieces.append(piece)
         if abandoned.is_set():
             raise TimeoutError

@@ -17,11 +17,11 @@ from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.backend import StoredKey
 from dsp_batch.storage.usage import count_usage
 
-_DAY = 86400.0
-"""Seconds after which a temporary file is no longer being written."""
+_STALE_SECONDS = 86400.0
+"""Seconds after which a temporary file counts as left behind: one day."""
 
 _PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN)
-"""What network file systems answer while their server is away."""
+"""Error numbers of network file systems while their server is away."""
 
 
 class LocalBackend:
@@ -159,7 +159,7 @@ def _translate(error: OSError, what: str) -> StorageError:
     return StorageError(f"cannot {what}: {error.strerror}", reason="network")
 
 
-def remove_stale_files(folder: Path, older_than: float = _DAY) -> int:
+def remove_stale_files(folder: Path, older_than: float = _STALE_SECONDS) -> int:
     """Remove temporary files that a killed process left.
 
     Args:
@@ -193,7 +193,7 @@ def _write_and_rename(temporary: Path, path: Path, data: bytes) -> None:
 
 
 def _walk(folder: Path, above: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The files below a folder, each with its key, which is put together here: pathlib takes 50 µs for one."""
+    """Walk the files below a folder, each with its key, which is put together here: pathlib takes 50 µs for one."""
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)

@@ -46,7 +46,7 @@ class S3Backend:
         self._anonymous = anonymous
 
     @cached_property
-    def _client(self) -> Bucket:
+    def _client(self) -> BucketClient:
         return open_bucket(self._bucket, self._endpoint_url, anonymous=self._anonymous)
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
@@ -66,7 +66,7 @@ class S3Backend:
     def open_object(self, folder: str, info: ObjectInfo) -> RangedSource:
         """Prepare to read an object."""
         client, path = self._client, f"{self._prefix}{folder}/{info.name}"
-        return RangedSource(client.store, path, info.size, place=f"s3://{self._bucket}", access=client.access.word)
+        return RangedSource(client.store, path, info.size, root=f"s3://{self._bucket}", access=client.access.word)
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole object; None where there is none."""
@@ -142,7 +142,7 @@ class S3Backend:
         return await asyncio.to_thread(_list_pages, self._bucket, (key, name_prefix), self._client.access, what)
 
 
-class Bucket(NamedTuple):
+class BucketClient(NamedTuple):
     """obstore's client for a bucket, and how it reaches it."""
 
     store: S3Store
@@ -150,8 +150,8 @@ class Bucket(NamedTuple):
     flow: Flow
 
 
-def open_bucket(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Bucket:
-    """The client for a bucket: one in a process, so that series and cache, prefixes and threads share connections.
+def open_bucket(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> BucketClient:
+    """Open the client of a bucket: one in a process, so that series and cache, prefixes and threads share connections.
 
     Args:
         bucket: Name of the bucket.
@@ -165,7 +165,7 @@ def open_bucket(bucket: str, endpoint_url: str | None, *, anonymous: bool | None
 
 
 @once_in_process
-def _open_client(bucket: str, endpoint_url: str | None, anonymous: bool | None) -> Bucket:  # noqa: FBT001  # a cache key
+def _open_client(bucket: str, endpoint_url: str | None, anonymous: bool | None) -> BucketClient:  # noqa: FBT001  # a cache key
     from obstore.store import S3Store  # noqa: PLC0415  # local roots do without
 
     access = resolve_access(bucket, endpoint_url, anonymous=anonymous)
@@ -179,14 +179,14 @@ def _open_client(bucket: str, endpoint_url: str | None, anonymous: bool | None) 
     store = S3Store(
         bucket, config=config, client_options=client_options(), retry_config=NO_RETRY, credential_provider=provider
     )
-    return Bucket(store, access, find_flow(_locate(bucket), access.endpoint_url))
+    return BucketClient(store, access, find_flow(_locate(bucket), access.endpoint_url))
 
 
 def _locate(bucket: str) -> Location:
     return Location(scheme="s3", container=bucket, parts=())
 
 
-async def _fetch_key(client: Bucket, key: str, what: str) -> bytes | None:
+async def _fetch_key(client: BucketClient, key: str, what: str) -> bytes | None:
     import obstore  # noqa: PLC0415  # local caches do without
 
     count_usage(requests=1)
@@ -203,7 +203,7 @@ async def _fetch_key(client: Bucket, key: str, what: str) -> bytes | None:
 class _Pages:
     """A listing that can go on behind the last key seen after a failure."""
 
-    def __init__(self, client: Bucket, prefix: str) -> None:
+    def __init__(self, client: BucketClient, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
         self._last: str | None = None
@@ -287,14 +287,14 @@ def _open_writer(bucket: str, endpoint_url: str | None) -> tuple[Any, Access]:
         use_listings_cache=False,
         skip_instance_cache=True,
     )
-    # Left alone, botocore makes 5 attempts and s3fs as many of those; attempts are counted in one place, `retry.py`.
+    # Left alone, botocore makes 5 attempts and s3fs as many of those; attempts are counted in `retry.py` alone.
     # (aiohttp still repeats a put once whose connection broke.)
     filesystem.retries = 1
     return filesystem, access
 
 
 def _find_passing_failure(error: Exception) -> TemporaryError | None:
-    """What has failed, in few words, where another attempt may help; None where it will not."""
+    """Translate a failure that may pass; None where another attempt will not help."""
     response = _response_of(error)
     if response:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -327,11 +327,11 @@ def _explain(error: Exception, access: Access) -> str:
 
 
 def _error_code(error: Exception) -> str:
-    """S3's word for an error."""
+    """Return S3's code for an error, for example `NoSuchBucket`; empty where S3 gave none."""
     return str(_response_of(error).get("Error", {}).get("Code", ""))
 
 
 def _response_of(error: Exception) -> dict[str, Any]:
-    """S3's answer, which s3fs keeps in the cause of its error."""
+    """Return S3's answer, which s3fs keeps in the cause of its error."""
     response = getattr(error.__cause__, "response", None)
     return response if isinstance(response, dict) else {}
