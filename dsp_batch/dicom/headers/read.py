@@ -110,8 +110,8 @@ def read_header(
     )
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
-    behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
-    hint.learn(end if walk.first_used is None else walk.first_used, behind)
+    more_used = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
+    hint.learn(end if walk.first_used is None else walk.first_used, more_used)
     if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
         raise HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
     return header

@@ -103,7 +103,7 @@ class SparseWalk:
     def run(
         self, position: int, encoding: Encoding, last_group: int = 0xFFFF
     ) -> Reader[tuple[int, ElementHead | None]]:
-        """Walk to Pixel Data, to the end of the object, or to the first element of a group behind `last_group`.
+        """Walk to Pixel Data, to the end of the object, or to the first element of a group after `last_group`.
 
         Returns:
             The byte where the walk stopped, and the head of Pixel Data, its start counted from the start of the object.
