@@ -66,7 +66,7 @@ def format_figures(figures: Mapping[str, Any]) -> str:
     if "simulation" in figures:
         parts += _format_simulation(figures["simulation"], figures.get("dask", {}))
     if "state" in figures:
-        parts += ["### Looking up and ending a run", _format_state(figures["state"])]
+        parts += ["### What a run keeps, looked up and summarized", _format_state(figures["state"])]
     if "dask" in figures:
         parts += ["### What Dask costs, measured", _format_dask(figures["dask"])]
     if "real" in figures:
