@@ -67,7 +67,7 @@ class Kind:
     instance that it is about. It raises `PixelError` where nothing can be drawn."""
 
     name_references: Callable[[Instances], tuple[str, ...]] = field(default=_name_no_references)
-    """Function that names the SeriesInstanceUIDs (0020,000E) of series that the instances draw upon, best ones first."""
+    """Function that names the SeriesInstanceUIDs (0020,000E) of series that instances draw upon, best ones first."""
 
     needs_pixels: bool = True
     """True where only instances with Pixel Data of their own can be drawn."""
