@@ -1,4 +1,4 @@
-"""What a run was asked to do: the noun that every task of it carries, and the JSON that a run keeps it as."""
+"""The job of a run, which every task carries, and the JSON documents that a run keeps in its folder."""
 
 from __future__ import annotations
 
