@@ -35,6 +35,17 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesOptions(SourceOptions):
+    """The options about reading one series."""
+
+    series_uid: str | None
+    """SeriesInstanceUID of the series that is meant where a folder holds several."""
+
+    refresh: bool
+    """True to compare a remote folder with what its index was built from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
     """The options about the cache of one command."""
 
@@ -149,6 +160,19 @@ _SOURCE: dict[str, Option] = {
 }
 
 source_options = option_set("source", SourceOptions, _SOURCE)
+
+_REFRESH = click.option(
+    "--refresh",
+    is_flag=True,
+    help="List remote folders again, and renew the indices of those that have changed. Local folders always are.",
+)
+_SERIES_UID = click.option(
+    "--series-uid",
+    metavar="UID",
+    help="SeriesInstanceUID of the series to take where SERIES is a folder that holds several.",
+)
+
+series_options = option_set("source", SeriesOptions, {**_SOURCE, "series_uid": _SERIES_UID, "refresh": _REFRESH})
 
 
 def _build_cache(directory: str | None, no_cache: bool) -> CacheOptions:  # noqa: FBT001  # a flag of the command line

@@ -76,12 +76,14 @@ def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
     return SeriesIndex(
         series_uuid=series.ref.series_uuid,
         root=series.ref.root,
+        folder=series.ref.folder,
         columns=_build_table(list(columns.values())),
         constants={f"{tag:08X}": each for tag, each in split.items() if isinstance(each, dict)},
         objects={
             "listed": series.listed,
             "instances": len(series.headers),
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
+            "digest": series.digest,
         },
         partial=series.partial,
         bodies=series.bodies,

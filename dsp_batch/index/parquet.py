@@ -32,6 +32,7 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "program": program,
         "series_uuid": index.series_uuid,
         "root": index.root,
+        "folder": index.folder,
         "partial": index.partial,
         "constants": index.constants,
         "objects": dict(index.objects),
@@ -72,6 +73,7 @@ def parse_index(data: bytes) -> SeriesIndex:
         return SeriesIndex(
             series_uuid=description["series_uuid"],
             root=description["root"],
+            folder=description.get("folder"),
             columns=columns,
             constants=description["constants"],
             objects=description["objects"],

@@ -18,7 +18,7 @@ from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
 from dsp_batch.model.ranges import Buffer
-from dsp_batch.model.series import FrameOrder, FrameTable
+from dsp_batch.model.series import FrameOrder, FrameTable, locate_series
 
 T = TypeVar("T")
 
@@ -50,7 +50,11 @@ class SeriesIndex:
     """Elements with one value in all instances, in the DICOM JSON model (PS3.18 F)."""
 
     objects: Mapping[str, Any]
-    """Numbers of objects: `listed`, `instances`, and `rejected` by reason."""
+    """Numbers of objects: `listed`, `instances`, and `rejected` by reason; and the `digest` of those listed."""
+
+    folder: str | None = None
+    """Folder below the root that holds all objects of a series which a scan found; None where `series_uuid` names it.
+    The names of such objects are counted from the root."""
 
     partial: bool = False
     """True where only some of the objects were read (`--limit`)."""
@@ -71,6 +75,16 @@ class SeriesIndex:
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields for pickling, without values that can be computed from them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @property
+    def url(self) -> str:
+        """Return where the objects of the series are."""
+        return locate_series(self.root, self.series_uuid, self.folder)
+
+    @property
+    def objects_folder(self) -> str:
+        """Return the folder below the root that the names of the objects are counted from."""
+        return self.series_uuid if self.folder is None else ""
 
     @cached_property
     def table(self) -> pa.Table:
