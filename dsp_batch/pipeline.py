@@ -229,6 +229,7 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
         "study_instance_uid": first.text("StudyInstanceUID"),
         "modality": first.text("Modality"),
         "sop_class": first.text("SOPClassUID"),
+        "objects_digest": index.objects.get("digest"),
         "n_instances": len(index),
         "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),
         "transfer_syntax": "|".join(syntaxes) or None,

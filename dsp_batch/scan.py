@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
@@ -28,6 +30,24 @@ _GOES_ON_WITHOUT = frozenset({"not-dicom", "bad-header", "too-large", "not-found
 """Reasons of objects that are left out of a scan; any other ends it."""
 
 
+class SeriesGroup(NamedTuple):
+    """What the instances of one series have in common."""
+
+    series_instance_uid: str
+    """Series Instance UID (0020,000E); empty where they have none."""
+
+    folder: str
+    """Folder that they lie in, where they have no UID; else empty."""
+
+    patient_id: str
+    """Patient ID (0010,0020), which goes into no message; empty where they have none."""
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that tell it from all others."""
+        return blake2b("\0".join(self).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 class Identity(NamedTuple):
     """What the header of an object says about its series."""
 
@@ -38,12 +58,18 @@ class Identity(NamedTuple):
     patient_id: str
     """Patient ID (0010,0020), which goes into no message; empty where it has none."""
 
-    modality: str | None
-    number: int | None
+    modality: str | None = None
+    number: int | None = None
     """Series Number (0020,0011)."""
 
-    description: str | None
+    description: str | None = None
     """Series Description (0008,103E)."""
+
+    @property
+    def group(self) -> SeriesGroup:
+        """What it has in common with the other instances of its series."""
+        uid = self.series_instance_uid
+        return SeriesGroup(uid, "" if uid else self.folder, self.patient_id)
 
     @property
     def folder(self) -> str:
@@ -76,23 +102,51 @@ class FoundSeries:
         return ", ".join(told)
 
 
-def find_all_series(store: Store) -> list[FoundSeries]:
+def walk_objects(store: Store) -> Iterator[SeriesRef | ObjectInfo]:
+    """Walk all folders below the root of a store.
+
+    Yields:
+        Series whose folders are named by UUIDs, without a look into these; and the objects of all other folders, with
+        names below the root.
+
+    Raises:
+        StorageError: The root cannot be listed.
+    """
+    for folder in store.walk():
+        for name in folder.uuids:
+            yield SeriesRef(f"{store.root}/{folder.name}".rstrip("/"), name)
+        above = f"{folder.name}/" if folder.name else ""
+        for each in sorted(folder.objects, key=lambda each: each.name):
+            yield replace(each, name=above + each.name)
+
+
+def scan_tree(store: Store) -> Iterator[SeriesRef]:
     """Find the series below the root of a store, at any depth.
 
-    Folders named by a UUID are series without a look into all of their objects. The objects elsewhere are grouped by
-    the SeriesInstanceUID of their headers.
+    Folders named by a UUID are series without a look into them. The objects elsewhere are grouped by the
+    SeriesInstanceUID of their headers.
 
     Raises:
         StorageError: The root cannot be listed, or an object cannot be read.
     """
     objects: list[ObjectInfo] = []
+    for each in walk_objects(store):
+        if isinstance(each, SeriesRef):
+            yield each
+        else:
+            objects.append(each)
+    yield from (found.ref for found in scan_objects(store, objects))
+
+
+def find_all_series(store: Store) -> list[FoundSeries]:
+    """Describe the series below the root of a store, at any depth; errors are those of `scan_tree`."""
+    objects: list[ObjectInfo] = []
     found: list[FoundSeries] = []
-    for folder in store.walk():
-        above = f"{folder.name}/" if folder.name else ""
-        objects += [replace(each, name=above + each.name) for each in folder.objects]
-        for name in folder.uuids:
-            root = f"{store.root}/{folder.name}".rstrip("/")
-            found += _look_into(SeriesRef(root, name), replace(store, root=root))
+    for each in walk_objects(store):
+        if isinstance(each, SeriesRef):
+            found += _look_into(each, replace(store, root=each.root))
+        else:
+            objects.append(each)
     return [*found, *scan_objects(store, objects)]
 
 
@@ -145,17 +199,27 @@ def group_series(root: str, identities: Iterable[Identity]) -> Iterator[FoundSer
         root: URL or path that the names of the objects are counted from.
         identities: The objects.
     """
-    groups: dict[tuple[str, str], dict[str, list[Identity]]] = {}
+    groups: dict[SeriesGroup, list[Identity]] = {}
     for each in identities:
-        uid = each.series_instance_uid
-        patients = groups.setdefault((uid, "" if uid else each.folder), {})
-        patients.setdefault(each.patient_id, []).append(each)
-    for (uid, _), patients in sorted(groups.items()):
-        if len(patients) > 1:
-            where = uid or "objects without SeriesInstanceUID in one folder"
-            _log.warning("%s: %s: %d patients: they are as many series", root, where, len(patients))
-        for rank, patient_id in enumerate(sorted(patients)):
-            yield _describe(root, patients[patient_id], patient_id if rank else None)
+        groups.setdefault(each.group, []).append(each)
+    for group, series_uuid in name_groups(root, groups).items():
+        yield _describe(root, series_uuid, groups[group])
+
+
+def name_groups(root: str, groups: Iterable[SeriesGroup]) -> dict[SeriesGroup, str]:
+    """Name the series of a root: the UUID of each, sorted by group.
+
+    Of several patients with one SeriesInstanceUID the first has the UUID of the UID; one line warns of them.
+    """
+    names: dict[SeriesGroup, str] = {}
+    for (uid, folder), patients in groupby(sorted(groups), key=lambda group: group[:2]):
+        members = [*patients]
+        if len(members) > 1:
+            where = uid or f"{folder or '.'}, without SeriesInstanceUID,"
+            _log.warning("%s: %s has instances of %d patients, which are as many series", root, where, len(members))
+        for rank, group in enumerate(members):
+            names[group] = _build_key(root, folder, uid, group.patient_id if rank else None)
+    return names
 
 
 def find_named_series(name: SeriesName, store_of: Callable[[str], Store], series_uid: str | None = None) -> SeriesRef:
@@ -185,6 +249,30 @@ def find_named_series(name: SeriesName, store_of: Callable[[str], Store], series
     if series_uid is not None:
         return choose_series([*_look_into(ref, store_of(ref.root))], series_uid, ref.url)
     return ref
+
+
+def find_again(ref: SeriesRef, store: Store) -> SeriesRef:
+    """Find the objects of a series whose folder is not named by a UUID, by a scan of that folder.
+
+    Args:
+        ref: The series as a manifest names it: by its folder alone, or as an earlier scan has found it.
+        store: The store of its root.
+
+    Raises:
+        StorageError: There is no such series.
+        OptionsError: The folder holds several series, and none of them is named.
+    """
+    above = "" if ref.url == store.root else f"{ref.url.removeprefix(f'{store.root}/')}/"
+    found = find_all_series(replace(store, root=ref.url))
+    known = [each for each in found if each.ref.series_uuid == ref.series_uuid] if ref.folder is not None else found
+    chosen = choose_series(known, None, ref.url)
+    folder = chosen.url.removeprefix(ref.url).strip("/")
+    objects = chosen.objects
+    if objects is None:
+        inside = replace(store, root=chosen.root).list_objects(chosen.series_uuid)
+        objects = tuple(replace(each, name=f"{folder}/{each.name}") for each in inside)
+    named = tuple(replace(each, name=above + each.name) for each in objects)
+    return ref._replace(folder=f"{above}{folder}".rstrip("/"), objects=named)
 
 
 def scan_file(store: Store, name: str) -> list[FoundSeries]:
@@ -256,12 +344,11 @@ def _identify(info: ObjectInfo, header: InstanceHeader) -> Identity:
     )
 
 
-def _describe(root: str, objects: Sequence[Identity], patient_id: str | None) -> FoundSeries:
-    folder = find_common_folder([each.folder for each in objects])
+def _describe(root: str, series_uuid: str, objects: Sequence[Identity]) -> FoundSeries:
     ref = SeriesRef(
         root,
-        _build_key(root, folder, objects[0].series_instance_uid, patient_id),
-        folder=folder,
+        series_uuid,
+        folder=find_common_folder(each.folder for each in objects),
         objects=tuple(sorted((each.object for each in objects), key=lambda each: each.name)),
     )
     return _found(ref, min(objects, key=lambda each: each.object.name), len(objects))

@@ -66,7 +66,13 @@ class SeriesRef(NamedTuple):
     where `series_uuid` names the folder."""
 
     objects: tuple[ObjectInfo, ...] | None = None
-    """The objects of a series that a scan found, with names below the root. None where the folder is listed."""
+    """The objects of a series that a scan found, with names below the root. None where they are looked up."""
+
+    scan: str | None = None
+    """Where the cache keeps the objects of a series that a scan found for a batch: the group and the parts."""
+
+    digest: str | None = None
+    """Digest of these objects; see `digest_objects`."""
 
     @property
     def url(self) -> str:
@@ -87,16 +93,18 @@ def locate_series(root: str, series_uuid: str, folder: str | None) -> str:
 def digest_objects(objects: Iterable[ObjectInfo]) -> str:
     """Digest names, sizes and times of the objects of a series: it is another one when any of them has changed.
 
-    Args:
-        objects: In the order of their names.
+    The digests of parts of a series add up, in any order.
 
     Returns:
-        32 hex digits.
+        The number of objects and 32 hex digits.
     """
-    digest = blake2b(digest_size=16)
-    for each in objects:
-        digest.update(f"{each.name}\0{each.size}\0{each.modified}\0".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    texts = [f"{each.name}\0{each.size}\0{each.modified}".encode("utf-8", "surrogatepass") for each in objects]
+    return format_digest(len(texts), sum(int.from_bytes(blake2b(text, digest_size=16).digest()) for text in texts))
+
+
+def format_digest(count: int, total: int) -> str:
+    """Write the digest of objects: their number, and the sum of what each comes to."""
+    return f"{count}:{total % (1 << 128):032x}"
 
 
 class RawElement(NamedTuple):

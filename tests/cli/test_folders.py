@@ -119,7 +119,7 @@ def test_two_patients_of_one_uid_are_two_series(preview: Run, tmp_path: Path) ->
     one = preview("get-index", tree / "MEIER", "--cache-dir", tmp_path / "cache")
 
     assert both.status == 1
-    assert "2 patients" in both.stderr
+    assert "instances of 2 patients" in both.stderr
     assert "2 series" in both.errors[-1]
     assert (one.status, one.stderr) == (0, "")
     assert str(uuid.uuid5(uuid.NAMESPACE_OID, uid)) in one.stdout
