@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import unquote
 
-from dsp_batch import idc
 from dsp_batch.errors import OptionsError, StorageError
-from dsp_batch.model.identifiers import _HEX, is_series_instance_uid, normalise_uuid
+from dsp_batch.idc.index import INSTALL_HINT, find_series_uids, open_index
+from dsp_batch.model.identifiers import HEX_DIGITS, is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.public_buckets import is_idc_root, place_root
 
 _log = logging.getLogger(__name__)
-
-DEFAULT_ROOT = "s3://idc-open-data"
-"""Where a series is looked for that does not say it itself."""
 
 ACCEPTED_FORMS = (
     "a series UUID, 32 hex digits, a prefix (38902e14*), a URL or path of the series folder "
@@ -126,13 +123,13 @@ def first_match(name: SeriesName, matches: list[str]) -> str:
 
 
 def _find_in_index(name: SeriesName) -> SeriesRef:
-    index = idc.open_index()
+    index = open_index()
     if index is None:
         raise OptionsError(
             f"SeriesInstanceUID {name.name} is not below {name.root}, and the IDC index is not installed: "
-            f"{idc.INSTALL_HINT}, or give its UUID or URL"
+            f"{INSTALL_HINT}, or give its UUID or URL"
         )
-    found = idc.find_series_uids(index, [name.name])[0]
+    found = find_series_uids(index, [name.name])[0]
     if found is None:
         raise StorageError(
             f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index", "not-found"
@@ -152,7 +149,7 @@ def _parse_prefix(name: str) -> str | None:
         return None
     written = name[:-1].lower()
     digits = written.replace("-", "")
-    if not _HEX.fullmatch(digits):
+    if not HEX_DIGITS.fullmatch(digits):
         return None
     hyphenated = _hyphenate(digits)
     return written if written == f"{hyphenated}-" else hyphenated if written in (digits, hyphenated) else None

@@ -19,14 +19,14 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT, parse_series, resolve_series
+from dsp_batch.names import parse_series, resolve_series
 from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
 from dsp_batch.references import load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.public_buckets import place_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT, place_root
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import normalise_root
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from idc_tables import CT_UID
 
 from dsp_batch.errors import DspBatchError, OptionsError, StorageError
-from dsp_batch.model.identifiers import are_series_instance_uids, is_series_instance_uid
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT, SeriesName, parse_series, resolve_series
-from dsp_batch.storage.public_buckets import place_root
+from dsp_batch.names import SeriesName, parse_series, resolve_series
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT, place_root
 from dsp_batch.storage.store import Store
 
 UUID = "38902e14-b11f-4548-910e-771ee757dc82"
@@ -224,11 +223,3 @@ def test_a_private_root_may_have_series_instance_uids_as_folders(archive: str) -
 def test_other_series_instance_uids_are_refused_with_the_reason(archive: str) -> None:
     with pytest.raises(DspBatchError, match=r"1\.2\.3\.4\.5.*IDC index"):
         resolve_series(SeriesName(root=archive, name="1.2.3.4.5", kind="uid"), Store)
-
-
-UIDS = st.from_regex(r"[0-9.\n]{0,6}|1(\.[0-9]{1,4}){1,20}|[0-9]\.x|1\.²", fullmatch=True)
-
-
-@given(st.lists(UIDS, max_size=6))
-def test_texts_are_uids_when_each_of_them_is_one(texts: list[str]) -> None:
-    assert are_series_instance_uids(texts) == (bool(texts) and all(map(is_series_instance_uid, texts)))

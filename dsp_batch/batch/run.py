@@ -34,10 +34,10 @@ from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import FOLDERS, Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.idc import open_index
-from dsp_batch.names import DEFAULT_ROOT
+from dsp_batch.idc.index import open_index
 from dsp_batch.options import ClusterOptions, MosaicOptions, Options, convert_fields
 from dsp_batch.storage.objects import remove_stale_temporary
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.urls import local_path, normalise_root
 from dsp_batch.version import __version__
 

@@ -17,6 +17,7 @@ import click
 from dsp_batch.cli.logs import JSON_FLAG, log_everything
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.options import ClusterOptions
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -98,7 +99,7 @@ def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _ROOT = click.option(
     "--root",
-    default="s3://idc-open-data",
+    default=DEFAULT_ROOT,
     show_default=True,
     metavar="URL",
     help="Where to look for series that do not name their own place: s3://, https://, gs://, az://, or a folder.",

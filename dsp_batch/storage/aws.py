@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsp_batch.errors import StorageError
-from dsp_batch.storage.public_buckets import is_public
+from dsp_batch.storage.public_buckets import PUBLIC_REGION, is_public
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -75,7 +75,7 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
     endpoint_url = resolve_endpoint(endpoint_url)
     if anonymous is None and is_public(bucket, endpoint_url):
         # Pinned: AWS_REGION tells where the user's own buckets are.
-        return Access(endpoint_url=endpoint_url, region="us-east-1")
+        return Access(endpoint_url=endpoint_url, region=PUBLIC_REGION)
     if anonymous:
         return Access(endpoint_url=endpoint_url, region=_environment_region() or "us-east-1")
     session, credentials, region = _read_environment() or _find_credentials(bucket)

@@ -12,15 +12,17 @@ GOOGLE_TWINS = {
 }
 """Google bucket → the AWS bucket with the same keys (IDC keeps both in step)."""
 
+PUBLIC_BUCKETS = frozenset(GOOGLE_TWINS.values())
+"""IDC's buckets on AWS."""
 
-PUBLIC_BUCKETS = frozenset(("idc-open-data", "idc-open-data-two", "idc-open-data-cr"))
-"""IDC's buckets on AWS, all in us-east-1."""
+PUBLIC_REGION = "us-east-1"
+"""Where all of them are."""
 
+DEFAULT_ROOT = "s3://idc-open-data"
+"""Where a series is looked for that does not say it itself: the largest of them."""
 
 _GOOGLE_HOST = "storage.googleapis.com"
-
-
-_PUBLIC_ON_GOOGLE = PUBLIC_BUCKETS | {"public-datasets-idc", "idc-open-idc1", "idc-open-cr"}
+_PUBLIC_ON_GOOGLE = PUBLIC_BUCKETS | GOOGLE_TWINS.keys()
 
 
 def is_public(bucket: str, endpoint_url: str | None) -> bool:
