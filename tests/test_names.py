@@ -13,8 +13,9 @@ from idc_tables import CT_UID
 from dsp_batch.errors import DspBatchError, OptionsError, StorageError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, parse_series, resolve_series
-from dsp_batch.storage.public_buckets import DEFAULT_ROOT, place_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store
+from dsp_batch.storage.urls import normalise_root
 
 UUID = "38902e14-b11f-4548-910e-771ee757dc82"
 INSTANCE = "6b2b0f0c-2a3e-4d5c-9a93-0c4b7e7f6a51"
@@ -83,6 +84,16 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert parsed(f"~/d/{UUID}") == (f"{tmp_path}/home/d", UUID, "folder")
 
 
+def test_local_paths_are_followed_as_the_file_system_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "inner")
+    monkeypatch.chdir(tmp_path / "real")
+
+    assert parsed(f"../d/{UUID}") == (f"{tmp_path}/d", UUID, "folder")
+    assert parsed(f"{tmp_path}//d/./{UUID}") == (f"{tmp_path}/d", UUID, "folder")
+    assert parsed(f"{tmp_path}/link/../{UUID}") == (f"{tmp_path}/real", UUID, "folder")
+
+
 def test_a_slash_at_the_end_tells_a_folder_from_an_object() -> None:
     study = "1.2.840.99"
 
@@ -130,9 +141,8 @@ def test_uuids_of_idc_are_lower_case_and_those_of_others_stay() -> None:
         f"s3://bucket/a*b/{INSTANCE}.dcm/*",
         f"s3://idc-open-data/{INSTANCE}.dcm",
         "s3://idc-open-data/not-a-uuid/*",
-        f"../d/{UUID}",
-        f"/d/../{UUID}",
-        f"/d//{UUID}",
+        f"/d/{UUID}/..",
+        "../",
         "/",
         "./",
         "..",
@@ -186,7 +196,7 @@ def test_no_text_makes_it_fail_otherwise(text: str) -> None:
     ],
 )
 def test_google_buckets_are_read_from_their_twins(root: str, endpoint: str | None, expected: str) -> None:
-    assert place_root(root, endpoint) == expected
+    assert normalise_root(root, endpoint) == expected
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Where to read series, and how."""
+    """The options about reading series."""
 
     root: str
     endpoint_url: str | None
@@ -36,7 +36,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """Where to keep indices."""
+    """The options about the cache of one command."""
 
     directory: str | None
     """Folder or URL of the cache; None for the default one."""
@@ -169,7 +169,7 @@ cache_options = option_set(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """How to work through a manifest."""
+    """The options about working through a manifest."""
 
     source: SourceOptions
 

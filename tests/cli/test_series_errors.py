@@ -49,7 +49,7 @@ def draw(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path) -> C
     [
         ("no-such-form", ["'no-such-form'", "UUID", "prefix"]),
         ("zz*", ["'zz*'", "UUID"]),
-        ("../../etc", [".."]),
+        ("s3://bucket/../etc", [".."]),
         ("a\nb/c", ["control characters"]),
         ("", ["names no series"]),
     ],
