@@ -34,11 +34,12 @@ from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import FOLDERS, Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.idc import open_index
-from dsp_batch.names import DEFAULT_ROOT
+from dsp_batch.idc.index import open_index
 from dsp_batch.options import ClusterOptions, MosaicOptions, Options, convert_fields
+from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
-from dsp_batch.storage.urls import local_path, normalise_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
+from dsp_batch.storage.urls import parse_location
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -288,10 +289,11 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
 
 def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
-    place = _resolve(job.cache.url)
+    endpoint_url = resolve_endpoint(job.endpoint_url)
+    place = _resolve(job.cache.url, job.cache.endpoint_url)
     source = options.source
-    listed = [_resolve(os.fspath(source))] if isinstance(source, str | os.PathLike) and is_folder(source) else []
-    read = [_resolve(os.fspath(options.root)), *listed]
+    listed = [_resolve(source, endpoint_url)] if isinstance(source, str | os.PathLike) and is_folder(source) else []
+    read = [_resolve(options.root, endpoint_url), *listed]
     within = any(_is_within(place, each) for each in listed)
     if place in read or within or any(_is_within(each, f"{place}/{folder}") for each in read for folder in FOLDERS):
         raise OptionsError(f"the cache directory {job.cache.url} is also where series are read: give another one")
@@ -301,8 +303,7 @@ def _is_within(place: str, folder: str) -> bool:
     return f"{place}/".startswith(f"{folder}/")
 
 
-def _resolve(place: str) -> str:
-    """Name a folder or URL in the one way that all its spellings and links have in common."""
-    url = normalise_root(place)
-    path = local_path(url)
-    return url if path is None else str(path.resolve())
+def _resolve(folder: str | os.PathLike[str], endpoint_url: str | None) -> str:
+    """Bring a path or URL into the one form that it has under all spellings and links."""
+    location = parse_location(folder, endpoint_url)
+    return str(location if location.path is None else location.path.resolve())

@@ -10,11 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
+from dsp_batch.model.identifiers import KeyArray, is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import SeriesRef
-
-KeyArray = npt.NDArray[np.bytes_]
-"""16 bytes a key, shape (n,)."""
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"

@@ -9,10 +9,10 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import Protocol
 
-from dsp_batch import idc
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import NamedLine, Reading, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
+from dsp_batch.idc import index as idc
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesListing, SeriesName, first_match
 from dsp_batch.storage.public_buckets import is_idc_root

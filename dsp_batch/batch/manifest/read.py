@@ -16,9 +16,8 @@ from dsp_batch.batch.manifest.source import Source, label_source, parse_source
 from dsp_batch.batch.manifest.table import Manifest, TableBuilder
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.public_buckets import is_idc_root, place_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT, is_idc_root
 from dsp_batch.storage.urls import normalise_root
 
 _log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lo
         ManifestError: As in `read_manifest`.
     """
     server = resolve_endpoint(endpoint_url)
-    root = place_root(normalise_root(root), server)
+    root = normalise_root(root, server)
     surroundings = Surroundings(
         source=label,
         root=root,

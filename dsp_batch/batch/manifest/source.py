@@ -20,7 +20,6 @@ from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, rej
 from dsp_batch.batch.manifest.text import parse_line, parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.storage.public_buckets import place_root
 from dsp_batch.storage.urls import local_path, normalise_root
 
 _log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
     elif not isinstance(source, str | os.PathLike):
         yield from _parse_names(source, surroundings)
     elif is_folder(source):
-        root = place_root(normalise_root(os.fspath(source)), surroundings.server)
+        root = normalise_root(source, surroundings.server)
         for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
             if not folder.startswith("."):
                 yield SeriesRef(root, folder, line=number)

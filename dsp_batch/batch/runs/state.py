@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.keys import KeyArray, name_keys
+from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
@@ -23,7 +23,8 @@ from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.cache import preview_key
-from dsp_batch.idc.buckets import link_viewer
+from dsp_batch.idc.viewer import link_viewer
+from dsp_batch.model.identifiers import KeyArray, find_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
 
 _NAMES_AT_ONCE = 8_192
@@ -54,11 +55,10 @@ class ManifestKeys(NamedTuple):
 
     def find(self, keys: KeyArray) -> IntArray:
         """Find the row of the manifest for each of some keys; -1 for a key of no series of it."""
-        if not len(self.keys):
-            return np.full(len(keys), -1)
-        ranks = np.searchsorted(self.keys, keys)
-        ranks[ranks == len(self.keys)] = 0
-        return np.where(self.keys[ranks] == keys, self.order[ranks], -1)
+        found, ranks = find_keys(self.keys, keys)
+        rows = np.full(len(keys), -1)
+        rows[found] = self.order[ranks[found]]
+        return rows
 
     def find_names(self, names: Iterable[str]) -> IntArray:
         """Find the rows of the manifest for some folder names; names of no series of it are left out."""
