@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -21,9 +20,6 @@ ACCEPTED_FORMS = (
     "a series UUID, 32 hex digits, a prefix (38902e14*), a URL or path of the series folder "
     "(s3://bucket/UUID, ./folder/UUID), or a SeriesInstanceUID (1.3.6.1…)"
 )
-
-_NAMELESS = re.compile(r"(?:.*[/\\])?\.{1,2}[/\\]*\*?", re.DOTALL)
-"""Paths that end in `.` or `..`: they tell of a folder by where it is, not by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +155,8 @@ def _parse_folder(text: str, endpoint_url: str | None) -> SeriesName:
     is_folder = text.rstrip(" ").endswith(("/", "/*", "\\", "\\*"))
     if not is_folder and _ends_at_instance(location.parts):
         location = location.parent
-    if not location.parts or _NAMELESS.fullmatch(text):
+    # A path that ends in `.` or `..` tells where a folder is, not its name.
+    if not location.parts or text.replace("\\", "/").rstrip("/*").rpartition("/")[2] in (".", ".."):
         raise OptionsError(
             f"{show_text(text)} names no series folder; URLs of instances directly below a bucket name none"
         )
