@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from urllib.parse import unquote
 
 from dsp_batch.errors import OptionsError, StorageError
 from dsp_batch.idc.index import INSTALL_HINT, find_series_uids, open_index
@@ -160,7 +161,11 @@ def _parse_folder(text: str, endpoint_url: str | None) -> SeriesName:
         raise OptionsError(
             f"{show_text(text)} names no series folder; URLs of instances directly below a bucket name none"
         )
-    return _name_folder(location.parts[-1], str(location.parent), text)
+    # Listings of servers give decoded names, and the name of a folder is the key of its series.
+    folder = unquote(location.parts[-1]) if location.is_http else location.parts[-1]
+    if "/" in folder:
+        raise OptionsError(f"{show_text(text)} names no series folder: there is an escaped slash in its last part")
+    return _name_folder(folder, str(location.parent), text)
 
 
 def _name_folder(folder: str, root: str, text: str) -> SeriesName:
