@@ -1,4 +1,4 @@
-"""The path of a series, from its name to its picture, in the order in which it is walked.
+"""The path of a series, from its name to its picture: the public functions first, then its stages.
 
     name → SeriesRef → headers → SeriesIndex → pictures → frames → tiles → EncodedImage
 

@@ -19,7 +19,7 @@ from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesName, resolve_series
 from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store
-from dsp_batch.storage.urls import parse_location
+from dsp_batch.storage.urls import locate_below, parse_location
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def walk_objects(store: Store) -> Iterator[SeriesRef | ObjectInfo]:
     """
     for folder in store.walk():
         for name in folder.uuids:
-            yield SeriesRef(f"{store.root}/{folder.name}".rstrip("/"), name)
+            yield SeriesRef(locate_below(store.root, folder.name), name)
         above = f"{folder.name}/" if folder.name else ""
         for each in sorted(folder.objects, key=lambda each: each.name):
             yield replace(each, name=above + each.name)
@@ -245,7 +245,7 @@ def find_named_series(name: SeriesName, store_of: Callable[[str], Store], series
             return choose_series(found, name.name, name.root)
     ref = resolve_series(name, store_of)
     if normalise_uuid(ref.series_uuid) is None:
-        return choose_series(find_all_series(store_of(ref.url)), series_uid, ref.url)
+        return choose_series(find_all_series(store_of(locate_below(ref.root, ref.series_uuid))), series_uid, ref.url)
     if series_uid is not None:
         return choose_series([*_look_into(ref, store_of(ref.root))], series_uid, ref.url)
     return ref
@@ -262,15 +262,14 @@ def find_again(ref: SeriesRef, store: Store) -> SeriesRef:
         StorageError: There is no such series.
         OptionsError: The folder holds several series, and none of them is named.
     """
-    above = "" if ref.url == store.root else f"{ref.url.removeprefix(f'{store.root}/')}/"
-    found = find_all_series(replace(store, root=ref.url))
+    top = ref.series_uuid if ref.folder is None else ref.folder
+    above = f"{top}/" if top else ""
+    found = find_all_series(replace(store, root=locate_below(store.root, top)))
     known = [each for each in found if each.ref.series_uuid == ref.series_uuid] if ref.folder is not None else found
     chosen = choose_series(known, None, ref.url)
-    folder = chosen.url.removeprefix(ref.url).strip("/")
-    objects = chosen.objects
+    folder, objects = chosen.folder, chosen.objects
     if objects is None:
-        inside = replace(store, root=chosen.root).list_objects(chosen.series_uuid)
-        objects = tuple(replace(each, name=f"{folder}/{each.name}") for each in inside)
+        raise StorageError(f"{ref.url} is no series: it holds the series {chosen.url}; name that one", "not-found")
     named = tuple(replace(each, name=above + each.name) for each in objects)
     return ref._replace(folder=f"{above}{folder}".rstrip("/"), objects=named)
 

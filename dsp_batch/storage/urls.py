@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dsp_batch.errors import Reason, StorageError
 from dsp_batch.storage.public_buckets import find_twin
@@ -121,6 +121,13 @@ def normalise_root(text: str | os.PathLike[str], endpoint_url: str | None = None
     return str(parse_location(text, endpoint_url))
 
 
+def locate_below(root: str, folder: str) -> str:
+    """Return the root that a folder below a root is, in normal form: HTTP URLs have escapes, names have none."""
+    if not folder:
+        return root
+    return f"{root}/{quote(folder) if root.startswith(('http://', 'https://')) else folder}"
+
+
 def local_path(text: str | os.PathLike[str]) -> Path | None:
     """Return the local path that a URL or path stands for; None where it lies in remote storage."""
     return parse_location(text).path
@@ -151,11 +158,11 @@ def _parse_url(scheme: str, rest: str, written: str, endpoint_url: str | None) -
         _refuse(written, "has a query or a fragment: give the URL of the folder alone")
     read = unquote("/".join(parts)) if is_http and "%" in rest else "/".join(parts)
     _check_characters(container + read, written)
-    if any(part in (".", "..") for part in (container, *read.split("/"))):
+    if not {".", ".."}.isdisjoint((container, *read.split("/"))):
         _refuse(written, "has '.' or '..' in it: give the full URL of the folder")
-    if not all(parts):
+    if "" in parts:
         _refuse(written, "has two slashes in a row: give the URL of the folder without empty parts")
-    if parts[-1:] == ["*"] or [container, *parts][-1].endswith(" "):
+    if (parts[-1] if parts else container).endswith(" ") or parts[-1:] == ["*"]:
         _refuse(written, "ends in a second wildcard, or in a blank before the slash: give the URL of one folder")
     if is_http:
         container = container.lower()
