@@ -18,6 +18,7 @@ from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column
 from dsp_batch.index.elements import split_elements
+from dsp_batch.index.file_names import escape_name
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
@@ -25,7 +26,6 @@ from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesH
 _IMAGE_TYPE = 0x00080008
 
 _OBJECT_COLUMNS = {
-    "FileName": ("name", pa.string()),
     "ObjectSize": ("size", pa.int64()),
     "PixelDataOffset": ("pixel_data_offset", pa.int64()),
     "PixelDataLength": ("pixel_data_length", pa.int64()),
@@ -83,8 +83,8 @@ def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
             "listed": series.listed,
             "instances": len(series.headers),
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
-            "digest": series.digest,
-        },
+        }
+        | ({"digest": series.digest} if series.digest else {}),
         partial=series.partial,
         bodies=series.bodies,
     )
@@ -97,6 +97,7 @@ def _build_table(columns: Sequence[Column]) -> pa.Table:
 def _object_columns(headers: Sequence[InstanceHeader]) -> list[Column]:
     """Build the columns about each object besides its elements."""
     kept = [(name, kind, [getattr(each, key) for each in headers]) for name, (key, kind) in _OBJECT_COLUMNS.items()]
+    kept.append(("FileName", pa.string(), [escape_name(each.name) for each in headers]))
     grids = [_find_grid(header) for header in headers]
     if any(grids):
         kept += [

@@ -16,6 +16,7 @@ from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_value
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
+from dsp_batch.index.file_names import unescape_name
 from dsp_batch.index.frames import list_frames
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import FrameOrder, FrameTable, locate_series
@@ -133,6 +134,11 @@ class SeriesIndex:
             value = constant[0] if constant is not None and len(constant) == 1 else constant
             known[name] = column[1].to_pylist() if column else [value] * len(self)
         return known[name]
+
+    @cached_property
+    def object_names(self) -> list[str]:
+        """Return the name of the object of each row, as storage has it, below `objects_folder`."""
+        return [*map(unescape_name, self.values("FileName"))]
 
     def attributes(self, row: int) -> Attributes:
         """Read the header of one instance."""

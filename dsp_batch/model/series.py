@@ -37,7 +37,7 @@ class ObjectInfo:
     size: int | None
     """Number of bytes; None where the listing does not tell (some HTTP servers)."""
 
-    modified: float | None = field(default=None, compare=False)
+    modified: float | None = field(default=None, compare=False, repr=False)
     """Seconds since 1970 at which it was written; None where the listing does not tell."""
 
 

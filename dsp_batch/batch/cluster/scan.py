@@ -82,7 +82,7 @@ def _spread(items: Iterator[_Item], client: Client) -> Iterator[SeriesRef | Scan
 
 
 def _submit(chunk: ScanChunk, client: Client) -> Future[Any]:
-    key = (name_group("scan"), chunk.objects[0].name, uuid4().hex)
+    key = (name_group("scan"), chunk.name, uuid4().hex)
     return submit_shard(client, delay_stage(partial(scan_chunk, chunk))(dask_key_name=key))
 
 

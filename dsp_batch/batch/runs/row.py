@@ -20,7 +20,7 @@ class SeriesResult:
     series_uuid: str
     root: str
     folder: str | None = None
-    """Folder below the root that holds the objects of the series."""
+    """Folder below the root that holds the objects of the series; None where `series_uuid` names it."""
 
     endpoint_url: str | None = None
     """S3-compatible server that the manifest names."""
@@ -83,7 +83,7 @@ def build_row(ref: SeriesRef, status: Status, attempt: int, **known: Any) -> Ser
     own = {
         "series_uuid": ref.series_uuid,
         "root": ref.root,
-        "folder": ref.series_uuid if ref.folder is None else ref.folder,
+        "folder": ref.folder,
         "endpoint_url": ref.endpoint_url,
     }
     about = {"status": status, "attempt": attempt, "columns": ref.columns}
