@@ -103,6 +103,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
     cluster: ClusterOptions | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    refresh: bool = False,
     timeout: float = 600.0,
     max_workers: int = 256,
     max_frame_bytes: int = MAX_FRAME_BYTES,
@@ -135,6 +136,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         cluster: All that can be said of the cluster, in the place of `scheduler` and `client`.
         strict: Refuse to start when a line of the manifest names no series.
         overwrite: Make everything again, whatever is there, also under other options.
+        refresh: List remote folders again, and draw those again that have changed. Local folders always are.
         timeout: Seconds that one series may take.
         max_workers: Requests in flight for one series, at most.
         max_frame_bytes: Bytes of a decoded frame that are accepted.
@@ -170,6 +172,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         max_workers=max_workers,
         max_frame_bytes=max_frame_bytes,
         timeout=timeout,
+        refresh=refresh,
     )
     asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
     return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)
@@ -188,7 +191,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         raise ManifestError(f"lines not understood: {len(manifest.rejected)}; --strict is given, so nothing started")
     name = run_name(job, manifest.digest)
     attempt = open_attempt(job, name, overwrite=options.overwrite)
-    job = replace(job, rebuild=attempt.renews and not job.draws)
+    job = replace(job, rebuild=attempt.overwrites or attempt.renews)
     started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin)
     source = options.source if isinstance(options.source, str | os.PathLike) else manifest.rejected.source
     begin_attempt(started, {"manifest": os.fspath(source), "root": root})

@@ -204,13 +204,14 @@ class RunSettings:
     """Name of the previews; None to name them after the verb."""
 
     overwrite: bool
+    refresh: bool
     strict: bool
     timeout: float
     """Seconds that one series may take."""
 
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    own = {each: values.pop(each) for each in ("overwrite", "strict", "timeout")}
+    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "timeout")}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
@@ -233,6 +234,7 @@ run_options = option_set(
             is_flag=True,
             help="Make all indices and previews again, and replace those made with other options.",
         ),
+        "refresh": _REFRESH,
         "strict": click.option("--strict", is_flag=True, help="Do not start if any line of the manifest is rejected."),
         "timeout": click.option(
             "--timeout-per-series",

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from dsp_batch.batch.manifest.rejected import RejectedLines
 from dsp_batch.errors import ManifestError
 from dsp_batch.index.arrays import build_array
-from dsp_batch.model.series import NO_COLUMNS, SeriesRef
+from dsp_batch.model.series import NO_COLUMNS, IntArray, SeriesRef
 
 MOST_COLUMNS = 500
 """Columns of a manifest that are carried: JSON items may each bring their own."""
@@ -55,8 +55,15 @@ class Manifest:
     def series(self, start: int = 0, stop: int | None = None) -> Iterator[SeriesRef]:
         """Stream the series of some rows, from `start` to before `stop`; None for the end."""
         end = len(self) if stop is None else min(stop, len(self))
-        for first in range(start, end, _ROWS_AT_ONCE):
-            rows = self.table.slice(first, min(_ROWS_AT_ONCE, end - first))
+        yield from self._read(self.table.slice(start, end - start))
+
+    def take(self, rows: IntArray) -> Iterator[SeriesRef]:
+        """Stream the series of some rows."""
+        yield from self._read(self.table.take(pa.array(rows)))
+
+    def _read(self, table: pa.Table) -> Iterator[SeriesRef]:
+        for first in range(0, len(table), _ROWS_AT_ONCE):
+            rows = table.slice(first, _ROWS_AT_ONCE)
             roots, names, servers, lines, folders, scans, digests, *carried = (
                 column.to_pylist() for column in rows.columns
             )
