@@ -18,6 +18,7 @@ from dsp_batch.dicom.pixels.grayscale import describe_transform
 from dsp_batch.dicom.pixels.overlays import combine_overlays, overlay_data_tags
 from dsp_batch.dicom.pixels.palette import describe_palette, has_supplement
 from dsp_batch.dicom.pixels.profiles import find_profile
+from dsp_batch.dicom.pixels.signature import identify_syntax
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.index.series_index import SeriesIndex
@@ -67,16 +68,18 @@ class EncodedFrames:
         data = self.data[frame]
         if isinstance(data, PixelError):
             return data
-        words = data if is_native(self.pixels.transfer_syntax_uid) else None
+        words = data if is_native(identify_syntax(data, self.pixels)) else None
         transform = transform_of(self.index, self.row, frame)
         if self.index.derive(has_supplement, self.row, frame):
             transform = replace(transform, supplement=self.palette)
         try:
+            decoded = decode_frame(data, self.pixels, self.palette)
             return StoredFrame(
-                values=decode_frame(data, self.pixels, self.palette),
+                values=decoded.values,
                 transform=transform,
                 aspect=self.index.derive(describe_aspect, self.row, frame),
                 overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
+                notes=decoded.notes,
             )
         except PixelError as error:
             return error
