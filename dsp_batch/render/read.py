@@ -79,7 +79,7 @@ class EncodedFrames:
                 transform=transform,
                 aspect=self.index.derive(describe_aspect, self.row, frame),
                 overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
-                notes=decoded.notes,
+                notes=decoded.notes + transform.notes + (self.palette.notes if self.palette else ()),
             )
         except PixelError as error:
             return error

@@ -55,6 +55,10 @@ class Attributes:
         numbers = tuple(_number(value) for value in self._all(keyword))
         return tuple(n for n in numbers if n is not None) if None not in numbers else ()
 
+    def optional_numbers(self, keyword: str) -> tuple[float | None, ...]:
+        """Return all values by their index; None for each that is empty or no number."""
+        return tuple(map(_number, self._all(keyword)))
+
     def integer(self, keyword: str) -> int | None:
         """The first value as an integer; None where it is absent or not integral."""
         number = _number(self._first(keyword))
