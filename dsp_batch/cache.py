@@ -69,14 +69,18 @@ def preview_key(name: str, series_uuid: str) -> str:
     return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
 
 
-def open_cache(directory: str | None, endpoint_url: str | None = None) -> Cache:
+def open_cache(directory: str | os.PathLike[str] | None, endpoint_url: str | None = None) -> Cache:
     """The cache in the directory that was named, else in the default one.
+
+    Args:
+        directory: Path or URL; None for the one that `DICOM_SERIES_PREVIEW_CACHE_DIR` names, else the platform's.
+        endpoint_url: S3-compatible server of the bucket; None for the environment's.
 
     Raises:
         OptionsError: The directory is malformed.
     """
     named = directory or default_cache_directory()
-    return Cache(url=normalise_root(named), endpoint_url=resolve_endpoint(endpoint_url))
+    return Cache(url=normalise_root(os.fspath(named)), endpoint_url=resolve_endpoint(endpoint_url))
 
 
 def default_cache_directory() -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
@@ -54,6 +54,7 @@ def test_the_highest_tile_is_allowed() -> None:
 
 @given(rows=sizes, columns=sizes, aspect=aspects, width=st.integers(1, 60))
 def test_a_frame_fills_a_tile_of_its_own_shape(rows: int, columns: int, aspect: float, width: int) -> None:
+    assume(width * rows * aspect / columns <= 16383)  # what is higher is refused
     shape = tile_shape(rows, columns, aspect, width)
 
     tile = fit_tile(make_white(rows, columns), aspect, shape)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import chain
 
 from dsp_batch import idc
-from dsp_batch.batch.manifest.read import list_lines
+from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 

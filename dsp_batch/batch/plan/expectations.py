@@ -1,4 +1,4 @@
-"""What is known of series before anything of them is read: which have no pixels, how long the others should take."""
+"""The work that is expected of series before anything of them is read, and which of them have no pixels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from dsp_batch import idc
 from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.idc.buckets import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.version import __version__
 
 
 class Expected(NamedTuple):
@@ -22,11 +21,12 @@ class Expected(NamedTuple):
 
     ref: SeriesRef
     seconds: float | None = None
-    """Of one worker thread; only its ratio to that of other series counts. None: nothing is known of the series."""
+    """Seconds of one worker thread, of which only the ratio to other series counts. None where nothing is known of the
+    series."""
 
 
 LATENCY = 0.04
-"""Seconds that storage is expected to take to answer. What it really takes corrects the scale of all series."""
+"""Seconds that storage is expected to take to answer. The seconds that series really take correct the scale of all."""
 
 _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "series_size_mb"
 
@@ -34,7 +34,7 @@ _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "
 def expect_series(
     refs: Sequence[SeriesRef], job: Job, index: idc.IdcIndex | None, attempt: int = 1
 ) -> tuple[list[Expected], list[SeriesResult]]:
-    """Say what work is expected of series, and tell those apart that the IDC index knows to have no pixels.
+    """Estimate the work of series, and tell those apart that the IDC index knows to have no pixels.
 
     Only series in IDC's own buckets are looked up, and only by a client that has the index; a pass over it takes half
     a second, so that many series should come at once. Of the others the manifest may tell something.
@@ -64,7 +64,7 @@ def expect_series(
 
 
 def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
-    """What a manifest's own columns tell of a series, under the names that IDC's index has for them.
+    """Read facts of a series from a manifest's own columns, under the names that IDC's index has for them.
 
     Args:
         columns: `Modality`, `SOPClassUID`, `instanceCount`, `series_size_MB` in any case; others mean nothing here.
@@ -87,7 +87,7 @@ def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
 
 
 def _read_number(cell: Any) -> float | None:
-    """A cell of a table as a number; None where it is none that can be counted on."""
+    """Read a cell of a table as a number; None where it is none, or none that makes sense."""
     try:
         number = float(cell)
     except (TypeError, ValueError):
@@ -103,11 +103,10 @@ def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> Seri
     from dsp_batch.kinds.registry import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
-    return SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="skipped",
+    return build_row(
+        ref,
+        "skipped",
+        attempt,
         reason=error.reason,
         error=error.message,
         series_instance_uid=series.series_instance_uid,
@@ -117,7 +116,4 @@ def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> Seri
         viewer=link_viewer(ref, job.endpoint_url, asdict(series)),
         n_instances=series.n_instances,
         transfer_syntax="|".join((series.transfer_syntax_uid or "").replace(" ", "").split(",")) or None,
-        attempt=attempt,
-        program=__version__,
-        columns=ref.columns,
     )
