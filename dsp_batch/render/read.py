@@ -15,7 +15,7 @@ from dsp_batch.dicom.pixels.codecs import decode_frame
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES, check_frame_size, describe_aspect, describe_pixels
 from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
 from dsp_batch.dicom.pixels.grayscale import describe_transform
-from dsp_batch.dicom.pixels.overlays import combine_overlays, overlay_data_tags
+from dsp_batch.dicom.pixels.overlays import Graphics, combine_overlays, overlay_data_tags
 from dsp_batch.dicom.pixels.palette import describe_palette, has_supplement
 from dsp_batch.dicom.pixels.profiles import find_profile
 from dsp_batch.dicom.pixels.signature import identify_syntax
@@ -74,12 +74,13 @@ class EncodedFrames:
             transform = replace(transform, supplement=self.palette)
         try:
             decoded = decode_frame(data, self.pixels, self.palette)
+            graphics = combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else Graphics()
             return StoredFrame(
                 values=decoded.values,
                 transform=transform,
                 aspect=self.index.derive(describe_aspect, self.row, frame),
-                overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
-                notes=decoded.notes + transform.notes + (self.palette.notes if self.palette else ()),
+                overlay=graphics.mask,
+                notes=decoded.notes + transform.notes + (self.palette.notes if self.palette else ()) + graphics.notes,
             )
         except PixelError as error:
             return error
