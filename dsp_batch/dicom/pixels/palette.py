@@ -24,7 +24,7 @@ _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
 
 def describe_palette(attributes: Attributes) -> PaletteTable:
-    """Read the palette of a PALETTE COLOR image, or the supplemental palette of a grayscale one.
+    """Read the palette of a PALETTE COLOR image.
 
     Args:
         attributes: The header, or any item that holds palette attributes.
@@ -70,6 +70,18 @@ def has_supplement(attributes: Attributes, frame: int) -> bool:
         macros = (frame_macro(attributes, frame, name) for name in _FRAME_TYPES)
         presentation = next((found for macro in macros if (found := macro.text("PixelPresentation"))), None)
     return presentation == "COLOR" and "RedPaletteColorLookupTableDescriptor" in attributes
+
+
+def describe_supplement(attributes: Attributes) -> tuple[PaletteTable | None, tuple[str, ...]]:
+    """Read the palette of a grayscale image, which is drawn in gray where it has none that can be read.
+
+    Returns:
+        The palette, and a sentence that says why there is none.
+    """
+    try:
+        return describe_palette(attributes), ()
+    except PixelError as error:
+        return None, (f"Supplemental palette is left out: {error.message}",)
 
 
 def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) -> TableEntries:
