@@ -19,14 +19,14 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT, parse_series, resolve_series
+from dsp_batch.names import parse_series, resolve_series
 from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
 from dsp_batch.references import load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.public_buckets import place_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import normalise_root
 
@@ -138,8 +138,8 @@ def find_series(
     endpoint = resolve_endpoint(endpoint_url)
     # A path object is a folder, whatever its name means elsewhere.
     text = series if isinstance(series, str) else os.path.join(os.curdir, series)  # noqa: PTH118  # keeps the dot
-    name = parse_series(text, place_root(normalise_root(os.fspath(root)), endpoint), endpoint)
-    return resolve_series(name, lambda place: build_store(place, endpoint_url=endpoint, anonymous=anonymous))
+    name = parse_series(text, normalise_root(root, endpoint), endpoint)
+    return resolve_series(name, lambda found: build_store(found, endpoint_url=endpoint, anonymous=anonymous))
 
 
 def draw_series(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dsp_batch import DspBatchError, MosaicOptions, RunSummary, plan_batch, read_results, run_batch
 from dsp_batch.batch.manifest.selection import list_selected
-from dsp_batch.idc import SeriesSelection
+from dsp_batch.idc.selection import SeriesSelection
 
 
 def main() -> int:

@@ -197,6 +197,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_pages_name_are_there(page: Path) -> None:
+    named = re.findall(
+        r"`((?:dsp_batch|tests|docs|jobs)/[\w./-]+|(?:batch|core|dicom|kinds)/[\w./-]+)`", page.read_text()
+    )
+
+    for path in named:
+        assert (PROJECT / path).exists() or (PROJECT / "dsp_batch" / path).exists(), path
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     reached = {PAGES[0]}
     waiting = [PAGES[0]]

@@ -34,11 +34,12 @@ from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import FOLDERS, Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.idc import open_index
-from dsp_batch.names import DEFAULT_ROOT
+from dsp_batch.idc.index import open_index
 from dsp_batch.options import ClusterOptions, MosaicOptions, Options, convert_fields
+from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
-from dsp_batch.storage.urls import local_path, normalise_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
+from dsp_batch.storage.urls import parse_location
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -52,13 +53,13 @@ _MOSAIC = MosaicOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a run is about, besides its job."""
+    """The manifest of a run, and how its lines and the results of earlier runs are taken."""
 
     source: object
     """The manifest: a path or URL, `-` for stdin, names of series, or a table."""
 
     root: str | os.PathLike[str] = DEFAULT_ROOT
-    """Where series are that the manifest gives no place for."""
+    """Root to look in for series that do not name their own."""
 
     strict: bool = False
     """Refuse to start when a line of the manifest is not understood."""
@@ -78,11 +79,13 @@ class StartedRun:
     """One attempt at a run that has begun: what is asked of it is written down."""
 
     name: str
+    """Name of the run."""
+
     job: Job
     manifest: Manifest
     attempt: Attempt
     begin: float
-    """When it began, by the monotonic clock."""
+    """When the attempt began, by the monotonic clock."""
 
 
 def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works, each by its name
@@ -121,7 +124,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         cache: Where indices, previews and results are written: a path, a URL, or from `open_cache`; None for the
             default directory.
         name: Name of the previews; None for that of the verb, such as `mosaic`.
-        root: Where series are that the manifest gives no place for.
+        root: Root to look in for series that do not name their own.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else the manifest's, else
             AWS.
         anonymous: Whether series are read unsigned; None: from IDC's public buckets, and where there are no
@@ -195,7 +198,7 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
 
     Args:
         run: The run.
-        source: For `job.json`: where the manifest was read, and the root of series that it gives no place for.
+        source: Path or label of the manifest and the root of series that do not name their own, for `job.json`.
     """
     manifest, attempt, cache = run.manifest, run.attempt, run.job.cache
     asked = {
@@ -286,10 +289,11 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
 
 def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
-    place = _resolve(job.cache.url)
+    endpoint_url = resolve_endpoint(job.endpoint_url)
+    place = _resolve(job.cache.url, job.cache.endpoint_url)
     source = options.source
-    listed = [_resolve(os.fspath(source))] if isinstance(source, str | os.PathLike) and is_folder(source) else []
-    read = [_resolve(os.fspath(options.root)), *listed]
+    listed = [_resolve(source, endpoint_url)] if isinstance(source, str | os.PathLike) and is_folder(source) else []
+    read = [_resolve(options.root, endpoint_url), *listed]
     within = any(_is_within(place, each) for each in listed)
     if place in read or within or any(_is_within(each, f"{place}/{folder}") for each in read for folder in FOLDERS):
         raise OptionsError(f"the cache directory {job.cache.url} is also where series are read: give another one")
@@ -299,8 +303,7 @@ def _is_within(place: str, folder: str) -> bool:
     return f"{place}/".startswith(f"{folder}/")
 
 
-def _resolve(place: str) -> str:
-    """A folder or URL by the one name that it has under all spellings and links."""
-    url = normalise_root(place)
-    path = local_path(url)
-    return url if path is None else str(path.resolve())
+def _resolve(folder: str | os.PathLike[str], endpoint_url: str | None) -> str:
+    """Bring a path or URL into the one form that it has under all spellings and links."""
+    location = parse_location(folder, endpoint_url)
+    return str(location if location.path is None else location.path.resolve())

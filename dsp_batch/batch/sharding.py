@@ -52,7 +52,7 @@ _ROWS_REMEMBERED = 256
 
 @dataclass(slots=True)
 class Scale:
-    """How many seconds series take for each second that was expected, by the last rows."""
+    """Seconds that series take for each second that was expected, by the last rows."""
 
     pairs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_ROWS_REMEMBERED))
     """Measured and expected seconds of the last rows."""

@@ -178,7 +178,7 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     if output != "-":
         check_output(output)
     from dsp_batch.batch.manifest.selection import list_selected
-    from dsp_batch.idc import SeriesSelection
+    from dsp_batch.idc.selection import SeriesSelection
     from dsp_batch.storage.objects import write_once
 
     lines = list_selected(SeriesSelection(**selection))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dsp_batch.dicom.headers.dictionary import name_of
 from dsp_batch.dicom.headers.elements import BINARY_VRS
-from dsp_batch.dicom.headers.values import FLOAT_VRS, INTEGER_VRS, Decoded, value_json
+from dsp_batch.dicom.headers.values import FLOAT_VRS, INTEGER_VRS, DecodedValue, value_json
 from dsp_batch.index.arrays import build_array
 from dsp_batch.model.series import RawElement
 
@@ -25,7 +25,10 @@ ELEMENT_COLUMNS = {"FrameTime": "0018_1063"}
 
 
 def build_columns(
-    tag: int, elements: Sequence[RawElement | None], decode: Callable[[int, RawElement], Decoded], creator: str | None
+    tag: int,
+    elements: Sequence[RawElement | None],
+    decode: Callable[[int, RawElement], DecodedValue],
+    creator: str | None,
 ) -> list[Column]:
     """Build the column of one element that varies across a series; two for binary ones (size and hash).
 

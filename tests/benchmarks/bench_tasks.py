@@ -208,8 +208,8 @@ def read_lines(arguments: Arguments) -> Figures:
     with measure(figures):
         from dsp_batch.batch.manifest.places import Lookup
         from dsp_batch.batch.manifest.read import read_manifest_table
-        from dsp_batch.idc import IdcIndex
-        from dsp_batch.names import DEFAULT_ROOT
+        from dsp_batch.idc.index import IdcIndex
+        from dsp_batch.storage.public_buckets import DEFAULT_ROOT
         from dsp_batch.storage.store import Store
 
         lookup = Lookup(index=IdcIndex(path=Path(arguments["index"])), store_of=lambda root, _: Store(root))

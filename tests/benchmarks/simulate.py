@@ -37,9 +37,9 @@ from dsp_batch.batch.runs.state import find_state
 from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import Cache
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.options import MosaicOptions
-from dsp_batch.storage.keys import StoredKey
+from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _COLUMNS = ["crdc_series_uuid", "aws_bucket", "SOPClassUID", "Modality", "instanceCount", "series_size_MB"]
 _NORMAL = NormalDist()

@@ -145,7 +145,6 @@ def idc_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small IDC index in the place of the installed one."""
     index = idc_tables.write_index(tmp_path)
     monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: index)
-    monkeypatch.setattr("dsp_batch.idc.open_index", lambda: index)
 
 
 @pytest.fixture

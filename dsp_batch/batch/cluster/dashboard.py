@@ -1,4 +1,4 @@
-"""What Dask's dashboard shows of a run: its span, figures of its tasks, and a report of its performance."""
+"""A run on Dask's dashboard: its span, figures of its tasks, and a report of its performance."""
 
 from __future__ import annotations
 

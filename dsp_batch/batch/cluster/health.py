@@ -71,7 +71,7 @@ class Cluster(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class ClusterHealth:
-    """Whether the scheduler answers, and how many workers there are."""
+    """Knows whether the scheduler answers, and how many workers there are."""
 
     cluster: Cluster
     alive: float

@@ -22,7 +22,7 @@ from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers
-from dsp_batch.idc.buckets import link_viewer
+from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage

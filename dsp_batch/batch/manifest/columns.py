@@ -24,7 +24,7 @@ class KeyColumn(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are for."""
+    """The columns of a table, sorted into those that name the series and the others."""
 
     keys: tuple[KeyColumn, ...]
     """The columns that name the series, best first."""
@@ -36,7 +36,7 @@ class Columns(NamedTuple):
     """Number of all columns."""
 
     def list_names(self, row: Sequence[Any]) -> Iterator[str]:
-        """What the key columns of a row say of its series, best first, without those that are empty."""
+        """List what the key columns of a row say of its series, best first, without those that are empty."""
         for position, bucket in self.keys:
             cell = row[position]
             text = cell.strip() if isinstance(cell, str) else ""
@@ -45,13 +45,17 @@ class Columns(NamedTuple):
                 yield url + text
 
     def carry(self, row: Sequence[Any]) -> dict[str, Any]:
-        """The cells of the other columns, as a result row can hold them."""
+        """Return the cells of the other columns, as a result row can hold them."""
         return {name: _plain(row[position]) for name, position in self.others.items()}
 
 
 @lru_cache(maxsize=256)
 def match_columns(names: tuple[str, ...]) -> Columns | None:
-    """Sort the columns of a table into those that name the series and the others; None when none names a series."""
+    """Sort the columns of a table by their names.
+
+    Returns:
+        None where no column names a series.
+    """
     found: dict[str, int] = {}
     others: dict[str, int] = {}
     for position, name in enumerate(names):
@@ -69,13 +73,13 @@ def match_columns(names: tuple[str, ...]) -> Columns | None:
 
 
 def explain_columns(what: str) -> str:
-    """Why a table or an object names no series."""
+    """Say why a table or an object names no series."""
     names = ", ".join([*_URLS, *_UUIDS, *_GOOGLE, "SeriesInstanceUID"])
     return f"none of its {what} names a series: give one of {names}"
 
 
 def _bucket_url(bucket: Any) -> str:
-    """What comes before the UUIDs of the series of a bucket; empty where its name is."""
+    """Return the URL of a bucket, with a slash at its end; empty where the cell is."""
     name = bucket.strip().rstrip("/") if isinstance(bucket, str) else ""
     return (f"{name}/" if "://" in name else f"s3://{name}/") if name else ""
 

@@ -1,4 +1,4 @@
-"""Arrow tables that name series: Parquet files and data frames."""
+"""Reads the series that Parquet files and data frames name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON that names series: an array, JSON Lines, or an answer of IDC's API."""
+"""Reads the series that JSON names: an array, JSON Lines, or an answer of IDC's API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIECE = 131_072
 """Characters that are read at once."""
 
 _LONGEST_VALUE = 1_048_576
-"""Characters; a longer value is no item of a manifest."""
+"""Characters. A longer value is no item of a manifest."""
 
 _LISTS = frozenset(("manifest", "manifest_data"))
 """Keys of IDC's API that lead to the list."""
@@ -57,7 +57,7 @@ def parse_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
 
 
 def _has_objects(stream: TextIO) -> bool:
-    """Whether any line but the first is an object: JSON Lines may begin with a broken one. The text is rewound."""
+    """Tell whether any line but the first is an object: JSON Lines may begin with a broken one. The text is rewound."""
     stream.seek(0)
     while stream.readline(LONGEST_LINE).isspace():
         pass
@@ -89,7 +89,7 @@ def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
 
 
 def _parse(text: str) -> Any:
-    """The value of a JSON text without blanks around it; None where it is not readable."""
+    """Read a JSON text without blanks around it; None where it is not readable."""
     try:
         value, end = _decode(text)
     except (ValueError, RecursionError):
@@ -107,10 +107,10 @@ class _Document:
         self._has_ended = False
 
     def read_items(self) -> Iterator[Any]:
-        """The items of a list, of the list below `manifest`, `manifest_data` or both, or an object without these.
+        """Read the items of a list, of the list below `manifest`, `manifest_data` or both, or an object without these.
 
         Raises:
-            ValueError: It is no JSON, or holds no list. Items before the place where that shows have been given.
+            ValueError: It is no JSON, or holds no list. The items before the damage have been given.
         """
         yield from self._read_list() if self._peek() == "[" else self._read_object(is_inner=False)
         if self._peek():
@@ -142,7 +142,7 @@ class _Document:
             sign = self._take(",]")
 
     def _read_keys(self) -> Iterator[str]:
-        """The keys of an object; the value of each must be read before the next."""
+        """Read the keys of an object. The caller reads the value of each before the next."""
         self._take("{")
         sign = self._take("}") if self._peek() == "}" else ","
         while sign == ",":
@@ -172,7 +172,7 @@ class _Document:
             self._read_on()
 
     def _peek(self) -> str:
-        """The next sign that is no blank; empty at the end."""
+        """Return the next sign that is no blank, and stay before it; empty at the end."""
         while True:
             match = _BLANKS.match(self._text, self._offset)
             self._offset = match.end() if match else self._offset

@@ -1,4 +1,4 @@
-"""Keys of series, 16 bytes each: by them duplicates, manifests and results are compared."""
+"""Keys of series, 16 bytes each, by which manifests and results are compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
+from dsp_batch.model.identifiers import KeyArray, is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import SeriesRef
-
-KeyArray = npt.NDArray[np.bytes_]
-"""16 bytes a key, shape (n,)."""
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"
@@ -26,7 +23,7 @@ _HALF = np.uint64(32)
 
 
 class SeriesKey(NamedTuple):
-    """What a series is known by."""
+    """The key of a series, in two parts."""
 
     name: bytes
     """Key of the folder name: the UUID itself, else a digest."""
@@ -40,17 +37,17 @@ class NameKeys(NamedTuple):
 
     keys: KeyArray
     local: list[int]
-    """Which names say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
+    """Numbers of the names that say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
 
 
 def series_key(ref: SeriesRef) -> SeriesKey:
-    """The key of a series."""
+    """Build the key of a series."""
     name, is_local = _name_key(ref.series_uuid)
     return SeriesKey(name, _digest(ref.url) if is_local else None)
 
 
 def name_keys(names: Sequence[str]) -> NameKeys:
-    """A key for each folder name."""
+    """Build a key for each folder name."""
     keys = [*map(_name_key, names)]
     joined = b"".join([key for key, _ in keys])
     return NameKeys(np.frombuffer(joined, _KEY), [number for number, (_, is_local) in enumerate(keys) if is_local])
@@ -88,7 +85,7 @@ def _mix(lanes: npt.NDArray[np.uint64], mixer: np.uint64) -> npt.NDArray[np.uint
 
 
 def _name_key(name: str) -> tuple[bytes, bool]:
-    """The key of a folder name, and whether it says nothing outside its root."""
+    """Build the key of a folder name, and tell whether the name says nothing outside its root."""
     uuid = normalise_uuid(name)
     if uuid is not None:
         return bytes.fromhex(uuid.replace("-", "")), False

@@ -1,18 +1,18 @@
-"""From what the lines of a manifest say to series: through the IDC index, through listings, else below the root."""
+"""Finds the series that a name without a root means: in the IDC index, in listings, else below the root."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Protocol
 
-from dsp_batch import idc
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import NamedLine, Reading, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
+from dsp_batch.idc import index as idc
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesListing, SeriesName, first_match
 from dsp_batch.storage.public_buckets import is_idc_root
@@ -36,7 +36,7 @@ StoreOf = Callable[[str, str | None], StoreListing]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """Where names are looked up that do not say themselves where the series is."""
+    """Where names are looked up that do not tell their own root."""
 
     index: idc.IdcIndex | None
     """The IDC index; None where it is not installed."""
@@ -45,7 +45,7 @@ class Lookup:
 
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
-    """The installed IDC index, and stores of this process.
+    """Look names up in the installed IDC index and in the stores of this process.
 
     Args:
         endpoint_url: S3-compatible server given by hand.
@@ -67,17 +67,21 @@ def resolve_lines(
     readings: Iterator[Reading], surroundings: Surroundings, lookup: Lookup
 ) -> Iterator[SeriesRef | RejectedLine]:
     """Find the series of each line, in order."""
+
+    @cache
+    def list_folders(root: str) -> frozenset[str]:
+        return frozenset() if is_idc_root(root) else frozenset(lookup.store_of(root, None).list_series(""))
+
     superseded = 0
-    folders = _FolderUids(lookup)
     while some := [*islice(readings, _LINES_AT_ONCE)]:
-        found = _look_up([each for each in some if isinstance(each, NamedLine)], folders, lookup)
+        found = _look_up([each for each in some if isinstance(each, NamedLine)], list_folders, lookup.index)
         for reading in some:
-            if not isinstance(reading, NamedLine):
+            if isinstance(reading, NamedLine):
+                name = next((name for name in reading.names if name in found), reading.names[0])
+                superseded += name in found and found[name].place.superseded
+                yield _resolve_line(reading, name, found.get(name), surroundings, lookup)
+            else:
                 yield reading
-                continue
-            name = next((name for name in reading.names if name in found), reading.names[0])
-            superseded += name in found and found[name].place.superseded
-            yield _refer(reading, name, found, surroundings, lookup)
     if superseded:
         _log.warning(
             "%s: %d series are superseded in IDC's current version; they are read from where they were",
@@ -86,60 +90,45 @@ def resolve_lines(
         )
 
 
-class _FolderUids:
-    """Which SeriesInstanceUIDs are folders of a private root: listed once, when the first one is asked for."""
+def _look_up(
+    lines: Iterable[NamedLine], list_folders: Callable[[str], frozenset[str]], index: idc.IdcIndex | None
+) -> Mapping[SeriesName, idc.PlacedUuid]:
+    """Find the series of those UUIDs and SeriesInstanceUIDs that come without a root and are known.
 
-    def __init__(self, lookup: Lookup) -> None:
-        self._lookup = lookup
-        self._folders: dict[str, frozenset[str]] = {}
-
-    def of(self, root: str) -> frozenset[str]:
-        if is_idc_root(root):
-            return frozenset()
-        if root not in self._folders:
-            self._folders[root] = frozenset(self._lookup.store_of(root, None).list_series(""))
-        return self._folders[root]
-
-
-def _look_up(lines: Iterable[NamedLine], folders: _FolderUids, lookup: Lookup) -> Mapping[SeriesName, idc.PlacedUuid]:
-    """The series of the UUIDs and SeriesInstanceUIDs that come without a root, those that are known."""
+    A SeriesInstanceUID that is a folder of a private root is that folder.
+    """
     names = dict.fromkeys(name for line in lines for name in line.names if not name.own_root)
     found = {
         name: idc.PlacedUuid(name.name, idc.Place(name.root, superseded=False))
         for name in names
-        if name.kind == "uid" and name.name in folders.of(name.root)
+        if name.kind == "uid" and name.name in list_folders(name.root)
     }
-    if lookup.index is None:
+    if index is None:
         return found
     # A root that is not IDC's was chosen by the user: a mirror, or a private archive. It is not second-guessed.
     uuids = [name for name in names if name.kind == "folder" and is_idc_root(name.root)]
-    places = idc.find_places(lookup.index, [name.name for name in uuids])
+    places = idc.find_places(index, [name.name for name in uuids])
     found |= {name: idc.PlacedUuid(name.name, place) for name, place in zip(uuids, places, strict=True) if place}
     uids = [name for name in names if name.kind == "uid" and name not in found]
-    series = idc.find_series_uids(lookup.index, [name.name for name in uids])
+    series = idc.find_series_uids(index, [name.name for name in uids])
     return found | {name: each for name, each in zip(uids, series, strict=True) if each}
 
 
-def _refer(
-    line: NamedLine,
-    name: SeriesName,
-    found: Mapping[SeriesName, idc.PlacedUuid],
-    surroundings: Surroundings,
-    lookup: Lookup,
+def _resolve_line(
+    line: NamedLine, name: SeriesName, known: idc.PlacedUuid | None, surroundings: Surroundings, lookup: Lookup
 ) -> SeriesRef | RejectedLine:
-    """The series of a line that means one of its names."""
-    endpoint_url = line.endpoint_url if name.own_root else None
-    if name in found:
-        return SeriesRef(found[name].place.root, found[name].series_uuid, None, line.columns, line.number)
+    """Return the series that a line means by one of its names."""
+    if known is not None:
+        return SeriesRef(known.place.root, known.series_uuid, None, line.columns, line.number)
     try:
-        root, folder = name.root, name.name if name.kind == "folder" else _find_folder(name, line.endpoint_url, lookup)
+        folder = name.name if name.kind == "folder" else _find_folder(name, line.endpoint_url, lookup)
     except DspBatchError as error:
         return reject(line.number, line.text, surroundings, error.message)
-    return SeriesRef(root, folder, endpoint_url, line.columns, line.number)
+    return SeriesRef(name.root, folder, line.endpoint_url if name.own_root else None, line.columns, line.number)
 
 
 def _find_folder(name: SeriesName, endpoint_url: str | None, lookup: Lookup) -> str:
-    """The folder of a name that begins with some digits.
+    """Return the one folder whose name begins as the text says.
 
     Raises:
         DspBatchError: There is none, or several; or it is a SeriesInstanceUID, which was not found.

@@ -1,4 +1,4 @@
-"""Manifests: the series of a batch, read once from any of the forms that users of IDC hold."""
+"""Reads the series of a batch, once, from any of the forms of manifests that users of IDC hold."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from dsp_batch.batch.manifest.source import Source, label_source, parse_source
 from dsp_batch.batch.manifest.table import Manifest, TableBuilder
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.public_buckets import is_idc_root, place_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT, is_idc_root
 from dsp_batch.storage.urls import normalise_root
 
 _log = logging.getLogger(__name__)
@@ -34,7 +33,7 @@ class DuplicateLine(NamedTuple):
 
 
 Entry = SeriesRef | RejectedLine | DuplicateLine
-"""What a line of a manifest comes to."""
+"""A line of a manifest, after all look-ups."""
 
 
 def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str | None = None) -> Iterator[SeriesRef]:
@@ -99,7 +98,7 @@ def read_manifest_table(
 
 
 def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lookup, label: str) -> Iterator[Entry]:
-    """Stream what each line of a manifest comes to: a series, a duplicate, or nothing that is understood.
+    """Stream the lines of a manifest, each as a series, a duplicate, or a line that is not understood.
 
     The arguments are those of `read_manifest_table`.
 
@@ -107,7 +106,7 @@ def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lo
         ManifestError: As in `read_manifest`.
     """
     server = resolve_endpoint(endpoint_url)
-    root = place_root(normalise_root(root), server)
+    root = normalise_root(root, server)
     surroundings = Surroundings(
         source=label,
         root=root,

@@ -1,4 +1,4 @@
-"""Lines of a manifest that name no series, as they are held, shown, and kept."""
+"""Holds, shows and writes the lines of a manifest that name no series."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RejectedLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedLines:
-    """The lines of a manifest that name no series, packed, because there may be millions of them.
+    """The lines of a manifest that name no series. They are packed, because there may be millions of them.
 
     Iterating unpacks them one by one, in the order of the manifest.
     """
@@ -79,7 +79,7 @@ class RejectedLinesBuilder:
         self._count += 1
 
     def finish(self) -> RejectedLines:
-        """All lines; nothing can be added any more."""
+        """Return all lines. Nothing can be added any more."""
         self._file.close()
         return RejectedLines(source=self._source, count=self._count, packed=self._packed.getvalue())
 

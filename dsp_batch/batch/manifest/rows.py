@@ -1,4 +1,4 @@
-"""Rows of a manifest (lines of a text, items of a JSON list, rows of a table) and what each says of a series."""
+"""Lines of a manifest (lines of a text, items of a JSON list, rows of a table) and the names of series in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName
 
 LONGEST_LINE = 1_048_576
-"""Characters; a longer line is reported, not read."""
+"""Characters. A longer line is reported, not read."""
 
 DELIMITERS = (",", "\t", ";")
 
@@ -31,19 +31,19 @@ class NamedLine(NamedTuple):
     number: int
     text: str
     names: tuple[SeriesName, ...]
-    """What it may mean, best first: a row without header may hold the UUIDs of study and series."""
+    """The names that it may mean, best first: a row without header may hold the UUIDs of study and series."""
 
     endpoint_url: str | None = None
     columns: Mapping[str, Any] = NO_COLUMNS
 
 
 Reading = SeriesRef | NamedLine | RejectedLine
-"""What a line comes to: a series whose root is certain, a name to look up, or no series."""
+"""A line that was read: a series whose root is certain, a name to look up, or no series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the lines of a manifest leave open."""
+    """What counts for a line of a manifest that does not say it itself."""
 
     source: str
     """Name of the manifest, for messages."""
@@ -55,19 +55,20 @@ class Surroundings:
     """S3-compatible server that is read; None for AWS."""
 
     server_is_given: bool = False
-    """The server was given by hand or by the environment: the comments of the manifest name none."""
+    """True where the server was given by hand or by the environment: then the comments of the manifest do not count."""
 
     root_is_certain: bool = True
-    """UUIDs without a root are below `root`; False where the IDC index is asked first."""
+    """True where UUIDs without a root are below `root`; False where the IDC index is asked first."""
 
     endpoint_url: str | None = None
-    """The server that the comments name, for the series to remember; None for AWS."""
+    """The server that the comments of the manifest name, which its series remember; None for AWS."""
 
 
 def read_lines(stream: TextIO, source: str) -> Iterator[str]:
-    """The lines of a text, without the blanks around them but for tabs: they part cells, of which some may be empty.
+    """Read the lines of a text, without the blanks around them.
 
-    The beginning of a line of `LONGEST_LINE` or more is kept.
+    Tabs stay: they part cells, of which the first and last may be empty. Of a line of `LONGEST_LINE` or more characters
+    the beginning is kept.
 
     Raises:
         ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
@@ -96,7 +97,11 @@ def _strip_line(line: str) -> str:
 
 
 def split_record(text: str, delimiter: str) -> list[str]:
-    """The cells of a row, without their quotation marks and the blanks around them; none where it cannot be read."""
+    """Split a row into cells, without their quotation marks and the blanks around them.
+
+    Returns:
+        The cells; none where the row cannot be read.
+    """
     if len(text) >= LONGEST_LINE:
         return []
     if '"' not in text:
@@ -109,7 +114,7 @@ def split_record(text: str, delimiter: str) -> list[str]:
 
 
 def reject(number: int, record: Any, surroundings: Surroundings, reason: str) -> RejectedLine:
-    """A line that names no series; the beginning of a long text is kept.
+    """Note that a line names no series. Of a long text the beginning is kept.
 
     Args:
         number: Its line, row or item.

@@ -1,4 +1,4 @@
-"""Where a manifest comes from and which form it has: a file, a URL, stdin, a folder of series, names, or a table."""
+"""Opens a manifest and tells its form: a file, a URL, stdin, a folder of series, a list of names, or a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, rej
 from dsp_batch.batch.manifest.text import parse_line, parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.storage.public_buckets import place_root
 from dsp_batch.storage.urls import local_path, normalise_root
 
 _log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def is_table(source: Source) -> bool:
 
 
 def label_source(source: Source) -> str:
-    """The name of a source in messages."""
+    """Name a source in messages."""
     if isinstance(source, str | os.PathLike):
         return "stdin" if source == STDIN else os.fspath(source)
     return "table" if is_table(source) else "list of series"
@@ -63,7 +62,7 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
     elif not isinstance(source, str | os.PathLike):
         yield from _parse_names(source, surroundings)
     elif is_folder(source):
-        root = place_root(normalise_root(os.fspath(source)), surroundings.server)
+        root = normalise_root(source, surroundings.server)
         for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
             if not folder.startswith("."):
                 yield SeriesRef(root, folder, line=number)
@@ -104,14 +103,14 @@ def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
 
 
 class _Text(io.TextIOWrapper):
-    """The text of a manifest; says once if not all of it is of the encoding that it should be."""
+    """The text of a manifest. It warns once where not all of it is of the encoding that it should be."""
 
     def __init__(self, stream: IO[bytes], encoding: str, source: str) -> None:
         super().__init__(stream, encoding=encoding, errors="replace")
         self._source: str | None = source
 
     def read(self, size: int | None = -1) -> str:
-        """As its parent."""
+        """Read as the parent class does."""
         piece = super().read(size)
         if self._source and "\ufffd" in piece:
             _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)

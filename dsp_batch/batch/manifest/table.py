@@ -78,7 +78,7 @@ class TableBuilder:
             self._append()
 
     def finish(self) -> tuple[pa.Table, tuple[str, ...]]:
-        """The table, and the names of the carried columns in the order of its last columns."""
+        """Return the table, and the names of the carried columns in the order of its last columns."""
         self._append()
         table = pa.concat_tables(self._chunks).unify_dictionaries()
         for name, chunks in self._carried.items():
@@ -132,12 +132,14 @@ def parse_manifest(data: bytes) -> Manifest:
     """Read a manifest back that `serialize_manifest` wrote.
 
     Raises:
-        ManifestError: It is damaged, or something else.
+        ManifestError: It is damaged, or something else, or another version wrote it.
     """
     try:
         limits = {"thrift_string_size_limit": _LONGEST_METADATA}
         file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, **limits)
         told = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+        if told["format"] != _FORMAT:
+            raise ManifestError(f"the manifest of the run has format {told['format']}: start the run with its command")
         packed = base64.b64decode(told["rejected_lines"])
         return Manifest(
             table=file.read(use_threads=False).replace_schema_metadata(None),
@@ -158,7 +160,7 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def _build_column(values: Sequence[Any]) -> pa.Array:
-    """Cells in the one type that they have; as text where they have several, or one that Arrow does not know."""
+    """Build a column of the one type that its cells have; of text where they have several, or none that Arrow knows."""
     kinds = {*map(type, values)} - {NoneType}
     if kinds <= {str}:
         return _build_texts(values) if kinds else pa.nulls(len(values))
@@ -171,7 +173,7 @@ def _build_column(values: Sequence[Any]) -> pa.Array:
 
 
 def _join_chunks(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
-    """A column in the one type that its chunks have; as text where they have several, or are all empty."""
+    """Join chunks to a column of the one type that they have; of text where they have several, or are all empty."""
     kinds = {chunk.type for chunk in chunks if not pa.types.is_null(chunk.type)}
     kind = kinds.pop() if len(kinds) == 1 else pa.string()
     if kinds:
@@ -180,7 +182,7 @@ def _join_chunks(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
 
 
 def _write_cell(value: Any) -> str | None:
-    """A cell as text, as results show it."""
+    """Write a cell as results show it."""
     return None if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
@@ -189,5 +191,5 @@ def _build_texts(texts: Sequence[str | None]) -> pa.Array:
 
 
 def _plain(text: str) -> str:
-    """A text that UTF-8 can hold: JSON may hold lone surrogates."""
+    """Replace what UTF-8 cannot hold: JSON may hold lone surrogates."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

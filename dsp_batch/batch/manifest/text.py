@@ -1,4 +1,4 @@
-"""Texts that name series: plain names, URLs, copy commands, and tables with or without a header row."""
+"""Reads the series that texts name: plain names, URLs, copy commands, and tables with or without a header row."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, su
 
 
 def _take_head(lines: Iterator[str]) -> list[str]:
-    """The first lines, among which a header row is looked for."""
+    """Take the first lines, among which a header row is looked for."""
     head: list[str] = []
     rows = 0
     for line in islice(lines, _COMMENT_LINES):
@@ -206,7 +206,7 @@ def _join_records(lines: Iterator[str], header: Header) -> Iterator[tuple[int, s
 
 
 def _join_record(lines: list[str], delimiter: str) -> list[str]:
-    """The first of some lines, with those that its last quoted cell goes on in."""
+    """Return the first of some lines, with those that its last quoted cell goes on in."""
     marks = characters = 0
     for count, line in enumerate(lines, 1):
         marks += line.count('"')
@@ -250,7 +250,7 @@ def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Map
 
 @lru_cache(maxsize=1_024)
 def _find_root(prefix: str, server: str | None, *, is_instance: bool) -> str | None:
-    """The root of series whose URLs or paths begin alike; None where each must be read by itself."""
+    """Find the root of series whose URLs or paths begin alike; None where each must be read by itself."""
     try:
         name = parse_series(f"{prefix}{_SOME_UUID}{'/1.dcm' if is_instance else ''}", "", server)
     except OptionsError:
@@ -275,12 +275,12 @@ def _parse_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Map
 
 
 def _follow_comment(line: str, surroundings: Surroundings) -> Surroundings:
-    """The surroundings behind a line: IDC's portal names the S3-compatible server in a comment."""
+    """Return the surroundings behind a line: IDC's portal names the S3-compatible server in a comment."""
     return _follow_endpoint(line, surroundings) if line.startswith("#") else surroundings
 
 
 def _follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
-    """The surroundings of a command, or behind a comment."""
+    """Return the surroundings of a command, or behind a comment."""
     found = None if surroundings.server_is_given else _ENDPOINT.search(text)
     if found is None:
         return surroundings
@@ -290,13 +290,13 @@ def _follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
 
 @lru_cache(maxsize=16)
 def _s3_server(endpoint_url: str) -> str | None:
-    """An endpoint as written in a command; None for AWS itself."""
+    """Read an endpoint as written in a command; None for AWS itself."""
     host = urlsplit(endpoint_url).hostname or ""
     return None if host == "amazonaws.com" or host.endswith(".amazonaws.com") else endpoint_url.rstrip("/")
 
 
 def _find_source(text: str) -> str:
-    """The source of a copy command, whatever its options and destination."""
+    """Find the source of a copy command, whatever its options and destination."""
     words = [match[1] or match[2] or match[3] or "" for match in _WORD.finditer(text)]
     verbs = [position for position, word in enumerate(words) if word in ("cp", "sync", "mv")]
     sources = [word for word in words[verbs[0] + 1 :] if "://" in word] if verbs else []
@@ -306,7 +306,7 @@ def _find_source(text: str) -> str:
 
 
 def _split_cells(text: str) -> list[str]:
-    """The cells of a row of a table without header; fewer than two for a text that is no row."""
+    """Split a row of a table without header into cells; fewer than two for a text that is no row."""
     rows = [split_record(text, delimiter) for delimiter in DELIMITERS if delimiter in text]
     if len(rows) > 1:
         rows.sort(key=lambda row: not any(_ANY_UUID.search(cell) for cell in row if " " not in cell))
@@ -314,7 +314,7 @@ def _split_cells(text: str) -> list[str]:
 
 
 def _find_series_cells(cells: list[str]) -> list[str]:
-    """The cells of a row without header that may name its series, best first.
+    """Find the cells of a row without header that may name its series, best first.
 
     A URL tells more than a UUID. Of several UUIDs the last is likeliest: that of the study comes before it.
     """

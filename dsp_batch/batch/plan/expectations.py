@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from dsp_batch import idc
 from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.row import SeriesResult, build_row
-from dsp_batch.idc.buckets import is_indexed, link_viewer
+from dsp_batch.idc.index import IdcIndex, IdcSeries, describe_series
+from dsp_batch.idc.viewer import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
 
@@ -32,12 +31,12 @@ _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "
 
 
 def expect_series(
-    refs: Sequence[SeriesRef], job: Job, index: idc.IdcIndex | None, attempt: int = 1
+    refs: Sequence[SeriesRef], job: Job, index: IdcIndex | None, attempt: int = 1
 ) -> tuple[list[Expected], list[SeriesResult]]:
     """Estimate the work of series, and tell those apart that the IDC index knows to have no pixels.
 
-    Only series in IDC's own buckets are looked up, and only by a client that has the index; a pass over it takes half
-    a second, so that many series should come at once. Of the others the manifest may tell something.
+    Only series in IDC's own buckets are looked up, and only by a client that has the index. Of the others the manifest
+    may tell something.
 
     Args:
         refs: Some thousand series.
@@ -49,7 +48,7 @@ def expect_series(
         Series to work on, and rows of those that are skipped.
     """
     asked = [ref.series_uuid for ref in refs if is_indexed(ref, job.endpoint_url)] if index else []
-    known = idc.describe_series(index, asked) if index else {}
+    known = describe_series(index, asked) if index else {}
     tiles = count_tiles(job.options)
     expected: list[Expected] = []
     rows: list[SeriesResult] = []
@@ -95,11 +94,11 @@ def _read_number(cell: Any) -> float | None:
     return number if math.isfinite(number) and 0 <= number < 1e9 else None
 
 
-def _facts_of_series(series: idc.IdcSeries) -> SeriesFacts:
+def _facts_of_series(series: IdcSeries) -> SeriesFacts:
     return build_facts(series.modality, series.sop_class_uid, series.n_instances, series.size_mb)
 
 
-def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> SeriesResult:
+def _skip(ref: SeriesRef, series: IdcSeries, job: Job, attempt: int) -> SeriesResult:
     from dsp_batch.kinds.registry import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
@@ -113,7 +112,7 @@ def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> Seri
         study_instance_uid=series.study_instance_uid,
         modality=series.modality,
         sop_class=series.sop_class_uid,
-        viewer=link_viewer(ref, job.endpoint_url, asdict(series)),
+        viewer=link_viewer(ref, job.endpoint_url, series._asdict()),
         n_instances=series.n_instances,
         transfer_syntax="|".join((series.transfer_syntax_uid or "").replace(" ", "").split(",")) or None,
     )

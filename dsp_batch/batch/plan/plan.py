@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import compress, islice
 from typing import Any, Literal
 
-from dsp_batch import idc
 from dsp_batch.batch.manifest.places import Lookup, default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import show_rejected
@@ -19,19 +18,18 @@ from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_f
 from dsp_batch.batch.runs.job import find_verb
 from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
-from dsp_batch.idc.buckets import is_indexed
+from dsp_batch.idc.index import describe_series
+from dsp_batch.idc.viewer import is_indexed
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.options import MosaicOptions, Options, convert_fields
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _BATCH = 65_536
-"""Series that are looked up in the IDC index at once. A pass over it takes half a second."""
+"""Series that are looked up at once, so that a manifest of any length is streamed."""
 
 _LISTINGS_AT_ONCE = 16
 """Series that are listed at the same time."""
-
-_COLUMNS = ("crdc_series_uuid", "Modality", "SOPClassUID", "instanceCount", "series_size_MB")
 
 _MOSAIC = MosaicOptions()
 
@@ -97,10 +95,10 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a batch will take that has not begun. As text it is a table and its sums."""
+    """The requests, bytes and hours that a batch will take. As text it is a table and its sums."""
 
     options: PlanOptions
-    """What the plan assumes."""
+    """Assumptions of the plan."""
 
     rows: tuple[PlanRow, ...]
     """Series by modality and SOP class, most series first."""
@@ -113,7 +111,7 @@ class Plan:
 
     @property
     def series(self) -> int:
-        """All series, the skipped ones included."""
+        """Number of series, the skipped ones included."""
         return sum(row.series for row in self.rows)
 
     @property
@@ -306,13 +304,11 @@ def _find_facts(
     refs: list[SeriesRef], lookup: Lookup, endpoint_url: str | None
 ) -> Iterator[tuple[SeriesFacts, FactSource, Reason | None]]:
     """Find the facts of each series, and where they come from."""
-    known = set[str]()
     indexed = [lookup.index is not None and is_indexed(ref, endpoint_url) for ref in refs]
-    if lookup.index is not None:
-        asked = [ref.series_uuid for ref in compress(refs, indexed)]
-        for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):
-            known.add(uuid)
-            yield build_facts(*cells), "index", None
+    asked = [ref.series_uuid for ref in compress(refs, indexed)]
+    known = describe_series(lookup.index, asked) if lookup.index is not None else {}
+    for series in known.values():
+        yield build_facts(series.modality, series.sop_class_uid, series.n_instances, series.size_mb), "index", None
     others = [ref for ref, may_be in zip(refs, indexed, strict=True) if not (may_be and ref.series_uuid in known)]
     with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
         for facts, reason in pool.map(lambda ref: _list_facts(ref, lookup), others):

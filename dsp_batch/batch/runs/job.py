@@ -1,4 +1,4 @@
-"""What a run was asked to do: the noun that every task of it carries, and the JSON that a run keeps it as."""
+"""The job of a run, which every task carries, and the JSON documents that a run keeps in its folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from dsp_batch.options import (
     convert_fields,
 )
 from dsp_batch.storage.store import Store, build_store
+from dsp_batch.storage.urls import parse_location
 
 OPTIONS: dict[Verb, type[Any]] = {
     "mosaic": MosaicOptions,
@@ -173,12 +174,12 @@ def find_run(cache: Cache | str | os.PathLike[str], run: str | None = None) -> t
     place = cache if isinstance(cache, Cache) else open_cache(cache)
     if run is None:
         runs = list_runs(place)
-        directory, _, name = place.url.rpartition("/runs/")
+        location = parse_location(place.url, place.endpoint_url)
         if len(runs) > 1:
             raise OptionsError(f"there are {len(runs)} runs in {place.url}: name one of them ({', '.join(runs[:3])} …)")
-        if not runs and (not directory or "/" in name):
+        if not runs and location.parts[-2:-1] != ("runs",):
             raise ManifestError(f"there is no run in {place.url}: give a cache directory, or CACHE_DIR/runs/RUN")
-        place, run = (place, runs[0]) if runs else (replace(place, url=directory), name)
+        place, run = (place, runs[0]) if runs else (replace(place, url=str(location.parent.parent)), location.parts[-1])
     if read_json(place, f"runs/{run}/job.json") is None:
         raise ManifestError(
             f"there is no run {run} in {place.url}: `dsp-batch status {place.url}` lists those there are"

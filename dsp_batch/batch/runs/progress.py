@@ -1,4 +1,4 @@
-"""How far a run is: what it tells of itself as it goes on, and the plain lines of it in the log."""
+"""The progress of a run: counts and rates as it goes on, and plain lines of them in the log."""
 
 from __future__ import annotations
 

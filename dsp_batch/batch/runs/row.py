@@ -25,7 +25,7 @@ class SeriesResult:
     status: Status
     reason: Reason | None = None
     error: str | None = None
-    """What is wrong, in one line without patient attributes."""
+    """The error in one line, without patient attributes."""
 
     series_instance_uid: str | None = None
     study_instance_uid: str | None = None

@@ -1,4 +1,4 @@
-"""What is already there when a run begins: rows of its earlier attempts, previews, and rows of other runs.
+"""The state of a run when it begins: rows of its earlier attempts, previews that are there, and rows of other runs.
 
 Everything is joined with the manifest by the 16-byte keys of its series, whatever the number of rows and previews.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.keys import KeyArray, name_keys
+from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
@@ -23,7 +23,8 @@ from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.cache import preview_key
-from dsp_batch.idc.buckets import link_viewer
+from dsp_batch.idc.viewer import link_viewer
+from dsp_batch.model.identifiers import KeyArray, find_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
 
 _NAMES_AT_ONCE = 8_192
@@ -54,11 +55,10 @@ class ManifestKeys(NamedTuple):
 
     def find(self, keys: KeyArray) -> IntArray:
         """Find the row of the manifest for each of some keys; -1 for a key of no series of it."""
-        if not len(self.keys):
-            return np.full(len(keys), -1)
-        ranks = np.searchsorted(self.keys, keys)
-        ranks[ranks == len(self.keys)] = 0
-        return np.where(self.keys[ranks] == keys, self.order[ranks], -1)
+        found, ranks = find_keys(self.keys, keys)
+        rows = np.full(len(keys), -1)
+        rows[found] = self.order[ranks[found]]
+        return rows
 
     def find_names(self, names: Iterable[str]) -> IntArray:
         """Find the rows of the manifest for some folder names; names of no series of it are left out."""
@@ -71,7 +71,7 @@ class ManifestKeys(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunState:
-    """What a run finds when it begins, for each series of its manifest."""
+    """What is there of each series of the manifest when a run begins."""
 
     attempt: Attempt
     manifest: Manifest
@@ -86,10 +86,10 @@ class RunState:
     """True where the folder name of a series means nothing outside of its root, shape (n,)."""
 
     known: IntArray
-    """Row of `rows` that tells of the preview of a series, -1 where none does, shape (n,)."""
+    """Row of `rows` that describes the preview of a series, -1 where none does, shape (n,)."""
 
     rows: pa.Table
-    """What other runs tell of previews."""
+    """Rows of other runs that describe previews which are there."""
 
     def sort_out(self, start: int, stop: int, job: Job) -> tuple[list[SeriesRef], list[SeriesResult]]:
         """Tell series that must be worked on from those whose preview is there.
@@ -135,9 +135,9 @@ class RunState:
 
 
 def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunState:
-    """Look up what is there already: by listing, and from the rows of this run and of others of the same product.
+    """Find what is there: by listing, and from the rows of this run and of others of the same product.
 
-    Rows alone finish nothing: what they tell of must still be there.
+    Rows alone finish nothing: the previews or indices that they describe must still be there.
 
     Raises:
         SinkError: A part of the results cannot be read.
@@ -177,7 +177,7 @@ def _build_keys(manifest: Manifest) -> ManifestKeys:
 
 
 def _split(tables: Iterator[pa.Table], keys: ManifestKeys, since: int) -> tuple[IntArray, IntArray]:
-    """Rows of the manifest of series that are done or kept, and of those that are skipped."""
+    """Find the rows of the manifest of series that are done or kept, and of those that are skipped."""
     made, skipped = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for table in tables:
         counted = table.filter(pc.greater_equal(table.column("attempt"), since))
@@ -188,7 +188,7 @@ def _split(tables: Iterator[pa.Table], keys: ManifestKeys, since: int) -> tuple[
 
 
 def _list_products(job: Job) -> Iterable[str]:
-    """Series that have a preview of the job's name, or an index where it makes indices alone."""
+    """List the series that have a preview of the job's name, or an index where the job makes indices alone."""
     folder, suffix = (f"previews/{job.name}", ".webp") if job.draws else ("indices", "_index.parquet")
     names = (entry.key.rpartition("/")[2] for entry in job.cache.list(folder))
     return (name.removesuffix(suffix) for name in names if name.endswith(suffix))
@@ -205,7 +205,7 @@ class _OtherRun(NamedTuple):
 
 
 def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[_OtherRun]:
-    """The other runs of the previews of this name and generation."""
+    """Find the other runs that made previews of this name and generation."""
     for other in list_runs(job.cache):
         asked = read_json(job.cache, f"runs/{other}/job.json") or {}
         product = {"verb": asked.get("verb"), "options": asked.get("options")}
@@ -217,10 +217,11 @@ def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[_OtherRun]:
 def _read_known(
     job: Job, runs: Iterable[_OtherRun], keys: ManifestKeys, is_wanted: BoolArray
 ) -> tuple[IntArray, pa.Table]:
-    """Read what other runs tell of previews that are there; of several that do, the first counts.
+    """Read the rows of other runs that describe previews which are there; of several such runs the first counts.
 
     Returns:
-        For each series of the manifest the row of the table that tells of it, -1 where none does; and the table.
+        For each series of the manifest the row of the table that describes its preview, -1 where none does; and the
+        table.
     """
     known, count = np.full(len(is_wanted), -1), 0
     tables = [pa.schema([SCHEMA.field(name) for name in _TAKEN_OVER]).empty_table()]
@@ -237,7 +238,7 @@ def _read_known(
 def _choose(
     tables: Iterator[pa.Table], keys: ManifestKeys, is_wanted: BoolArray, since: int
 ) -> list[tuple[IntArray, pa.Table]]:
-    """Rows of the manifest whose previews are told of, and what is told, part by part."""
+    """Choose rows that describe previews: part by part the rows of the manifest that they belong to, and the rows."""
     chosen = []
     for table in tables:
         is_made = pc.is_in(table.column("status"), pa.array(["done", "kept"]))
@@ -249,7 +250,7 @@ def _choose(
 
 
 def _join(tables: list[pa.Table]) -> pa.Table:
-    """One table in one piece, column by column: both together are never in memory."""
+    """Join tables into one piece, column by column: the parts and the whole are never in memory together."""
     columns = {name: [table.column(name) for table in tables] for name in _TAKEN_OVER}
     tables.clear()
     joined = {}

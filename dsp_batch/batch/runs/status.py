@@ -1,4 +1,4 @@
-"""How runs stand, as what they have written tells it, while they go on and afterwards."""
+"""The status of runs, read from what they have written, while they go on and afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """How a run stands."""
+    """The status of a run: its counts and figures, so far or in the end."""
 
     run: str
     """Name of the run."""
@@ -36,7 +36,7 @@ class RunStatus:
     """Name of the previews."""
 
     manifest: str
-    """Where the manifest was read, as the user wrote it."""
+    """Path or URL of the manifest, as the user wrote it."""
 
     series: int
     """Series of the manifest."""
@@ -54,7 +54,7 @@ class RunStatus:
     """Seconds that the last attempt took, or had taken when it last wrote rows; None before it wrote any."""
 
     figures: RunFigures
-    """What became of the series so far, and what they took."""
+    """Counts of the series so far, and the seconds and bytes that they took."""
 
 
 def read_status(cache: Cache | str | os.PathLike[str], run: str | None = None) -> RunStatus:
@@ -97,7 +97,7 @@ def read_statuses(place: str, endpoint_url: str | None = None) -> list[RunStatus
 
 
 def _try_status(cache: Cache, run: str) -> RunStatus | None:
-    """One of several runs; one that cannot be read is a warning, and does not hide the others."""
+    """Read the status of one of several runs. One that cannot be read is a warning, and does not hide the others."""
     try:
         return _read_status(cache, run)
     except (ManifestError, SinkError) as error:
@@ -137,7 +137,7 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
 
 
 def _read_seconds(cache: Cache, run: str, attempt: int) -> float | None:
-    """How long an attempt has taken, by the last part that it has written; None before there is one."""
+    """Find the seconds that an attempt has taken when it last wrote a part; None before it wrote any."""
     last = {}
     for key in list_parts(cache, results_folder(run)):
         writer = key.rpartition("-")[0]

@@ -23,7 +23,7 @@ from dsp_batch.version import __version__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What became of the series of a run that has ended. As text it is the line that the command ends with."""
+    """The counts and figures of a run that has ended. As text it is the line that the command ends with."""
 
     run: str
     """Name of the run."""
@@ -47,7 +47,7 @@ class RunSummary:
     """Wall time of the attempt."""
 
     figures: RunFigures
-    """What the series took."""
+    """Counts of the series, and the seconds and bytes that they took."""
 
     @property
     def series(self) -> int:

@@ -51,7 +51,7 @@ def describe_profile(profile: bytes) -> tuple[str, ...]:
 @lru_cache(maxsize=8)
 def _build_transform(profile: bytes) -> ImageCmsTransform | str:
     """Build a conversion, which takes longer than to apply it, so the frames of a slide share one; or say why not."""
-    from PIL import ImageCms  # noqa: PLC0415  # likewise
+    from PIL import ImageCms  # noqa: PLC0415  # few images have a profile
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

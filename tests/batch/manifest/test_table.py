@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from manifest_reading import GOOGLE_COMMENT, NO_INDEX, OPEN, A, B, C, write_manifest
 
+from dsp_batch.batch.manifest import table
 from dsp_batch.batch.manifest.keys import digest_series
 from dsp_batch.batch.manifest.read import read_manifest, read_manifest_table
 from dsp_batch.batch.manifest.table import Manifest, parse_manifest, serialize_manifest
@@ -78,10 +79,10 @@ def test_columns_that_come_late_or_go_early_are_null_elsewhere(tmp_path: Path) -
     items[0]["first"] = "x"
     items[39_999]["last"] = "y"
 
-    table = read(tmp_path, "\n".join(map(json.dumps, items))).table
+    found = read(tmp_path, "\n".join(map(json.dumps, items))).table
 
-    assert table.column("first").to_pylist() == ["x", *[None] * 39_999]
-    assert table.column("last").to_pylist() == [*[None] * 39_999, "y"]
+    assert found.column("first").to_pylist() == ["x", *[None] * 39_999]
+    assert found.column("last").to_pylist() == [*[None] * 39_999, "y"]
 
 
 def make_uuid(number: int) -> str:
@@ -115,6 +116,15 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + bytes(100)])
 def test_a_damaged_manifest_of_a_run_is_one_error(data: bytes) -> None:
     with pytest.raises(ManifestError, match="not readable as the manifest of a run"):
+        parse_manifest(data)
+
+
+def test_the_manifest_of_another_version_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(table, "_FORMAT", 2)
+        data = serialize_manifest(read(tmp_path, A))
+
+    with pytest.raises(ManifestError, match="has format 2: start the run"):
         parse_manifest(data)
 
 
