@@ -14,6 +14,10 @@ _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _JPEG_LS_MARKER = 0xF7
 _LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, _JPEG_LS_MARKER})
 _RGB_IDS = (b"RGB", b"rgb")
+_TILE_BYTES = 14
+"""Number of bytes of the smallest tile of JPEG 2000: markers SOT and SOD, and nothing else (T.800 A.4.2)."""
+
+_MOST_TILES_UNCHECKED = 1024
 _JPEG_XL_LENGTH_BITS = (9, 13, 18, 30)
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Ratios of columns to rows, by the number that stands for each in a codestream."""
@@ -112,6 +116,7 @@ def parse_jpeg_2000(data: bytes) -> Codestream:
     columns, rows, left, top = struct.unpack_from(">4L", data, start + 8)
     if rows <= top or columns <= left:
         raise PixelError("its JPEG 2000 header is damaged: the image ends before it begins (SIZ)")
+    _check_tiles(data, (start, columns, rows))
     components, depth = struct.unpack_from(">HB", data, start + 40)
     has_component_transform, is_reversible = _read_coding_style(data, start)
     return Codestream(
@@ -123,6 +128,17 @@ def parse_jpeg_2000(data: bytes) -> Codestream:
         is_lossless=is_reversible,
         transforms_color=has_component_transform,
     )
+
+
+def _check_tiles(data: bytes, claims: tuple[int, int, int]) -> None:
+    """Refuse a codestream that claims more tiles than it can hold: a decoder takes memory for each of them."""
+    start, columns, rows = claims
+    width, height, left, top = struct.unpack_from(">4L", data, start + 24)
+    if not width or not height or columns <= left or rows <= top:
+        raise PixelError("its JPEG 2000 header is damaged: its tiles hold nothing (SIZ)")
+    tiles = -(-(columns - left) // width) * -(-(rows - top) // height)
+    if tiles > _MOST_TILES_UNCHECKED and tiles * _TILE_BYTES > len(data):
+        raise PixelError(f"its codestream of {len(data)} bytes cannot hold the {tiles} tiles that it claims")
 
 
 def _read_coding_style(data: bytes, start: int) -> tuple[bool, bool]:

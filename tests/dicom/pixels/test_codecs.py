@@ -4,6 +4,7 @@ import csv
 import shutil
 import subprocess
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -447,6 +448,25 @@ class TestBadInput:
     def test_rle_that_cannot_fill_the_frame_is_refused_unseen(self) -> None:
         with pytest.raises(PixelError, match="cannot hold"):
             decode_values(bytes(200), make_pixels((30000, 30000), transfer_syntax_uid=RLE))
+
+    def test_more_tiles_than_a_codestream_can_hold_are_refused_unseen(self) -> None:
+        data = bytearray(encode_lossless(J2K_LOSSLESS, np.zeros((400, 400), np.uint16), 16))
+        at = data.index(b"\xff\x4f\xff\x51") + 24
+        data[at : at + 8] = (2).to_bytes(4, "big") * 2
+
+        with pytest.raises(PixelError, match="cannot hold the 40000 tiles"):
+            decode_values(bytes(data), make_pixels((400, 400), transfer_syntax_uid=J2K_LOSSLESS))
+
+    @needs_data
+    def test_j2k_60000_tiles(self) -> None:
+        with pytest.raises(PixelError, match="cannot hold the 61504 tiles"):
+            decode_file(DATA / "hostile" / "j2k-60000-tiles.dcm")
+
+    def test_a_deflated_frame_may_have_a_zlib_header(self) -> None:
+        values = np.arange(24, dtype=np.uint16).reshape(4, 6)
+        pixels = make_pixels((4, 6), transfer_syntax_uid=DEFLATED_FRAMES)
+
+        assert (decode_values(zlib.compress(values.tobytes()), pixels) == values).all()
 
 
 def index_rows() -> list[dict[str, str]]:
