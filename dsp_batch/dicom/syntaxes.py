@@ -56,6 +56,11 @@ _CODECS: Mapping[str, str] = {
 """Names of codecs, by the UIDs of their transfer syntaxes."""
 
 
+def escape_controls(uid: str) -> str:
+    """Write the control characters of a damaged UID out, so that messages about it stay on their line."""
+    return uid if uid.isprintable() else uid.encode("unicode_escape").decode("ascii")
+
+
 def name_codec(uid: str) -> str:
     """Name the codec of a transfer syntax in a few words: `lossless JPEG`; the UID itself where it is unknown."""
     return _CODECS.get(uid, uid)
