@@ -14,11 +14,11 @@ from dsp_batch.model.series import BoolArray, IntArray
 HEX_DIGITS = re.compile(r"[0-9a-f]{1,32}", re.IGNORECASE | re.ASCII)
 """The digits of a UUID or of its beginning, without hyphens."""
 
-UUID_CHARACTERS = 36
-UUID_HYPHENS = (8, 13, 18, 23)
+_UUID_CHARACTERS = 36
+_UUID_HYPHENS = (8, 13, 18, 23)
 """Offsets of the hyphens in a UUID."""
 
-UUID_DIGITS = tuple(offset for offset in range(UUID_CHARACTERS) if offset not in UUID_HYPHENS)
+_UUID_DIGITS = tuple(offset for offset in range(_UUID_CHARACTERS) if offset not in _UUID_HYPHENS)
 """Offsets of the digits in a UUID."""
 
 KeyArray = npt.NDArray[np.bytes_]
@@ -39,7 +39,7 @@ class Matches(NamedTuple):
 
 def normalise_uuid(text: str) -> str | None:
     """The hyphenated lower-case form of a UUID or of 32 hex digits; None when the text is neither."""
-    if len(text) == UUID_CHARACTERS and _UUID.fullmatch(text):
+    if len(text) == _UUID_CHARACTERS and _UUID.fullmatch(text):
         return text.lower()
     if len(text) == 32 and HEX_DIGITS.fullmatch(text):
         digits = text.lower()
@@ -63,12 +63,12 @@ def parse_uuids(texts: Sequence[str]) -> KeyArray:
     Raises:
         ValueError: One of the texts is not a hyphenated UUID.
     """
-    if not {*map(len, texts)} <= {UUID_CHARACTERS}:
+    if not {*map(len, texts)} <= {_UUID_CHARACTERS}:
         raise ValueError("a UUID has 36 characters")
-    characters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, UUID_CHARACTERS)
-    packed = bytes.fromhex(characters[:, UUID_DIGITS].tobytes().decode("ascii"))
+    characters = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(-1, _UUID_CHARACTERS)
+    packed = bytes.fromhex(characters[:, _UUID_DIGITS].tobytes().decode("ascii"))
     # `fromhex` passes over blanks between digits.
-    if len(packed) != 16 * len(texts) or not (characters[:, UUID_HYPHENS] == ord("-")).all():
+    if len(packed) != 16 * len(texts) or not (characters[:, _UUID_HYPHENS] == ord("-")).all():
         raise ValueError("a UUID is 32 hex digits in five groups with hyphens between them")
     return np.frombuffer(packed, "S16")
 
@@ -79,9 +79,9 @@ def format_uuids(keys: KeyArray) -> list[str]:
     Args:
         keys: Shape (n,), dtype `S16`.
     """
-    digits = np.frombuffer(keys.tobytes().hex().encode("ascii"), np.uint8).reshape(-1, len(UUID_DIGITS))
-    characters = np.full((len(keys), UUID_CHARACTERS + 1), ord("-"), np.uint8)
-    characters[:, UUID_DIGITS] = digits
+    digits = np.frombuffer(keys.tobytes().hex().encode("ascii"), np.uint8).reshape(-1, len(_UUID_DIGITS))
+    characters = np.full((len(keys), _UUID_CHARACTERS + 1), ord("-"), np.uint8)
+    characters[:, _UUID_DIGITS] = digits
     characters[:, -1] = ord("\n")
     return characters.tobytes().decode("ascii").split("\n")[:-1]
 
