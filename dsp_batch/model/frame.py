@@ -119,6 +119,9 @@ class StoredFrame:
     color_map: ByteArray | None = None
     """Colors of the display values 0 … 255 of a monochrome frame, shape (256, 3); None for gray."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say where the frame was read otherwise than its header declares it, and what was left out."""
+
     @property
     def is_color(self) -> bool:
         """Whether the values are RGB, which is never windowed."""

@@ -110,6 +110,9 @@ class InstanceHeader:
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say where the bytes were read otherwise than the header declares them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHeaders:

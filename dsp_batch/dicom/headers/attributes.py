@@ -79,8 +79,31 @@ class Attributes:
         """The first item of a sequence; an empty one where there is none."""
         return next(iter(self.items(keyword)), EMPTY)
 
+    def private_name(self, creator: str, group: int, element: int) -> str:
+        """Find the name `gggg_eeee` of a private element.
+
+        Args:
+            creator: Its private creator. It may reserve any block of the group, from object to object another one.
+            group: Its group, an odd number.
+            element: The last two hexadecimal digits of its element number.
+
+        Returns:
+            The name; empty, which no element is called, where the creator reserves no block.
+
+        References:
+            DICOM PS3.5 7.8.1 (Private Data Element Tags).
+        """
+        for block in _PRIVATE_BLOCKS:
+            found = self._first(f"{group:04x}_{block:04x}")
+            if isinstance(found, str) and found.strip() == creator:
+                return f"{group:04x}_{block:02x}{element:02x}"
+        return ""
+
 
 EMPTY = Attributes({})
+
+_PRIVATE_BLOCKS = range(0x10, 0x100)
+"""Blocks that a private creator may reserve: it is the element of this number."""
 
 
 def _number(value: Any) -> float | None:
