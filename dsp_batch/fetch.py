@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,7 +90,8 @@ def fetch_headers(
         _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(may_be_drawn, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
-    report_rejected(ref, rejected)
+    for name, error in rejected.items():
+        _log.debug("%s/%s is no instance: %s", ref.url, name, error.message)
     return SeriesHeaders(
         ref=ref,
         headers=tuple(headers),
@@ -142,17 +142,6 @@ def _sort_headers(
             rejected[name] = value
         else:
             raise value
-
-
-def report_rejected(ref: SeriesRef, rejected: Mapping[str, DspBatchError]) -> None:
-    """Warn of the objects that are no instances."""
-    if not rejected:
-        return
-    name, error = next(iter(rejected.items()))
-    what = "1 object is no instance:" if len(rejected) == 1 else f"{len(rejected)} objects are no instances; the first,"
-    _log.warning("%s: %s %s: %s", ref.url, what, name, error.message)
-    for name, error in rejected.items():
-        _log.debug("%s/%s: %s", ref.url, name, error.message)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from dsp_batch.index.columns import Column
 from dsp_batch.index.elements import split_elements
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
+from dsp_batch.model.notes import count_notes, gather_notes
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
 
 _IMAGE_TYPE = 0x00080008
@@ -84,8 +85,19 @@ def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
         },
         partial=series.partial,
+        notes=gather_notes((*_note_rejected(series), *count_notes((each.notes for each in series.headers), "objects"))),
         bodies=series.bodies,
     )
+
+
+def _note_rejected(series: SeriesHeaders) -> list[str]:
+    """Say how many objects are no instances, and why the first of them is none."""
+    if not series.rejected:
+        return []
+    name, error = next(iter(series.rejected.items()))
+    count = len(series.rejected)
+    what = "1 object is no instance:" if count == 1 else f"{count} objects are no instances; the first,"
+    return [f"{what} {name}: {error.message}"]
 
 
 def _build_table(columns: Sequence[Column]) -> pa.Table:

@@ -35,6 +35,7 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "partial": index.partial,
         "constants": index.constants,
         "objects": dict(index.objects),
+        "notes": list(index.notes),
     }
     metadata = {METADATA_KEY: json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()}
     table = index.table.replace_schema_metadata(metadata)
@@ -76,6 +77,7 @@ def parse_index(data: bytes) -> SeriesIndex:
             constants=description["constants"],
             objects=description["objects"],
             partial=description["partial"],
+            notes=tuple(description.get("notes", ())),  # indices of earlier versions have none
         )
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]

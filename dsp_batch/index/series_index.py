@@ -55,6 +55,9 @@ class SeriesIndex:
     partial: bool = False
     """Only some of the objects were read (`--limit`)."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the series was left out, or read otherwise than it is declared."""
+
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Object name → the whole object, where it was read together with its header; never part of a file."""
 

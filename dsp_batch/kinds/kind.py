@@ -42,6 +42,9 @@ class Picture:
     """The frame of this series that the picture is about: its instance describes the picture, and it tells the rank of
     the picture in the order of the series. None for the first of `frames`."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the object the picture leaves out."""
+
     @property
     def about(self) -> FrameRef:
         """The frame of this series that the picture is about."""

@@ -16,6 +16,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
 from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
 from dsp_batch.model.series import FrameRef, ObjectInfo
 from dsp_batch.references import Reference
@@ -64,6 +65,9 @@ class PictureSet:
 
     composed: Mapping[Picture, StoredFrame] = field(default_factory=dict)
     """Pictures that were composed already."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the series was not chosen from."""
 
     def index_of(self, frame: FrameRef) -> SeriesIndex:
         """The index of the series that a frame is of."""
@@ -242,7 +246,10 @@ def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     first = picture.frames[0] if picture.frames else None
     of_first = encoded[_Instance(first.series, first.instance)] if first else None
     profile = of_first.profile if isinstance(of_first, EncodedFrames) else None
-    return replace(drawn, values=convert_to_srgb(drawn.values, profile)) if profile and drawn.is_color else drawn
+    if profile and drawn.is_color:
+        drawn = replace(drawn, values=convert_to_srgb(drawn.values, profile))
+    notes = (*picture.notes, *(note for frame in frames.values() for note in frame.notes), *drawn.notes)
+    return replace(drawn, notes=gather_notes(notes)) if notes else drawn
 
 
 def _locate(some: PictureSet, ref: FrameRef, error: DspBatchError) -> DspBatchError:
