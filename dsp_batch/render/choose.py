@@ -45,13 +45,21 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbO
         StorageError: The frames could not be read.
     """
     pictures = list_pictures(index, source)
-    whole = PictureSet(index=index, source=source, overlays=options.overlays)
+    whole = PictureSet(index=index, source=source, overlays=options.overlays, notes=_note_other_planes(pictures.order))
     if isinstance(options, MosaicOptions):
         rows, columns = options.grid
         return _spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
     if options.position is None:
         return _spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
     return _choose_one(whole, pictures, options)
+
+
+def _note_other_planes(order: FrameOrder) -> tuple[str, ...]:
+    """Say how many frames the main stack leaves out."""
+    count = len(order.stack) - order.n_addressed
+    if not count:
+        return ()
+    return ("1 frame in another plane is left out" if count == 1 else f"{count} frames in other planes are left out",)
 
 
 def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> SeriesPictures:
@@ -139,8 +147,7 @@ def _choose_one(whole: PictureSet, every: SeriesPictures, options: ImageOptions 
         return chosen
     if not _look(chosen, kept)[0]:
         return replace(chosen, composed=kept)
-    main = int(np.count_nonzero(every.order.stack == 0))
-    near = [every.pictures[other] for other in list_neighbours(main, rank)]
+    near = [every.pictures[other] for other in list_neighbours(every.order.n_addressed, rank)]
     _look(replace(whole, pictures=near), kept)
     filled = [picture for picture in near if picture in kept]
     return replace(whole, pictures=filled[:1], composed=kept) if filled else chosen
