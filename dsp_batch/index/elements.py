@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from dsp_batch.dicom.headers.values import DicomJson, HeaderDecoder, decoding_ke
 from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column, build_columns
+from dsp_batch.index.private import align_private_blocks
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 _ROWS, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00020010
@@ -49,7 +51,9 @@ def split_elements(headers: Sequence[InstanceHeader]) -> dict[int, Split]:
     Returns:
         Tag → its one value, or its columns; tags ascending. None of the columns is left out that an index always has.
     """
-    rows = [header.elements for header in headers]
+    found = [header.elements for header in headers]
+    rows = align_private_blocks(found, sorted(set().union(*found)))
+    headers = [h if h.elements is row else replace(h, elements=row) for h, row in zip(headers, rows, strict=True)]
     tags = sorted({*_FIXED}.union(*rows))
     by_row = [list(elements.values()) if list(elements) == tags else list(map(elements.get, tags)) for elements in rows]
     splitter = _Splitter(tuple(headers))
