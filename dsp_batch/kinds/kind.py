@@ -27,6 +27,9 @@ class Contents:
     """The series that the instances draw upon, as far as they are at hand. The k-th, counted from 1, is `series` k of a
     `FrameRef`."""
 
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    """Row of the series index → bytes of the object, as far as known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -36,7 +39,14 @@ class Picture:
     """The frames that make it up."""
 
     tile_offsets: tuple[tuple[int, int], ...] = ()
-    """Row and column of the first pixel of each frame, from 0, in a picture that is stitched."""
+    """Row and column of the first pixel of each frame, from 0, in a picture that is stitched. Its frames are decoded
+    one after the other, so that there may be many."""
+
+    matrix: tuple[int, int] = (0, 0)
+    """Rows and columns of a picture that is stitched."""
+
+    step: int = 1
+    """Of a picture that is stitched every row and column of this step is kept."""
 
     subject: FrameRef | None = None
     """The frame of this series that the picture is about: its instance describes the picture, and it tells the rank of
@@ -63,7 +73,8 @@ class Kind:
     """
 
     list_pictures: Callable[[Contents], list[Picture]]
-    """Tells which pictures a series holds, from headers alone: only their frames are ever read."""
+    """Tells which pictures a series holds, from headers alone: only their frames are ever read. Raises `SeriesError`
+    where there is something that must not be drawn, and nothing else."""
 
     compose: Callable[[Picture, Attributes, StoredFrames], StoredFrame]
     """Makes one picture from its decoded frames, some of which may be missing, and the header of the instance that it

@@ -12,7 +12,7 @@ from dsp_batch.core.selection import distribute, find_substitutes, list_neighbou
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.kind import PLAIN, Contents, Picture
+from dsp_batch.kinds.kind import PLAIN, Contents, Kind, Picture
 from dsp_batch.kinds.registry import group_by_kind, without_pixels
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
@@ -77,20 +77,28 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
     if not groups:
         raise without_pixels(url, (uid or "" for uid in index.values("SOPClassUID")))
     references = [each.index for each in source.references] if source else []
+    sizes = dict(enumerate(index.values("ObjectSize")))
     table = index.frames
     entries: list[tuple[int, Picture]] = []
     for kind, instances in groups:
         if kind is PLAIN:
             entries += _list_plain(table, list(instances))
         else:
-            pictures = kind.list_pictures(Contents(instances=instances, references=references))
-            entries += _find_entries(table, pictures)
+            contents = Contents(instances=instances, references=references, sizes=sizes)
+            entries += _find_entries(table, _list_of_kind(kind, contents, url))
     if not entries:
-        raise SeriesError(f"{url} has no level small enough to preview, and no thumbnail or overview", "too-large")
+        raise SeriesError(f"{url} tells of no picture that could be drawn", "no-pixels")
     entries.sort(key=lambda entry: entry[0])
     numbers = np.array([number for number, _ in entries])
     order = index.order if len(numbers) == len(table.instance) else order_frames(take_frames(table, numbers))
     return SeriesPictures(order=order, pictures=tuple(entries[number][1] for number in order.permutation))
+
+
+def _list_of_kind(kind: Kind, contents: Contents, url: str) -> list[Picture]:
+    try:
+        return kind.list_pictures(contents)
+    except SeriesError as error:
+        raise SeriesError(f"{url}: {error.message}", error.reason) from error
 
 
 def _list_plain(table: FrameTable, rows: list[int]) -> list[tuple[int, Picture]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -176,9 +177,10 @@ def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
 def _count_bytes(some: PictureSet, picture: Picture) -> int:
     """Bytes of the decoded frames of a picture; those of damaged instances are never read."""
     total = 0
-    for frame in picture.frames:
+    for instance, count in Counter(_Instance(frame.series, frame.instance) for frame in picture.frames).items():
+        first = FrameRef(instance.row, 0, instance.series)
         try:
-            total += pixels_of(some.index_of(frame), frame.instance).decoded_frame_bytes
+            total += count * pixels_of(some.index_of(first), first.instance).decoded_frame_bytes
         except PixelError:
             continue
     return total
@@ -226,18 +228,58 @@ def _read_bodies(
     return found
 
 
+class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
+    """The frames of a picture that can be decoded, each when it is asked for.
+
+    Args:
+        picture: Names the frames. Those of a picture that is stitched may be thousands: only the last is kept.
+        encoded: What was read.
+    """
+
+    def __init__(self, picture: Picture, encoded: _Read) -> None:
+        self._encoded = encoded
+        self._refs = dict.fromkeys(picture.frames)
+        self._kept: dict[FrameRef, StoredFrame | DspBatchError] = {}
+        self._keeps_one = bool(picture.tile_offsets)
+        self.failure: tuple[FrameRef, DspBatchError] | None = None
+        """The first frame that could not be decoded, and why."""
+
+        self.notes: list[str] = []
+
+    def __getitem__(self, ref: FrameRef) -> StoredFrame:
+        frame = self._decode(ref) if ref in self._refs else None
+        if isinstance(frame, StoredFrame):
+            return frame
+        raise KeyError(ref)
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._refs and isinstance(self._decode(ref), StoredFrame)
+
+    def __iter__(self) -> Iterator[FrameRef]:
+        return (ref for ref in self._refs if ref in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _decode(self, ref: FrameRef) -> StoredFrame | DspBatchError:
+        if ref not in self._kept:
+            of_object = self._encoded[_Instance(ref.series, ref.instance)]
+            frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
+            if self._keeps_one:
+                self._kept.clear()
+            self._kept[ref] = frame
+            if isinstance(frame, StoredFrame):
+                self.notes += frame.notes
+            else:
+                self.failure = self.failure or (ref, frame)
+        return self._kept[ref]
+
+
 def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     """Make a picture from those of its frames that can be decoded."""
-    frames, error = {}, None
-    for ref in picture.frames:
-        of_object = encoded[_Instance(ref.series, ref.instance)]
-        frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
-        if isinstance(frame, StoredFrame):
-            frames[ref] = frame
-        else:
-            error = error or _locate(some, ref, frame)
-    if error is not None and not frames:
-        return error
+    frames = _DecodedFrames(picture, encoded)
+    if picture.frames and next(iter(frames), None) is None and frames.failure:
+        return _locate(some, *frames.failure)
     try:
         header = some.index.attributes(picture.about.instance)
         drawn = kind_of(some.index, picture).compose(picture, header, frames)
@@ -248,7 +290,7 @@ def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     profile = of_first.profile if isinstance(of_first, EncodedFrames) else None
     if profile and drawn.is_color:
         drawn = replace(drawn, values=convert_to_srgb(drawn.values, profile))
-    notes = (*picture.notes, *(note for frame in frames.values() for note in frame.notes), *drawn.notes)
+    notes = (*picture.notes, *frames.notes, *drawn.notes)
     return replace(drawn, notes=gather_notes(notes)) if notes else drawn
 
 
