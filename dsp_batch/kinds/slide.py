@@ -1,4 +1,4 @@
-"""Whole slides: one small picture of the slide, never its label and never gigapixels (PS3.3 A.32.8, C.8.12)."""
+"""Draw whole slides: one small picture of the slide, never its label and never gigapixels (PS3.3 A.32.8, C.8.12)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray, FrameRef
 
 MIN_SIDE = 512
-"""Pixels that the longer side of a level should have, to show more than a few spots."""
+"""Smallest number of pixels that the longer side of a level should have, to show more than a few spots."""
 
 MAX_STITCHED = 1 << 24
 """Pixels that are stitched at most: 16 million are 50 MB in RGB. A larger level is thinned out to that."""
@@ -68,13 +68,13 @@ def list_slide_pictures(contents: Contents) -> list[Picture]:
 
 
 def _flavor(attributes: Attributes) -> str:
-    """Third value of Image Type; slides that do not tell are volumes."""
+    """Read the third value of Image Type. Slides that do not tell it count as volumes."""
     values = attributes.texts("ImageType")
     return values[2].strip().upper() if len(values) > 2 and values[2].strip() else "VOLUME"
 
 
 def _choose_level(levels: Sequence[Level]) -> Level | None:
-    """Choose the smallest level of a useful size, else the largest below it."""
+    """Choose the smallest level of a useful size, else the largest smaller one."""
     useful = [level for level in levels if max(level.matrix) >= MIN_SIDE]
     if useful:
         return min(useful, key=lambda level: level.pixels)
@@ -166,7 +166,7 @@ def compose_slide(picture: Picture, attributes: Attributes, frames: StoredFrames
 
 
 def _background(attributes: Attributes) -> ByteArray:
-    """Color of absent tiles: the recommended one, else white, as glass is."""
+    """Choose the color of absent tiles: the recommended one, else white, as glass is."""
     lab = attributes.numbers("RecommendedAbsentPixelCIELabValue")
     return np.array(convert_from_lab(lab) if len(lab) == 3 else (255, 255, 255), np.uint8)
 
