@@ -23,7 +23,7 @@ from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.notes import count_notes, gather_notes
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
 
-_IMAGE_TYPE = 0x00080008
+_IMAGE_TYPE, _SERIES_INSTANCE_UID = 0x00080008, 0x0020000E
 
 _OBJECT_COLUMNS = {
     "FileName": ("name", pa.string()),
@@ -62,14 +62,15 @@ def build_index(series: SeriesHeaders) -> SeriesIndex:
     """
     if not series.headers:
         raise _no_instances(series)
-    index = _sort_rows(_tabulate_headers(series))
+    kept, notes = _keep_commonest(series)
+    index = _sort_rows(_tabulate_headers(kept, notes))
     known = {field.name: (field, index.table.column(field.name)) for field in index.table.schema}
     known |= {field.name: (field, array) for field, array in _series_columns(index)}
     leading = [known.pop(name) for name in _LEADING]
     return replace(index, columns=_build_table([*leading, *known.values(), *_frame_columns(index)]))
 
 
-def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
+def _tabulate_headers(series: SeriesHeaders, notes: Sequence[str]) -> SeriesIndex:
     """Build an index whose rows are in the order of the headers."""
     split = split_elements(series.headers)
     varying = [column for each in split.values() if not isinstance(each, dict) for column in each]
@@ -85,7 +86,7 @@ def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
         },
         partial=series.partial,
-        notes=gather_notes((*_note_rejected(series), *count_notes((each.notes for each in series.headers), "objects"))),
+        notes=gather_notes((*notes, *_note_rejected(series), *_note_headers(series.headers))),
         bodies=series.bodies,
     )
 
@@ -98,6 +99,36 @@ def _note_rejected(series: SeriesHeaders) -> list[str]:
     count = len(series.rejected)
     what = "1 object is no instance:" if count == 1 else f"{count} objects are no instances; the first,"
     return [f"{what} {name}: {error.message}"]
+
+
+def _keep_commonest(series: SeriesHeaders) -> tuple[SeriesHeaders, list[str]]:
+    """Keep the instances of one series where a folder holds several: those of the commonest SeriesInstanceUID.
+
+    Of equally common ones the lowest counts. An instance without SeriesInstanceUID belongs to the series of its folder.
+
+    Returns:
+        What was kept, and a note on what was left out.
+    """
+    elements = [header.elements.get(_SERIES_INSTANCE_UID) for header in series.headers]
+    if elements.count(elements[0]) == len(elements):
+        return series, []
+    uids = [element.text if element else "" for element in elements]
+    counts = Counter(uid for uid in uids if uid)
+    if len(counts) < 2:
+        return series, []
+    kept = min(counts, key=lambda uid: (-counts[uid], uid))
+    headers = tuple(header for header, uid in zip(series.headers, uids, strict=True) if uid in ("", kept))
+    return replace(series, headers=headers), [_note_other_series(counts.total() - counts[kept], len(counts) - 1)]
+
+
+def _note_other_series(count: int, uids: int) -> str:
+    others = "another SeriesInstanceUID" if uids == 1 else f"{uids} other SeriesInstanceUIDs"
+    left_out = "1 instance is" if count == 1 else f"{count} instances are"
+    return f"{left_out} left out: of {others} in the same folder"
+
+
+def _note_headers(headers: Sequence[InstanceHeader]) -> tuple[str, ...]:
+    return count_notes((header.notes for header in headers), "objects")
 
 
 def _build_table(columns: Sequence[Column]) -> pa.Table:

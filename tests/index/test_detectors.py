@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from written_objects import add_pixels, index_objects, make_dataset, write_dataset
@@ -34,6 +34,7 @@ def shown(index: SeriesIndex) -> list[int]:
     return index.frames.frame[index.order.permutation].tolist()
 
 
+@settings(deadline=None)
 @given(
     first=st.floats(-500, 500),
     spacing=st.floats(0.5, 20),
@@ -115,6 +116,7 @@ def test_what_a_detector_leaves_out_the_top_level_tells() -> None:
     assert index.frames.position[:, 2].tolist() == [50, 48, 46]
 
 
+@settings(deadline=None)
 @given(
     vectors=st.fixed_dictionaries(
         {},

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slides import cut_tiles, frames_of, make_slide
 
@@ -40,6 +40,7 @@ def test_a_level_is_small_enough_by_its_bytes_and_drawn_from_some_of_its_tiles_w
     assert [note.partition(" of ")[2].startswith(whole) for note in picture.notes] == [True] * (n_tiles < 168)
 
 
+@settings(deadline=None)
 @given(
     down=st.integers(1, 60),
     across=st.integers(1, 60),

@@ -63,3 +63,12 @@ def test_private_creators_that_change_places_have_a_column_each() -> None:
     numbers = index.values("InstanceNumber")
     assert by_name["VENDOR A"] == [f"dose {number}" for number in numbers]
     assert by_name["VENDOR B"] == [f"name {number}" for number in numbers]
+
+
+def test_of_two_series_in_one_folder_one_is_drawn_and_the_other_counted() -> None:
+    index, image = draw_report("two-series-one-folder")
+
+    assert shown(index) == [1, 3]
+    assert set(index.values("SeriesInstanceUID")) == {"2.25.37473790836865559193582037095"}
+    assert image.n_tiles == 2
+    assert image.notes == ("2 instances are left out: of another SeriesInstanceUID in the same folder",)
