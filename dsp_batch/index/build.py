@@ -72,7 +72,7 @@ def build_index(series: SeriesHeaders) -> SeriesIndex:
 
 def _tabulate_headers(series: SeriesHeaders, notes: Sequence[str]) -> SeriesIndex:
     """Build an index whose rows are in the order of the headers."""
-    split = split_elements(series.headers)
+    split, misread = split_elements(series.headers)
     varying = [column for each in split.values() if not isinstance(each, dict) for column in each]
     columns = {field.name: (field, array) for field, array in [*_object_columns(series.headers), *varying]}
     return SeriesIndex(
@@ -86,7 +86,7 @@ def _tabulate_headers(series: SeriesHeaders, notes: Sequence[str]) -> SeriesInde
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
         },
         partial=series.partial,
-        notes=gather_notes((*notes, *_note_rejected(series), *_note_headers(series.headers))),
+        notes=gather_notes((*notes, *_note_rejected(series), *_note_headers(series.headers), *misread)),
         bodies=series.bodies,
     )
 

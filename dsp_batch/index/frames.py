@@ -156,18 +156,22 @@ def _vectors(values: Sequence[Any], length: int) -> FloatArray:
 
 
 def _numbers(values: Sequence[Any]) -> FloatArray:
-    return np.asarray([_number(value[0] if isinstance(value, list) and value else value) for value in values], float)
+    return np.asarray([_number(_first(value)) for value in values], float)
+
+
+def _first(value: Any) -> Any:
+    return next(iter(value), None) if isinstance(value, list) else value
 
 
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
 def _times(name: str, values: Sequence[Any]) -> FloatArray:
-    seconds = [_seconds(name, value[0] if isinstance(value, list) and value else value) for value in values]
+    seconds = [_seconds(name, _first(value)) for value in values]
     return np.asarray([math.nan if second is None else second for second in seconds], float)
 
 

@@ -123,6 +123,13 @@ class SeriesIndex:
             known[name] = column[1].to_pylist() if column else [value] * len(self)
         return known[name]
 
+    def texts(self, name: str) -> list[str]:
+        """List the first value of one element as text, row by row; empty where it is absent."""
+        known = self._texts
+        if name not in known:
+            known[name] = [_first_text(value) for value in self.values(name)]
+        return known[name]
+
     def attributes(self, row: int) -> Attributes:
         """Read the header of one instance."""
         return Attributes(_RowValues(self, row))
@@ -185,6 +192,10 @@ class SeriesIndex:
         return {}
 
     @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return {}
+
+    @cached_property
     def _sequences(self) -> dict[tuple[str, int], tuple[int, Any]]:
         return {}
 
@@ -220,6 +231,11 @@ class _RowValues:
         values = index.values(column_name)
         self.varies = self.varies or any(value != values[0] for value in values)
         return values[self._row]
+
+
+def _first_text(value: Any) -> str:
+    first = next(iter(value), None) if isinstance(value, list) else value
+    return "" if first is None else str(first)
 
 
 def _parse_sequence(text: str) -> Any:

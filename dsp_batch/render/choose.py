@@ -75,7 +75,7 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
     url = f"{index.root}/{index.series_uuid}"
     groups = group_by_kind(index)
     if not groups:
-        raise without_pixels(url, (uid or "" for uid in index.values("SOPClassUID")))
+        raise without_pixels(url, index.texts("SOPClassUID"))
     references = [each.index for each in source.references] if source else []
     sizes = dict(enumerate(index.values("ObjectSize")))
     table = index.frames

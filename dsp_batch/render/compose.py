@@ -150,7 +150,7 @@ def compose_group(group: PictureSet) -> Iterator[Composed]:
 
 def kind_of(index: SeriesIndex, picture: Picture) -> Kind:
     """Find the kind that a picture is of."""
-    return find_kind(index.values("SOPClassUID")[picture.about.instance] or "")
+    return find_kind(index.texts("SOPClassUID")[picture.about.instance])
 
 
 def is_in_color(some: PictureSet, picture: Picture) -> bool:
