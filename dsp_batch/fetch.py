@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
-from dsp_batch.errors import DspBatchError, StorageError, out_of_memory
+from dsp_batch.errors import DspBatchError, HeaderError, StorageError, out_of_memory
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
+from dsp_batch.model.object_names import is_object_name
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
 from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
@@ -75,9 +76,13 @@ def fetch_headers(
     objects = store.list_objects(ref.series_uuid, timeout=allowance.seconds)
     if not objects:
         raise _no_series(ref)
-    chosen = objects[: options.limit]
+    rejected: dict[str, DspBatchError] = {
+        info.name: HeaderError("its name leads out of the folder", "not-dicom")
+        for info in objects
+        if not is_object_name(info.name)
+    }
+    chosen = tuple(info for info in objects[: options.limit] if info.name not in rejected)
     headers: list[InstanceHeader] = []
-    rejected: dict[str, DspBatchError] = {}
     bodies: dict[str, Buffer] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
@@ -97,7 +102,7 @@ def fetch_headers(
         headers=tuple(headers),
         listed=len(objects),
         rejected=rejected,
-        partial=len(chosen) < len(objects),
+        partial=options.limit is not None and options.limit < len(objects),
         bodies=bodies,
     )
 

@@ -17,7 +17,7 @@ from dsp_batch.dicom.pixels.format import describe_pixels
 from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column
-from dsp_batch.index.elements import split_elements
+from dsp_batch.index.elements import MOST_FRAMES, split_elements
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.notes import count_notes, gather_notes
@@ -58,12 +58,16 @@ def build_index(series: SeriesHeaders) -> SeriesIndex:
     """Build the index of a series from its headers. Its instances have the display order of their first frames.
 
     Raises:
-        SeriesError: No object of the series is an instance.
+        SeriesError: No object of the series is an instance, or they have too many frames.
     """
     if not series.headers:
         raise _no_instances(series)
     kept, notes = _keep_commonest(series)
-    index = _sort_rows(_tabulate_headers(kept, notes))
+    table = _tabulate_headers(kept, notes)
+    frames = sum(count or 1 for count in table.values("NumberOfFrames"))
+    if frames > MOST_FRAMES:
+        raise SeriesError(f"{series.ref.url} has {frames} frames, more than {MOST_FRAMES}", "too-large")
+    index = _sort_rows(table)
     known = {field.name: (field, index.table.column(field.name)) for field in index.table.schema}
     known |= {field.name: (field, array) for field, array in _series_columns(index)}
     leading = [known.pop(name) for name in _LEADING]

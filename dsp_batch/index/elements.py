@@ -34,6 +34,9 @@ _MOST_FRAMES_PER_BYTE = 8
 """Largest number of frames in a byte: frames of one bit. A NumberOfFrames that the object cannot hold is damage, and
 its frame table would fill memory."""
 
+MOST_FRAMES = 1 << 22
+"""Largest number of frames of a series. What is known of 4 million takes 0.7 GB; the largest slides have a million."""
+
 _DEFLATE_RATIO = 1032
 """Largest number of bytes that one deflated byte may stand for (RFC 1951)."""
 
@@ -167,9 +170,13 @@ def _build_decoders(headers: tuple[InstanceHeader, ...]) -> list[HeaderDecoder]:
     return [by_key[key] for key in keys]
 
 
+def most_frames(size: int, transfer_syntax_uid: str | None) -> int:
+    """Compute how many frames an object of a size in bytes can hold at most."""
+    return _MOST_FRAMES_PER_BYTE * (_DEFLATE_RATIO if transfer_syntax_uid == DEFLATED else 1) * size
+
+
 def _count_frames(value: Any, header: InstanceHeader) -> int | None:
     """Count the frames of an instance as far as its object can hold them; None where it has no pixels."""
-    deflated = _DEFLATE_RATIO if header.transfer_syntax_uid == DEFLATED else 1
-    if isinstance(value, int) and 0 < value <= _MOST_FRAMES_PER_BYTE * deflated * header.size:
+    if isinstance(value, int) and 0 < value <= most_frames(header.size, header.transfer_syntax_uid):
         return value
     return 1 if _ROWS in header.elements else None

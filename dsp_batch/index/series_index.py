@@ -14,6 +14,7 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_value
+from dsp_batch.errors import HeaderError
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
@@ -241,5 +242,8 @@ def _first_text(value: Any) -> str:
 def _parse_sequence(text: str) -> Any:
     if not text:
         return None
-    model = json.loads(text)
+    try:
+        model = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HeaderError("a sequence in the index of the series is no JSON: build the index again") from error
     return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})
