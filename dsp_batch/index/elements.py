@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,10 +54,12 @@ def split_elements(headers: Sequence[InstanceHeader]) -> tuple[dict[int, Split],
         The value or the columns of each tag, tags ascending. Columns that every index has are always among them. And
         notes on elements that were read otherwise than they are encoded, or left out.
     """
-    found = [header.elements for header in headers]
-    rows = align_private_blocks(found, sorted(set().union(*found)))
-    headers = [h if h.elements is row else replace(h, elements=row) for h, row in zip(headers, rows, strict=True)]
-    tags = sorted({*_FIXED}.union(*rows))
+    found: Sequence[Mapping[int, RawElement]] = [header.elements for header in headers]
+    tags = sorted({*_FIXED}.union(*found))
+    rows = align_private_blocks(found, tags)
+    if rows is not found:
+        headers = [replace(header, elements=row) for header, row in zip(headers, rows, strict=True)]
+        tags = sorted({*_FIXED}.union(*rows))
     by_row = [list(elements.values()) if list(elements) == tags else list(map(elements.get, tags)) for elements in rows]
     splitter = _Splitter(tuple(headers))
     split = {tag: splitter.split(tag, elements) for tag, elements in zip(tags, zip(*by_row, strict=True), strict=True)}

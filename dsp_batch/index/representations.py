@@ -28,9 +28,10 @@ def unite_representations(tag: int, elements: Elements) -> tuple[Elements, list[
         The elements with the representation that they are read with, None in place of sequences that cannot be read so;
         and notes on what was changed.
     """
-    counts = Counter(element.vr for element in elements if element is not None and element.vr != "UN")
-    if len({_kind_of(vr) for vr in counts}) < 2:
+    vrs = {element.vr for element in elements if element is not None} - {"UN"}
+    if len(set(map(_kind_of, vrs))) < 2:
         return elements, []
+    counts = Counter(element.vr for element in elements if element is not None and element.vr != "UN")
     chosen = _choose(tag, counts)
     wrong = {vr: count for vr, count in counts.items() if _kind_of(vr) != _kind_of(chosen)}
     united = [_read_as(chosen, each) if each is not None and each.vr in wrong else each for each in elements]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 _LONGEST_NAME = 4096
-"""Bytes of a name: S3 takes keys of 1,024, Linux paths of 4,096."""
+"""Characters of a name: S3 takes keys of 1,024 bytes, Linux paths of 4,096."""
+
+_NO_PARTS = frozenset({"", ".", ".."})
 
 
 def is_object_name(name: str) -> bool:
@@ -15,8 +17,7 @@ def is_object_name(name: str) -> bool:
         >>> [is_object_name(name) for name in ("1.dcm", "ct/1.dcm", "../1.dcm", "/etc/passwd", "")]
         [True, True, False, False, False]
     """
-    parts = name.replace(os.sep, "/").split("/")
-    if "\0" in name or len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME:
+    if "\0" in name or len(name) > _LONGEST_NAME or (os.name == "nt" and ":" in name):
         return False
-    has_drive = os.name == "nt" and ":" in name
-    return not has_drive and {"", ".", ".."}.isdisjoint(parts)
+    parts = name.split("/") if os.sep == "/" else name.replace(os.sep, "/").split("/")
+    return _NO_PARTS.isdisjoint(parts)
