@@ -152,5 +152,8 @@ class EncodedImage:
     failures: tuple[str, ...] = ()
     """One line for each tile that could not be decoded."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say what was left out, or read otherwise than it is declared: of the series and of its frames."""
+
     window: Window | None = None
     """The window of the first frame, where there was one."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cache, lru_cache
+from types import NoneType
 from typing import Any
 
 from dsp_batch.dicom.headers.attributes import Attributes
@@ -32,6 +33,8 @@ _WORD_SIZES = {"OW": 2, "OL": 4, "OF": 4, "OV": 8, "OD": 8}
 _SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
 _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs that Specific Character Set (0008,0005) governs."""
+
+_SCALARS = (str, int, float, NoneType)
 
 _LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
 
@@ -291,12 +294,21 @@ class JsonAttributes(Mapping[str, Any]):
 
 
 def element_value(element: Mapping[str, Any]) -> Any:
-    """Convert one element of the DICOM JSON model to a value as `Attributes` takes it."""
-    if "InlineBinary" in element:
-        return base64.b64decode(element["InlineBinary"])
-    values: Sequence[Any] = element.get("Value", ())
-    if element["vr"] == "SQ":
-        return [Attributes(JsonAttributes(item)) for item in values]
-    if element["vr"] == "PN":
-        return ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
-    return list(values)
+    """Convert one element of the DICOM JSON model to a value as `Attributes` takes it.
+
+    Raises:
+        HeaderError: It is no element of that model: a cached index holds what whoever wrote it has put there.
+    """
+    try:
+        vr, values, binary = element["vr"], element.get("Value", ()), element.get("InlineBinary")
+        if binary is not None:
+            return base64.b64decode(binary)
+        if vr == "SQ" and all(isinstance(item, dict) for item in values):
+            return [Attributes(JsonAttributes(item)) for item in values]
+        if vr == "PN":
+            values = ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
+        if isinstance(vr, str) and vr != "SQ" and all(isinstance(value, _SCALARS) for value in values):
+            return list(values)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise HeaderError(f"an element is no DICOM JSON: {type(error).__name__}") from error
+    raise HeaderError("an element is no DICOM JSON: its values are of another type")
