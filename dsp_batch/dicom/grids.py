@@ -24,6 +24,9 @@ _SIEMENS_CSA = ("SIEMENS CSA HEADER", 0x0029, 0x10)
 _UIH_SLICES = ("Image Private Header", 0x0065, 0x51)
 """MR VFrame Sequence."""
 
+_MOST_SLICES = 1 << 16
+"""Number of slices of the largest grid; an element that tells of more is damaged."""
+
 _CSA_TAG_BYTES, _CSA_ITEM_BYTES, _CSA_MOST_TAGS = 84, 16, 1000
 
 
@@ -90,7 +93,7 @@ def _describe_uih(attributes: Attributes) -> Grid | None:
     if len(positions) < 2:
         return None
     columns = math.ceil(math.sqrt(len(positions)))
-    known = all(len(position) == 3 for position in positions)
+    known = all(len(position) == 3 and all(map(math.isfinite, position)) for position in positions)
     step = (np.array(positions[-1]) - positions[0]) / (len(positions) - 1) if known else np.array([])
     return Grid(
         slices=len(positions),
@@ -106,6 +109,7 @@ def _describe_siemens(attributes: Attributes) -> Grid | None:
     csa = parse_csa(header, {"NumberOfImagesInMosaic", "SliceNormalVector"})
     told = attributes.integer(attributes.private_name(*_SIEMENS_SLICES))
     told = told or int(next(iter(csa.get("NumberOfImagesInMosaic", ())), 0))
+    told = told if 0 < told <= _MOST_SLICES else 0
     side = math.ceil(math.sqrt(told)) if told else _side_of_matrix(attributes)
     if side < 2:
         return None

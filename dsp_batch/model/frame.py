@@ -25,6 +25,9 @@ class LookupTable:
     bits: int
     """Number of bits of an entry: the output range of a VOI LUT is 0 … 2**bits − 1."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say where its data contradict its descriptor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaletteTable:
@@ -35,6 +38,9 @@ class PaletteTable:
 
     colors: ByteArray
     """Red, green and blue of each entry, shape (entries, 3)."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say where its data contradict its descriptors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,9 @@ class GrayscaleTransform:
 
     supplement: PaletteTable | None = None
     """Supplemental palette: stored values from its first one on have its colors, lower ones are gray."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say where the header was read otherwise than it is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

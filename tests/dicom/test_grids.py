@@ -103,6 +103,11 @@ def test_an_element_without_its_creator_tells_nothing() -> None:
     assert describe_grid(Attributes({**plain, **private(0x19, 0x10, "OTHER VENDOR", {0x0A: 7})})) is None
 
 
+@pytest.mark.parametrize("told", [-4, 0, 10**9, 1e300, "many"])
+def test_an_impossible_number_of_slices_makes_no_grid(told: Any) -> None:
+    assert describe_grid(Attributes({**MOSAIC, "0019_100a": told})) is None
+
+
 @needs_data
 @pytest.mark.parametrize("report", ["siemens-mosaic-block-11", "siemens-mosaic-other-vendor"])
 def test_a_mosaic_whose_private_block_is_another_one(report: str) -> None:

@@ -15,7 +15,7 @@ from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.dicom.pixels.grayscale import describe_transform
-from dsp_batch.dicom.pixels.profiles import convert_to_srgb, find_profile
+from dsp_batch.dicom.pixels.profiles import convert_to_srgb, describe_profile, find_profile
 from dsp_batch.dicom.sop_classes import lacks_pixels, sop_class_name
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.kind import PLAIN, Contents, Picture
@@ -439,3 +439,5 @@ class TestProfiles:
         rgb = np.zeros((2, 2, 3), np.uint8)
 
         assert convert_to_srgb(rgb, profile) is rgb
+        (note,) = describe_profile(profile)
+        assert note.startswith("ICC Profile is left out: it is ")

@@ -280,7 +280,7 @@ INSTANCES = {
     "MR_small_padded.dcm": "drawn",
     "MR_truncated.dcm": "cut",
     "badVR.dcm": "drawn",
-    "genFile.dcm": "cut",
+    "genFile.dcm": "drawn",
     "mr_1.0.0.0.dcm": "no-pixels",
 }
 """Broken files that are instances all the same, and what becomes of their pixels; the others are rejected."""

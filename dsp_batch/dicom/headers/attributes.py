@@ -56,6 +56,10 @@ class Attributes:
         numbers = tuple(_number(value) for value in self._all(keyword))
         return tuple(n for n in numbers if n is not None) if None not in numbers else ()
 
+    def optional_numbers(self, keyword: str) -> tuple[float | None, ...]:
+        """Return all values by their index; None for each that is empty or no number."""
+        return tuple(map(_number, self._all(keyword)))
+
     def integer(self, keyword: str) -> int | None:
         """Return the first value as an integer; None where it is absent or not integral."""
         number = _number(self._first(keyword))
@@ -112,7 +116,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
