@@ -18,6 +18,7 @@ from dsp_batch.errors import HeaderError
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
+from dsp_batch.model.object_names import decode_name
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import FrameOrder, FrameTable
 
@@ -80,6 +81,11 @@ class SeriesIndex:
     def table(self) -> pa.Table:
         """Return the columns that docs/reference/index-schema.md lists, one row for each instance, in display order."""
         return self.columns if isinstance(self.columns, pa.Table) else self.columns.read()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Name of the object of each instance, as the storage knows it."""
+        return [decode_name(name) for name in self.values("FileName")]
 
     @cached_property
     def frames(self) -> FrameTable:

@@ -203,7 +203,7 @@ def _read_instances(
 ) -> dict[int, EncodedFrames | DspBatchError]:
     """Read frames of instances of one series, from objects in memory or from storage."""
     source = group.source
-    names, sizes = index.values("FileName"), index.values("ObjectSize")
+    names, sizes = index.names, index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in frames}
     options = ReadingOptions(overlays=group.overlays, max_frame_bytes=source.max_frame_bytes)
     readers = {infos[row]: partial(read_pictures, index, row, numbers, options) for row, numbers in frames.items()}
