@@ -9,6 +9,7 @@ from functools import partial
 
 from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
+from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import DspBatchError, HeaderError, StorageError, out_of_memory
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
@@ -218,6 +219,8 @@ class HeaderMeter:
                 ranges = reader.send(reply)
         except StopIteration as stop:
             header: InstanceHeader = stop.value
+        if header.transfer_syntax_uid == DEFLATED:
+            read = max(read, sum(len(element.value or b"") for element in header.elements.values()))
         self._held += read + _ELEMENT_BYTES * len(header.elements)
         pixels = header.pixel_data_offset or header.fragments_offset or read
         self._largest = max(self._largest, min(read, pixels))

@@ -18,10 +18,10 @@ from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column
 from dsp_batch.index.elements import MOST_FRAMES, split_elements
-from dsp_batch.index.file_names import escape_name
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.notes import count_notes, gather_notes
+from dsp_batch.model.object_names import encode_name
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
 
 _IMAGE_TYPE, _SERIES_INSTANCE_UID = 0x00080008, 0x0020000E
@@ -144,7 +144,7 @@ def _build_table(columns: Sequence[Column]) -> pa.Table:
 def _object_columns(headers: Sequence[InstanceHeader]) -> list[Column]:
     """Build the columns about each object besides its elements."""
     kept = [(name, kind, [getattr(each, key) for each in headers]) for name, (key, kind) in _OBJECT_COLUMNS.items()]
-    kept.append(("FileName", pa.string(), [escape_name(each.name) for each in headers]))
+    kept.append(("FileName", pa.string(), [encode_name(each.name) for each in headers]))
     grids = [_find_grid(header) for header in headers]
     if any(grids):
         kept += [

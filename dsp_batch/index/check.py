@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from dsp_batch.dicom.headers.values import element_value
 from dsp_batch.index.elements import MOST_FRAMES, most_frames
-from dsp_batch.index.file_names import unescape_name
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.object_names import is_object_name
 
@@ -87,11 +86,11 @@ def _name_kind(kind: pa.DataType) -> str | None:
 def _check_objects(index: SeriesIndex) -> None:
     if not 0 < len(index) <= MOST_FRAMES:
         raise ValueError(f"it has {len(index)} rows")
-    if index.folder is not None and not isinstance(index.folder, str):
-        raise ValueError("its folder is no text")
+    if None in index.values("FileName"):
+        raise ValueError("an object has no name")
     above = f"{index.folder}/" if index.folder else ""
-    for name in index.values("FileName"):
-        if name is None or not name.startswith(above) or not is_object_name(unescape_name(name)):
+    for name in index.object_names:
+        if not name.startswith(above) or not is_object_name(name):
             raise ValueError(f"{name!r:.80} is no object in the folder of the series")
     sizes = index.values("ObjectSize")
     if not all(size is not None and 0 <= size <= _LARGEST_OBJECT for size in sizes):

@@ -17,8 +17,8 @@ from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_va
 from dsp_batch.errors import HeaderError
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
-from dsp_batch.index.file_names import unescape_name
 from dsp_batch.index.frames import list_frames
+from dsp_batch.model.object_names import decode_name
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import FrameOrder, FrameTable, locate_series
 
@@ -142,7 +142,7 @@ class SeriesIndex:
     @cached_property
     def object_names(self) -> list[str]:
         """Return the name of the object of each row, as storage has it, below `objects_folder`."""
-        return [*map(unescape_name, self.values("FileName"))]
+        return [*map(decode_name, self.values("FileName"))]
 
     def texts(self, name: str) -> list[str]:
         """List the first value of one element as text, row by row; empty where it is absent."""

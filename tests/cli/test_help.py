@@ -29,6 +29,7 @@ MODULES_OF_HELP = {
     "dsp_batch.version",
     "dsp_batch.errors",
     "dsp_batch.model",
+    "dsp_batch.model.notes",
     "dsp_batch.model.window",
     "dsp_batch.options",
     "dsp_batch.storage",
