@@ -86,8 +86,9 @@ def _name_kind(kind: pa.DataType) -> str | None:
 def _check_objects(index: SeriesIndex) -> None:
     if not 0 < len(index) <= MOST_FRAMES:
         raise ValueError(f"it has {len(index)} rows")
-    if None in index.values("FileName"):
-        raise ValueError("an object has no name")
+    for column in ("FileName", "TransferSyntaxUID"):
+        if None in index.values(column):
+            raise ValueError(f"an object has no {column}")
     for name in index.names:
         if not is_object_name(name):
             raise ValueError(f"{name!r:.80} is no object in the folder of the series")
