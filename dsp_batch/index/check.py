@@ -89,8 +89,9 @@ def _check_objects(index: SeriesIndex) -> None:
     for column in ("FileName", "TransferSyntaxUID"):
         if None in index.values(column):
             raise ValueError(f"an object has no {column}")
-    for name in index.names:
-        if not is_object_name(name):
+    above = f"{index.folder}/" if index.folder else ""
+    for name in index.object_names:
+        if not name.startswith(above) or not is_object_name(name):
             raise ValueError(f"{name!r:.80} is no object in the folder of the series")
     sizes = index.values("ObjectSize")
     if not all(size is not None and 0 <= size <= _LARGEST_OBJECT for size in sizes):
