@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.manifest.columns import explain_columns, match_columns
+from dsp_batch.batch.manifest.line import parse_row
 from dsp_batch.batch.manifest.rows import Reading, Surroundings
-from dsp_batch.batch.manifest.text import parse_row
 from dsp_batch.errors import ManifestError
 
 _BATCH_ROWS = 4_096

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, TextIO
 
 from dsp_batch.batch.manifest.columns import explain_columns, match_columns
+from dsp_batch.batch.manifest.line import parse_line, parse_row
 from dsp_batch.batch.manifest.rows import LONGEST_LINE, Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.text import parse_line, parse_row
 from dsp_batch.errors import ManifestError
 
 _PIECE = 131_072

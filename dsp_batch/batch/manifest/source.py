@@ -15,9 +15,10 @@ from typing import IO, Any
 
 from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
 from dsp_batch.batch.manifest.items import parse_json
+from dsp_batch.batch.manifest.line import parse_line
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.text import parse_line, parse_lines
+from dsp_batch.batch.manifest.text import parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.urls import local_path, normalise_root
