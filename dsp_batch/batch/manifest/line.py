@@ -24,6 +24,7 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, parse_series
+from dsp_batch.storage.urls import show_text
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
@@ -32,6 +33,9 @@ _COMMENT_BEHIND = re.compile(r"\s+#")
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
+
+SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
+"""A line like those that manifests of TCIA begin with: `manifestVersion=3.0`. A folder may have `=` in its name."""
 
 # What most lines of most manifests look like: a root, the UUID of the series, and an ending that may be left out.
 _ROOTED = rf"((?:[a-z0-9]+:/)?/[\w.~:/-]*/)({_UUID})(?:/\*?|(/[\w.-]+\.dcm))?"
@@ -112,6 +116,8 @@ def _find_root(prefix: str, server: str | None, *, is_instance: bool) -> str | N
 
 def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read a text that is a name, a URL or a path and nothing else."""
+    if SETTING.match(text):
+        raise OptionsError(f"{show_text(text)} is a setting, as TCIA manifests have above ListOfSeriesToDownload=")
     name = parse_series(text, surroundings.root, surroundings.server)
     if name.kind != "folder":
         return NamedLine(number, text, (name,), surroundings.endpoint_url, columns)

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from dsp_batch.batch.manifest.columns import Columns, match_columns
-from dsp_batch.batch.manifest.line import follow_endpoint, parse_line, parse_row
+from dsp_batch.batch.manifest.line import SETTING, follow_endpoint, parse_line, parse_row
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import (
     DELIMITERS,
@@ -23,6 +23,9 @@ from dsp_batch.batch.manifest.rows import (
 from dsp_batch.model.identifiers import normalise_uuid
 
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
+
+_TCIA_TITLE = re.compile(r"ListOfSeriesToDownload\s*=", re.ASCII | re.IGNORECASE)
+"""The last setting of a manifest of TCIA, behind which its SeriesInstanceUIDs come."""
 
 _PREAMBLE_ROWS = 20
 """Rows of one cell that may come before a header row."""
@@ -55,7 +58,7 @@ def parse_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Re
     head = _take_head(lines)
     header = _find_header(head)
     if header is None:
-        yield from _parse_plain_lines(chain(_drop_title(head), lines), surroundings)
+        yield from _parse_plain_lines(chain(_drop_preamble(head), lines), surroundings)
         return
     for line in head[: header.lines_before]:
         surroundings = _follow_comment(line, surroundings)
@@ -94,8 +97,16 @@ def _find_header(lines: Sequence[str]) -> Header | None:
     return None
 
 
-def _drop_title(lines: list[str]) -> list[str]:
-    """Blank a column name that stands first and has URLs or commands below it; with other lines it is a mistake."""
+def _drop_preamble(lines: list[str]) -> list[str]:
+    """Blank the lines above the series that tell about them.
+
+    They are the settings of a TCIA manifest, or a column name alone with URLs or commands below it. Above other lines a
+    column name is a mistake.
+    """
+    title = next((number for number, line in enumerate(lines) if _TCIA_TITLE.match(line)), None)
+    if title is not None:
+        settings = ["" if SETTING.match(line) else line for line in lines[:title]]
+        return [*settings, lines[title].partition("=")[2].strip(), *lines[title + 1 :]]
     rows = [number for number, line in enumerate(lines) if line and line[0] != "#"][:2]
     if len(rows) == 2 and _COLUMN_NAME.fullmatch(lines[rows[0]]) and "://" in lines[rows[1]]:
         return [*lines[: rows[0]], "", *lines[rows[0] + 1 :]]

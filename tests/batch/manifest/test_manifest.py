@@ -167,6 +167,41 @@ def test_flat_urls_of_the_first_version_name_no_series(tmp_path: Path) -> None:
     assert "directly below a bucket" in reasons(found)[0]
 
 
+# Form 12: what TCIA writes
+
+TCIA = """downloadServerUrl=https://public.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet
+includeAnnotation=true
+noOfrRetry=4
+databasketId=manifest-1600709154662.tcia
+manifestVersion=3.0
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_settings_of_a_tcia_manifest_are_no_series(tmp_path: Path, indexed: Lookup, end: str) -> None:
+    content = f"{TCIA}ListOfSeriesToDownload=\n{MR_UID}\n{CT_UID}\n".replace("\n", end)
+
+    found = entries(tmp_path, content, indexed)
+
+    assert urls(found) == [f"{OPEN}-cr/{MR}", f"{OPEN}/{CT}"]
+    assert [entry.line for entry in found] == [7, 8]
+
+
+def test_a_tcia_manifest_without_the_index_says_what_its_series_need(tmp_path: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"manifest\.txt:7: SeriesInstanceUID 1\.3\..* pip install 'dsp-batch\[idc\]'"
+    ):
+        entries(tmp_path, f"{TCIA}ListOfSeriesToDownload=\n{MR_UID}\n")
+
+
+def test_settings_elsewhere_are_rejected_as_what_they_are(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"{A}\n{TCIA}/d/collection=nlst/{B}\n")
+
+    assert urls([found[0], found[-1]]) == [f"{OPEN}/{A}", f"/d/collection=nlst/{B}"]
+    assert len(reasons(found)) == 5
+    assert all(" is a setting, as TCIA manifests have" in reason for reason in reasons(found))
+
+
 # Form 11: folders
 
 
