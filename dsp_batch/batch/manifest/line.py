@@ -28,10 +28,22 @@ from dsp_batch.storage.urls import show_text
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
-_COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
+
+_COPIES = ("cp", "sync", "mv")
+_NO_COPIES = ("ls", "rm", "mb", "rb", "du", "cd", "mkdir", "cat", "head", "select", "pipe", "presign", "run")
+"""Commands that name series and copy none, or that come with those that do."""
+
+_WORDS_BEFORE = r"""(?:(?:[$%>]|sudo(?:\s+-\S+)*|env|[A-Za-z_]\w*=(?:"[^"]*"|'[^']*'|[^\s"'])*)\s+)*"""
+"""What stands before a command in a shell: its prompt, `sudo`, variables."""
+
+# Folders may begin as the others do: `head 1/CT 2`.
+_COMMAND = re.compile(
+    rf"{_WORDS_BEFORE}(?:s5cmd|\S*/s5cmd(?=.*://)|aws|gsutil|gcloud|{'|'.join((*_COPIES, *_NO_COPIES[:7]))})\s",
+    re.ASCII,
+)
 _COMMENT_BEHIND = re.compile(r"\s+#")
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
-_ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
+_ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 
 SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
@@ -151,11 +163,14 @@ def _s3_server(endpoint_url: str) -> str | None:
 def _find_source(text: str) -> str:
     """Find the source of a copy command, whatever its options and destination."""
     words = [match[1] or match[2] or match[3] or "" for match in _WORD.finditer(text)]
-    verbs = [position for position, word in enumerate(words) if word in ("cp", "sync", "mv")]
+    verbs = [position for position, word in enumerate(words) if word in _COPIES]
     sources = [word for word in words[verbs[0] + 1 :] if "://" in word] if verbs else []
-    if not sources or sources[0].startswith(("http://", "https://")):
-        raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")
-    return sources[0]
+    if sources and not sources[0].startswith(("http://", "https://")):
+        return sources[0]
+    other = next((word for word in words if word in _NO_COPIES), None)
+    if not verbs and other:
+        raise OptionsError(f"a command that copies nothing ({other}): write cp s3://bucket/UUID/* .")
+    raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")
 
 
 def _split_cells(text: str) -> list[str]:

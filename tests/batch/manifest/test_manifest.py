@@ -202,6 +202,53 @@ def test_settings_elsewhere_are_rejected_as_what_they_are(tmp_path: Path) -> Non
     assert all(" is a setting, as TCIA manifests have" in reason for reason in reasons(found))
 
 
+# Form 13: lines pasted from a shell
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "$ s5cmd ",
+        "sudo s5cmd ",
+        "sudo -E s5cmd ",
+        "AWS_PROFILE=x s5cmd ",
+        "$ X='a b' sudo s5cmd ",
+        "% s5cmd ",
+        "./s5cmd ",
+        "/opt/s5cmd ",
+    ],
+)
+def test_words_before_a_command_are_passed_over(tmp_path: Path, before: str) -> None:
+    found = entries(tmp_path, f"  {before}cp {OPEN}-two/{A}/* .\n{before}--stat sync 's3://mine/{B}/*' 'a b/'\n")
+
+    assert urls(found) == [f"{OPEN}-two/{A}", f"s3://mine/{B}"]
+
+
+@pytest.mark.parametrize(
+    "command", ["aws s3 cp --recursive", "gsutil -m cp -r", "$ gcloud storage cp -r", "aws s3 sync"]
+)
+def test_other_programs_copy_too(tmp_path: Path, command: str) -> None:
+    assert urls(entries(tmp_path, f"{command} gs://public-datasets-idc/{A}/ .\n")) == [f"{OPEN}/{A}"]
+
+
+def test_the_endpoint_in_a_variable_before_a_command_counts(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"S3_ENDPOINT_URL={GOOGLE} s5cmd cp s3://idc-open-cr/{A}/* .\n")
+
+    assert urls(found) == [f"s3://idc-open-cr/{A}"]
+
+
+@pytest.mark.parametrize("command", ["ls", "rm", "s5cmd du", "aws s3 ls", "$ s5cmd head"])
+def test_commands_that_copy_nothing_are_rejected_as_such(tmp_path: Path, command: str) -> None:
+    found = entries(tmp_path, f"{A}\n{command} {OPEN}/{B}/\n")
+
+    verb = command.rsplit(maxsplit=1)[-1]
+    assert reasons(found) == [f"manifest.txt:2: a command that copies nothing ({verb}): write cp s3://bucket/UUID/* ."]
+
+
+def test_folders_may_begin_like_commands(tmp_path: Path) -> None:
+    assert urls(entries(tmp_path, f"head 1/{A}\n./cat 2/x\n")) == [f"{Path.cwd()}/head 1/{A}", f"{Path.cwd()}/cat 2/x"]
+
+
 # Form 11: folders
 
 
