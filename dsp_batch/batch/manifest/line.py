@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -53,6 +54,11 @@ SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
 _ROOTED = rf"((?:[a-z0-9]+:/)?/[\w.~:/-]*/)({_UUID})(?:/\*?|(/[\w.-]+\.dcm))?"
 _ROOTED_LINE = re.compile(_ROOTED, re.ASCII)
 _COPY_LINE = re.compile(rf"(?:cp|sync|mv)\s+(?!https?:)(?=[a-z0-9]+:){_ROOTED}(?:\s(?!.*--endpoint-url).*)?", re.ASCII)
+
+_PATH_START = re.compile(r"/|\.{1,2}/|~|[a-z][a-z0-9+.-]*://|[a-z]:[\\/]", re.ASCII | re.IGNORECASE)
+_ROOTED_CELL = re.compile(rf".*://.*/{_UUID}(?:/\*?|/[\w.-]+\.dcm)?", re.ASCII | re.IGNORECASE)
+"""The first cell of a row that begins with the URL of its series, rather than of a URL with a comma."""
+
 _SOME_UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -107,13 +113,21 @@ def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Map
         surroundings = follow_endpoint(text, surroundings)
         return _parse_name(number, _find_source(text), surroundings, columns)
     cells = [] if is_quoted else _split_cells(text)
-    texts = _find_series_cells(cells) if len(cells) > 1 else [text]
-    if len(cells) > 1 and len(texts) == 1:
+    path = _find_path(text, cells[0]) if len(cells) > 1 else text
+    if path is not None:
+        return _parse_name(number, path, surroundings, columns)
+    texts = _find_series_cells(cells)
+    if len(texts) == 1:
         return _parse_text(number, texts[0], surroundings, columns)
-    if len(texts) > 1:
-        names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
-        return NamedLine(number, text, names, None, columns)
-    return _parse_name(number, text, surroundings, columns)
+    names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
+    return NamedLine(number, text, names, None, columns)
+
+
+def _find_path(text: str, first_cell: str) -> str | None:
+    """Return the path or URL that a text with delimiters is; None where it is a row of a table."""
+    if _PATH_START.match(text):
+        return None if _ROOTED_CELL.fullmatch(first_cell) else text
+    return f"./{text}" if os.path.exists(text) else None  # noqa: PTH110  # pathlib refuses some texts
 
 
 @lru_cache(maxsize=1_024)

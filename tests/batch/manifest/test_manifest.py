@@ -31,6 +31,7 @@ from dsp_batch.batch.manifest.read import DuplicateLine
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.storage.urls import parse_location
 
 # Form 1: one series a line
 
@@ -247,6 +248,38 @@ def test_commands_that_copy_nothing_are_rejected_as_such(tmp_path: Path, command
 
 def test_folders_may_begin_like_commands(tmp_path: Path) -> None:
     assert urls(entries(tmp_path, f"head 1/{A}\n./cat 2/x\n")) == [f"{Path.cwd()}/head 1/{A}", f"{Path.cwd()}/cat 2/x"]
+
+
+# Paths with commas
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/data/Doe, Jane/CT 1", "s3://mine/Doe, Jane/CT 1", "https://host/a;b/c,d/", "/d/a, b/" + A),
+        *("./Doe, Jane/CT 1", "../Doe, Jane/CT 1", "./a,b;c", "~/Doe, Jane", f"./{A[:8]}, {B}/CT"),
+    ],
+)
+def test_a_line_that_begins_as_paths_do_is_one_whatever_commas_it_has(tmp_path: Path, path: str) -> None:
+    assert urls(entries(tmp_path, f"{path}\n")) == [str(parse_location(path))]
+
+
+def test_what_is_there_is_a_path_before_it_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Doe, Jane" / "CT 1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+    found = entries(tmp_path, "Doe, Jane\nDoe, Jane/CT 1\nDoe, John/CT 1\n")
+
+    assert urls(found[:2]) == [f"{tmp_path}/Doe, Jane", f"{tmp_path}/Doe, Jane/CT 1"]
+    assert reasons(found) == ["manifest.txt:3: no cell of this row is the URL or UUID of a series"]
+
+
+@pytest.mark.parametrize("row", ["s3://mine/{},CT", "S3://mine/{}/*,CT", "s3://mine/{}/1.dcm\tCT"])
+def test_a_row_may_begin_with_the_url_of_its_series(tmp_path: Path, row: str) -> None:
+    (found,) = entries(tmp_path, row.format(A))
+
+    assert isinstance(found, SeriesRef)
+    assert (found.root.removeprefix("s3:/"), found.series_uuid) == ("/mine", A)
 
 
 # Form 11: folders
