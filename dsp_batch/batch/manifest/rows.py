@@ -64,25 +64,30 @@ class Surroundings:
     """The server that the comments of the manifest name, which its series remember; None for AWS."""
 
 
-def read_lines(stream: TextIO, source: str) -> Iterator[str]:
+def read_lines(stream: TextIO, source: str, end: str = "\n") -> Iterator[str]:
     """Read the lines of a text, without the blanks around them.
 
     Tabs stay: they part cells, of which the first and last may be empty. Of a line of `LONGEST_LINE` or more characters
     the beginning is kept.
 
+    Args:
+        stream: The text.
+        source: Name of the manifest.
+        end: What its lines end with: a line end or NUL.
+
     Raises:
-        ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
+        ManifestError: The text holds NUL bytes that end no line: it is binary, or UTF-16 without byte order mark.
     """
     rest, before = "", 0
     while piece := stream.read(_PIECE):
         text = rest + piece
-        if "\0" in piece:
+        if "\0" in piece and end != "\0":
             number = before + text.count("\n", 0, text.index("\0")) + 1
             raise ManifestError(
                 f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
                 "tables are CSV, JSON or Parquet"
             )
-        lines = text.split("\n")
+        lines = text.split(end)
         rest = lines.pop()[:LONGEST_LINE]
         before += len(lines)
         yield from map(_strip_line, lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,8 @@ Source = str | os.PathLike[str] | Iterable[str | SeriesRef] | Any
 """What a manifest is read from: a path, a URL, `-` for stdin, names of series, or a table."""
 
 STDIN = "-"
+
+_HEAD_BYTES = 4_096
 
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
@@ -92,15 +95,25 @@ def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
     for magic, kind in _PACKED.items():
         if head.startswith(magic):
             raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
-    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = _Text(stream, encoding, surroundings.source)
+    is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    end = "\0" if not is_utf16 and _ends_in_nul(stream) else "\n"
+    text = _Text(stream, "utf-16" if is_utf16 else "utf-8-sig", surroundings.source)
     first = _first_character(text)
     if first == "<":
         raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
     text.seek(0)
     if first in ("[", "{"):
         return parse_json(text, surroundings)
-    return parse_lines(read_lines(text, surroundings.source), surroundings)
+    return parse_lines(read_lines(text, surroundings.source, end), surroundings)
+
+
+def _ends_in_nul(stream: IO[bytes]) -> bool:
+    """Tell whether NULs end the names of a text, as `find -print0` writes them. In UTF-16 they part all letters."""
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(-min(1, len(head)), os.SEEK_END)
+    end = stream.read(1)
+    stream.seek(0)
+    return end == b"\0" and b"\0\0" not in head and re.search(rb"[^\0]{2}", head) is not None
 
 
 class _Text(io.TextIOWrapper):
@@ -120,7 +133,7 @@ class _Text(io.TextIOWrapper):
 
 
 def _first_character(text: io.TextIOWrapper) -> str:
-    while piece := text.read(4_096):
+    while piece := text.read(_HEAD_BYTES):
         if piece := piece.lstrip():
             return piece[0]
     return ""

@@ -60,6 +60,22 @@ def test_nul_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         entries(tmp_path, content)
 
 
+def test_nul_bytes_may_end_all_names(tmp_path: Path) -> None:
+    names = ["/d/some folder", "/d/Doe, Jane", f"/d/{A}", "/d/two\nlines", f"./{'x' * 200}"]
+
+    found = entries(tmp_path, "".join(f"{name}\0" for name in names))
+
+    assert urls([*found[:3], found[4]]) == [*names[:3], str(Path.cwd() / names[4])]
+    assert [entry.line for entry in found] == [1, 2, 3, 4, 5]
+    assert reasons(found) == ["manifest.txt:4: '/d/two\\nlines' holds control characters, or bytes that are no text"]
+
+
+@pytest.mark.parametrize("content", [f"{A}\0{B}", f"{A}\0\0{B}\0", f"{A}\0{B}\n"])
+def test_nul_bytes_that_end_not_all_names_are_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.txt:1: NUL bytes"):
+        entries(tmp_path, content)
+
+
 def test_packed_manifests_are_told_to_be_unpacked(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"packed \(gzip\): unpack"):
         entries(tmp_path, gzip.compress(A.encode()))
