@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 _URLS = ("series_aws_url", "aws_url")
 _UUIDS = ("crdc_series_uuid", "series_uuid")
-_BUCKET = "aws_bucket"
 _GOOGLE = ("gcs_url",)
 _UID = ("seriesinstanceuid",)
-_KEY_COLUMNS = (*_URLS, *_UUIDS, _BUCKET, *_GOOGLE, *_UID)
+_BUCKETS = {"aws_bucket": "s3", "gcs_bucket": "gs"}
+"""Column with a bucket → scheme of its URL."""
+
+_KEY_COLUMNS = (*_URLS, *_UUIDS, *_BUCKETS, *_GOOGLE, *_UID)
 
 
 class KeyColumn(NamedTuple):
@@ -21,6 +23,9 @@ class KeyColumn(NamedTuple):
     position: int
     bucket: int | None = None
     """Position of the column with the bucket that goes with it."""
+
+    scheme: str = ""
+    """Scheme of the URL of that bucket."""
 
 
 class Columns(NamedTuple):
@@ -37,10 +42,10 @@ class Columns(NamedTuple):
 
     def list_names(self, row: Sequence[Any]) -> Iterator[str]:
         """List what the key columns of a row say of its series, best first, without those that are empty."""
-        for position, bucket in self.keys:
+        for position, bucket, scheme in self.keys:
             cell = row[position]
             text = cell.strip() if isinstance(cell, str) else ""
-            url = "" if bucket is None else _bucket_url(row[bucket])
+            url = "" if bucket is None else _bucket_url(row[bucket], scheme)
             if text and (url or bucket is None):
                 yield url + text
 
@@ -64,11 +69,14 @@ def match_columns(names: tuple[str, ...]) -> Columns | None:
             found[folded] = position
         elif name:
             others[name if name not in others else f"{name}_{position + 1}"] = position
-    bucket = found.get(_BUCKET)
-    order: list[tuple[str, int | None]] = [(name, None) for name in _URLS]
-    order += [(name, bucket) for name in _UUIDS if bucket is not None]
-    order += [(name, None) for name in (*_GOOGLE, *_UUIDS, *_UID)]
-    keys = tuple(KeyColumn(found[name], helper) for name, helper in order if name in found)
+    aws, google = ([(name, bucket) for name in _UUIDS if bucket in found] for bucket in _BUCKETS)
+    plain = [(name, None) for name in (*_UUIDS, *_UID)]
+    order = [*((name, None) for name in _URLS), *aws, *((name, None) for name in _GOOGLE), *google, *plain]
+    keys = tuple(
+        KeyColumn(found[name], found[bucket], _BUCKETS[bucket]) if bucket else KeyColumn(found[name])
+        for name, bucket in order
+        if name in found
+    )
     return Columns(keys, others, len(names)) if keys else None
 
 
@@ -78,10 +86,10 @@ def explain_columns(what: str) -> str:
     return f"none of its {what} names a series: give one of {names}"
 
 
-def _bucket_url(bucket: Any) -> str:
+def _bucket_url(bucket: Any, scheme: str) -> str:
     """Return the URL of a bucket, with a slash at its end; empty where the cell is."""
     name = bucket.strip().rstrip("/") if isinstance(bucket, str) else ""
-    return (f"{name}/" if "://" in name else f"s3://{name}/") if name else ""
+    return (f"{name}/" if "://" in name else f"{scheme}://{name}/") if name else ""
 
 
 def _plain(value: Any) -> Any:

@@ -69,6 +69,15 @@ def test_the_bucket_column_counts(tmp_path: Path) -> None:
     assert urls(found) == [f"{OPEN}-cr/{A}", f"s3://mine/{B}"]
 
 
+def test_the_column_of_googles_bucket_gives_its_twin(tmp_path: Path) -> None:
+    rows = [f"idc-open-cr,,{A}", f"public-datasets-idc,,{B}", f"mine,theirs,{C}", f",,{INSTANCE}"]
+
+    found = entries(tmp_path, "\n".join(["gcs_bucket,aws_bucket,crdc_series_uuid", *rows]), root="s3://root")
+
+    assert urls(found) == [f"{OPEN}-cr/{A}", f"{OPEN}/{B}", f"s3://theirs/{C}", f"s3://root/{INSTANCE}"]
+    assert urls(entries(tmp_path, f"gcs_bucket,crdc_series_uuid\nmine,{A}\n")) == [f"gs://mine/{A}"]
+
+
 def test_rows_of_one_cell_may_come_before_the_header(tmp_path: Path) -> None:
     content = f'"My cohort"\n\n# made by hand\nversion 7\ncrdc_series_uuid,age\n{A},7\n'
 
