@@ -27,7 +27,7 @@ def parse_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
         file = pq.ParquetFile(stream, buffer_size=262_144, pre_buffer=False)
         batches = file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
         yield from _parse_batches(batches, file.schema_arrow, surroundings)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
 
 

@@ -159,7 +159,11 @@ def _parse_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Map
 
 
 def follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
-    """Return the surroundings of a command, or behind a comment."""
+    """Return the surroundings of a command, or behind a comment.
+
+    Raises:
+        OptionsError: The endpoint that the text names is no URL of a server.
+    """
     found = None if surroundings.server_is_given else _ENDPOINT.search(text)
     if found is None:
         return surroundings
@@ -169,8 +173,18 @@ def follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
 
 @lru_cache(maxsize=16)
 def _s3_server(endpoint_url: str) -> str | None:
-    """Read an endpoint as written in a command; None for AWS itself."""
-    host = urlsplit(endpoint_url).hostname or ""
+    """Read an endpoint as written in a command; None for AWS itself.
+
+    Raises:
+        OptionsError: It is no URL of a server.
+    """
+    try:
+        parts = urlsplit(endpoint_url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host or "@" in parts.netloc:
+        raise OptionsError(f"the endpoint {show_text(endpoint_url)} is no URL of a server: write https://host")
     return None if host == "amazonaws.com" or host.endswith(".amazonaws.com") else endpoint_url.rstrip("/")
 
 

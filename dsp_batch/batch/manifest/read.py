@@ -143,10 +143,12 @@ def _mark_duplicates(lines: Iterable[SeriesRef | RejectedLine], surroundings: Su
 
 
 def _refuse_odd_name(ref: SeriesRef, surroundings: Surroundings) -> SeriesRef | RejectedLine:
-    """Turn a folder down whose name is no UTF-8: neither tasks nor results can tell of it.
+    """Turn a folder down whose name results cannot tell of: it is no UTF-8, or leads out of the folder of previews.
 
-    Its name comes with lone surrogates in the place of bytes.
+    A name that is no UTF-8 comes with lone surrogates in the place of bytes.
     """
+    if ref.series_uuid.startswith(".."):
+        return reject(ref.line or 0, ref.url, surroundings, "the name of its folder begins with two dots: rename it")
     if ref.url.isascii() or not _SURROGATE.search(ref.url):
         return ref
     return reject(ref.line or 0, ref.url, surroundings, "its name is no UTF-8: rename the folder")

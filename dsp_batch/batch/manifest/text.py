@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,10 @@ from dsp_batch.batch.manifest.rows import (
     reject,
     split_record,
 )
+from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import normalise_uuid
+
+_log = logging.getLogger(__name__)
 
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
 
@@ -182,4 +186,8 @@ def _join_record(lines: list[str], delimiter: str) -> list[str]:
 
 def _follow_comment(line: str, surroundings: Surroundings) -> Surroundings:
     """Return the surroundings behind a line: IDC's portal names the S3-compatible server in a comment."""
-    return follow_endpoint(line, surroundings) if line.startswith("#") else surroundings
+    try:
+        return follow_endpoint(line, surroundings) if line.startswith("#") else surroundings
+    except OptionsError as error:
+        _log.warning("%s: %s; the comment is passed over", surroundings.source, error.message)
+        return surroundings

@@ -147,6 +147,23 @@ def test_an_endpoint_given_otherwise_wins(tmp_path: Path, monkeypatch: pytest.Mo
     assert found == [SeriesRef(root="s3://idc-open-cr", series_uuid=A, line=2)]
 
 
+@pytest.mark.parametrize("endpoint", ["http://[::1", "https://host:port", "http://me:secret@host"])
+def test_a_comment_with_a_broken_endpoint_is_passed_over(
+    tmp_path: Path, endpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = f"# s5cmd --endpoint-url {endpoint} run x\ncp s3://mine/{A}/* .\n"
+    command = f"s5cmd --endpoint-url {endpoint} cp s3://mine/{B}/* .\n"
+
+    found = entries(tmp_path, content + command)
+
+    assert found[0] == SeriesRef("s3://mine", A, line=2)
+    assert "is no URL of a server: write https://host" in reasons(found)[0]
+    (warning,) = caplog.messages
+    assert warning.startswith("manifest.txt: the endpoint 'http")
+    assert warning.endswith("is no URL of a server: write https://host; the comment is passed over")
+    assert "secret" not in warning + reasons(found)[0]
+
+
 @pytest.mark.parametrize("url", [f"{OPEN}/{A}/*", f"{OPEN}/{A}", f"{OPEN}/{A}/", f"gs://public-datasets-idc/{A}/*"])
 def test_bare_urls_are_enough(tmp_path: Path, url: str) -> None:
     assert urls(entries(tmp_path, url)) == [f"{OPEN}/{A}"]
@@ -304,6 +321,14 @@ def test_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
 
     assert reasons(found) == ["series/:3: its name is no UTF-8: rename the folder"]
     assert [entry.url for entry in found if isinstance(entry, SeriesRef)] == [f"{tmp_path}/{A}", f"{tmp_path}/café"]
+
+
+def test_folders_whose_names_lead_out_of_the_cache_are_rejected(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"/data/..foo\n/data/..bar/\n/data/{A}\n")
+
+    assert reasons(found) == [
+        f"manifest.txt:{line}: the name of its folder begins with two dots: rename it" for line in (1, 2)
+    ]
 
 
 def test_a_folder_without_slash_is_told_to_have_one(tmp_path: Path) -> None:

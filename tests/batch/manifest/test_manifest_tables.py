@@ -199,6 +199,14 @@ def test_damaged_parquet_is_one_error(tmp_path: Path) -> None:
         entries(tmp_path, b"PAR1" + bytes(100))
 
 
+def test_parquet_with_text_that_is_no_utf8_is_one_error(tmp_path: Path) -> None:
+    note = pa.Array.from_buffers(pa.string(), 1, pa.array([b"caf\xe9"]).buffers())
+    pq.write_table(pa.table({"crdc_series_uuid": [A], "note": note}), tmp_path / "cohort.parquet")
+
+    with pytest.raises(ManifestError, match=r"cohort\.parquet: not readable as Parquet: .*utf-8"):
+        list(stream(str(tmp_path / "cohort.parquet")))
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
