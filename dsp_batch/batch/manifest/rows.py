@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
@@ -23,6 +24,10 @@ _PIECE = 131_072
 
 _BLANKS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\t")
 _SHOWN_CHARACTERS = 500
+_HIDDEN_CHARACTERS = 4_096
+"""Characters in which passwords are hidden. A user name that begins among those shown ends among these."""
+
+_PASSWORD = re.compile(r"//\S*@")
 
 
 class NamedLine(NamedTuple):
@@ -119,7 +124,10 @@ def split_record(text: str, delimiter: str) -> list[str]:
 
 
 def reject(number: int, record: Any, surroundings: Surroundings, reason: str) -> RejectedLine:
-    """Note that a line names no series. Of a long text the beginning is kept.
+    """Note that a line names no series.
+
+    Its text is kept as it may be shown: the beginning of a long one, without passwords in URLs, and with control
+    characters written out.
 
     Args:
         number: Its line, row or item.
@@ -128,5 +136,14 @@ def reject(number: int, record: Any, surroundings: Surroundings, reason: str) ->
         reason: Why it names no series.
     """
     text = record if isinstance(record, str) else json.dumps(record, default=str)
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-    return RejectedLine(surroundings.source, number, shown, reason)
+    shown = _PASSWORD.sub("//…@", text[:_HIDDEN_CHARACTERS]) if "@" in text else text
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    return RejectedLine(surroundings.source, number, _write_out(shown), _write_out(reason))
+
+
+def _write_out(text: str) -> str:
+    """Write control characters as escapes, so that a text is one line and does nothing to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
