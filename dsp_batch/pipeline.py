@@ -1,4 +1,4 @@
-"""The path of a series, from its name to its picture, in the order in which it is walked.
+"""The path of a series, from its name to its picture: the public functions first, then its stages.
 
     name → SeriesRef → headers → SeriesIndex → pictures → frames → tiles → EncodedImage
 
@@ -18,6 +18,7 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import parse_series, resolve_series
 from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
@@ -124,8 +125,8 @@ def find_series(
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
 
     Returns:
-        Root and folder. Only a prefix is listed, and a SeriesInstanceUID looked up: that a folder named in full is
-        there shows when it is read.
+        Root and folder. A prefix is listed, and a SeriesInstanceUID looked up: that a folder named in full is there
+        shows when it is read.
 
     Raises:
         OptionsError: The text names no series; the message gives the accepted forms.
@@ -217,6 +218,7 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
         "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),
         "transfer_syntax": "|".join(syntaxes) or None,
         "unit": describe_unit(first),
+        "notes": join_notes(index.notes),
     }
 
 
