@@ -29,7 +29,7 @@ def index(tmp_path: Path, request: pytest.FixtureRequest) -> IdcIndex:
 
 
 def chosen(index: IdcIndex, selection: SeriesSelection) -> list[str]:
-    batches = select_series(index, selection, ["crdc_series_uuid"])
+    batches = select_series(index, selection, ["crdc_series_uuid", "aws_bucket"])
     return [uuid for batch in batches for uuid in batch.column(0).to_pylist()]
 
 

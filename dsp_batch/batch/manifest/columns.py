@@ -7,14 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-_URLS = ("series_aws_url", "aws_url")
-_UUIDS = ("crdc_series_uuid", "series_uuid")
-_GOOGLE = ("gcs_url",)
-_UID = ("seriesinstanceuid",)
-_BUCKETS = {"aws_bucket": "s3", "gcs_bucket": "gs"}
+_SCHEMES = {"aws_bucket": "s3", "gcs_bucket": "gs"}
 """Column with a bucket → scheme of its URL."""
 
-_KEY_COLUMNS = (*_URLS, *_UUIDS, *_BUCKETS, *_GOOGLE, *_UID)
+_ORDER: tuple[tuple[str, str | None], ...] = (
+    ("series_aws_url", None),
+    ("aws_url", None),
+    ("crdc_series_uuid", "aws_bucket"),
+    ("series_uuid", "aws_bucket"),
+    ("gcs_url", None),
+    ("crdc_series_uuid", "gcs_bucket"),
+    ("series_uuid", "gcs_bucket"),
+    ("crdc_series_uuid", None),
+    ("series_uuid", None),
+    ("seriesinstanceuid", None),
+)
+"""Columns that name the series, best first, and the column with the bucket that goes with them."""
+
+_KEY_COLUMNS = frozenset(name for names in _ORDER for name in names if name)
 
 
 class KeyColumn(NamedTuple):
@@ -69,20 +79,17 @@ def match_columns(names: tuple[str, ...]) -> Columns | None:
             found[folded] = position
         elif name:
             others[name if name not in others else f"{name}_{position + 1}"] = position
-    aws, google = ([(name, bucket) for name in _UUIDS if bucket in found] for bucket in _BUCKETS)
-    plain = [(name, None) for name in (*_UUIDS, *_UID)]
-    order = [*((name, None) for name in _URLS), *aws, *((name, None) for name in _GOOGLE), *google, *plain]
+    order = [(name, bucket) for name, bucket in _ORDER if name in found and (bucket is None or bucket in found)]
     keys = tuple(
-        KeyColumn(found[name], found[bucket], _BUCKETS[bucket]) if bucket else KeyColumn(found[name])
+        KeyColumn(found[name], found[bucket], _SCHEMES[bucket]) if bucket else KeyColumn(found[name])
         for name, bucket in order
-        if name in found
     )
     return Columns(keys, others, len(names)) if keys else None
 
 
 def explain_columns(what: str) -> str:
     """Say why a table or an object names no series."""
-    names = ", ".join([*_URLS, *_UUIDS, *_GOOGLE, "SeriesInstanceUID"])
+    names = "series_aws_url, aws_url, crdc_series_uuid, series_uuid, gcs_url, SeriesInstanceUID"
     return f"none of its {what} names a series: give one of {names}"
 
 

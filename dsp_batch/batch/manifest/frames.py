@@ -32,11 +32,7 @@ def parse_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
 
 
 def parse_frame(frame: Any, surroundings: Surroundings) -> Iterator[Reading]:
-    """Read the series that the rows of a table name.
-
-    Args:
-        frame: A `pyarrow.Table`, or a data frame of pandas, Polars or what else exports an Arrow stream.
-        surroundings: What its rows leave open.
+    """Read the series that the rows of a data frame name, of pandas, Polars or whatever exports an Arrow stream.
 
     Raises:
         ManifestError: None of its columns names a series.

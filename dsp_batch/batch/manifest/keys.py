@@ -1,8 +1,8 @@
-"""Keys of series, 16 bytes each, by which manifests and results are compared."""
+"""Tells series of manifests apart by keys of 16 bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import islice
 from typing import NamedTuple
@@ -10,11 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.identifiers import KeyArray, is_series_instance_uid, normalise_uuid, parse_uuids
+from dsp_batch.model.identifiers import digest_text, name_key, name_keys
 from dsp_batch.model.series import SeriesRef
 
-_KEY_BYTES = 16
-_KEY = f"S{_KEY_BYTES}"
 _DIGESTED_AT_ONCE = 16_384
 
 # Odd numbers with bits evenly spread, from the fractional parts of the golden ratio and of the square root of 3.
@@ -32,28 +30,10 @@ class SeriesKey(NamedTuple):
     """Key of root and folder name together; None where the name means the same series wherever it lies."""
 
 
-class NameKeys(NamedTuple):
-    """Keys of some folder names."""
-
-    keys: KeyArray
-    local: list[int]
-    """Numbers of the names that say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
-
-
 def series_key(ref: SeriesRef) -> SeriesKey:
     """Build the key of a series."""
-    name, is_local = _name_key(ref.series_uuid)
-    return SeriesKey(name, _digest(ref.url) if is_local else None)
-
-
-def name_keys(names: Sequence[str]) -> NameKeys:
-    """Build a key for each folder name."""
-    try:
-        return NameKeys(parse_uuids(names), [])  # nearly always all are UUIDs, which takes an eighth of the time
-    except ValueError:
-        keys = [*map(_name_key, names)]
-    joined = b"".join([key for key, _ in keys])
-    return NameKeys(np.frombuffer(joined, _KEY), [number for number, (_, is_local) in enumerate(keys) if is_local])
+    name, is_local = name_key(ref.series_uuid)
+    return SeriesKey(name, digest_text(ref.url) if is_local else None)
 
 
 def digest_series(refs: Iterable[SeriesRef]) -> str:
@@ -72,13 +52,13 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     while some := [*islice(stream, _DIGESTED_AT_ONCE)]:
         names = name_keys([ref.series_uuid for ref in some])
         keys = names.keys.copy()
-        keys[names.local] = [_digest(some[number].url) for number in names.local]
+        keys[names.local] = [digest_text(some[number].url) for number in names.local]
         lanes = keys.view(np.uint64).reshape(-1, 2)
         first, second = (_mix(lanes, mixer) for mixer in _MIXERS)
         totals += [first.sum(), (second >> _HALF).sum()]
         count += len(some)
     text = f"{count}:{totals[0]:x}:{totals[1]:x}"
-    return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()
+    return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 def _mix(lanes: npt.NDArray[np.uint64], mixer: np.uint64) -> npt.NDArray[np.uint64]:
@@ -88,15 +68,3 @@ def _mix(lanes: npt.NDArray[np.uint64], mixer: np.uint64) -> npt.NDArray[np.uint
         mixed = (mixed ^ lane) * mixer
         mixed ^= mixed >> _HALF
     return mixed
-
-
-def _name_key(name: str) -> tuple[bytes, bool]:
-    """Build the key of a folder name, and tell whether the name says nothing outside its root."""
-    uuid = normalise_uuid(name)
-    if uuid is not None:
-        return bytes.fromhex(uuid.replace("-", "")), False
-    return _digest(name), not is_series_instance_uid(name)
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()

@@ -15,6 +15,7 @@ from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import (
     DELIMITERS,
     LONGEST_LINE,
+    TOO_LONG,
     NamedLine,
     Reading,
     Surroundings,
@@ -56,7 +57,7 @@ _ROOTED_LINE = re.compile(_ROOTED, re.ASCII)
 _COPY_LINE = re.compile(rf"(?:cp|sync|mv)\s+(?!https?:)(?=[a-z0-9]+:){_ROOTED}(?:\s(?!.*--endpoint-url).*)?", re.ASCII)
 
 _PATH_START = re.compile(r"/|\.{1,2}/|~|[a-z][a-z0-9+.-]*://|[a-z]:[\\/]", re.ASCII | re.IGNORECASE)
-_ROOTED_CELL = re.compile(rf".*://.*/{_UUID}(?:/\*?|/[\w.-]+\.dcm)?", re.ASCII | re.IGNORECASE)
+_ROOTED_CELL = re.compile(rf"[^/]*://(?:[^/]*/)+{_UUID}(?:/\*?|/[\w.-]+\.dcm)?", re.ASCII | re.IGNORECASE)
 """The first cell of a row that begins with the URL of its series, rather than of a URL with a comma."""
 
 _SOME_UUID = "00000000-0000-4000-8000-000000000000"
@@ -102,7 +103,7 @@ def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Map
     if len(text) in (32, 36) and (uuid := normalise_uuid(text)):
         return _parse_uuid(number, uuid, surroundings, columns)
     if len(text) >= LONGEST_LINE:
-        raise OptionsError(f"longer than {LONGEST_LINE} characters")
+        raise OptionsError(TOO_LONG)
     usual = _ROOTED_LINE.fullmatch(text) or _COPY_LINE.fullmatch(text)
     root = usual and _find_root(usual[1], surroundings.server, is_instance=usual[3] is not None)
     if usual and root:

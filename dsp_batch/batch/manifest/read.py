@@ -74,14 +74,11 @@ def read_manifest_table(
     """Read a manifest, once, into a table.
 
     Args:
-        source: As in `read_manifest`.
-        root: As in `read_manifest`.
-        endpoint_url: As in `read_manifest`.
+        source: As in `read_manifest`, which also raises the same errors.
+        root: Where to look for series that do not name their own root.
+        endpoint_url: S3-compatible server given by hand.
         lookup: Where names without a root are looked up.
         label: Name of the manifest in messages; None for the source itself.
-
-    Raises:
-        ManifestError: As in `read_manifest`.
     """
     label = label or label_source(source)
     builder, rejected, duplicates = TableBuilder(), RejectedLinesBuilder(label), 0
@@ -100,10 +97,7 @@ def read_manifest_table(
 def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lookup, label: str) -> Iterator[Entry]:
     """Stream the lines of a manifest, each as a series, a duplicate, or a line that is not understood.
 
-    The arguments are those of `read_manifest_table`.
-
-    Raises:
-        ManifestError: As in `read_manifest`.
+    Arguments and errors are those of `read_manifest_table`.
     """
     server = resolve_endpoint(endpoint_url)
     root = normalise_root(root, server)
@@ -133,31 +127,27 @@ def _mark_duplicates(lines: Iterable[SeriesRef | RejectedLine], surroundings: Su
             yield line
             continue
         name, url = series_key(line)
-        if name not in seen:
-            yield _refuse_odd_name(line, surroundings)
-        elif url is not None and url not in seen:
-            yield _refuse_second_place(line, surroundings)
-        else:
+        if name in seen and (url is None or url in seen):
             yield DuplicateLine(line=line.line or 0, series_uuid=line.series_uuid)
+        elif reason := _find_trouble(line, is_second=name in seen):
+            yield reject(line.line or 0, line.url, surroundings, reason)
+        else:
+            yield line
         seen.update((name,) if url is None else (name, url))
 
 
-def _refuse_odd_name(ref: SeriesRef, surroundings: Surroundings) -> SeriesRef | RejectedLine:
-    """Turn a folder down whose name results cannot tell of: it is no UTF-8, or leads out of the folder of previews.
+def _find_trouble(ref: SeriesRef, *, is_second: bool) -> str | None:
+    """Say why the cache and the results, which go by names of folders, have no room for a series; None where they do.
 
     A name that is no UTF-8 comes with lone surrogates in the place of bytes.
     """
+    if is_second:
+        return (
+            f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
+            f"put {ref.url} into a manifest and a cache directory of its own"
+        )
     if ref.series_uuid.startswith(".."):
-        return reject(ref.line or 0, ref.url, surroundings, "the name of its folder begins with two dots: rename it")
-    if ref.url.isascii() or not _SURROGATE.search(ref.url):
-        return ref
-    return reject(ref.line or 0, ref.url, surroundings, "its name is no UTF-8: rename the folder")
-
-
-def _refuse_second_place(ref: SeriesRef, surroundings: Surroundings) -> RejectedLine:
-    """Turn a second series of the same name down: it would take the place of the first in the cache and in results."""
-    reason = (
-        f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
-        f"put {ref.url} into a manifest and a cache directory of its own"
-    )
-    return reject(ref.line or 0, ref.url, surroundings, reason)
+        return "the name of its folder begins with two dots: rename it"
+    if not ref.url.isascii() and _SURROGATE.search(ref.url):
+        return "its name is no UTF-8: rename the folder"
+    return None

@@ -17,9 +17,11 @@ from dsp_batch.names import SeriesName
 LONGEST_LINE = 1_048_576
 """Characters. A longer line is reported, not read."""
 
+TOO_LONG = f"longer than {LONGEST_LINE} characters"
+
 DELIMITERS = (",", "\t", ";")
 
-_PIECE = 131_072
+PIECE = 131_072
 """Characters that are read at once."""
 
 _BLANKS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\t")
@@ -84,7 +86,7 @@ def read_lines(stream: TextIO, source: str, end: str = "\n") -> Iterator[str]:
         ManifestError: The text holds NUL bytes that end no line: it is binary, or UTF-16 without byte order mark.
     """
     rest, before = "", 0
-    while piece := stream.read(_PIECE):
+    while piece := stream.read(PIECE):
         text = rest + piece
         if "\0" in piece and end != "\0":
             number = before + text.count("\n", 0, text.index("\0")) + 1

@@ -97,7 +97,8 @@ def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
             raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
     is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     end = "\0" if not is_utf16 and _ends_in_nul(stream) else "\n"
-    text = _Text(stream, "utf-16" if is_utf16 else "utf-8-sig", surroundings.source)
+    text = _Text(stream, "utf-16" if is_utf16 else "utf-8-sig", errors="replace")
+    text.source = surroundings.source
     first = _first_character(text)
     if first == "<":
         raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
@@ -119,16 +120,15 @@ def _ends_in_nul(stream: IO[bytes]) -> bool:
 class _Text(io.TextIOWrapper):
     """The text of a manifest. It warns once where not all of it is of the encoding that it should be."""
 
-    def __init__(self, stream: IO[bytes], encoding: str, source: str) -> None:
-        super().__init__(stream, encoding=encoding, errors="replace")
-        self._source: str | None = source
+    source: str | None = None
+    """Name of the manifest; None where the warning was given."""
 
     def read(self, size: int | None = -1) -> str:
         """Read as the parent class does."""
         piece = super().read(size)
-        if self._source and "\ufffd" in piece:
-            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
-            self._source = None
+        if self.source and "\ufffd" in piece:
+            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self.source)
+            self.source = None
         return piece
 
 
@@ -141,10 +141,12 @@ def _first_character(text: io.TextIOWrapper) -> str:
 
 @contextmanager
 def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Open a local path, a URL, or stdin for reading from its first byte."""
+    """Open a local path, a URL, or stdin for reading from any offset."""
     path = None if source == STDIN else local_path(source)
     try:
-        with path.open("rb") if path else _copy_remote(source, endpoint_url) as stream:
+        with path.open("rb") if path else tempfile.TemporaryFile() as stream:
+            if path is None:
+                _copy_remote(source, endpoint_url, stream)
             yield stream
     except IsADirectoryError:
         raise ManifestError(f"{source} is a folder: write {source}/ for every series below it") from None
@@ -154,19 +156,15 @@ def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-@contextmanager
-def _copy_remote(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Bring stdin or a URL into a temporary file, which can be read from any offset."""
-    with tempfile.TemporaryFile() as copy:
-        if source == STDIN:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-        else:
-            from dsp_batch.storage.objects import read_whole  # noqa: PLC0415  # storage clients are slow to import
+def _copy_remote(source: str, endpoint_url: str | None, copy: IO[bytes]) -> None:
+    """Bring stdin or a URL into a file."""
+    if source == STDIN:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    else:
+        from dsp_batch.storage.objects import read_whole  # noqa: PLC0415  # storage clients are slow to import
 
-            data = read_whole(source, endpoint_url=endpoint_url)
-            if data is None:
-                raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
-            copy.write(data)
-            del data
-        copy.seek(0)
-        yield copy
+        data = read_whole(source, endpoint_url=endpoint_url)
+        if data is None:
+            raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
+        copy.write(data)
+    copy.seek(0)

@@ -16,6 +16,7 @@ from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import (
     DELIMITERS,
     LONGEST_LINE,
+    TOO_LONG,
     Reading,
     Surroundings,
     reject,
@@ -34,8 +35,8 @@ _TCIA_TITLE = re.compile(r"ListOfSeriesToDownload\s*=", re.ASCII | re.IGNORECASE
 _PREAMBLE_ROWS = 20
 """Rows of one cell that may come before a header row."""
 
-_COMMENT_LINES = 1_000
-"""Comments and blank lines that may come before a header row."""
+_HEAD_LINES = 1_000
+"""Lines among which a header row is looked for, with comments and blank lines."""
 
 _LONGEST_RECORD = 20
 """Lines that a cell with line ends may spread over; behind that its quotation mark is taken for a mistake."""
@@ -59,7 +60,7 @@ def parse_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Re
         lines: From the first on, without blanks around them but for tabs.
         surroundings: What they leave open.
     """
-    head = _take_head(lines)
+    head = [*islice(lines, _HEAD_LINES)]
     header = _find_header(head)
     if header is None:
         yield from _parse_plain_lines(chain(_drop_preamble(head), lines), surroundings)
@@ -69,26 +70,16 @@ def parse_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Re
     yield from _parse_table(chain(head[header.lines_before + 1 :], lines), header, surroundings)
 
 
-def _take_head(lines: Iterator[str]) -> list[str]:
-    """Take the first lines, among which a header row is looked for."""
-    head: list[str] = []
-    rows = 0
-    for line in islice(lines, _COMMENT_LINES):
-        head.append(line)
-        rows += bool(line) and not line.startswith("#")
-        if rows > _PREAMBLE_ROWS:
-            break
-    return head
-
-
 def _find_header(lines: Sequence[str]) -> Header | None:
     """Find the row with the names of key columns.
 
     Only comments, blank lines and rows of one cell that name no series may come before it.
     """
+    rows = 0
     for number, line in enumerate(lines):
         if not line or line.startswith("#") or len(line) >= LONGEST_LINE:
             continue
+        rows += 1
         width = 1
         for delimiter in DELIMITERS:
             cells = tuple(split_record(line, delimiter))
@@ -96,7 +87,7 @@ def _find_header(lines: Sequence[str]) -> Header | None:
             if columns is not None:
                 return Header(cells, columns, delimiter, number)
             width = max(width, sum(1 for cell in cells if cell))
-        if width > 1 or "://" in line or normalise_uuid(line):
+        if width > 1 or rows > _PREAMBLE_ROWS or "://" in line or normalise_uuid(line):
             return None
     return None
 
@@ -140,11 +131,10 @@ def _parse_table(lines: Iterator[str], header: Header, surroundings: Surrounding
             continue
         if cells:
             reading = parse_row(number, text, row, columns, surroundings)
+        elif len(text) >= LONGEST_LINE:
+            reading = reject(number, text, surroundings, TOO_LONG)
         else:
-            is_cut = len(text) >= LONGEST_LINE
-            longest = LONGEST_LINE if is_cut else csv.field_size_limit()
-            reason = f"{'' if is_cut else 'a cell is '}longer than {longest} characters"
-            reading = reject(number, text, surroundings, reason)
+            reading = reject(number, text, surroundings, f"a cell is longer than {csv.field_size_limit()} characters")
         # Spreadsheets write rows of delimiters alone, and a comment may hold a delimiter.
         if not isinstance(reading, RejectedLine) or (not is_comment and text.strip(_EMPTY_CELLS)):
             yield reading
@@ -158,12 +148,10 @@ def _join_records(lines: Iterator[str], header: Header) -> Iterator[tuple[int, s
     number = header.lines_before + 2
     held = deque[str]()
     while (line := held.popleft() if held else next(lines, None)) is not None:
-        if line.count('"') % 2 == 0:
-            yield number, line
-            number += 1
-            continue
-        held.extend(islice(lines, _LONGEST_RECORD - len(held)))
-        joined = _join_record([line, *held], header.delimiter)
+        joined = [line]
+        if line.count('"') % 2:
+            held.extend(islice(lines, _LONGEST_RECORD - len(held)))
+            joined = _join_record([line, *held], header.delimiter)
         yield number, "\n".join(joined)
         number += len(joined)
         for _ in joined[1:]:
