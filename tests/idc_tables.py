@@ -70,7 +70,7 @@ _ROWS = [
         None,
     ),
 ]
-_TOLD = {"SeriesDescription": 'thin, "lung"', "license_short_name": "CC BY 4.0", "source_DOI": "10.7937/k9"}
+_TOLD = {"SeriesDescription": 'thin, "lung"\0', "license_short_name": "CC BY 4.0", "source_DOI": "10.7937/k9"}
 _PRIOR_COLUMNS = [
     "crdc_series_uuid",
     "aws_bucket",

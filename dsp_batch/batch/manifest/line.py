@@ -32,15 +32,17 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
 
 _COPIES = ("cp", "sync", "mv")
-_NO_COPIES = ("ls", "rm", "mb", "rb", "du", "cd", "mkdir", "cat", "head", "select", "pipe", "presign", "run")
-"""Commands that name series and copy none, or that come with those that do."""
+_OTHERS = ("ls", "rm", "mb", "rb", "du", "cd", "mkdir")
+"""Commands that copy nothing."""
+
+_OTHERS_OF_PROGRAMS = ("cat", "head", "select", "pipe", "presign", "run")
+"""The same, but only behind the name of a program, because folders may begin so: `head 1/CT 2`."""
 
 _WORDS_BEFORE = r"""(?:(?:[$%>]|sudo(?:\s+-\S+)*|env|[A-Za-z_]\w*=(?:"[^"]*"|'[^']*'|[^\s"'])*)\s+)*"""
 """What stands before a command in a shell: its prompt, `sudo`, variables."""
 
-# Folders may begin as the others do: `head 1/CT 2`.
 _COMMAND = re.compile(
-    rf"{_WORDS_BEFORE}(?:s5cmd|\S*/s5cmd(?=.*://)|aws|gsutil|gcloud|{'|'.join((*_COPIES, *_NO_COPIES[:7]))})\s",
+    rf"{_WORDS_BEFORE}(?:s5cmd|\S*/s5cmd(?=.*://)|aws|gsutil|gcloud|{'|'.join((*_COPIES, *_OTHERS))})\s",
     re.ASCII,
 )
 _COMMENT_BEHIND = re.compile(r"\s+#")
@@ -196,7 +198,7 @@ def _find_source(text: str) -> str:
     sources = [word for word in words[verbs[0] + 1 :] if "://" in word] if verbs else []
     if sources and not sources[0].startswith(("http://", "https://")):
         return sources[0]
-    other = next((word for word in words if word in _NO_COPIES), None)
+    other = next((word for word in words if word in (*_OTHERS, *_OTHERS_OF_PROGRAMS)), None)
     if not verbs and other:
         raise OptionsError(f"a command that copies nothing ({other}): write cp s3://bucket/UUID/* .")
     raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")

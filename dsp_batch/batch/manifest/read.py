@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import NamedTuple
 
-from dsp_batch.batch.manifest.keys import digest_series, series_key
 from dsp_batch.batch.manifest.places import Lookup, default_lookup, resolve_lines
-from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine, RejectedLinesBuilder
-from dsp_batch.batch.manifest.rows import Surroundings, reject
+from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine
+from dsp_batch.batch.manifest.rows import DuplicateLine, Entry, Surroundings, reject
 from dsp_batch.batch.manifest.source import Source, label_source, parse_source
-from dsp_batch.batch.manifest.table import Manifest, TableBuilder
+from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
 from dsp_batch.errors import ManifestError
+from dsp_batch.model.identifiers import series_key
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT, is_idc_root
@@ -23,17 +21,6 @@ from dsp_batch.storage.urls import normalise_root
 _log = logging.getLogger(__name__)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class DuplicateLine(NamedTuple):
-    """A line that names a series which an earlier line named."""
-
-    line: int
-    series_uuid: str
-
-
-Entry = SeriesRef | RejectedLine | DuplicateLine
-"""A line of a manifest, after all look-ups."""
 
 
 def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str | None = None) -> Iterator[SeriesRef]:
@@ -81,17 +68,10 @@ def read_manifest_table(
         label: Name of the manifest in messages; None for the source itself.
     """
     label = label or label_source(source)
-    builder, rejected, duplicates = TableBuilder(), RejectedLinesBuilder(label), 0
+    builder = ManifestBuilder(label)
     for entry in read_entries(source, root, endpoint_url, lookup, label):
-        if isinstance(entry, SeriesRef):
-            builder.add(entry)
-        elif isinstance(entry, RejectedLine):
-            rejected.add(entry)
-        else:
-            duplicates += 1
-    table, columns = builder.finish()
-    manifest = Manifest(table=table, columns=columns, rejected=rejected.finish(), duplicates=duplicates, digest="")
-    return replace(manifest, digest=digest_series(manifest.series()))
+        builder.add(entry)
+    return builder.finish()
 
 
 def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lookup, label: str) -> Iterator[Entry]:

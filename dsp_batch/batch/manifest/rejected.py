@@ -58,30 +58,6 @@ class RejectedLines:
                 yield RejectedLine(self.source, *json.loads(line))
 
 
-class RejectedLinesBuilder:
-    """Packs lines that name no series as they come.
-
-    Args:
-        source: Name of the manifest.
-    """
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._count = 0
-        self._packed = io.BytesIO()
-        self._file = gzip.GzipFile(fileobj=self._packed, mode="wb", compresslevel=1, mtime=0)
-
-    def add(self, line: RejectedLine) -> None:
-        """Append a line."""
-        self._file.write(f"{json.dumps(line[1:])}\n".encode("ascii"))
-        self._count += 1
-
-    def finish(self) -> RejectedLines:
-        """Return all lines. Nothing can be added any more."""
-        self._file.close()
-        return RejectedLines(source=self._source, count=self._count, packed=self._packed.getvalue())
-
-
 def show_rejected(lines: RejectedLines, more: str) -> None:
     """Show the first lines as warnings.
 

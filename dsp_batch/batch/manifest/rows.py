@@ -48,6 +48,17 @@ Reading = SeriesRef | NamedLine | RejectedLine
 """A line that was read: a series whose root is certain, a name to look up, or no series."""
 
 
+class DuplicateLine(NamedTuple):
+    """A line that names a series which an earlier line named."""
+
+    line: int
+    series_uuid: str
+
+
+Entry = SeriesRef | RejectedLine | DuplicateLine
+"""A line of a manifest, after all look-ups."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What counts for a line of a manifest that does not say it itself."""

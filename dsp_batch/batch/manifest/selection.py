@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -49,11 +50,11 @@ def write_selected(selection: SeriesSelection, output: str) -> SelectedManifest:
     if build_writer is None:
         lines = [*list_selected(selection)]
         return SelectedManifest("".join(f"{line}\n" for line in lines).encode(), len(lines))
-    batches = _select(selection, _TOLD)
+    batches = map(_drop_nuls, _select(selection, _TOLD))
     first, sink, series = next(batches), pa.BufferOutputStream(), 0
-    with build_writer(sink, first.schema.remove_metadata()) as writer:
+    with build_writer(sink, first.schema) as writer:
         for batch in chain([first], batches):
-            writer.write_batch(batch.replace_schema_metadata(None))
+            writer.write_batch(batch)
             series += batch.num_rows
     return SelectedManifest(sink.getvalue().to_pybytes(), series)
 
@@ -67,6 +68,12 @@ def list_selected(selection: SeriesSelection) -> Iterator[str]:
     for batch in _select(selection, ("aws_bucket", "crdc_series_uuid")):
         places = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         yield from list_lines(SeriesRef(f"s3://{bucket}", uuid) for bucket, uuid in places)
+
+
+def _drop_nuls(batch: Any) -> Any:
+    """Leave out NULs, which some descriptions are padded with and no text manifest may hold."""
+    cells = [pc.replace_substring(column, "\0", "") for column in batch.columns]
+    return pa.RecordBatch.from_arrays(cells, batch.schema.names)
 
 
 def _select(selection: SeriesSelection, columns: Sequence[str]) -> Iterator[Any]:

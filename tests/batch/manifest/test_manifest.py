@@ -27,8 +27,8 @@ from manifest_reading import (
 )
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import DuplicateLine
 from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.rows import DuplicateLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.urls import parse_location

@@ -24,8 +24,9 @@ from manifest_reading import (
 )
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import DuplicateLine, read_manifest
+from dsp_batch.batch.manifest.read import read_manifest
 from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.rows import DuplicateLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 

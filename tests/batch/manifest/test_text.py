@@ -30,12 +30,12 @@ from manifest_reading import (
     write_manifest,
 )
 
-from dsp_batch.batch.manifest.keys import digest_series
 from dsp_batch.batch.manifest.read import read_manifest, read_manifest_table
 from dsp_batch.batch.manifest.rejected import RejectedLine, format_rejected
 from dsp_batch.batch.manifest.table import parse_manifest, serialize_manifest
 from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.errors import ManifestError
+from dsp_batch.model.identifiers import digest_series
 from dsp_batch.model.series import SeriesRef
 
 # Text as it comes
