@@ -128,6 +128,6 @@ def _find_trouble(ref: SeriesRef, *, is_second: bool) -> str | None:
         )
     if ref.series_uuid.startswith(".."):
         return "the name of its folder begins with two dots: rename it"
-    if not ref.url.isascii() and _SURROGATE.search(ref.url):
+    if ref.folder is None and not ref.url.isascii() and _SURROGATE.search(ref.url):
         return "its name is no UTF-8: rename the folder"
     return None
