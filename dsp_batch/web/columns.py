@@ -1,0 +1,101 @@
+"""One column of all series for the page: codes of a dictionary, or numbers, as the bytes of typed arrays."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dsp_batch.model.series import IntArray
+from dsp_batch.web.fields import read_number
+from dsp_batch.web.scripts import Packed
+
+
+class CodeColumn:
+    """A column of text: each value once, and for each row its code. Code 0 means that there is no value."""
+
+    def __init__(self) -> None:
+        self._codes = array("I")
+        self._known: dict[str, int] = {"": 0}
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Add the values of further rows."""
+        known = self._known
+        for value in values:
+            text = "" if value is None else value if isinstance(value, str) else str(value)
+            code = known.get(text)
+            if code is None:
+                code = known[text] = len(known)
+            self._codes.append(code)
+
+    @property
+    def is_empty(self) -> bool:
+        """No row has a value."""
+        return len(self._known) == 1
+
+    @property
+    def values(self) -> list[str]:
+        """The values, in the order of their codes."""
+        return list(self._known)
+
+    def rank(self, keys: Iterable[Any] | None = None) -> IntArray:
+        """The place of each code in the order of the values, or of other keys of them.
+
+        Args:
+            keys: A key for each value; None to order by the value, in any letter case.
+        """
+        compared = [(value.lower(), value) for value in self._known] if keys is None else list(keys)
+        ranks = np.empty(len(compared), np.int64)
+        ranks[sorted(range(len(compared)), key=compared.__getitem__)] = np.arange(len(compared))
+        return ranks
+
+    def codes(self) -> IntArray:
+        """The code of each row."""
+        return np.frombuffer(self._codes, np.uint32).astype(np.int64)
+
+    def pack(self, order: IntArray, *, with_values: bool = True) -> Packed:
+        """The column in an order of rows, with codes that rise with the values.
+
+        Args:
+            order: The row at each place.
+            with_values: False for codes alone: which rows have the same value.
+        """
+        ranks = self.rank()
+        codes = ranks[self.codes()][order]
+        kind = "u1" if len(ranks) <= 1 << 8 else "u2" if len(ranks) <= 1 << 16 else "u4"
+        header: dict[str, Any] = {"kind": "codes", "type": kind}
+        if with_values:
+            values = self.values
+            header["values"] = [values[code] for code in np.argsort(ranks).tolist()]
+        return Packed(header, codes.astype(f"<{kind}").tobytes())
+
+
+class NumberColumn:
+    """A column of numbers; NaN where a row has none."""
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Add the values of further rows."""
+        numbers = map(read_number, values)
+        self._numbers.extend(np.nan if number is None else number for number in numbers)
+
+    @property
+    def is_empty(self) -> bool:
+        """No row has a number."""
+        return bool(np.isnan(self.numbers()).all())
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The number of each row."""
+        return np.frombuffer(self._numbers, np.float64)
+
+    def pack(self, order: IntArray) -> Packed:
+        """The column in an order of rows, in half the bytes where that loses nothing."""
+        numbers = self.numbers()[order]
+        short = numbers.astype("<f4")
+        exact = np.array_equal(short.astype(np.float64), numbers, equal_nan=True)
+        return Packed({"kind": "numbers", "type": "f4" if exact else "f8"}, (short if exact else numbers).tobytes())
