@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +52,7 @@ def write_atlases(cache: Cache, table: SeriesTable, order: IntArray, files: File
     return names
 
 
-def _read_thumbnail(cache: Cache, key: str | None, grid: Sequence[Any] | None) -> ByteArray | None:
+def _read_thumbnail(cache: Cache, key: str | None, grid: str | None) -> ByteArray | None:
     data = cache.read(key) if key else None
     if data is None:
         return None
@@ -68,11 +67,11 @@ def _read_thumbnail(cache: Cache, key: str | None, grid: Sequence[Any] | None) -
     return resize_image(pixels, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
-def _choose_tile(pixels: ByteArray, grid: Sequence[Any] | None) -> ByteArray:
+def _choose_tile(pixels: ByteArray, grid: str | None) -> ByteArray:
     """Cut the middle tile out of a grid: the face of a series."""
     if grid is None:
         return pixels
-    columns, rows, width, height, blank = grid
+    columns, rows, width, height, *blank = map(int, grid.split())
     filled = [place for place in range(columns * rows) if place not in blank] or [0]
     row, column = divmod(filled[len(filled) // 2], columns)
     tile = pixels[row * height : (row + 1) * height, column * width : (column + 1) * width]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,25 @@ from dsp_batch.web.fields import read_number
 from dsp_batch.web.scripts import Packed
 
 
+class _Codes(dict[str, int]):
+    """Gives each new value the next code."""
+
+    def __missing__(self, value: str) -> int:
+        code = self[value] = len(self)
+        return code
+
+
 class CodeColumn:
     """A column of text: each value once, and for each row its code. Code 0 means that there is no value."""
 
     def __init__(self) -> None:
         self._codes = array("I")
-        self._known: dict[str, int] = {"": 0}
+        self._known = _Codes({"": 0})
 
-    def extend(self, values: Iterable[Any]) -> None:
+    def extend(self, values: Sequence[Any]) -> None:
         """Add the values of further rows."""
-        known = self._known
-        for value in values:
-            text = "" if value is None else value if isinstance(value, str) else str(value)
-            code = known.get(text)
-            if code is None:
-                code = known[text] = len(known)
-            self._codes.append(code)
+        texts = ["" if value is None else value if isinstance(value, str) else str(value) for value in values]
+        self._codes.extend(map(self._known.__getitem__, texts))
 
     @property
     def is_empty(self) -> bool:
@@ -79,10 +82,13 @@ class NumberColumn:
     def __init__(self) -> None:
         self._numbers = array("d")
 
-    def extend(self, values: Iterable[Any]) -> None:
-        """Add the values of further rows."""
-        numbers = map(read_number, values)
-        self._numbers.extend(np.nan if number is None else number for number in numbers)
+    def extend(self, values: Sequence[Any]) -> None:
+        """Add the values of further rows: numbers, or text that stands for one."""
+        try:
+            numbers = np.array(values, np.float64)  # None becomes NaN
+        except (ValueError, TypeError):
+            numbers = np.array([*map(read_number, values)], np.float64)
+        self._numbers.frombytes(numbers.tobytes())
 
     @property
     def is_empty(self) -> bool:

@@ -20,7 +20,7 @@ ROWS_PER_FILE = 4_096
 _MOST_IN_ONE_UUID_FILE = 65_536
 """Series whose UUIDs are one file; of more, each file holds those with the same first two characters."""
 
-_SHARED_COLUMNS = ("series_uuid", "preview", "status", "reason", "title", *FACETS, *SEARCHED, *NUMBERS, *IDENTIFIERS)
+_SHARED_COLUMNS = frozenset(("series_uuid", "preview", "n_instances", "study_date", *FACETS, *SEARCHED, *IDENTIFIERS))
 """Columns that `series.json` gives to other pages."""
 
 _HEX = frozenset("0123456789abcdef")
@@ -104,7 +104,7 @@ def _write_rows(
         for name, script in uids.items():
             values = columns.get(name, [])
             present |= {name} if any(values) else set()
-            script.add("".join(f"{value or ''}\n" for value in values).encode())
+            script.add("".join([f"{value or ''}\n" for value in values]).encode())
     for name, script in uids.items():
         if name in present:
             files.write(f"data/column-{name}.js", script.finish())
@@ -123,11 +123,13 @@ def _write_row_files(number: int, columns: dict[str, list[Any]], files: Files) -
 
 
 def _build_rows(name: str, columns: dict[str, list[Any]], stamp: str) -> bytes:
-    return build_script(name, stamp, [Packed({"kind": "rows", "columns": columns})])
+    same = {column: values[0] for column, values in columns.items() if values.count(values[0]) == len(values)}
+    varying = {column: values for column, values in columns.items() if column not in same}
+    return build_script(name, stamp, [Packed({"kind": "rows", "same": same, "columns": varying})])
 
 
 def _write_shared(number: int, columns: dict[str, list[Any]], files: Files) -> str:
-    """Write a part of what other pages read.
+    """Write a part of what other pages read: column → its value in each row.
 
     Returns:
         Its name.
@@ -135,12 +137,8 @@ def _write_shared(number: int, columns: dict[str, list[Any]], files: Files) -> s
     kept = drop_empty(columns, _SHARED_COLUMNS)
     if "preview" in kept:
         kept["preview"] = list_pictures(kept)
-    rows = [
-        {name: value for name, value in zip(kept, values, strict=True) if value is not None}
-        for values in zip(*kept.values(), strict=True)
-    ]
     name = f"data/series-{number:03d}.json"
-    _write_json(name, rows, files)
+    _write_json(name, kept, files)
     return name
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import Any
 
 PLACEHOLDERS = {"series_uuid": "{uuid}", "study_instance_uid": "{study}", "series_instance_uid": "{series}"}
 """What stands in `preview` and `viewer` for the names of the series: without them these columns are all alike, and
 compress to nothing."""
+
+_DECIMALS = 4
 
 _PREFIX = "{prefix}"
 """Stands for the first two characters of the UUID."""
@@ -31,20 +34,28 @@ def compact_rows(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return compact
 
 
-def shorten_grid(text: str) -> list[Any] | None:
-    """Take columns, rows, tile width, tile height and blank places from the JSON of a grid; None where it is none.
+def shorten_grid(text: str) -> str | None:
+    """Take from the JSON of a grid what scrubbing needs.
 
     Positions, times and instances make up most of the text. They come last, and parsing them takes ten times as long
     as the rest.
+
+    Returns:
+        Columns, rows, tile width, tile height, and the places that are blank, with blanks between them; None where the
+        text is no grid.
     """
     head, found, _ = text.partition('"positions"')
-    for candidate in (f"{head.rstrip(', ')}}}" if found else text, text):
-        try:
-            grid = json.loads(candidate)
-            return [*(int(grid[name]) for name in ("columns", "rows", "tile_width", "tile_height")), grid["blank"]]
-        except (ValueError, KeyError, TypeError):
-            continue
-    return None
+    return (_parse_grid(f"{head.rstrip(', ')}}}") if found else None) or _parse_grid(text)
+
+
+@lru_cache(maxsize=1_024)
+def _parse_grid(text: str) -> str | None:
+    try:
+        grid = json.loads(text)
+        numbers = [grid["columns"], grid["rows"], grid["tile_width"], grid["tile_height"], *grid.get("blank", ())]
+        return " ".join(str(int(number)) for number in numbers)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def list_pictures(columns: dict[str, list[Any]]) -> list[str | None]:
@@ -73,6 +84,7 @@ def _shorten_viewers(columns: dict[str, list[Any]]) -> list[str | None] | list[A
 
 
 def _plain(values: list[Any]) -> list[Any]:
-    if any(isinstance(value, float) for value in values[:1] + [v for v in values if v is not None][:1]):
-        return [None if value is None or not math.isfinite(value) else value for value in values]
-    return values
+    """JSON has no NaN; and a number of the page needs no more digits than a person reads."""
+    if not isinstance(next((value for value in values if value is not None), None), float):
+        return values
+    return [None if value is None or not math.isfinite(value) else round(value, _DECIMALS) for value in values]

@@ -7,6 +7,7 @@ of them has been read.
 from __future__ import annotations
 
 import marshal
+import os
 import tempfile
 from array import array
 from collections.abc import Collection, Iterator, Sequence
@@ -114,10 +115,11 @@ class SeriesTable:
         return {name: [each.get(name) for each in dictionaries] for name in self.columns}
 
     def _load(self, rows: IntArray) -> Iterator[tuple[Any, ...]]:
-        file, ends = self._file, self._ends
+        self._file.flush()
+        descriptor, ends = self._file.fileno(), self._ends
         for row in rows.tolist():
-            file.seek(ends[row])
-            yield marshal.loads(file.read(ends[row + 1] - ends[row]))  # noqa: S302  # what `extend` wrote
+            data = os.pread(descriptor, ends[row + 1] - ends[row], ends[row])
+            yield marshal.loads(data)  # noqa: S302  # what `extend` wrote
 
 
 def drop_empty(columns: dict[str, list[Any]], names: Collection[str] | None = None) -> dict[str, list[Any]]:
@@ -130,5 +132,5 @@ def drop_empty(columns: dict[str, list[Any]], names: Collection[str] | None = No
     return {
         name: values
         for name, values in columns.items()
-        if (names is None or name in names) and any(value is not None for value in values)
+        if (names is None or name in names) and values.count(None) < len(values)
     }

@@ -20,6 +20,9 @@ from dsp_batch.model.series import BoolArray
 
 T = TypeVar("T")
 
+_ROWS_AT_ONCE = 4_096
+"""Rows that are plain values at one time, which take ten times as many bytes as in a table."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRun:
@@ -105,8 +108,9 @@ def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], 
             table = table.filter(pa.array(~_are_among(names, seen)))
             if number + 1 < len(runs):
                 found.append(names)
-            kept = [name for name in table.column_names if wants(name)]
-            yield RunRows(run, {name: table.column(name).to_pylist() for name in kept})
+            kept = table.select([name for name in table.column_names if wants(name)])
+            for batch in kept.to_batches(_ROWS_AT_ONCE):
+                yield RunRows(run, batch.to_pydict())
         seen = np.sort(np.concatenate([seen, *found]))
 
 

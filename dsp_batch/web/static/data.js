@@ -8,7 +8,7 @@ const KEPT_ROW_FILES = 24; // of 4,096 rows each, a few MB when unpacked
 let facts = null; // what gallery.js says: stamp, count, facets, columns …
 const arrived = new Map(); // name → {stamp, text} of data files that nobody has asked for yet
 const loading = new Map(); // name → promise of its unpacked parts
-const rowFiles = new Map(); // number → columns of the rows, the one that was used last at the end
+const rowFiles = new Map(); // number → the rows' columns, the one that was used last at the end
 
 function galleryData(name, stamp, text) {
   arrived.set(name, { stamp, text });
@@ -82,34 +82,34 @@ async function loadRows(number) {
   const [part] = await loadData(fileName("rows", number));
   loading.delete(fileName("rows", number)); // it is kept below, as long as there is room
   rowFiles.delete(number);
-  rowFiles.set(number, part.columns);
+  rowFiles.set(number, part);
   for (const oldest of rowFiles.keys()) {
     if (rowFiles.size <= KEPT_ROW_FILES) break;
     rowFiles.delete(oldest);
   }
-  return part.columns;
+  return part;
 }
 
 // A row as an object; null while its file is not loaded.
 function rowAt(place) {
-  const columns = rowFiles.get(Math.floor(place / facts.rowsPerFile));
-  return columns ? pickRow(columns, place % facts.rowsPerFile) : null;
+  const part = rowFiles.get(Math.floor(place / facts.rowsPerFile));
+  return part ? pickRow(part, place % facts.rowsPerFile) : null;
 }
 
 async function loadRow(place) {
-  const columns = rowFiles.get(Math.floor(place / facts.rowsPerFile)) ||
-    await loadRows(Math.floor(place / facts.rowsPerFile));
-  return pickRow(columns, place % facts.rowsPerFile);
+  const number = Math.floor(place / facts.rowsPerFile);
+  return pickRow(rowFiles.get(number) || await loadRows(number), place % facts.rowsPerFile);
 }
 
 // What only an opened series shows.
 async function loadDetails(place) {
   const [part] = await loadData(fileName("details", Math.floor(place / facts.rowsPerFile)));
-  return pickRow(part.columns, place % facts.rowsPerFile);
+  return pickRow(part, place % facts.rowsPerFile);
 }
 
-function pickRow(columns, at) {
-  const row = {};
+// Columns hold a value for each row; what is the same in all rows of a file is there once.
+function pickRow({ columns, same }, at) {
+  const row = { ...same };
   for (const name in columns) row[name] = columns[name][at];
   return row;
 }

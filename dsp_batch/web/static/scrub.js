@@ -4,7 +4,7 @@
 // The tiles of a picture that hold something: {columns, rows, width, height, places}; null for a picture that is whole.
 function tilesOf(row) {
   if (!row?.grid) return null;
-  const [columns, rows, width, height, blank] = row.grid;
+  const [columns, rows, width, height, ...blank] = row.grid.split(" ").map(Number);
   const empty = new Set(blank);
   const places = [];
   for (let place = 0; place < columns * rows; place += 1) if (!empty.has(place)) places.push(place);
