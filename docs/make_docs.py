@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast, preview
+from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, preview
 from dsp_batch.options import ImageVerbOptions
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import (
@@ -55,7 +55,7 @@ PICTURES: dict[str, Picture] = {
     "tutorial-mosaic.webp": Picture(build=build_ct, options=MosaicOptions()),
     "tutorial-image.webp": Picture(
         build=build_ct,
-        options=ImageOptions(position=0.3, contrast=parse_contrast("ct-lung"), image_width=256, quality=50),
+        options=ImageOptions(position=0.3, contrast="ct-lung", image_width=256, quality=50),
     ),
     "order-axial.webp": Picture(build=_build_small_ct, options=_EIGHT),
     "order-coronal.webp": Picture(build=partial(_build_small_ct, "ct-coronal", plane="coronal"), options=_EIGHT),
@@ -69,7 +69,7 @@ PICTURES: dict[str, Picture] = {
     "contrast-columns.webp": Picture(
         build=_build_small_ct,
         options=ContrastMosaicOptions(
-            contrasts=tuple(map(parse_contrast, ("ct-lung", "ct-bone", "ct-soft-tissue", "auto", "embedded"))),
+            contrasts=("ct-lung", "ct-bone", "ct-soft-tissue", "auto", "embedded"),
             start=0.15,
             end=0.75,
             tile_height=3,

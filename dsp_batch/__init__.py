@@ -10,23 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dsp_batch.batch.manifest.read import read_manifest
+    from dsp_batch.batch.plan.plan import Plan, plan_batch
+    from dsp_batch.batch.run import run_batch
+    from dsp_batch.batch.runs.latest import read_results
+    from dsp_batch.batch.runs.status import RunStatus, read_status
+    from dsp_batch.batch.runs.summary import RunSummary
     from dsp_batch.cache import Cache, open_cache
     from dsp_batch.errors import DspBatchError
     from dsp_batch.index.series_index import SeriesIndex
     from dsp_batch.model.frame import EncodedImage
     from dsp_batch.model.series import SeriesRef
-    from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
+    from dsp_batch.options import (
+        ClusterOptions,
+        Contrast,
+        ContrastMosaicOptions,
+        ImageOptions,
+        IndexOptions,
+        MosaicOptions,
+        parse_contrast,
+    )
     from dsp_batch.pipeline import find_series, load_index, preview
     from dsp_batch.version import __version__
 
 _HOMES = {
     "Cache": "dsp_batch.cache",
+    "ClusterOptions": "dsp_batch.options",
+    "Contrast": "dsp_batch.options",
     "ContrastMosaicOptions": "dsp_batch.options",
     "DspBatchError": "dsp_batch.errors",
     "EncodedImage": "dsp_batch.model.frame",
     "ImageOptions": "dsp_batch.options",
     "IndexOptions": "dsp_batch.options",
     "MosaicOptions": "dsp_batch.options",
+    "Plan": "dsp_batch.batch.plan.plan",
+    "RunStatus": "dsp_batch.batch.runs.status",
+    "RunSummary": "dsp_batch.batch.runs.summary",
     "SeriesIndex": "dsp_batch.index.series_index",
     "SeriesRef": "dsp_batch.model.series",
     "__version__": "dsp_batch.version",
@@ -34,18 +52,27 @@ _HOMES = {
     "load_index": "dsp_batch.pipeline",
     "open_cache": "dsp_batch.cache",
     "parse_contrast": "dsp_batch.options",
+    "plan_batch": "dsp_batch.batch.plan.plan",
     "preview": "dsp_batch.pipeline",
     "read_manifest": "dsp_batch.batch.manifest.read",
+    "read_results": "dsp_batch.batch.runs.latest",
+    "read_status": "dsp_batch.batch.runs.status",
+    "run_batch": "dsp_batch.batch.run",
 }
 
 __all__ = [
     "Cache",
+    "ClusterOptions",
+    "Contrast",
     "ContrastMosaicOptions",
     "DspBatchError",
     "EncodedImage",
     "ImageOptions",
     "IndexOptions",
     "MosaicOptions",
+    "Plan",
+    "RunStatus",
+    "RunSummary",
     "SeriesIndex",
     "SeriesRef",
     "__version__",
@@ -53,8 +80,12 @@ __all__ = [
     "load_index",
     "open_cache",
     "parse_contrast",
+    "plan_batch",
     "preview",
     "read_manifest",
+    "read_results",
+    "read_status",
+    "run_batch",
 ]
 
 

@@ -14,7 +14,7 @@ from dsp_batch.index.parquet import parse_index, serialize_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.keys import StoredKey
+from dsp_batch.storage.backend import StoredKey
 from dsp_batch.storage.objects import delete, list_keys, read_whole, write_once
 from dsp_batch.storage.urls import normalise_root
 from dsp_batch.version import __version__
@@ -69,14 +69,18 @@ def preview_key(name: str, series_uuid: str) -> str:
     return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
 
 
-def open_cache(directory: str | None, endpoint_url: str | None = None) -> Cache:
+def open_cache(directory: str | os.PathLike[str] | None, endpoint_url: str | None = None) -> Cache:
     """The cache in the directory that was named, else in the default one.
 
+    Args:
+        directory: Path or URL; None for the one that `DICOM_SERIES_PREVIEW_CACHE_DIR` names, else the platform's.
+        endpoint_url: S3-compatible server of the bucket; None for the environment's.
+
     Raises:
-        OptionsError: The directory is malformed.
+        StorageError: The directory is malformed.
     """
-    named = directory or default_cache_directory()
-    return Cache(url=normalise_root(named), endpoint_url=resolve_endpoint(endpoint_url))
+    named, endpoint = directory or default_cache_directory(), resolve_endpoint(endpoint_url)
+    return Cache(url=normalise_root(named, endpoint), endpoint_url=endpoint)
 
 
 def default_cache_directory() -> str:

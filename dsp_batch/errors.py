@@ -22,15 +22,15 @@ Reason = Literal[
     "write-failed",
     "internal",
 ]
-"""Why a series has no preview: the fixed vocabulary of result rows. The first two mean skipped, the others failed."""
+"""Reasons why a series may have no preview, as result rows name them. The first two mean skipped, the others failed."""
 
 
 class DspBatchError(Exception):
-    """Something that a user can understand and act upon.
+    """An error that a user can understand and act upon.
 
     Args:
         message: One line: what is wrong, where (series, object), what to do.
-        reason: The word for it in a result row.
+        reason: The reason in a result row; None for the usual one of its class.
     """
 
     default_reason: Reason = "internal"
@@ -75,9 +75,9 @@ class NoPixelsError(SeriesError):
     """A series that has nothing to draw.
 
     Args:
-        message: As for every error.
+        message: One line: what is wrong, where (series, object), what to do.
         reason: `no-pixels` or `raw-data`.
-        known: What its first instance tells, by fields of the result row.
+        known: Values that its first instance gives to fields of the result row.
     """
 
     default_reason: Reason = "no-pixels"
@@ -89,7 +89,7 @@ class NoPixelsError(SeriesError):
         self.known = dict(known or {})
 
     def __reduce__(self) -> tuple[type[DspBatchError], tuple[Any, ...]]:
-        """Pickle what is known too."""
+        """Pickle the known values too."""
         return type(self), (self.message, self.reason, self.known)
 
 
@@ -110,6 +110,6 @@ class UnavailableError(SinkError):
 
 
 def out_of_memory(what: str, needed: int, limit: int) -> SeriesError:
-    """The error of a series that takes more memory than it may."""
+    """Make the error of a series that takes more memory than it may."""
     megabytes = f"{max(needed, 0) / 1e6:,.0f} MB or more, and a worker has {limit / 1e6:,.0f} MB for a series"
     return SeriesError(f"{what} {megabytes}: run it where workers have more memory", "out-of-memory")

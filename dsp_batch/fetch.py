@@ -1,4 +1,4 @@
-"""The first two stages of a series: its headers, fetched at once, and the index made of them."""
+"""Fetch the headers of a series: list its objects and read the header of each."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from dsp_batch.storage.store import Store
 _log = logging.getLogger(__name__)
 
 _ELEMENT_BYTES = 150
-"""Of each element of a header that is held, beside its value."""
+"""Bytes of memory that each element of a header takes besides its value."""
 
 
 _UNFOLDED = 40
-"""Bytes in memory for each byte of the header that is just being made a row of an index: nested sequences become Python
-values. Measured: 35 for the functional groups of 5,000 frames."""
+"""Bytes of memory for each byte of a header while it becomes a row of an index, because nested sequences become Python
+values. The functional groups of 5,000 frames took 35."""
 
 
 SMALL_OBJECT = 1 << 20
-"""Objects up to this size may be read whole instead of in two requests."""
+"""Bytes of the largest object that may be read whole instead of in two requests."""
 
 DRAWN_FRAMES = 36
-"""Frames that a preview draws, unless asked otherwise."""
+"""Number of frames that a preview draws unless asked otherwise."""
 
 KEPT_BYTES = 32 << 20
-"""Whole objects that one series may keep in memory between its headers and its preview."""
+"""Bytes of whole objects that one series may keep in memory between its headers and its preview."""
 
 LOOK_FIRST = 50
-"""Objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
+"""Number of objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What reading the headers of a series may take."""
+    """The limits of reading the headers of a series."""
 
     seconds: float | None = None
-    """None for no limit."""
+    """Seconds that reading may take; None for no limit."""
 
     kept_bytes: int | None = None
-    """Whole small objects to keep for drawing, so that each is read in one request; None when nothing is to be drawn.
-    Otherwise a large series is given up after its first header when that has no pixels."""
+    """Bytes of whole small objects to keep for drawing, so that each is read in one request; None if nothing will be
+    drawn. If something will be drawn, a large series is given up after its first header when that has no pixels."""
 
     memory: int | None = None
-    """Bytes that the headers may take until an index is made of them; None for no limit."""
+    """Bytes of memory that the headers may take until an index is made of them; None for no limit."""
 
 
 def fetch_headers(
@@ -63,13 +63,13 @@ def fetch_headers(
 
     Args:
         ref: The series.
-        store: Where its root is.
-        options: How many objects, and whether large binary values are read.
-        allowance: What it may take; None for no limits, and no drawing.
+        store: The store of its root.
+        options: The number of objects, and whether large binary values are read.
+        allowance: The limits; None for none, and for no drawing.
 
     Raises:
-        StorageError: The series cannot be listed, any of its objects cannot be read, or not in time.
-        SeriesError: The series has no pixels, where that was asked, or its headers take more memory than they may.
+        StorageError: The series cannot be listed, or one of its objects cannot be read, or not in time.
+        SeriesError: The series will be drawn and has no pixels, or its headers take more memory than they may.
     """
     allowance = allowance or Allowance()
     begin, keep = time.monotonic(), allowance.kept_bytes
@@ -103,17 +103,17 @@ def fetch_headers(
 
 
 def _no_series(ref: SeriesRef) -> StorageError:
-    """A folder without objects; IDC keeps one series in thirty in another bucket than the default."""
+    """Make the error of a folder without objects. IDC keeps one series in thirty in another bucket than the default."""
     others = ", ".join(f"s3://{bucket}" for bucket in sorted(PUBLIC_BUCKETS) if ref.root != f"s3://{bucket}")
     hint = f"; IDC's other buckets are {others}" if is_idc_root(ref.root) else ""
     return StorageError(f"no series {ref.series_uuid} below {ref.root}: check the name and --root{hint}", "not-found")
 
 
 def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
-    """Whether the objects are better read whole, header and pixels in one request.
+    """Tell whether the objects are better read whole, header and pixels in one request.
 
-    Those of up to 32 KB are read whole for their headers anyway; of those of up to 1 MB a preview draws the frames
-    that it would fetch in a second pass, when there are no more of them than tiles.
+    Objects of up to 32 KB are read whole for their headers anyway. Objects of up to 1 MB are, if there are no more of
+    them than tiles: a preview would fetch the frames of all of them in a second pass.
     """
     sizes = [info.size if info.size is not None else SMALL_OBJECT + 1 for info in objects]
     few = len(sizes) <= DRAWN_FRAMES and all(size <= SMALL_OBJECT for size in sizes)
@@ -123,7 +123,7 @@ def _are_small(objects: tuple[ObjectInfo, ...], keep: int) -> bool:
 def _keep_whole(
     reader: Reader[InstanceHeader], info: ObjectInfo, bodies: dict[str, Buffer] | None
 ) -> Reader[InstanceHeader]:
-    """Read a header; with `bodies`, from the whole object, which is kept there."""
+    """Read a header. With `bodies`, read the whole object and keep it there."""
     if bodies is None:
         return (yield from reader)
     reply = yield (ByteRange(0, info.size or 0),)
@@ -134,7 +134,7 @@ def _keep_whole(
 def _sort_headers(
     found: dict[str, InstanceHeader | DspBatchError], headers: list[InstanceHeader], rejected: dict[str, DspBatchError]
 ) -> None:
-    """Tell instances from objects that are none; an object that could not be read fails the series."""
+    """Separate instances from objects that are none. An object that could not be read fails the series."""
     for name, value in found.items():
         if isinstance(value, InstanceHeader):
             headers.append(value)
@@ -157,25 +157,25 @@ def report_rejected(ref: SeriesRef, rejected: Mapping[str, DspBatchError]) -> No
 
 @dataclass(slots=True, kw_only=True)
 class HeaderMeter:
-    """Weighs the headers of a series as they come, and stops where they take more memory than they may."""
+    """Measures the memory of the headers of a series as they arrive, and stops if they take more than they may."""
 
     url: str
-    """The series, for messages."""
+    """URL of the series, for messages."""
 
     count: int
-    """Its objects."""
+    """Number of its objects."""
 
     limit: int | None = None
-    """Bytes; None for no limit."""
+    """Bytes of memory that the headers may take; None for no limit."""
 
     _held: int = 0
     _largest: int = 0
 
     def weigh(self, reader: Reader[InstanceHeader]) -> Reader[InstanceHeader]:
-        """Read a header, and add what it takes.
+        """Read a header, and add the memory that it takes.
 
         Raises:
-            SeriesError: It is too much; the headers that come after it are not read any more.
+            SeriesError: The headers take too much; those after it are no longer read.
         """
         self._check()
         read = 0

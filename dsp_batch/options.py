@@ -1,13 +1,16 @@
-"""What the user asked for, checked once, before anything is read."""
+"""What the user asked for, checked once, before anything is read. It loads without numpy, so that `--help` is quick."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
-from typing import Literal
+from numbers import Integral, Real
+from reprlib import repr as shorten
+from typing import Any, Literal
 
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.window import Window
@@ -42,6 +45,10 @@ class Contrast:
     """Given when and only when kind is `window`."""
 
     def __post_init__(self) -> None:
+        if self.kind not in ("window", "embedded", "auto"):
+            raise OptionsError(f"kind of a contrast must be 'window', 'embedded' or 'auto', not {_show(self.kind)}")
+        if not isinstance(self.window, Window | None):
+            raise OptionsError(f"window of a contrast must be a Window, not {_show(self.window)}")
         if (self.window is None) == (self.kind == "window"):
             raise OptionsError(f"contrast {self.kind!r} and window {self.window} do not go together")
 
@@ -50,15 +57,23 @@ EMBEDDED = Contrast(kind="embedded")
 AUTO = Contrast(kind="auto")
 
 
-def parse_contrast(text: str) -> Contrast:
+def parse_contrast(text: str | Contrast) -> Contrast:
     """Read the name of a preset, `auto`, `embedded`, or a window written `W/C` or `W,C`.
 
     Args:
-        text: For example `ct-lung`, `Lung`, `soft_tissue`, `1500/-500`.
+        text: For example `ct-lung`, `Lung`, `soft_tissue`, `1500/-500`. A contrast is returned as it is.
 
     Raises:
         OptionsError: The name is unknown, or the width is not a positive number; the message lists the names.
+
+    Example:
+        >>> parse_contrast("1500/-500") == parse_contrast("ct-lung")
+        True
     """
+    if isinstance(text, Contrast):
+        return text
+    if not isinstance(text, str):
+        raise OptionsError(f"contrast must be text such as 'ct-lung' or '1500/-500', or a Contrast, not {_show(text)}")
     name = text.strip().lower().replace("_", "-")
     if name in ("auto", "embedded"):
         return AUTO if name == "auto" else EMBEDDED
@@ -76,13 +91,28 @@ def parse_contrast(text: str) -> Contrast:
     )
 
 
-def _check_positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise OptionsError(f"{name} must be 1 or more, not {value}")
+def convert_fields(options: Any) -> None:
+    """Bring the value of each field of an options class to the type of the field, by the field's annotation.
+
+    NumPy's numbers become Python's, whole numbers become decimal ones where these are meant, names of contrasts become
+    contrasts, paths become text: options that mean the same are equal, and their digests too. Fields of other types are
+    left to the class.
+
+    Args:
+        options: A frozen dataclass under construction.
+
+    Raises:
+        OptionsError: A value is of another type.
+    """
+    for each in fields(options):
+        kind, value = str(each.type), getattr(options, each.name)
+        convert = _CONVERTERS.get(kind.removesuffix(" | None"))
+        if convert is not None and (value is not None or not kind.endswith(" | None")):
+            object.__setattr__(options, each.name, convert(each.name, value))
 
 
 def _check_fraction(name: str, value: float | None) -> None:
-    if value is not None and not 0 <= value <= 1:
+    if value is not None and not 0 <= value <= 1:  # true for NaN
         raise OptionsError(f"{name} must lie between 0.0 and 1.0, not {value}")
 
 
@@ -91,6 +121,69 @@ def _check_range(start: float, end: float) -> None:
     _check_fraction("--end", end)
     if start > end:
         raise OptionsError(f"--start {start} lies behind --end {end}: exchange them")
+
+
+def _to_whole_number(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise OptionsError(f"{name} must be a whole number, not {_show(value)}")
+    return int(value)
+
+
+def _to_number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise OptionsError(f"{name} must be a number, not {_show(value)}")
+    return float(value)
+
+
+def _to_switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise OptionsError(f"{name} must be True or False, not {_show(value)}")
+    return value
+
+
+def _to_text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise OptionsError(f"{name} must be text, not {_show(value)}")
+    return value
+
+
+def _to_path(name: str, value: Any) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise OptionsError(f"{name} must be a path or a URL, not {_show(value)}")
+    return text
+
+
+def _to_contrast(_name: str, value: Any) -> Contrast:
+    return parse_contrast(value)
+
+
+def _to_contrasts(name: str, value: Any) -> tuple[Contrast, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise OptionsError(f"{name} must be a sequence of contrasts such as ('ct-lung', 'auto'), not {_show(value)}")
+    return tuple(map(parse_contrast, value))
+
+
+def _show(value: Any) -> str:
+    """A value of a wrong type for a message: on one line, and not all of it where it is long."""
+    return " ".join(shorten(value).split())
+
+
+_CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
+    "int": _to_whole_number,
+    "float": _to_number,
+    "bool": _to_switch,
+    "str": _to_text,
+    "str | os.PathLike[str]": _to_path,
+    "Contrast | str": _to_contrast,
+    "Sequence[Contrast | str]": _to_contrasts,
+}
+"""Annotation of a field, without `| None` → what brings a value to that type."""
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise OptionsError(f"{name} must be 1 or more, not {value}")
 
 
 def _check_image(image_width: int, quality: int) -> None:
@@ -108,7 +201,9 @@ class MosaicOptions:
     image_width: int = 128
     """Width of a tile in pixels; its height follows the physical aspect ratio."""
 
-    contrast: Contrast = field(default=EMBEDDED)
+    contrast: Contrast | str = EMBEDDED
+    """A contrast, or text that `parse_contrast` reads; text becomes a contrast."""
+
     quality: int = 25
     """WebP or JPEG quality, 0 to 100."""
 
@@ -126,6 +221,7 @@ class MosaicOptions:
     """Burn overlay graphics in."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         _check_image(self.image_width, self.quality)
         _check_positive("--tile-width", self.tile_width)
         _check_positive("--tile-height", self.tile_height)
@@ -137,9 +233,9 @@ class MosaicOptions:
         return self.tile_height or self.tile_width, self.tile_width
 
     @property
-    def contrasts(self) -> tuple[Contrast, ...]:
-        """The one contrast that every frame is drawn with."""
-        return (self.contrast,)
+    def column_contrasts(self) -> tuple[Contrast, ...]:
+        """The contrast of each column of frames: here one for all."""
+        return (parse_contrast(self.contrast),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,30 +249,35 @@ class ImageOptions:
     """Frames to walk from there in display order."""
 
     image_width: int = 128
-    contrast: Contrast = field(default=EMBEDDED)
+    contrast: Contrast | str = EMBEDDED
+    """A contrast, or text that `parse_contrast` reads; text becomes a contrast."""
+
     quality: int = 25
     overlays: bool = True
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         _check_image(self.image_width, self.quality)
         _check_fraction("--position", self.position)
+
+    @property
+    def column_contrasts(self) -> tuple[Contrast, ...]:
+        """The contrast of each column of frames: here one for all."""
+        return (parse_contrast(self.contrast),)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the image, in tiles."""
         return 1, 1
 
-    @property
-    def contrasts(self) -> tuple[Contrast, ...]:
-        """The one contrast that the frame is drawn with."""
-        return (self.contrast,)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastMosaicOptions:
     """The same frames under several contrasts: one column each."""
 
-    contrasts: tuple[Contrast, ...]
+    contrasts: Sequence[Contrast | str]
+    """Contrasts, or texts that `parse_contrast` reads, one a column; they become a tuple of contrasts."""
+
     position: float | None = None
     """One row: the frame here."""
 
@@ -193,6 +294,7 @@ class ContrastMosaicOptions:
     overlays: bool = True
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         _check_image(self.image_width, self.quality)
         _check_positive("--tile-height", self.tile_height)
         if not self.contrasts:
@@ -204,6 +306,11 @@ class ContrastMosaicOptions:
         _check_fraction("--position", self.position)
         if self.start is not None:
             _check_range(self.start, self.end)
+
+    @property
+    def column_contrasts(self) -> tuple[Contrast, ...]:
+        """The contrast of each column of frames, from left to right."""
+        return tuple(map(parse_contrast, self.contrasts))
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -222,6 +329,7 @@ class IndexOptions:
     """Read binary values of more than 16 KiB too, for their hashes."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         _check_positive("--limit", self.limit)
 
 
@@ -244,8 +352,11 @@ class ClusterOptions:
     scheduler: str | None = None
     """Address of a running scheduler, `tcp://` or `tls://`."""
 
-    scheduler_file: str | None = None
+    scheduler_file: str | os.PathLike[str] | None = None
     """JSON file that a running scheduler wrote."""
+
+    client: object | None = None
+    """A `distributed.Client` that the caller has; it stays open. Only from Python."""
 
     workers: int | None = None
     """Processes of a local cluster; None for one a core."""
@@ -254,10 +365,11 @@ class ClusterOptions:
     """Seconds to wait for the first worker, for one to come back when all are gone, and for a scheduler that has fallen
     silent."""
 
-    performance_report: str | None = None
+    performance_report: str | os.PathLike[str] | None = None
     """Path or URL of an HTML file for Dask's performance report; None for none."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if self.performance_report and not find_spec("bokeh"):
             raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
         if not 0 <= self.wait_for_workers < math.inf:
@@ -266,10 +378,13 @@ class ClusterOptions:
             raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
         if self.scheduler and self.scheduler_file:
             raise OptionsError("give either --scheduler or --scheduler-file, not both")
+        if self.client is not None and (self.scheduler or self.scheduler_file):
+            raise OptionsError("give either a client or a scheduler, not both: a client has its scheduler")
         if self.workers is not None and self.is_remote:
             raise OptionsError("--workers is for a local cluster: it does not go together with a scheduler")
 
     @property
     def is_remote(self) -> bool:
-        """Whether a running scheduler was named."""
-        return bool(self.scheduler or self.scheduler_file or os.environ.get(SCHEDULER_VARIABLE))
+        """True where a running scheduler was named, or a client of one given."""
+        given = self.scheduler or self.scheduler_file or os.environ.get(SCHEDULER_VARIABLE)
+        return bool(given) or self.client is not None

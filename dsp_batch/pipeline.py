@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from dsp_batch.cache import Cache, read_index, write_index
+from dsp_batch.cache import Cache, open_cache, read_index, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers
 from dsp_batch.index.build import build_index
@@ -19,14 +19,14 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import DEFAULT_ROOT, parse_series, resolve_series
+from dsp_batch.names import parse_series, resolve_series
 from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
 from dsp_batch.references import load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.public_buckets import place_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import normalise_root
 
@@ -34,13 +34,13 @@ _MOSAIC = MosaicOptions()
 
 
 def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its name
-    series: str | SeriesRef,
+    series: str | os.PathLike[str] | SeriesRef,
     options: ImageVerbOptions = _MOSAIC,
     *,
-    root: str = DEFAULT_ROOT,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
-    cache: Cache | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
     suffix: str = ".webp",
 ) -> EncodedImage:
     """Draw a series: the same bytes as the commands write.
@@ -51,7 +51,7 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         root: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept, from `open_cache`; None to neither read nor write any.
+        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
         suffix: `.webp`, `.jpg` or `.jpeg`.
 
     Returns:
@@ -69,16 +69,16 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         (9, 384, 384, b'WEBP')
     """
     ref, store = _open_series(series, root, endpoint_url, anonymous=anonymous)
-    return draw_series(ref, store, cache, options, suffix)
+    return draw_series(ref, store, _open_cache(cache), options, suffix)
 
 
 def load_index(
-    series: str | SeriesRef,
+    series: str | os.PathLike[str] | SeriesRef,
     *,
-    root: str = DEFAULT_ROOT,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
-    cache: Cache | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
 ) -> SeriesIndex:
     """Load the index of a series: every header element of every instance, in display order.
 
@@ -87,7 +87,7 @@ def load_index(
         root: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept, from `open_cache`; None to neither read nor write any.
+        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
 
     Returns:
         The index. Its `table` is a `pyarrow.Table`, one row an instance; elements with one value in all instances are
@@ -104,16 +104,21 @@ def load_index(
         (40, 'CT', 195.0)
     """
     ref, store = _open_series(series, root, endpoint_url, anonymous=anonymous)
-    return index_series(ref, store, cache)
+    return index_series(ref, store, _open_cache(cache))
 
 
 def find_series(
-    series: str, *, root: str = DEFAULT_ROOT, endpoint_url: str | None = None, anonymous: bool | None = None
+    series: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
 ) -> SeriesRef:
     """Find the folder that the name of a series means.
 
     Args:
-        series: A UUID, 32 hex digits, a prefix of them with `*`, a URL or path of the folder, or a SeriesInstanceUID.
+        series: A UUID, 32 hex digits, a prefix of them with `*`, a URL or path of the folder, or a SeriesInstanceUID;
+            or a path object, which is always the folder.
         root: Where to look when the name does not say it: `s3://bucket`, `https://host/path`, a folder.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
@@ -131,8 +136,10 @@ def find_series(
         's3://idc-open-data/38902e14-b11f-4548-910e-771ee757dc82'
     """
     endpoint = resolve_endpoint(endpoint_url)
-    name = parse_series(series, place_root(normalise_root(root), endpoint), endpoint)
-    return resolve_series(name, lambda place: build_store(place, endpoint_url=endpoint, anonymous=anonymous))
+    # A path object is a folder, whatever its name means elsewhere.
+    text = series if isinstance(series, str) else os.path.join(os.curdir, series)  # noqa: PTH118  # keeps the dot
+    name = parse_series(text, normalise_root(root, endpoint), endpoint)
+    return resolve_series(name, lambda found: build_store(found, endpoint_url=endpoint, anonymous=anonymous))
 
 
 def draw_series(
@@ -193,7 +200,7 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
         StorageError: The frames could not be read.
     """
     pictures = choose_pictures(index, source, options)
-    tiles = draw_tiles(pictures, options.contrasts, options.image_width)
+    tiles = draw_tiles(pictures, options.column_contrasts, options.image_width)
     return encode_tiles(tiles, options, suffix)
 
 
@@ -214,15 +221,23 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
 
 
 def _open_series(
-    series: str | SeriesRef, root: str, endpoint_url: str | None, *, anonymous: bool | None
+    series: str | os.PathLike[str] | SeriesRef,
+    root: str | os.PathLike[str],
+    endpoint_url: str | None,
+    *,
+    anonymous: bool | None,
 ) -> tuple[SeriesRef, Store]:
     """Find a series, and open the store of the root that it was found in."""
     ref = (
-        find_series(series, root=root, endpoint_url=endpoint_url, anonymous=anonymous)
-        if isinstance(series, str)
-        else series
+        series
+        if isinstance(series, SeriesRef)
+        else find_series(series, root=root, endpoint_url=endpoint_url, anonymous=anonymous)
     )
     store = build_store(
         ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous
     )
     return ref, store
+
+
+def _open_cache(cache: Cache | str | os.PathLike[str] | None) -> Cache | None:
+    return cache if isinstance(cache, Cache | None) else open_cache(cache)

@@ -1,4 +1,4 @@
-"""The series that another draws upon: from the SeriesInstanceUIDs that its kind names to their indices."""
+"""Load the indices of other series that a series draws upon, from the SeriesInstanceUIDs that its kind names."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A series that another draws upon, as far as it is at hand."""
+    """A series that another draws upon, whose index was found."""
 
     index: SeriesIndex
     store: Store
-    """Where its objects are read."""
+    """The store to read its objects from."""
 
 
 def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tuple[Reference, ...]:
     """Load the indices of the series that a series draws upon.
 
-    Only indices that the cache holds already count as at hand: nothing of another series is read for a picture. A
-    series that is not found is left out; its picture is then drawn without it.
+    Only indices that the cache has already are loaded: no other series is read for a picture. A series that is not
+    found is left out, and the picture is drawn without it.
 
     Args:
         index: The series that is drawn.
-        store: Where its objects are read.
-        cache: Where indices are kept; None for no references.
+        store: The store that its objects are read from.
+        cache: The cache that keeps indices; None for no references.
     """
     if cache is None:
         return ()
@@ -50,14 +50,14 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tu
 
 
 def _name_series(index: SeriesIndex) -> list[str]:
-    """The SeriesInstanceUIDs that a series draws upon, its own left out."""
+    """List the SeriesInstanceUIDs of the other series that a series draws upon."""
     named = [uid for kind, instances in group_by_kind(index) for uid in kind.name_references(instances)]
     own = set(index.values("SeriesInstanceUID"))
     return [uid for uid in dict.fromkeys(named) if uid not in own]
 
 
 def _find_series(uid: str, store: Store) -> SeriesRef | None:
-    """Find where a series lies: in a folder of the same root, or where the IDC index says."""
+    """Find a series: in a folder of the same root, or where the IDC index says."""
     name = SeriesName(root=store.root, name=uid, kind="uid")
     try:
         return resolve_series(name, lambda root: replace(store, root=root))

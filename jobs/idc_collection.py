@@ -17,18 +17,9 @@ import logging
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from dsp_batch import MosaicOptions, open_cache, read_manifest
-from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch import DspBatchError, MosaicOptions, RunSummary, plan_batch, read_results, run_batch
 from dsp_batch.batch.manifest.selection import list_selected
-from dsp_batch.batch.plan.plan import PlanOptions, format_plan, plan_manifest
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
-from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.progress import open_progress
-from dsp_batch.errors import DspBatchError
-from dsp_batch.idc import SeriesSelection
-from dsp_batch.options import ClusterOptions
+from dsp_batch.idc.selection import SeriesSelection
 
 
 def main() -> int:
@@ -44,12 +35,12 @@ def main() -> int:
 
     try:
         manifest = write_manifest(arguments)
-        show_plan(manifest)
-        summary = run_batch(manifest, arguments)
+        print(plan_batch(manifest))
+        summary = run_batch(manifest, MosaicOptions(), cache=arguments.cache_dir, scheduler=arguments.scheduler)
     except DspBatchError as error:
         sys.exit(f"error: {error.message}")
     print(summary)
-    show_slowest(Path(summary.url) / "results")
+    show_slowest(summary)
     return 0 if summary.succeeded else 1
 
 
@@ -66,23 +57,11 @@ def write_manifest(arguments: argparse.Namespace) -> Path:
     return manifest
 
 
-def show_plan(manifest: Path) -> None:
-    """Series by kind, and the requests, bytes and hours that are expected."""
-    plan = plan_manifest(read_manifest(str(manifest)), PlanOptions(), default_lookup())
-    print(*format_plan(plan), sep="\n")
-
-
-def run_batch(manifest: Path, arguments: argparse.Namespace) -> RunSummary:
-    """A mosaic of each series."""
-    job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(arguments.cache_dir)), name="mosaic")
-    run = RunOptions(source=str(manifest), root="s3://idc-open-data")
-    return run_manifest(run, job, ClusterOptions(scheduler=arguments.scheduler), open_progress())
-
-
-def show_slowest(results: Path) -> None:
+def show_slowest(summary: RunSummary) -> None:
     """The ten series that took longest."""
     columns = ["series_uuid", "modality", "status", "n_instances", "seconds_headers", "seconds_render", "requests"]
-    for row in pq.read_table(results, columns=columns).sort_by([("seconds_headers", "descending")])[:10].to_pylist():
+    results = read_results(summary.url).select(columns)
+    for row in results.sort_by([("seconds_headers", "descending")])[:10].to_pylist():
         print(*row.values(), sep="\t")
 
 

@@ -15,12 +15,7 @@ import argparse
 import logging
 import sys
 
-from dsp_batch import MosaicOptions, open_cache, parse_contrast
-from dsp_batch.batch.run import RunOptions, run_manifest
-from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.progress import open_progress
-from dsp_batch.errors import DspBatchError
-from dsp_batch.options import ClusterOptions
+from dsp_batch import DspBatchError, MosaicOptions, read_results, run_batch
 
 
 def main() -> int:
@@ -31,17 +26,13 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    job = Job(
-        verb="mosaic",
-        options=MosaicOptions(contrast=parse_contrast("embedded")),
-        cache=open_cache(arguments.cache_dir),
-        name="mosaic",
-    )
-    run = RunOptions(source=arguments.manifest, root="s3://idc-open-data")
     try:
-        summary = run_manifest(run, job, ClusterOptions(), open_progress())
+        summary = run_batch(arguments.manifest, MosaicOptions(contrast="embedded"), cache=arguments.cache_dir)
     except DspBatchError as error:
         sys.exit(f"error: {error.message}")
+    for row in read_results(summary.url).to_pylist():
+        if row["status"] == "failed":
+            logging.getLogger(__name__).warning("%s/%s: %s", row["root"], row["series_uuid"], row["error"])
     print(summary)
     return 0 if summary.succeeded else 1
 

@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from dsp_batch.batch.manifest.keys import digest_series
+from dsp_batch.batch.manifest.rejected import RejectedLinesBuilder
+from dsp_batch.batch.manifest.table import Manifest, TableBuilder
 from dsp_batch.batch.runs.parts import list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.model.series import SeriesRef
@@ -31,6 +34,16 @@ def draw_undisturbed(root: Path, names: Iterable[str]) -> dict[str, bytes]:
         name: draw_series(SeriesRef(root=str(root), series_uuid=name), store, None, OPTIONS, ".webp").data
         for name in names
     }
+
+
+def make_manifest(refs: Iterable[SeriesRef]) -> Manifest:
+    """A manifest of these series, without any line that names none."""
+    series, builder = list(refs), TableBuilder()
+    for ref in series:
+        builder.add(ref)
+    table, columns = builder.finish()
+    rejected = RejectedLinesBuilder("manifest").finish()
+    return Manifest(table=table, columns=columns, rejected=rejected, duplicates=0, digest=digest_series(series))
 
 
 def read_rows(cache: Cache) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.idc import IdcIndex
+from dsp_batch.idc.index import IdcIndex
 
 CT = "085e85b3-3780-47f6-8538-585bcca95336"
 MR = "f9917c52-a74e-4cc8-8c2a-4df77e82a19c"

@@ -22,6 +22,6 @@ if __name__ == "__main__":
     hurry()
     results.SECONDS_PER_PART = 1.0
     cluster.SECONDS_TO_CHECK = observation.SECONDS_TO_REPORT = 3.0
-    run.RunOptions = partial(run.RunOptions, patience=float(sys.argv[1]))  # type: ignore[assignment,misc]
+    run.RunOptions = partial(run.RunOptions, longest_outage=float(sys.argv[1]))  # type: ignore[assignment,misc]
     sys.argv[1:2] = []
     main()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import Entry, RejectedLine, read_entries
+from dsp_batch.batch.manifest.read import Entry, read_entries
+from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.source import Source, label_source
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.store import Store
 
@@ -26,8 +29,19 @@ def entries(tmp_path: Path, content: str | bytes, lookup: Lookup = NO_INDEX, **o
     """What each line of a manifest with this content comes to."""
     path = tmp_path / "manifest.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    options.setdefault("label", "manifest.txt")
-    return list(read_entries(str(path), lookup=lookup, **options))
+    return [*stream(str(path), lookup, **{"label": "manifest.txt"} | options)]
+
+
+def stream(
+    source: Source,
+    lookup: Lookup = NO_INDEX,
+    *,
+    root: str = OPEN,
+    endpoint_url: str | None = None,
+    label: str | None = None,
+) -> Iterator[Entry]:
+    """What each line of a manifest comes to, one after the other."""
+    return read_entries(source, root, endpoint_url, lookup, label or label_source(source))
 
 
 def urls(found: list[Entry]) -> list[str]:

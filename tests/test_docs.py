@@ -27,7 +27,6 @@ import pytest
 from PIL import Image
 
 import dsp_batch
-import dsp_batch.pipeline
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import Status
 from dsp_batch.cli import batch, series
@@ -120,10 +119,10 @@ def test_examples_run(page: Path, demo: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_docstring_examples_of_the_python_interface_run(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo / "demo")
 
-    found = doctest.testmod(dsp_batch.pipeline)
-
-    assert found.attempted >= 3
-    assert found.failed == 0
+    for name in ("pipeline", "batch.plan.plan", "batch.run", "batch.runs.latest", "batch.runs.status"):
+        found = doctest.testmod(importlib.import_module(f"dsp_batch.{name}"))
+        assert found.attempted >= 2, name
+        assert found.failed == 0
 
 
 def shell_lines() -> Iterator[tuple[str, str]]:
@@ -196,6 +195,16 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in targets:
         if not re.match(r"https?://", target):
             assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_pages_name_are_there(page: Path) -> None:
+    named = re.findall(
+        r"`((?:dsp_batch|tests|docs|jobs)/[\w./-]+|(?:batch|core|dicom|kinds)/[\w./-]+)`", page.read_text()
+    )
+
+    for path in named:
+        assert (PROJECT / path).exists() or (PROJECT / "dsp_batch" / path).exists(), path
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

@@ -58,7 +58,7 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "dicom/pixels/profiles", "phantom"},
+    "PIL": {"core/encoding", "dicom/pixels/profiles"},
     "pyarrow": {"index", "idc", "batch/manifest", "batch/runs"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},

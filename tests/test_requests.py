@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from phantom_enhanced import build_enhanced_mr
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
@@ -19,7 +20,7 @@ from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageOptions, MosaicOptions
 from dsp_batch.phantom.objects import PhantomSeries
-from dsp_batch.phantom.series import build_ct, build_enhanced_mr, build_report, write_collection
+from dsp_batch.phantom.series import build_ct, build_report, write_collection
 from dsp_batch.pipeline import draw_series, index_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage

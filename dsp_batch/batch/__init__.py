@@ -1,1 +1,1 @@
-"""Many series: manifests, shards, the rolling window, results. The only home of Dask."""
+"""Many series: manifests, runs, plans, shards, and the cluster that works on them."""

@@ -1,4 +1,4 @@
-"""The whole job on generated series: no network, no files of the user's."""
+"""The demonstration: the whole job on generated series, without network and without files of the user's."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
-from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.latest import latest_rows
+from dsp_batch.batch.run import run_batch
+from dsp_batch.batch.runs.latest import read_results
 from dsp_batch.batch.runs.progress import Progress
 from dsp_batch.batch.runs.row import Status
-from dsp_batch.batch.runs.state import results_folder
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import SinkError
-from dsp_batch.options import ClusterOptions, MosaicOptions
+from dsp_batch.options import ClusterOptions
 from dsp_batch.phantom.series import build_corrupt, build_report, demo_collection, write_collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration:
-    """What the demo wrote, and how it went."""
+    """The generated series, and what the batch made of them."""
 
     source: Path
     """Folder of the generated series."""
 
     summary: RunSummary
     titles: Mapping[str, str]
-    """What each series is, by UUID, in the order in which they were made."""
+    """UUID of each series → its title, in the order in which they were made."""
 
     previews: Mapping[str, str]
-    """Path of each preview, by UUID."""
+    """UUID of a series → the path of its preview."""
 
     unexpected: tuple[str, ...]
     """One line for each series that did not come out as it should; empty when all did."""
@@ -40,31 +39,30 @@ def run_demo(folder: Path, cluster: ClusterOptions, progress: Progress) -> Demon
     """Write the phantom collection below a folder and run the mosaic batch over it.
 
     Args:
-        folder: Gets `series/` and `cache/`; what is there from an earlier demo is used again.
+        folder: Folder for `series/` and `cache/`. Those of an earlier demonstration are used again.
         cluster: Where to compute.
-        progress: Told about each series.
+        progress: Is told about each series.
 
     Raises:
-        DspBatchError: As in `run_manifest`.
+        DspBatchError: As in `run_batch`.
         SinkError: The folder cannot be written.
     """
     source = folder.absolute() / "series"
     titles = _write_series(source)
-    job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(source.parent / "cache")), name="mosaic")
-    options = RunOptions(source=f"{source}/", root=str(source))
-    summary = run_manifest(options, job, cluster, progress)
-    rows = latest_rows(job.cache, results_folder(summary.run), ["status", "preview", "error"]).to_pylist()
+    cache = open_cache(source.parent / "cache")
+    summary = run_batch(f"{source}/", cache=cache, root=source, cluster=cluster, progress=progress)
+    rows = read_results(cache, summary.run).select(["series_uuid", "status", "preview", "error"]).to_pylist()
     return Demonstration(
         source=source,
         summary=summary,
         titles=titles,
-        previews={row["series_uuid"]: job.cache.url_of(row["preview"]) for row in rows if row["preview"]},
+        previews={row["series_uuid"]: cache.url_of(row["preview"]) for row in rows if row["preview"]},
         unexpected=_compare(titles, {row["series_uuid"]: row for row in rows}),
     )
 
 
 def _write_series(source: Path) -> dict[str, str]:
-    """Write the collection; what each series is, by UUID."""
+    """Write the collection, and tell the title of each series by its UUID."""
     titles: dict[str, str] = {}
     try:
         for series in demo_collection():

@@ -1,133 +1,269 @@
-"""One manifest, one run: what is there, what is missing, and the account of it."""
+"""A batch: one manifest, one run. Started again, it goes on with what is there."""
 
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from itertools import chain, islice
-from typing import Any
+from itertools import chain
 
 from dsp_batch.batch.cluster.connect import connect
-from dsp_batch.batch.cluster.dashboard import observe
-from dsp_batch.batch.cluster.window import Cluster, Series, run_series
-from dsp_batch.batch.manifest.places import Lookup, default_lookup
-from dsp_batch.batch.manifest.read import Entry, digest_series, hold_manifest, read_entries
-from dsp_batch.batch.manifest.source import is_folder
+from dsp_batch.batch.cluster.dashboard import report_run
+from dsp_batch.batch.cluster.health import Cluster
+from dsp_batch.batch.cluster.window import Series, run_series
+from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.manifest.read import read_manifest_table
+from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
+from dsp_batch.batch.manifest.source import Source, is_folder
+from dsp_batch.batch.manifest.table import Manifest, serialize_manifest
 from dsp_batch.batch.plan.expectations import Expected, expect_series
-from dsp_batch.batch.runs.job import Job, describe_job, run_name
-from dsp_batch.batch.runs.outage import PATIENCE, wait_out
+from dsp_batch.batch.runs.attempt import Attempt, open_attempt
+from dsp_batch.batch.runs.job import Job, describe_job, find_verb, results_folder, run_name, write_json
+from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.runs.progress import Progress
+from dsp_batch.batch.runs.progress import LineProgress, Progress
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import Attempt, RunState, find_state, open_attempt, results_folder, write_json
-from dsp_batch.batch.runs.summary import RunSummary, Survey, conclude
-from dsp_batch.cache import FOLDERS
+from dsp_batch.batch.runs.state import RunState, find_state
+from dsp_batch.batch.runs.summary import RunSummary, summarize_run
+from dsp_batch.cache import FOLDERS, Cache, open_cache
+from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError
-from dsp_batch.idc import open_index
-from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ClusterOptions
+from dsp_batch.idc.index import open_index
+from dsp_batch.options import ClusterOptions, MosaicOptions, Options, convert_fields
+from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
-from dsp_batch.storage.urls import local_path, normalise_root
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
+from dsp_batch.storage.urls import parse_location
 from dsp_batch.version import __version__
-
-__all__ = ["RunOptions", "RunSummary", "find_missing", "run_manifest", "work_through"]
 
 _log = logging.getLogger(__name__)
 
 SERIES_PER_LOOK = 16_384
-"""Series that are compared at once with what is there, and looked up in the IDC index."""
+"""Series that are looked up in the IDC index at once."""
 
 _LIBRARIES = ("dask", "distributed", "imagecodecs", "numpy", "obstore", "pillow", "pyarrow", "pydicom", "s3fs")
+_MOSAIC = MosaicOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a run is about, besides its job."""
+    """The manifest of a run, and how its lines and the results of earlier runs are taken."""
 
-    source: str
-    """Path or URL of the manifest, `-` for stdin."""
+    source: object
+    """The manifest: a path or URL, `-` for stdin, names of series, or a table."""
 
-    root: str
-    """Where series are that the manifest gives no place for."""
+    root: str | os.PathLike[str] = DEFAULT_ROOT
+    """Root to look in for series that do not name their own."""
 
     strict: bool = False
     """Refuse to start when a line of the manifest is not understood."""
 
     overwrite: bool = False
-    """Make everything anew, whatever is there."""
+    """Make everything again, whatever is there."""
 
-    patience: float = PATIENCE
+    longest_outage: float = LONGEST_OUTAGE
     """Seconds that the run waits for a cache that cannot be written."""
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedRun:
+    """One attempt at a run that has begun: what is asked of it is written down."""
+
+    name: str
+    """Name of the run."""
+
+    job: Job
+    manifest: Manifest
+    attempt: Attempt
+    begin: float
+    """When the attempt began, by the monotonic clock."""
+
+
+def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works, each by its name
+    manifest: Source,
+    options: Options = _MOSAIC,
+    *,
+    cache: Cache | str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    scheduler: str | None = None,
+    client: object | None = None,
+    cluster: ClusterOptions | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    timeout: float = 600.0,
+    max_workers: int = 256,
+    max_frame_bytes: int = MAX_FRAME_BYTES,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Draw or index every series of a manifest, and write a row for each: what `dsp-batch` does.
+
+    Called again with the same series and options it goes on where it stopped. Every call is an attempt of its own with
+    result parts of its own: the same run started twice at the same time does all work twice and loses none.
+
+    Without `scheduler`, `client` and `cluster` it runs on the scheduler that `DASK_SCHEDULER_ADDRESS` names, else on
+    processes of this machine, one a core. These import the main module: a script calls this function below
+    `if __name__ == "__main__":`.
+
+    Args:
+        manifest: Path or URL of a manifest in any of its forms, or of a folder or bucket of series; or names of series
+            (texts or `SeriesRef`), a `pyarrow.Table`, or a data frame of pandas or Polars with the columns of a CSV
+            manifest.
+        options: `MosaicOptions`, `ImageOptions`, `ContrastMosaicOptions`, or `IndexOptions` for indices alone.
+        cache: Where indices, previews and results are written: a path, a URL, or from `open_cache`; None for the
+            default directory.
+        name: Name of the previews; None for that of the verb, such as `mosaic`.
+        root: Root to look in for series that do not name their own.
+        endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else the manifest's, else
+            AWS.
+        anonymous: Whether series are read unsigned; None: from IDC's public buckets, and where there are no
+            credentials.
+        scheduler: Address of a running Dask scheduler, `tcp://` or `tls://`.
+        client: A `distributed.Client` to work with; it stays open.
+        cluster: All that can be said of the cluster, in the place of `scheduler` and `client`.
+        strict: Refuse to start when a line of the manifest names no series.
+        overwrite: Make everything again, whatever is there, also under other options.
+        timeout: Seconds that one series may take.
+        max_workers: Requests in flight for one series, at most.
+        max_frame_bytes: Bytes of a decoded frame that are accepted.
+        progress: Is told about each series; None for a line in the log every half minute.
+
+    Returns:
+        Counts, figures, and the folder of the run, which `read_results` takes.
+
+    Raises:
+        ManifestError: The manifest cannot be read, names no series, or has lines that name none and must not.
+        OptionsError: An argument is wrong, or the previews of that name were made with other options.
+        DspBatchError: There is no cluster, or it is lost.
+        SinkError: The cache cannot be written.
+        KeyboardInterrupt: Ctrl-C was pressed; what was running has finished and its rows are written.
+
+    Example:
+        >>> summary = run_batch(["fab43f47-d595-57c7-9ed5-b9ecd3d19919"], root="series", cache="batch")
+        >>> summary.by_status, summary.succeeded
+        ({'done': 1}, True)
+    """
+    if cluster is None:
+        cluster = ClusterOptions(scheduler=scheduler, client=client)
+    elif scheduler is not None or client is not None:
+        raise OptionsError("give scheduler and client within cluster=ClusterOptions(…), or without it")
+    verb = find_verb(options)
+    job = Job(
+        verb=verb,
+        options=options,
+        cache=cache if isinstance(cache, Cache) else open_cache(cache, endpoint_url),
+        name=verb if name is None else name,
+        endpoint_url=endpoint_url,
+        anonymous=anonymous,
+        max_workers=max_workers,
+        max_frame_bytes=max_frame_bytes,
+        timeout=timeout,
+    )
+    asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
+    return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)
 
 
 def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progress: Progress) -> RunSummary:
-    """Run a job over the series of a manifest, going on with what an earlier attempt left.
-
-    Every start is an attempt of its own with result parts of its own: the same run started twice at the same time does
-    all work twice and loses none.
-
-    Raises:
-        ManifestError: The manifest cannot be read, or has lines that are not understood and must not.
-        OptionsError: The previews of that name were made with other options.
-        Interrupted: Ctrl-C; what was running has finished, its rows are written.
-        DspBatchError: There is no cluster, or it is lost.
-        SinkError: The cache cannot be written.
-    """
+    """Run a job over the series of a manifest; errors are those of `run_batch`."""
     begin = time.monotonic()
     _check_places(options, job)
-    with hold_manifest(options.source, job.endpoint_url) as held:
-        survey, lookup = Survey(), default_lookup(job.endpoint_url, job.anonymous)
-        digest = digest_series(survey.watch(_read(held, options, job, lookup)))
-        if options.strict and survey.rejected:
-            raise ManifestError(f"lines not understood: {survey.rejected}; --strict is given, so nothing started")
-        run = run_name(job, digest)
-        attempt = open_attempt(job, run, overwrite=options.overwrite)
-        job = replace(job, rebuild=attempt.renews and not job.draws)
-        description = {"run": run, "manifest": options.source, "manifest_digest": digest, "root": options.root}
-        begin_attempt(job, attempt, survey, description)
-        remove_stale_temporary(job.cache.url)
-        state = find_state(job, run, attempt)
-        writer = ResultsWriter(
-            cache=job.cache,
-            folder=results_folder(run),
-            attempt=attempt.number,
-            columns=survey.columns,
-            patience=options.patience,
-        )
-        wait_out(writer.open, "the first part of the results", options.patience)
-        progress.start(survey.series)
-        progress.skip(len(state.finished))
-        again = _read(held, options, job, replace(lookup, warns=False))
-        refs = (entry for entry in again if isinstance(entry, SeriesRef))
-        missing = find_missing(refs, job, state, writer, progress)
-        series = Series(missing, survey.series - len(state.finished), attempt.number)
-        work_through(series, job, cluster, writer, progress)
-    account = partial(conclude, run, job, survey, attempt, time.monotonic() - begin)
-    return wait_out(account, "the account of the run", options.patience)
+    lookup = default_lookup(job.endpoint_url, job.anonymous)
+    root = os.fspath(options.root)
+    manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
+    show_rejected(manifest.rejected, "more lines are not understood; all are in rejected.txt")
+    if options.strict and manifest.rejected:
+        raise ManifestError(f"lines not understood: {len(manifest.rejected)}; --strict is given, so nothing started")
+    name = run_name(job, manifest.digest)
+    attempt = open_attempt(job, name, overwrite=options.overwrite)
+    job = replace(job, rebuild=attempt.renews and not job.draws)
+    started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin)
+    source = options.source if isinstance(options.source, str | os.PathLike) else manifest.rejected.source
+    begin_attempt(started, {"manifest": os.fspath(source), "root": root})
+    return complete_run(started, cluster, progress, options.longest_outage)
 
 
-def begin_attempt(job: Job, attempt: Attempt, survey: Survey, description: dict[str, Any]) -> None:
-    """Write down what is asked, and which lines of the manifest are not understood."""
+def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
+    """Write down what is asked of a run, its series, and which lines of its manifest are not understood.
+
+    Args:
+        run: The run.
+        source: Path or label of the manifest and the root of series that do not name their own, for `job.json`.
+    """
+    manifest, attempt, cache = run.manifest, run.attempt, run.job.cache
     asked = {
-        **describe_job(job),
+        **describe_job(run.job),
         **attempt.describe(),
-        **survey.describe(),
-        **description,
+        **source,
+        "run": run.name,
+        "manifest_digest": manifest.digest,
+        "series": len(manifest),
+        "duplicates": manifest.duplicates,
+        "rejected": len(manifest.rejected),
+        "columns": manifest.columns,
         "program": __version__,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    run = description["run"]
-    if attempt.columns is not None and {*attempt.columns} != {*survey.columns}:
+    if attempt.columns is not None and {*attempt.columns} != {*manifest.columns}:
         _log.warning("the manifest has other columns than before: rows that stay keep theirs, --overwrite renews them")
-    write_json(job.cache, f"runs/{run}/job.json", asked)
-    job.cache.write(f"runs/{run}/rejected.txt", survey.rejected_lines())
+    cache.write(f"runs/{run.name}/manifest.parquet", serialize_manifest(manifest))
+    write_json(cache, f"runs/{run.name}/job.json", asked)
+    cache.write(f"runs/{run.name}/rejected.txt", format_rejected(manifest.rejected))
+
+
+def complete_run(
+    run: StartedRun, cluster: ClusterOptions, progress: Progress, longest_outage: float = LONGEST_OUTAGE
+) -> RunSummary:
+    """Work on the series of a run that are missing or have failed, and summarize it.
+
+    Args:
+        run: The run.
+        cluster: Where to compute.
+        progress: Is told about each series.
+        longest_outage: Seconds to wait for a cache that cannot be written.
+    """
+    job, attempt, total = run.job, run.attempt, len(run.manifest)
+    remove_stale_temporary(job.cache.url)
+    state = find_state(job, run.name, attempt, run.manifest)
+    writer = ResultsWriter(
+        cache=job.cache,
+        folder=results_folder(run.name),
+        attempt=attempt.number,
+        columns=run.manifest.columns,
+        longest_outage=longest_outage,
+    )
+    wait_out(writer.open, "the first part of the results", longest_outage)
+    finished = int(state.finished.sum())
+    progress.start(total)
+    progress.skip(finished)
+    series = Series(find_missing(state, job, writer, progress), total - finished, attempt.number)
+    work_through(series, job, cluster, writer, progress)
+    summarize = partial(summarize_run, run.name, job, run.manifest, attempt, time.monotonic() - run.begin)
+    return wait_out(summarize, "the account of the run", longest_outage)
+
+
+def find_missing(state: RunState, job: Job, writer: ResultsWriter, progress: Progress) -> Iterator[Expected]:
+    """Find the series that must be worked on, and say what work is expected of them.
+
+    Rows of series that are kept, and of those known to have no pixels, are written on the way.
+    """
+    for start in range(0, len(state.manifest), SERIES_PER_LOOK):
+        missing, rows = state.sort_out(start, start + SERIES_PER_LOOK, job)
+        expected, skipped = expect_series(missing, job, open_index(), state.attempt.number)
+        writer.add([*rows, *skipped])
+        progress.advance([*rows, *skipped])
+        yield from expected
 
 
 def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: ResultsWriter, progress: Progress) -> None:
@@ -141,21 +277,23 @@ def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: Resu
         first = next(series.expected, None)
         if first is not None:
             series = series._replace(expected=chain([first], series.expected))
-            with connect(cluster, series.total) as client, observe(client, job, cluster.performance_report):
+            with connect(cluster, series.total) as client, report_run(client, job, cluster.performance_report):
                 run_series(Cluster(client, cluster.wait_for_workers), job, series, take)
     except BaseException:
         progress.stop()
         writer.rescue()
         raise
     progress.stop()
-    wait_out(writer.flush, "the last part of the results", writer.patience)
+    wait_out(writer.flush, "the last part of the results", writer.longest_outage)
 
 
 def _check_places(options: RunOptions, job: Job) -> None:
     """Refuse to write among the series: the cache's folders would be taken for series by the next run."""
-    place = _settle(job.cache.url)
-    listed = [_settle(options.source)] if is_folder(options.source) else []
-    read = [_settle(options.root), *listed]
+    endpoint_url = resolve_endpoint(job.endpoint_url)
+    place = _resolve(job.cache.url, job.cache.endpoint_url)
+    source = options.source
+    listed = [_resolve(source, endpoint_url)] if isinstance(source, str | os.PathLike) and is_folder(source) else []
+    read = [_resolve(options.root, endpoint_url), *listed]
     within = any(_is_within(place, each) for each in listed)
     if place in read or within or any(_is_within(each, f"{place}/{folder}") for each in read for folder in FOLDERS):
         raise OptionsError(f"the cache directory {job.cache.url} is also where series are read: give another one")
@@ -165,42 +303,7 @@ def _is_within(place: str, folder: str) -> bool:
     return f"{place}/".startswith(f"{folder}/")
 
 
-def _settle(place: str) -> str:
-    """A folder or URL by the one name that it has under all spellings and links."""
-    url = normalise_root(place)
-    path = local_path(url)
-    return url if path is None else str(path.resolve())
-
-
-def _read(held: str, options: RunOptions, job: Job, lookup: Lookup) -> Iterator[Entry]:
-    label = "stdin" if options.source == "-" else options.source
-    return read_entries(held, root=options.root, endpoint_url=job.endpoint_url, lookup=lookup, label=label)
-
-
-def find_missing(
-    refs: Iterator[SeriesRef], job: Job, state: RunState, writer: ResultsWriter, progress: Progress
-) -> Iterator[Expected]:
-    """The series that must be worked on; the rows of the others are written on the way."""
-    sorted_out = (state.sort_out(some, job) for some in look_at(refs))
-    return expect_missing(sorted_out, job, state.attempt, writer, progress)
-
-
-def look_at(refs: Iterator[SeriesRef]) -> Iterator[list[SeriesRef]]:
-    """Series, as many at once as are looked up together."""
-    while some := list(islice(refs, SERIES_PER_LOOK)):
-        yield some
-
-
-def expect_missing(
-    sorted_out: Iterable[tuple[list[SeriesRef], list[SeriesResult]]],
-    job: Job,
-    attempt: Attempt,
-    writer: ResultsWriter,
-    progress: Progress,
-) -> Iterator[Expected]:
-    """Say what work is expected of series; rows of others, and of those known to have no pixels, are written."""
-    for missing, rows in sorted_out:
-        expected, skipped = expect_series(missing, job, open_index(), attempt.number)
-        writer.add([*rows, *skipped])
-        progress.advance([*rows, *skipped])
-        yield from expected
+def _resolve(folder: str | os.PathLike[str], endpoint_url: str | None) -> str:
+    """Bring a path or URL into the one form that it has under all spellings and links."""
+    location = parse_location(folder, endpoint_url)
+    return str(location if location.path is None else location.path.resolve())

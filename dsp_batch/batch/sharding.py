@@ -1,12 +1,12 @@
 """The order and the size of shards: equal work, the largest first of those series that are in sight.
 
-It takes series with the work that is expected of them, and rows that come back; it knows nothing of Dask. To drive it:
+A planner takes series with the work that is expected of them, and rows that come back; it knows nothing of Dask:
 
-    lookahead = Lookahead(series=iter(expected), total=len(expected), threads=16)
-    while shard := lookahead.next_shard():   # submit it, a few ahead of each thread
+    planner = ShardPlanner(series=iter(expected), total=len(expected), threads=16)
+    while shard := planner.next_shard():   # submit it, a few ahead of each thread
         ...
-        lookahead.learn(rows)                # whenever the rows of a shard are there
-        lookahead.threads = 32               # whenever workers come or go
+        planner.learn(rows)                # whenever the rows of a shard are there
+        planner.threads = 32               # whenever workers come or go
 """
 
 from __future__ import annotations
@@ -21,50 +21,56 @@ from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.model.series import SeriesRef
 
 SHARDS_PER_THREAD = 2
-"""In flight: one that runs, and one that waits beside it."""
+"""Shards in flight for each thread of a worker: one that runs, and one that waits beside it."""
 
 SERIES_AHEAD = 4096
-SERIES_AHEAD_PER_THREAD = 8
-"""Series in sight: the larger of the two. Each takes about a kilobyte."""
+"""Series in sight, at least. Each takes about a kilobyte."""
 
-PATIENCE = 4
-"""A small series waits until this many times as many series as are in sight have come after it."""
+SERIES_AHEAD_PER_THREAD = 8
+"""Series in sight for each thread of a worker, at least."""
+
+OVERDUE_AFTER = 4
+"""A series is overdue when this many times as many series as are in sight have come after it."""
 
 SECONDS_PER_SHARD = 20.0
-"""Work that a shard should hold, as its rows add it up; a worker has several series in hand at a time, so that it takes
-some five seconds: a thousand times what the scheduler spends on it, and little to lose with a worker."""
+"""Seconds of work that a shard should hold, as its rows add them up. A worker has several series in hand at a time, so
+that a shard takes some five seconds: a thousand times what the scheduler spends on it, and little to lose with a
+worker."""
 
 SHORTEST_SHARD = 1.0
-"""Seconds of work below which a shard is not cut for the sake of a short end."""
+"""Seconds of work below which a shard is not cut to bring the end of the run nearer."""
 
 MAX_SERIES_PER_SHARD = 64
+"""Series that one shard holds, at most."""
 
 TYPICAL_SECONDS = 1.0
-"""Of a series of which nothing is known, until rows have come in."""
+"""Seconds that a series is expected to take while nothing is known of it and no rows have come in."""
 
 _ROWS_REMEMBERED = 256
+"""Last rows that the scale follows."""
 
 
 @dataclass(slots=True)
 class Scale:
-    """Seconds that series take for one second that was expected, as the last rows have it."""
+    """Seconds that series take for each second that was expected, by the last rows."""
 
     pairs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_ROWS_REMEMBERED))
-    """Measured and expected seconds."""
+    """Measured and expected seconds of the last rows."""
 
     factor: float = 1.0
+    """Measured over expected seconds."""
 
-    news: int = 0
-    """Rows since the factor was computed: sorting at each would cost more than it tells."""
+    rows_since: int = 0
+    """Rows since the factor was computed. Sorting at each row would cost more than it tells."""
 
     def learn(self, pairs: Sequence[tuple[float, float]]) -> None:
-        """Take note of measured and expected seconds. The extremes do not count: some series wait for a time-out."""
+        """Take note of measured and expected seconds. Extremes do not count: some series wait for a time-out."""
         before = len(self.pairs)
         self.pairs.extend(pairs)
-        self.news += len(pairs)
-        if self.news * 16 < before:
+        self.rows_since += len(pairs)
+        if self.rows_since * 16 < before:
             return
-        self.news = 0
+        self.rows_since = 0
         ranked = sorted(self.pairs, key=lambda pair: pair[0] / pair[1])
         extremes = len(ranked) // 16
         kept = ranked[extremes : len(ranked) - extremes]
@@ -72,61 +78,63 @@ class Scale:
 
 
 @dataclass(slots=True, kw_only=True)
-class Lookahead:
-    """A bounded number of series, from which shards are cut; each series comes out in exactly one of them."""
+class ShardPlanner:
+    """Holds a bounded number of series in sight, and cuts shards from them. Each series comes out in exactly one."""
 
     series: Iterator[Expected]
-    """Consumed as room is made."""
+    """Series to come; consumed as those in sight leave."""
 
     total: int
-    """Series that it yields, at most."""
+    """Series that come in all, at most."""
 
     threads: int = 1
-    """Of all workers."""
+    """Threads of all workers."""
 
     ahead: int = SERIES_AHEAD
     """Series in sight, at least."""
 
     known: Scale = field(default_factory=Scale)
-    """Of series of which something is known."""
+    """Scale of series of which something is known."""
 
     unknown: Scale = field(default_factory=Scale)
-    """Of the others, each of which is expected to take `TYPICAL_SECONDS`."""
+    """Scale of the others, each of which is expected to take `TYPICAL_SECONDS`."""
 
     _taken: int = 0
+    """Series that have come so far."""
+
     _held: dict[int, Expected] = field(default_factory=dict)
-    """Number → series, the oldest first."""
+    """Number of a series → the series, for those in sight, the oldest first."""
 
     _order: list[tuple[float, int]] = field(default_factory=list)
-    """Expected seconds and negative number of the series that are held, the next one last."""
+    """Expected seconds and negative number of the series in sight, rising: the next one is the last."""
 
     _sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    """Expected seconds of what is held: series of which something is known, and the others."""
+    """Expected seconds of the series in sight of which something is known, and of the others."""
 
     _submitted: dict[str, Expected] = field(default_factory=dict)
-    """UUID → series that rows are awaited of."""
+    """UUID of a series → the series, for those in shards whose rows have not come."""
 
     def next_shard(self) -> tuple[SeriesRef, ...]:
         """Cut the next shard; empty when nothing is left.
 
-        It holds the largest series in sight, and the next largest as long as there is room in it. Series that have
-        waited too long come first, while more are still to come.
+        It holds the largest series in sight, and the next largest as long as they fit. Series that are overdue come
+        first, while more are still to come.
         """
         self._look_ahead()
-        room = self._shard_seconds()
+        seconds_left = self._shard_seconds()
         oldest_first = self._is_overdue()
         chosen: list[SeriesRef] = []
         while self._held and len(chosen) < MAX_SERIES_PER_SHARD:
             number = next(iter(self._held)) if oldest_first else -self._order[-1][1]
             seconds = self._measure(self._held[number])
-            if chosen and seconds > room:
+            if chosen and seconds > seconds_left:
                 break
-            room -= seconds
+            seconds_left -= seconds
             chosen.append(self._take(number))
         return tuple(chosen)
 
     def learn(self, rows: Iterable[SeriesResult]) -> None:
-        """Take note of what series took."""
+        """Take note of the seconds that series took."""
         pairs: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
         for row in rows:
             expected = self._submitted.pop(row.series_uuid, None)
@@ -138,9 +146,9 @@ class Lookahead:
                 scale.learn(pairs[is_known])
 
     def _look_ahead(self) -> None:
-        """Take in series while there is room for them."""
-        room = max(self.ahead, self.threads * SERIES_AHEAD_PER_THREAD) - len(self._held)
-        while room > 0:
+        """Take in series until as many are in sight as should be."""
+        missing = max(self.ahead, self.threads * SERIES_AHEAD_PER_THREAD) - len(self._held)
+        while missing > 0:
             expected = next(self.series, None)
             if expected is None:
                 self.total = self._taken  # some that were announced need no work
@@ -149,17 +157,17 @@ class Lookahead:
             insort(self._order, (_weigh(expected), -self._taken))
             self._sums[expected.seconds is None] += _weigh(expected)
             self._taken += 1
-            room -= 1
+            missing -= 1
 
     def _is_overdue(self) -> bool:
-        """Whether the oldest series has waited too long; when no more come it soon has its turn anyway."""
+        """Tell that the oldest series has waited too long. When no more series come it soon has its turn anyway."""
         if self._taken >= self.total:
             return False
         oldest = next(iter(self._held), self._taken)
-        return self._taken - oldest > (1 + PATIENCE) * max(self.ahead, len(self._held))
+        return self._taken - oldest > (1 + OVERDUE_AFTER) * max(self.ahead, len(self._held))
 
     def _shard_seconds(self) -> float:
-        """Work for the next shard: less towards the end, so that each thread gets some of what is left."""
+        """Seconds of work for the next shard: fewer towards the end, so that each thread gets some of what is left."""
         held = self._sums[False] * self.known.factor + self._sums[True] * self.unknown.factor
         to_come = max(self.total - self._taken, 0) * held / max(len(self._held), 1)
         fair = (held + to_come) / (self.threads * SHARDS_PER_THREAD * 2)

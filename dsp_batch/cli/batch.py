@@ -7,7 +7,6 @@ from typing import NoReturn
 import click
 
 from dsp_batch.cli.gallery import gallery
-from dsp_batch.cli.logs import logs_json
 from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.runs import demo, manifest, plan, retry, status
@@ -19,7 +18,6 @@ from dsp_batch.options import (
     IndexOptions,
     MosaicOptions,
     Options,
-    Verb,
 )
 from dsp_batch.version import __version__
 
@@ -48,7 +46,7 @@ def program() -> None:
 @log_options
 def mosaic(manifest: str, options: MosaicOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
     """Draw a grid of frames spread evenly over each series, head first."""
-    return _run("mosaic", manifest, options, settings, cluster)
+    return _run(manifest, options, settings, cluster)
 
 
 @program.command("get-image")
@@ -59,7 +57,7 @@ def mosaic(manifest: str, options: MosaicOptions, settings: RunSettings, cluster
 @log_options
 def get_image(manifest: str, options: ImageOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
     """Draw a single frame of each series, at a position along it."""
-    return _run("get-image", manifest, options, settings, cluster)
+    return _run(manifest, options, settings, cluster)
 
 
 @program.command("contrast-mosaic")
@@ -75,7 +73,7 @@ def contrast_mosaic(
 
     Give --position for one row, or --start for several.
     """
-    return _run("contrast-mosaic", manifest, options, settings, cluster)
+    return _run(manifest, options, settings, cluster)
 
 
 @program.command("build-index")
@@ -86,34 +84,37 @@ def contrast_mosaic(
 @log_options
 def build_index(manifest: str, options: IndexOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
     """Index all header elements of each series as Parquet."""
-    return _run("build-index", manifest, options, settings, cluster)
+    return _run(manifest, options, settings, cluster)
 
 
 for _command in (plan, status, retry, gallery, manifest, demo):
     program.add_command(_command)
 
 
-def _run(verb: Verb, manifest: str, options: Options, settings: RunSettings, cluster: ClusterOptions) -> int:
-    from dsp_batch.batch.run import RunOptions, run_manifest
-    from dsp_batch.batch.runs.job import Job
-    from dsp_batch.batch.runs.progress import open_progress
-    from dsp_batch.cache import open_cache
+def _run(manifest: str, options: Options, settings: RunSettings, cluster: ClusterOptions) -> int:
+    from dsp_batch.batch.run import run_batch
     from dsp_batch.cli.finish import finish
+    from dsp_batch.cli.progress import open_progress
 
     source = settings.source
-    job = Job(
-        verb=verb,
-        options=options,
-        cache=open_cache(settings.directory, source.endpoint_url),
-        name=verb if settings.name is None else settings.name,
-        endpoint_url=source.endpoint_url,
-        anonymous=source.anonymous,
-        max_workers=source.max_workers,
-        max_frame_bytes=source.max_frame_mb << 20,
-        timeout=settings.timeout,
+    return finish(
+        lambda: run_batch(
+            manifest,
+            options,
+            cache=settings.directory,
+            name=settings.name,
+            root=source.root,
+            endpoint_url=source.endpoint_url,
+            anonymous=source.anonymous,
+            cluster=cluster,
+            strict=settings.strict,
+            overwrite=settings.overwrite,
+            timeout=settings.timeout,
+            max_workers=source.max_workers,
+            max_frame_bytes=source.max_frame_mb << 20,
+            progress=open_progress(),
+        )
     )
-    run = RunOptions(source=manifest, root=source.root, strict=settings.strict, overwrite=settings.overwrite)
-    return finish(lambda: run_manifest(run, job, cluster, open_progress(bar=not logs_json())))
 
 
 def main() -> NoReturn:

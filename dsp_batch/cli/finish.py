@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 
 from dsp_batch.batch.cluster.interrupt import Interrupted
-from dsp_batch.batch.run import RunSummary
 from dsp_batch.batch.runs.figures import format_figures
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_line
 

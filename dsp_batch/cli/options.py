@@ -17,6 +17,7 @@ import click
 from dsp_batch.cli.logs import JSON_FLAG, log_everything
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.options import ClusterOptions
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -24,7 +25,7 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Where to read series, and how."""
+    """The options about reading series."""
 
     root: str
     endpoint_url: str | None
@@ -35,7 +36,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """Where to keep indices."""
+    """The options about the cache of one command."""
 
     directory: str | None
     """Folder or URL of the cache; None for the default one."""
@@ -98,7 +99,7 @@ def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _ROOT = click.option(
     "--root",
-    default="s3://idc-open-data",
+    default=DEFAULT_ROOT,
     show_default=True,
     metavar="URL",
     help="Where to look for series that do not name their own place: s3://, https://, gs://, az://, or a folder.",
@@ -168,7 +169,7 @@ cache_options = option_set(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """How to work through a manifest."""
+    """The options about working through a manifest."""
 
     source: SourceOptions
 

@@ -35,15 +35,15 @@ def check_output(output: str) -> None:
     Raises:
         SinkError: The folder does not exist, or the URL is one that can only be read.
     """
-    from dsp_batch.storage.urls import local_path, normalise_root, split_scheme  # noqa: PLC0415  # not for --help
+    from dsp_batch.storage.urls import parse_location  # noqa: PLC0415  # not for --help
 
-    path = local_path(output)
-    if path is not None:
+    location = parse_location(output)
+    if location.path is not None:
         try:
-            _check_path(path, output)
+            _check_path(location.path, output)
         except OSError as error:
             raise SinkError(f"cannot write {output}: {(error.strerror or str(error)).lower()}") from error
-    elif split_scheme(normalise_root(output))[0] in ("http", "https"):
+    elif location.is_http:
         raise SinkError(f"cannot write {output}: HTTP servers are only read; give a file or the URL of a bucket")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from dsp_batch.cli.logs import logs_json
 from dsp_batch.cli.options import (
     SourceOptions,
     cluster_options,
@@ -22,7 +21,7 @@ from dsp_batch.cli.options import (
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
-from dsp_batch.options import ClusterOptions
+from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
@@ -55,27 +54,26 @@ _LINES_AT_ONCE = 4_096
 @json_option
 @source_options
 @log_options
-def plan(manifest: str, source: SourceOptions, *, as_json: bool, **assumed: Any) -> int:
+def plan(manifest: str, source: SourceOptions, *, as_json: bool, tiles: int, **assumed: Any) -> int:
     """Estimate a run over a manifest: series by kind, skipped series, requests, bytes and hours.
 
     No object is read. Series that are not in the IDC index are estimated from their listings.
     """
-    from dsp_batch.batch.manifest.places import default_lookup
-    from dsp_batch.batch.manifest.read import read_entries
-    from dsp_batch.batch.plan.plan import PlanOptions, describe_plan, format_plan, plan_manifest
-    from dsp_batch.batch.runs.summary import Survey
+    from dsp_batch.batch.plan.plan import describe_plan, plan_batch
 
-    options, survey = PlanOptions(**assumed), Survey()
-    lookup = default_lookup(source.endpoint_url, source.anonymous)
-    entries = read_entries(manifest, root=source.root, endpoint_url=source.endpoint_url, lookup=lookup)
-    planned = plan_manifest(survey.watch(entries), options, lookup, source.endpoint_url)
+    planned = plan_batch(
+        manifest,
+        MosaicOptions(tile_width=tiles, tile_height=1) if tiles else IndexOptions(),
+        root=source.root,
+        endpoint_url=source.endpoint_url,
+        anonymous=source.anonymous,
+        **assumed,
+    )
     if as_json:
-        print_json({**describe_plan(planned), "rejected": survey.rejected, "duplicates": survey.duplicates})
+        print_json(describe_plan(planned))
     else:
-        for line in format_plan(planned):
-            print_line(line)
-        print_line(f"lines: {survey.rejected} rejected, {survey.duplicates} duplicate")
-    return EXIT_ERROR if survey.rejected else 0
+        print_line(str(planned))
+    return EXIT_ERROR if planned.rejected else 0
 
 
 @click.command()
@@ -128,16 +126,17 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
 def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     """Try the failed series of a run again, as part of the same run.
 
-    RUN is the path or URL of a run's folder. Its job.json holds the options, so the manifest is not needed. A run that
-    was stopped is continued as a whole if its manifest can still be read.
+    RUN is the path or URL of a run's folder. It holds the options and the series of the run, so the manifest is not
+    needed. Series that have no row because the run was stopped are tried too.
     """
     from dsp_batch.batch.retry import retry_run
-    from dsp_batch.batch.runs.progress import open_progress
-    from dsp_batch.batch.runs.status import find_run
+    from dsp_batch.batch.runs.job import find_run
+    from dsp_batch.cache import open_cache
     from dsp_batch.cli.finish import finish
+    from dsp_batch.cli.progress import open_progress
 
-    cache, name = find_run(run, endpoint_url)
-    return finish(lambda: retry_run(cache, name, cluster, open_progress(bar=not logs_json())))
+    cache, name = find_run(open_cache(run, endpoint_url))
+    return finish(lambda: retry_run(cache, name, cluster, open_progress()))
 
 
 @click.command()
@@ -179,7 +178,7 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     if output != "-":
         check_output(output)
     from dsp_batch.batch.manifest.selection import list_selected
-    from dsp_batch.idc import SeriesSelection
+    from dsp_batch.idc.selection import SeriesSelection
     from dsp_batch.storage.objects import write_once
 
     lines = list_selected(SeriesSelection(**selection))
@@ -206,9 +205,9 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     from pathlib import Path
 
     from dsp_batch.batch.demo import run_demo
-    from dsp_batch.batch.runs.progress import open_progress
+    from dsp_batch.cli.progress import open_progress
 
-    shown = run_demo(Path(folder), cluster, open_progress(bar=not logs_json()))
+    shown = run_demo(Path(folder), cluster, open_progress())
     rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]
     print_table(("series", "preview"), rows)
     print_line("")

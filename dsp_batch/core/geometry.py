@@ -1,4 +1,4 @@
-"""Where each frame lies in the patient, and the order in which frames are shown."""
+"""Put frames in display order by their positions in the patient."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AXIS_SIGNS = np.array([1.0, -1.0, -1.0])
 inferior, so that x rises, y falls and z falls."""
 
 _BY_POSITION, _BY_SLICE_LOCATION, _BY_INSTANCE_NUMBER = range(3)
-"""What a frame may be sorted by; each frame takes the first of these that it has."""
+"""Criteria that a frame may be sorted by. Each frame takes the first one that it has."""
 
 
 def order_frames(table: FrameTable) -> FrameOrder:
@@ -99,7 +99,7 @@ def _rank_ties(table: FrameTable) -> IntArray:
             _rank_texts(table.name),
             _rank_texts(table.sop_instance_uid),
             *table.times.T[::-1],
-            table.instance_number,  # the last key is compared first; NaN sorts behind every number
+            table.instance_number,  # the last key is compared first; NaN sorts after every number
         )
     )
     return _invert(order)

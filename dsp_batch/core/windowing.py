@@ -287,7 +287,7 @@ def _window_of_counts(tables: list[tuple[FloatArray, npt.NDArray[np.int64]]]) ->
         return None
     order = np.argsort(values, kind="stable")
     values = values[order]
-    last = np.cumsum(np.concatenate([counts for _, counts in tables])[order])  # rank behind the last of each value
+    last = np.cumsum(np.concatenate([counts for _, counts in tables])[order])  # rank after the last of each value
     low, high = _percentiles_of_counts(values, last)
     return _window_between(low, high, values[0], values[-1])
 

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dsp_batch.idc.index import IdcIndex, Place, PlacedUuid
-from dsp_batch.idc.keys import read_batches, require_columns
+from dsp_batch.idc.index import IdcIndex, Place, PlacedUuid, read_batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,6 @@ def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[Place
     ]
     if selection.analysis_results != "include":
         columns.append("analysis_result_id")
-    require_columns(index.path, columns)
     places: dict[str, Place] = {}
     for batch in read_batches(index.path, columns):
         if left == 0:
@@ -61,6 +59,16 @@ def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[Place
         left -= chosen.num_rows if left > 0 else 0
         for uuid, bucket in zip(chosen.column(0).to_pylist(), chosen.column(1).to_pylist(), strict=True):
             yield PlacedUuid(uuid, places.get(bucket) or places.setdefault(bucket, Place(f"s3://{bucket}", False)))
+
+
+def read_values(index: IdcIndex, column: str) -> list[str]:
+    """The different values of a column with few of them, sorted: the collections, the modalities."""
+    import pyarrow.compute as pc  # noqa: PLC0415  # loaded when an index is read
+
+    values: set[str] = set()
+    for batch in read_batches(index.path, [column]):
+        values.update(value for value in pc.unique(batch.column(0)).to_pylist() if value is not None)
+    return sorted(values)
 
 
 def _fits(batch: Any, selection: SeriesSelection) -> Any:

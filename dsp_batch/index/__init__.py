@@ -1,1 +1,1 @@
-"""The header index of a series: built from headers, kept as Parquet."""
+"""Build the header index of a series, and keep it as Parquet."""

@@ -1,7 +1,7 @@
-"""Arrow arrays straight from Python values, and tables from Parquet files in memory.
+"""Build Arrow arrays from Python values, and read tables from Parquet files in memory.
 
-`pyarrow.array` looks whether a list might be one of pandas' own and imports pandas for that where it is installed,
-which takes longer than building the whole index of a series.
+`pyarrow.array` checks whether a list is one of pandas' own types, and imports pandas for that where it is installed.
+That takes longer than building the whole index of a series.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Build an array.
 
     Args:
-        values: None for null; for lists, a sequence of values of the element type, which may be None in turn.
+        values: The values, None for null. A value of a list type is a sequence of values, which may be None in turn.
         kind: An integer, floating point, string or list type.
     """
     valid = [value is not None for value in values]
@@ -51,16 +51,17 @@ def _offsets(lengths: list[int]) -> pa.Buffer:
 def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file that is in memory.
 
-    In this thread alone: Arrow's own threads may outlive the interpreter, which then aborts when the process ends.
+    The file is read in this thread only: Arrow's own threads may outlive the interpreter, which then aborts when the
+    process ends.
 
     Raises:
-        pyarrow.ArrowInvalid: It is no Parquet file.
+        pyarrow.ArrowInvalid: The data are no Parquet file.
     """
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
 
 
 class ColumnFile:
-    """A Parquet file in memory, of which columns are read when they are asked for, by any thread.
+    """A Parquet file in memory, whose columns any thread may read when it needs them.
 
     Args:
         data: The file.
@@ -79,17 +80,17 @@ class ColumnFile:
 
     @property
     def num_rows(self) -> int:
-        """Rows of each column."""
+        """Return the number of rows."""
         return int(self._file.metadata.num_rows)
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Names and types of the columns."""
+        """Return the names and types of the columns."""
         return self._file.schema_arrow
 
     @property
     def metadata(self) -> dict[bytes, bytes]:
-        """What is written beside the columns."""
+        """Return the key-value metadata of the file."""
         return self._file.metadata.metadata or {}
 
     def column(self, name: str) -> pa.ChunkedArray:

@@ -1,4 +1,4 @@
-"""From the headers of a series to its index: what varies in columns, what does not once, in display order."""
+"""Build the index of a series from its headers, in display order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OBJECT_COLUMNS = {
     "PixelDataLength": ("pixel_data_length", pa.int64()),
     "FragmentsOffset": ("fragments_offset", pa.int64()),
 }
-"""What is known of each object besides its elements: column → field of `InstanceHeader`, type."""
+"""Columns about each object besides its elements: name → field of `InstanceHeader`, type."""
 
 _LEADING = (
     "Index",
@@ -54,7 +54,7 @@ _LEADING = (
 
 
 def build_index(series: SeriesHeaders) -> SeriesIndex:
-    """Build the index of a series from its headers: instances as their first frames are displayed.
+    """Build the index of a series from its headers. Its instances have the display order of their first frames.
 
     Raises:
         SeriesError: No object of the series is an instance.
@@ -93,7 +93,7 @@ def _build_table(columns: Sequence[Column]) -> pa.Table:
 
 
 def _object_columns(headers: Sequence[InstanceHeader]) -> list[Column]:
-    """Columns of what is known of each object besides its elements."""
+    """Build the columns about each object besides its elements."""
     kept = [(name, kind, [getattr(each, key) for each in headers]) for name, (key, kind) in _OBJECT_COLUMNS.items()]
     grids = [_find_grid(header) for header in headers]
     if any(grids):
@@ -110,7 +110,7 @@ def _find_grid(header: InstanceHeader) -> Grid | None:
 
 
 def _sort_rows(index: SeriesIndex) -> SeriesIndex:
-    """Bring the rows into display order; to list and order thousands of frames a second time would take seconds."""
+    """Put the rows into display order, and keep the order of the frames: computing it again may take seconds."""
     frames, order = index.frames, index.order
     rows, first = np.unique(frames.instance[order.permutation], return_index=True)
     rows = rows[np.argsort(first, kind="stable")]
@@ -134,7 +134,7 @@ def _no_instances(series: SeriesHeaders) -> SeriesError:
 
 
 def _series_columns(index: SeriesIndex) -> list[Column]:
-    """Columns of the series that each instance belongs to, and of where it lies in that."""
+    """Build the columns about the series that each instance belongs to, and its position in the series."""
     count = len(index)
     first = _first_ranks(index)
     position = [None if np.isnan(each) else each for each in index.order.primary_position[first].tolist()]
@@ -149,13 +149,13 @@ def _series_columns(index: SeriesIndex) -> list[Column]:
 
 
 def _first_ranks(index: SeriesIndex) -> list[int]:
-    """The rank in display order of the first frame of each instance."""
+    """Find the rank in display order of the first frame of each instance."""
     ranks: list[int] = np.unique(index.frames.instance[index.order.permutation], return_index=True)[1].tolist()
     return ranks
 
 
 def _frame_columns(index: SeriesIndex) -> list[Column]:
-    """List columns about the frames of multi-frame instances, where there are any; positions on each row's own axis."""
+    """Build list columns about the frames of multi-frame instances, if any. Positions are on the axis of each row."""
     counts = [count or 1 for count in index.values("NumberOfFrames")]
     if max(counts) == 1:
         return []
@@ -182,7 +182,7 @@ def _frame_columns(index: SeriesIndex) -> list[Column]:
 
 
 def _coordinates_on(index: SeriesIndex) -> dict[AxisName, FloatArray]:
-    """Coordinates of all frames on each axis that a stack has, also of those whose own stack has another."""
+    """Compute the coordinates of all frames on each axis that any stack has."""
     order, position = index.order, index.frames.position
     rank = np.argsort(order.permutation)
     primary, axis = order.primary_position[rank], np.array(order.axis)[rank]
@@ -190,7 +190,7 @@ def _coordinates_on(index: SeriesIndex) -> dict[AxisName, FloatArray]:
 
 
 def _frame_bytes(index: SeriesIndex, row: int) -> int:
-    """Bytes of one native frame; 0 where it is unknown or no whole number (PS3.5 8.1.1)."""
+    """Compute the bytes of one native frame; 0 where they are unknown or no whole number (PS3.5 8.1.1)."""
     try:
         bits = describe_pixels(index.attributes(row), index.values("TransferSyntaxUID")[row]).native_frame_bits
     except PixelError:
@@ -203,7 +203,7 @@ def _known(values: Any) -> list[float] | None:
 
 
 def _frame_times(attributes: Attributes, count: int) -> list[float] | None:
-    """Milliseconds from the first frame to each (PS3.3 C.7.6.5, Cine); None where the header does not tell."""
+    """Read the milliseconds from the first frame to each (PS3.3 C.7.6.5, Cine); None where the header does not tell."""
     steps = attributes.numbers("FrameTimeVector")
     if len(steps) == count:
         return [float(time) for time in np.cumsum(steps) - steps[0]]

@@ -1,4 +1,4 @@
-"""Decoded header elements to typed Arrow columns."""
+"""Build typed Arrow columns of decoded header elements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dsp_batch.dicom.headers.dictionary import name_of
 from dsp_batch.dicom.headers.elements import BINARY_VRS
-from dsp_batch.dicom.headers.values import FLOAT_VRS, INTEGER_VRS, Decoded, value_json
+from dsp_batch.dicom.headers.values import FLOAT_VRS, INTEGER_VRS, DecodedValue, value_json
 from dsp_batch.index.arrays import build_array
 from dsp_batch.model.series import RawElement
 
@@ -21,11 +21,14 @@ INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 Column = tuple[pa.Field, pa.Array]
 
 ELEMENT_COLUMNS = {"FrameTime": "0018_1063"}
-"""Elements whose keyword is the name of a column about frames: they go by their tag."""
+"""Column names of elements whose keyword is already the name of a column about frames: these are named by their tag."""
 
 
 def build_columns(
-    tag: int, elements: Sequence[RawElement | None], decode: Callable[[int, RawElement], Decoded], creator: str | None
+    tag: int,
+    elements: Sequence[RawElement | None],
+    decode: Callable[[int, RawElement], DecodedValue],
+    creator: str | None,
 ) -> list[Column]:
     """Build the column of one element that varies across a series; two for binary ones (size and hash).
 
@@ -80,7 +83,7 @@ def _typed_column(name: str, metadata: dict[str, str], vr: str, decoded: list[An
 
 
 def _element_type(vr: str, values: list[Any]) -> pa.DataType:
-    """The narrowest type that holds every value as written; text where any is no number."""
+    """Find the narrowest type that holds every value as written, or text if any is no number."""
     if vr in INTEGER_VRS and all(isinstance(value, int) for value in values):
         low, high = min(values, default=0), max(values, default=0)
         if INT32.min <= low and high <= INT32.max:
@@ -92,7 +95,7 @@ def _element_type(vr: str, values: list[Any]) -> pa.DataType:
 
 
 def _fits_float32(vr: str, values: list[float]) -> bool:
-    """Whether 32 bits keep what was written: all of an FD, the decimal digits of a DS."""
+    """Tell whether 32 bits keep the values as written: all of an FD, the decimal digits of a DS."""
     distinct = list(set(values))
     exact = np.asarray(distinct, np.float64)
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""The elements of the headers of a series, tag by tag: one value where all instances have the same, else columns."""
+"""Separate the elements that all instances of a series share from those that vary, which become columns."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ _FIXED = {
 """Elements that are columns even where they do not vary."""
 
 _LARGEST_NUMBER = 0x7FFFFFFFFFFFFFFF
-"""Integers beyond 64 bits are damage: an IS has 12 characters (PS3.5 6.2)."""
+"""Largest integer that is no damage: an IS has 12 characters (PS3.5 6.2)."""
 
 _MOST_FRAMES_PER_BYTE = 8
-"""Frames of one bit. A NumberOfFrames that the object cannot hold is damage, and its frame table would fill memory."""
+"""Largest number of frames in a byte: frames of one bit. A NumberOfFrames that the object cannot hold is damage, and
+its frame table would fill memory."""
 
 _DEFLATE_RATIO = 1032
-"""Bytes that one deflated byte may stand for, at most (RFC 1951)."""
+"""Largest number of bytes that one deflated byte may stand for (RFC 1951)."""
 
 Elements = tuple[RawElement | None, ...]
 """One element of every instance, row by row; None where it is absent."""
 
 Split = DicomJson | tuple[Column, ...]
-"""What an element comes to: its one value in the DICOM JSON model, or the columns of what varies."""
+"""The one value of an element that all instances share, in the DICOM JSON model, or its columns if it varies."""
 
 
 def split_elements(headers: Sequence[InstanceHeader]) -> dict[int, Split]:
-    """Tell of every element whether it is the same in all instances.
+    """Split every element of the headers: one value if all instances share it, columns if it varies.
 
     Args:
-        headers: One at least; row i of the columns is about the i-th.
+        headers: The headers, at least one. Row i of the columns is about the i-th.
 
     Returns:
-        Tag → its one value, or its columns; tags ascending. None of the columns is left out that an index always has.
+        The value or the columns of each tag, tags ascending. Columns that every index has are always among them.
     """
     rows = [header.elements for header in headers]
     tags = sorted({*_FIXED}.union(*rows))
@@ -57,7 +58,7 @@ def split_elements(headers: Sequence[InstanceHeader]) -> dict[int, Split]:
 
 
 class _Splitter:
-    """The headers of a series, and what decodes their elements."""
+    """The headers of a series and the decoders of their elements."""
 
     def __init__(self, headers: tuple[InstanceHeader, ...]) -> None:
         self._headers = headers
@@ -78,7 +79,7 @@ class _Splitter:
         return self._find_common(tag, elements, columns) or tuple(columns)
 
     def _decode_once(self, tag: int) -> Callable[[int, RawElement], Any]:
-        """Decode the element of a row, each distinct value once."""
+        """Make a function that decodes the element of a row, and each distinct value only once."""
         decoders, memo = self._decoders, dict[tuple[RawElement, HeaderDecoder], Any]()
 
         def decode(row: int, element: RawElement) -> Any:
@@ -104,7 +105,7 @@ class _Splitter:
         return decoder.json(tag, element)
 
     def _creator(self, tag: int) -> str | None:
-        """The private creator of an element, of the first instance that names one (PS3.5 7.8.1)."""
+        """Find the private creator of an element, in the first instance that names one (PS3.5 7.8.1)."""
         if not is_private(tag) or tag & 0xFFFF < 0x1000:
             return None
         block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
@@ -133,14 +134,14 @@ class _Splitter:
 
 
 def _build_decoders(headers: tuple[InstanceHeader, ...]) -> list[HeaderDecoder]:
-    """A decoder for each instance: the same one for those whose elements decode alike."""
+    """Build a decoder for each instance. Instances whose elements decode alike share one."""
     keys = [decoding_key(header) for header in headers]
     by_key = {key: HeaderDecoder(header) for key, header in dict(zip(keys, headers, strict=True)).items()}
     return [by_key[key] for key in keys]
 
 
 def _count_frames(value: Any, header: InstanceHeader) -> int | None:
-    """The frames of an instance as far as its object can hold them; None where it has no pixels."""
+    """Count the frames of an instance as far as its object can hold them; None where it has no pixels."""
     deflated = _DEFLATE_RATIO if header.transfer_syntax_uid == DEFLATED else 1
     if isinstance(value, int) and 0 < value <= _MOST_FRAMES_PER_BYTE * deflated * header.size:
         return value

@@ -1,4 +1,4 @@
-"""Where and when each frame of a series was taken, from its headers."""
+"""List the frames of a series from its headers, with the position and time of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TIMES = (
 
 
 class HeaderRows(Protocol):
-    """The part of an index that its frames are listed from. Row i is about the i-th instance."""
+    """The part of an index that listing its frames needs. Row i is about the i-th instance."""
 
     def has(self, name: str) -> bool:
         """Tell whether any instance has an element."""
@@ -38,7 +38,7 @@ class HeaderRows(Protocol):
         """Read the header of one instance."""
 
     def grid(self, row: int) -> Grid | None:
-        """Tell how the slices of a grid image lie; None for any other instance."""
+        """Describe the slices of a grid image; None for any other instance."""
 
 
 def list_frames(index: HeaderRows) -> FrameTable:
@@ -58,9 +58,9 @@ def list_frames(index: HeaderRows) -> FrameTable:
         part = slice(starts[row], starts[row] + counts[row])
         grid = index.grid(int(row))
         if grid is not None:
-            position[part] = _place_slices(grid)
+            position[part] = _locate_slices(grid)
         else:
-            _place_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
+            _fill_in_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
     uids, names = index.values("SOPInstanceUID"), index.values("FileName")
     return FrameTable(
         instance=rows,
@@ -90,16 +90,16 @@ def take_frames(table: FrameTable, entries: IntArray) -> FrameTable:
     )
 
 
-def _place_slices(grid: Grid) -> FloatArray:
-    """Positions of the slices of a grid image; NaN where it does not tell them."""
+def _locate_slices(grid: Grid) -> FloatArray:
+    """Compute the positions of the slices of a grid image; NaN where it does not tell them."""
     if not grid.origin or not grid.step:
         return np.full((grid.slices, 3), np.nan)
     positions: FloatArray = np.asarray(grid.origin) + np.outer(np.arange(grid.slices), grid.step)
     return positions
 
 
-def _place_frames(attributes: Attributes, position: FloatArray, orientation: FloatArray, times: FloatArray) -> None:
-    """Fill in what a multi-frame instance says of its frames; the arrays are views of the table being built."""
+def _fill_in_frames(attributes: Attributes, position: FloatArray, orientation: FloatArray, times: FloatArray) -> None:
+    """Fill in positions, orientations and times of a multi-frame instance; the arrays are views of the new table."""
     per_frame = attributes.items("PerFrameFunctionalGroupsSequence")
     shared = attributes.item("SharedFunctionalGroupsSequence")
     offsets = np.asarray(attributes.numbers("GridFrameOffsetVector"))
@@ -130,7 +130,7 @@ def _macro(groups: Attributes, shared: Attributes, sequence: str) -> Attributes:
 
 
 def _grid_steps(offsets: FloatArray, origin: FloatArray, orientation: FloatArray) -> FloatArray:
-    """Vectors from the first plane of a dose grid to each plane (PS3.3 C.8.8.3.2)."""
+    """Compute the vectors from the first plane of a dose grid to each plane (PS3.3 C.8.8.3.2)."""
     normal = np.cross(orientation[:3], orientation[3:])
     if offsets[0] != 0:  # absolute patient coordinates along z
         return np.outer(offsets - origin[2], (0.0, 0.0, 1.0))
@@ -163,7 +163,7 @@ def _times(name: str, values: Sequence[Any]) -> FloatArray:
 
 @lru_cache(maxsize=8192)
 def _seconds(name: str, value: Any) -> float | None:
-    """A DT or TM value in seconds, any other as the number it is (PS3.5 6.2)."""
+    """Convert a DT or TM value to seconds, and any other value to a number (PS3.5 6.2)."""
     if value is None or value == "" or isinstance(value, list):
         return None
     if not name.endswith("Time") or name == "TriggerTime":

@@ -1,4 +1,4 @@
-"""The index of a series as a Parquet file."""
+"""Write the index of a series as a Parquet file, and read it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.series_index import SeriesIndex
 
 FORMAT = 1
-"""Version of the file's layout; an index of another one is built anew."""
+"""Version of the file's layout; an index of another version is built again."""
 
 METADATA_KEY = b"dsp_batch"
 
 CHECKSUM_KEY = b"dsp_batch_crc32"
-"""Tells of the file, without decoding its columns, whether it is whole, so that each may be read when it is wanted. It
-is worked out with zeros in its own place."""
+"""Key of the file's CRC-32, which is computed with zeros instead of itself. It shows that a file is complete without
+decoding its columns, so that each may be read when it is needed."""
 
 _NO_CHECKSUM = b"00000000"
 
 
 def serialize_index(index: SeriesIndex, program: str) -> bytes:
-    """The index as a Parquet file."""
+    """Write an index as a Parquet file in memory."""
     description = {
         "format": FORMAT,
         "program": program,
@@ -47,7 +47,7 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
 
 
 def _split_at_checksum(data: bytes, checksum: bytes) -> tuple[memoryview, memoryview]:
-    """What lies before and behind the checksum, which follows its key closely in the footer."""
+    """Split a file at its checksum, which closely follows its key in the footer."""
     start = data.index(checksum, data.rindex(CHECKSUM_KEY) + len(CHECKSUM_KEY))
     return memoryview(data)[:start], memoryview(data)[start + len(checksum) :]
 
@@ -57,7 +57,7 @@ def _sum_up(before: memoryview, after: memoryview) -> bytes:
 
 
 def parse_index(data: bytes) -> SeriesIndex:
-    """Read an index from its Parquet file: its description now, its columns when they are asked for.
+    """Read an index from its Parquet file: the description now, each column when it is needed.
 
     Raises:
         SeriesError: The file is no Parquet, damaged, or no index of this format.
@@ -83,7 +83,7 @@ def parse_index(data: bytes) -> SeriesIndex:
 
 
 def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:
-    """Make sure that every column can be read; without a checksum by reading them all."""
+    """Make sure that every column can be read: by the checksum, or without one by reading them all."""
     if checksum is None:
         columns.read()
     elif checksum != _sum_up(*_split_at_checksum(data, checksum)):

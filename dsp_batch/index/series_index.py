@@ -1,4 +1,4 @@
-"""All headers of a series as one noun: what varies in columns, what does not once, in display order."""
+"""The index of a series: all its headers as one noun, in display order."""
 
 from __future__ import annotations
 
@@ -29,62 +29,62 @@ GRID_COLUMNS = (
     ("GridOrigin", "origin", pa.list_(pa.float64())),
     ("GridStep", "step", pa.list_(pa.float64())),
 )
-"""What the index keeps of grid images: column, field of `Grid`, type."""
+"""Columns about grid images: name, field of `Grid`, type."""
 
 _KEPT_CHARACTERS = 1 << 20
-"""Characters of JSON whose parsed sequences are kept, which takes ten to twenty times as many bytes. The last sequence
-is kept in any case."""
+"""Characters of JSON whose parsed sequences are kept in memory, which takes ten to twenty times as many bytes. The last
+sequence is always kept."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeriesIndex:
-    """All headers of a series, one row an instance, in display order."""
+    """All headers of a series in display order, with one row for each instance."""
 
     series_uuid: str
     root: str
     columns: pa.Table | ColumnFile
-    """What varies across the series, and what is kept of every instance: columns as docs/reference/index-schema.md
-    says."""
+    """Elements that vary across the series, and values that are kept of every instance: the columns that
+    docs/reference/index-schema.md lists."""
 
     constants: DicomJson
     """Elements with one value in all instances, in the DICOM JSON model (PS3.18 F)."""
 
     objects: Mapping[str, Any]
-    """Counts: `listed`, `instances`, `rejected` (reason → number)."""
+    """Numbers of objects: `listed`, `instances`, and `rejected` by reason."""
 
     partial: bool = False
-    """Only some of the objects were read (`--limit`)."""
+    """True where only some of the objects were read (`--limit`)."""
 
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
-    """Object name → the whole object, where it was read together with its header; never part of a file."""
+    """Whole objects by name, as far as they were read together with their headers; never part of a file."""
 
     known_frames: FrameTable | None = None
-    """Every frame, where they have been listed before."""
+    """All frames, where they have been listed before."""
 
     known_order: FrameOrder | None = None
     """The display order of the frames, where it has been computed before."""
 
     def __len__(self) -> int:
-        """Instances."""
+        """Return the number of instances."""
         return int(self.columns.num_rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels between processes: the fields, and nothing that can be worked out from them."""
+        """Return the fields for pickling, without values that can be computed from them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @cached_property
     def table(self) -> pa.Table:
-        """One row an instance, in display order; columns as docs/reference/index-schema.md says."""
+        """Return the columns that docs/reference/index-schema.md lists, one row for each instance, in display order."""
         return self.columns if isinstance(self.columns, pa.Table) else self.columns.read()
 
     @cached_property
     def frames(self) -> FrameTable:
-        """Every frame, in row order."""
+        """Return all frames, in row order."""
         return self.known_frames or list_frames(self)
 
     @cached_property
     def order(self) -> FrameOrder:
-        """The display order of all frames."""
+        """Return the display order of all frames."""
         return self.known_order or order_frames(self.frames)
 
     def has(self, name: str) -> bool:
@@ -92,7 +92,7 @@ class SeriesIndex:
         return name in self._fields or self.find_constant(name) is not None
 
     def find_column(self, name: str) -> Column | None:
-        """Find what varies, or is kept of every instance.
+        """Find the column of an element that varies, or of a value that is kept of every instance.
 
         Returns:
             Field and array; None for anything else.
@@ -105,13 +105,13 @@ class SeriesIndex:
         return known[name]
 
     def find_constant(self, name: str) -> Any:
-        """Find the value of an element that is the same in all instances; None where it is not, or none has it."""
+        """Find the value of an element that all instances share; None where they do not."""
         return self._constants.get(name)
 
     def values(self, name: str) -> list[Any]:
         """List the values of one element, row by row: scalars, lists where it has several values, None where absent.
 
-        Sequences and binary values are not given here: ask `attributes`.
+        Sequences and binary values are not among them: `attributes` has these.
         """
         known = self._values
         if name not in known:
@@ -125,7 +125,7 @@ class SeriesIndex:
         return Attributes(_RowValues(self, row))
 
     def grid(self, row: int) -> Grid | None:
-        """Tell how the slices of a grid image lie; None for any other instance."""
+        """Describe the slices of a grid image; None for any other instance."""
         if self.find_column("GridSlices") is None:
             return None
         slices, rows, columns, origin, step = (self.values(name)[row] for name, _, _ in GRID_COLUMNS)
@@ -134,7 +134,7 @@ class SeriesIndex:
         return Grid(slices=slices, rows=rows, columns=columns, origin=tuple(origin), step=tuple(step))
 
     def sequence(self, column: Column, row: int) -> Any:
-        """Parse the items of a sequence that varies: a preview asks for those of a multi-frame object once a frame."""
+        """Parse the items of a sequence that varies. A preview needs those of a multi-frame object for each frame."""
         key, known = (column[0].name, row), self._sequences
         kept = known.get(key)
         if kept is None:
@@ -146,14 +146,14 @@ class SeriesIndex:
         return kept[1]
 
     def derive(self, describe: Callable[..., T], row: int, *details: Hashable) -> T:
-        """Work out what a function makes of the header of one instance.
+        """Apply a function to the header of one instance.
 
-        The instances of a series are described alike: what comes of elements that all of them share is worked out once.
+        A result that depends only on elements that all instances share is computed once.
 
         Args:
-            describe: Called with the attributes of the instance and the details.
-            row: The instance.
-            details: Further arguments: the frame, say.
+            describe: Function of the attributes of an instance and the details.
+            row: Row of the instance.
+            details: Further arguments, such as the frame.
         """
         key, known = (describe, *details), self._derived
         if key not in known:
@@ -200,7 +200,7 @@ class _RowValues:
         """A value was asked for that is not the same in all rows."""
 
     def get(self, name: str, /) -> Any:
-        """The value of an element; None where it is absent."""
+        """Return the value of an element; None where it is absent."""
         if name not in self._known:
             self._known[name] = self._find(name)
         return self._known[name]

@@ -1,1 +1,1 @@
-"""Kinds of objects: what a series holds to draw, found by its SOP class."""
+"""Kinds of objects, found by their SOP class: the pictures of each, and how they are composed."""

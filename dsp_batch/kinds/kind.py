@@ -1,4 +1,4 @@
-"""What a kind of object must say of itself: which pictures a series of it holds, and how one is made of its frames."""
+"""The functions of a kind of object: list the pictures of a series, and compose one from its frames."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameRef
 
 Instances = Mapping[int, Attributes]
-"""Row of the series index → header, of the instances of one kind."""
+"""Headers of the instances of one kind, by row of the series index."""
 
 StoredFrames = Mapping[FrameRef, StoredFrame]
-"""The decoded frames of a picture, those left out that could not be decoded."""
+"""The decoded frames of a picture, without those that could not be decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a kind chooses its pictures from."""
+    """The instances of a series and the series that they draw upon, from which a kind lists its pictures."""
 
     instances: Instances
 
     references: Sequence[SeriesIndex] = ()
-    """The series that the instances draw upon, as far as they are at hand. The k-th, counted from 1, is `series` k of a
+    """The series that the instances draw upon, as far as they were found. The k-th, counted from 1, is `series` k of a
     `FrameRef`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One thing to draw."""
+    """One picture to draw."""
 
     frames: tuple[FrameRef, ...]
-    """The frames that make it up."""
+    """The frames that the picture is made of."""
 
     tile_offsets: tuple[tuple[int, int], ...] = ()
     """Row and column of the first pixel of each frame, from 0, in a picture that is stitched."""
@@ -44,7 +44,7 @@ class Picture:
 
     @property
     def about(self) -> FrameRef:
-        """The frame of this series that the picture is about."""
+        """Return the frame of this series that the picture is about."""
         return self.subject or self.frames[0]
 
 
@@ -54,30 +54,30 @@ def _name_no_references(instances: Instances) -> tuple[str, ...]:  # noqa: ARG00
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How objects of a kind become pictures. A kind is one of these, in a file of its own, and a row of the registry.
+    """The way from objects of a kind to pictures. Each kind has a file of its own and a row in the registry.
 
     None of its functions reads anything: the frames that a picture names are read for it.
     """
 
     list_pictures: Callable[[Contents], list[Picture]]
-    """Tells which pictures a series holds, from headers alone: only their frames are ever read."""
+    """Function that lists the pictures of a series from headers alone. Only their frames are ever read."""
 
     compose: Callable[[Picture, Attributes, StoredFrames], StoredFrame]
-    """Makes one picture from its decoded frames, some of which may be missing, and the header of the instance that it
-    is about; raises `PixelError` where nothing can be drawn."""
+    """Function that makes one picture from its decoded frames, some of which may be missing, and the header of the
+    instance that it is about. It raises `PixelError` where nothing can be drawn."""
 
     name_references: Callable[[Instances], tuple[str, ...]] = field(default=_name_no_references)
-    """Names the SeriesInstanceUIDs (0020,000E) of the series that the instances draw upon, the most wanted first."""
+    """Function that names the SeriesInstanceUIDs (0020,000E) of series that instances draw upon, best ones first."""
 
     needs_pixels: bool = True
-    """Only instances with Pixel Data of their own are drawn."""
+    """True where only instances with Pixel Data of their own can be drawn."""
 
     in_color: bool = False
-    """Pictures are in color, whatever their frames are."""
+    """True where pictures are in color, whatever their frames are."""
 
     is_blank: Callable[[StoredFrame], bool] | None = None
-    """Tells that a composed picture shows nothing, so that another is better drawn in its place; None where pictures
-    are drawn whatever they show."""
+    """Function that tells whether a composed picture shows nothing, so that another one is drawn instead; None where
+    pictures are drawn whatever they show."""
 
 
 def list_plain_pictures(contents: Contents) -> list[Picture]:
@@ -95,4 +95,4 @@ def take_plain_frame(picture: Picture, attributes: Attributes, frames: StoredFra
 
 
 PLAIN = Kind(list_pictures=list_plain_pictures, compose=take_plain_frame)
-"""Single and multi-frame images: each frame is a picture."""
+"""The kind of single and multi-frame images: each frame is a picture."""

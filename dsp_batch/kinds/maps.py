@@ -1,4 +1,4 @@
-"""Dose grids and parametric maps: quantities, drawn in colors of their own (PS3.3 A.18, A.75)."""
+"""Draw the quantities of dose grids and parametric maps in colors of their own (PS3.3 A.18, A.75)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray
 
 _DOSE = ((0, 0, 0), (0, 0, 160), (0, 150, 255), (0, 220, 120), (255, 230, 0), (255, 120, 0), (220, 0, 0))
-"""Black to red over blue, green and yellow, as isodoses are colored."""
+"""Colors of dose from low to high: black to red over blue, green and yellow, as isodoses are colored."""
 
 _PARAMETRIC = ((0, 0, 0), (60, 15, 110), (150, 40, 120), (225, 90, 60), (250, 180, 60), (255, 255, 220))
-"""Black to white over violet and orange, lightness rising evenly."""
+"""Colors of a parametric map from low to high: black to white over violet and orange, evenly lighter."""
 
 
 @cache
 def _spread_colors(stops: tuple[tuple[int, int, int], ...]) -> ByteArray:
-    """Colors of the display values 0 … 255, shape (256, 3)."""
+    """Compute the colors of the display values 0 … 255, shape (256, 3)."""
     values = np.linspace(0, 255, len(stops))
     channels = [np.interp(np.arange(256), values, [stop[channel] for stop in stops]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
 def compose_dose(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
-    """One plane of a dose grid; Dose Grid Scaling is its modality transform."""
+    """Color one plane of a dose grid. Dose Grid Scaling is its modality transform."""
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_DOSE))
 
 
 def compose_parametric_map(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # likewise
-    """One frame of a parametric map."""
+    """Color one frame of a parametric map."""
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_PARAMETRIC))
 
 

@@ -1,4 +1,4 @@
-"""Which kind the objects of a SOP class are, and which instances of a series can be drawn."""
+"""Find the kind of the objects of a SOP class, and the instances of a series that can be drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS: dict[str, Kind] = {
     f"{_STORAGE}.481.2": DOSE,
     f"{_STORAGE}.30": PARAMETRIC_MAP,
 }
-"""SOP class → kind; all others are plain images."""
+"""The kind of each SOP class; objects of all others are plain images."""
 
 _ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
 
@@ -33,7 +33,7 @@ _IDENTITY = {
     "modality": 0x00080060,
     "sop_class": _SOP_CLASS_UID,
 }
-"""Field of the result row → tag, of what tells a series apart."""
+"""Tags of the elements that identify a series, by field of the result row."""
 
 
 def find_kind(sop_class_uid: str) -> Kind:
@@ -42,12 +42,12 @@ def find_kind(sop_class_uid: str) -> Kind:
 
 
 def lacks_pictures(sop_class_uid: str) -> bool:
-    """Tell whether objects of a SOP class can never be drawn: known without reading any."""
+    """Tell whether objects of a SOP class can never be drawn, without reading any."""
     return find_kind(sop_class_uid).needs_pixels and sop_classes.lacks_pixels(sop_class_uid)
 
 
 def may_be_drawn(header: InstanceHeader) -> bool:
-    """Tell whether an instance is of a kind that can be drawn, be its pixels there or not (PS3.3 C.7.6.3)."""
+    """Tell whether an instance is of a kind that can be drawn, with or without its pixels (PS3.3 C.7.6.3)."""
     return _ROWS in header.elements or not find_kind(sop_class_of(header)).needs_pixels
 
 
@@ -65,7 +65,7 @@ def drawable_rows(index: SeriesIndex) -> list[int]:
 
 
 def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
-    """Group the instances of a series that can be drawn by their kind; nothing of their headers is decoded yet."""
+    """Group the instances of a series that can be drawn by kind. Their headers are not decoded for that."""
     rows: dict[Kind, list[int]] = {}
     classes = index.values("SOPClassUID")
     for row in drawable_rows(index):
@@ -74,13 +74,13 @@ def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
 
 
 def sop_class_of(header: InstanceHeader) -> str:
-    """SOP Class UID (0008,0016) of an instance; empty where it is absent."""
+    """Read the SOP Class UID (0008,0016) of an instance; empty where it is absent."""
     element = header.elements.get(_SOP_CLASS_UID)
     return element.text if element else ""
 
 
 def identify(header: InstanceHeader) -> dict[str, str | None]:
-    """Read what an instance tells of its series, by fields of the result row."""
+    """Read the elements that identify the series of an instance, by field of the result row."""
     told = {name: element.text for name, tag in _IDENTITY.items() if (element := header.elements.get(tag))}
     return {name: told.get(name) or None for name in _IDENTITY}
 
@@ -88,7 +88,7 @@ def identify(header: InstanceHeader) -> dict[str, str | None]:
 def without_pixels(
     url: str, sop_classes_found: Iterable[str], known: Mapping[str, str | None] | None = None
 ) -> NoPixelsError:
-    """Make the error of a series that has nothing to draw; it names what the series holds."""
+    """Make the error of a series that has nothing to draw, which names the SOP classes that the series holds."""
     classes = dict.fromkeys(sop_classes_found)
     names = ", ".join(
         f"{sop_classes.sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes

@@ -1,4 +1,4 @@
-"""Segmentations: the segments at one position, painted in their recommended colors (PS3.3 A.51, C.8.20)."""
+"""Draw segmentations: the segments at one position, in their recommended colors (PS3.3 A.51, C.8.20)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
 from dsp_batch.model.series import FrameRef, StoredArray
 
 Color = tuple[int, int, int]
-"""RGB of 8 bit."""
+"""A color as RGB of 8 bit."""
 
 _GOLDEN_RATIO = 0.618034
-"""Hues that far apart stay distinct however many there are."""
+"""Distance of hues that stay distinct however many there are, as a fraction of the circle."""
 
 
 def list_segmentation_pictures(contents: Contents) -> list[Picture]:
-    """List one picture a position: the frames of all segments there.
+    """List one picture for each position, made of the frames of all segments there.
 
-    Whether a segment has any pixel there is told by no header: `is_blank` tells it of what was read.
+    Headers do not tell whether a segment has any pixel at a position. `is_blank` tells it of a composed picture.
 
     References:
         DICOM PS3.3 C.8.20.4 (Segmentation functional groups).
@@ -47,7 +47,7 @@ def _group_by_position(attributes: Attributes) -> list[list[int]]:
 
 
 def _position_of(groups: Attributes) -> tuple[float, ...]:
-    """Where a frame lies, in the patient or on a slide; empty where that is unknown."""
+    """Read the position of a frame, in the patient or on a slide; empty where it is unknown."""
     position = groups.item("PlanePositionSequence").numbers("ImagePositionPatient")
     if position:
         return tuple(round(coordinate, 2) for coordinate in position)
@@ -104,7 +104,7 @@ def _paint_segment(canvas: npt.NDArray[Any], values: StoredArray, color: Color, 
 
 
 def _segment_colors(attributes: Attributes) -> dict[int, Color]:
-    """Segment number → recommended color, where there is one."""
+    """Read the recommended color of each segment that has one, by segment number."""
     colors = {}
     for segment in attributes.items("SegmentSequence"):
         number, lab = segment.integer("SegmentNumber"), segment.numbers("RecommendedDisplayCIELabValue")
@@ -114,7 +114,7 @@ def _segment_colors(attributes: Attributes) -> dict[int, Color]:
 
 
 def _color_of(number: int, colors: Mapping[int, Color]) -> Color:
-    """The recommended color of a segment, else one that differs from those of its neighbours."""
+    """Choose the recommended color of a segment, else one that differs from those of its neighbours."""
     if number in colors:
         return colors[number]
     red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN_RATIO % 1, 0.65, 0.95)
@@ -122,7 +122,7 @@ def _color_of(number: int, colors: Mapping[int, Color]) -> Color:
 
 
 def is_blank(picture: StoredFrame) -> bool:
-    """Whether no segment has a pixel in a composed picture. Many writers store such frames all the same."""
+    """Tell whether no segment has a pixel in a composed picture. Many writers store such frames."""
     return not picture.values.any()
 
 

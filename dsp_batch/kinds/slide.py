@@ -1,4 +1,4 @@
-"""Whole slides: one small picture of the slide, never its label and never gigapixels (PS3.3 A.32.8, C.8.12)."""
+"""Draw whole slides: one small picture of the slide, never its label and never gigapixels (PS3.3 A.32.8, C.8.12)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray, FrameRef
 
 MIN_SIDE = 512
-"""Pixels that the longer side of a level should have, to show more than a few spots."""
+"""Smallest number of pixels that the longer side of a level should have, to show more than a few spots."""
 
 MAX_STITCHED = 1 << 24
-"""Pixels of a level that is stitched: 16 million are 50 MB in RGB, and below every real base level."""
+"""Largest number of pixels of a level that is stitched: 16 million are 50 MB in RGB, fewer than any real base level."""
 
 TileOffset = tuple[int, int]
 """Row and column of a tile's first pixel in the total pixel matrix, from 0."""
@@ -54,19 +54,19 @@ def list_slide_pictures(contents: Contents) -> list[Picture]:
 
 
 def _flavor(attributes: Attributes) -> str:
-    """Third value of Image Type; slides that do not tell are volumes."""
+    """Read the third value of Image Type. Slides that do not tell it count as volumes."""
     values = attributes.texts("ImageType")
     return values[2].strip().upper() if len(values) > 2 and values[2].strip() else "VOLUME"
 
 
 def _matrix_shape(attributes: Attributes) -> tuple[int, int]:
-    """Rows and columns of the total pixel matrix."""
+    """Read the rows and columns of the total pixel matrix."""
     rows = attributes.integer("TotalPixelMatrixRows") or attributes.integer("Rows") or 0
     return rows, attributes.integer("TotalPixelMatrixColumns") or attributes.integer("Columns") or 0
 
 
 def _join_concatenation(instances: Instances, chosen: int) -> list[int]:
-    """Rows of the instances that one image was split into, in its order (PS3.3 C.7.6.16.2.2.4)."""
+    """List the rows of the instances that one image was split into, in its order (PS3.3 C.7.6.16.2.2.4)."""
     uid = instances[chosen].text("ConcatenationUID")
     if uid is None:
         return [chosen]
@@ -75,15 +75,15 @@ def _join_concatenation(instances: Instances, chosen: int) -> list[int]:
 
 
 def _first_frame(attributes: Attributes) -> int:
-    """Frames of a concatenation that lie in the instances before this one (0020,9228)."""
+    """Read the number of frames of a concatenation in the instances before this one (0020,9228)."""
     return max(attributes.integer("ConcatenationFrameOffsetNumber") or 0, 0)
 
 
 def _lay_out_parts(parts: Instances) -> dict[TileOffset, FrameRef]:
-    """Find where each tile of a level goes; a level may be split over instances.
+    """Find the offset of each tile of a level, which may be split over several instances.
 
     Returns:
-        Offset → the first tile there.
+        The first tile at each offset.
     """
     tiles: dict[TileOffset, FrameRef] = {}
     for row, attributes in parts.items():
@@ -98,7 +98,7 @@ def _pixels(attributes: Attributes) -> int:
 
 
 def _choose_level(levels: Instances) -> int | None:
-    """The smallest level of a useful size, else the largest below it."""
+    """Choose the smallest level of a useful size, else the largest smaller one."""
     drawable = [row for row, attributes in levels.items() if 0 < _pixels(attributes) <= MAX_STITCHED]
     useful = [row for row in drawable if max(_matrix_shape(levels[row])) >= MIN_SIDE]
     if useful:
@@ -154,7 +154,7 @@ def compose_slide(picture: Picture, attributes: Attributes, frames: StoredFrames
 
 
 def _background(attributes: Attributes) -> ByteArray:
-    """Color of absent tiles: the recommended one, else white, as glass is."""
+    """Choose the color of absent tiles: the recommended one, else white, as glass is."""
     lab = attributes.numbers("RecommendedAbsentPixelCIELabValue")
     return np.array(convert_from_lab(lab) if len(lab) == 3 else (255, 255, 255), np.uint8)
 

@@ -17,13 +17,13 @@ class LookupTable:
     """A modality or VOI lookup table (PS3.3 C.11.1.1, C.11.2.1.1)."""
 
     first_value: int
-    """The input that the first entry belongs to; smaller inputs take the first entry, larger than the last the last."""
+    """Input of the first entry. Smaller inputs take the first entry, inputs after the last entry take the last."""
 
     values: FloatArray
-    """Outputs, shape (entries,)."""
+    """Output of each entry, shape (entries,)."""
 
     bits: int
-    """Bits of an entry: the output range of a VOI LUT is 0 … 2**bits − 1."""
+    """Number of bits of an entry: the output range of a VOI LUT is 0 … 2**bits − 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class PaletteTable:
     """Palette color lookup tables (PS3.3 C.7.6.3.1.5), merged to 8 bit."""
 
     first_value: int
-    """The stored value that the first entry belongs to."""
+    """Stored value that takes the first entry."""
 
     colors: ByteArray
     """Red, green and blue of each entry, shape (entries, 3)."""
@@ -39,7 +39,7 @@ class PaletteTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelFormat:
-    """How the stored values of an instance lie in its bytes (PS3.3 C.7.6.3)."""
+    """The encoding of an instance's stored values in its bytes (PS3.3 C.7.6.3)."""
 
     transfer_syntax_uid: str
     rows: int
@@ -50,54 +50,54 @@ class PixelFormat:
     """PhotometricInterpretation as the header says it: `MONOCHROME2`, `RGB`, `YBR_FULL_422` …"""
 
     bits_allocated: int
-    """1 to 64; what is no multiple of 8 is packed without gaps."""
+    """Bits of a sample, 1 to 64. Samples whose bits are no multiple of 8 are packed without gaps."""
 
     bits_stored: int
     high_bit: int
     signed: bool
-    """PixelRepresentation is 1: two's complement."""
+    """True where PixelRepresentation is 1: stored values are two's complement."""
 
     planar_configuration: int = 0
     value_type: Literal["integer", "float"] = "integer"
-    """float for Float Pixel Data and Double Float Pixel Data (7FE0,0008 and 7FE0,0009)."""
+    """Type of stored values: float for Float Pixel Data and Double Float Pixel Data (7FE0,0008 and 7FE0,0009)."""
 
     @property
     def is_color(self) -> bool:
-        """Three samples a pixel, or a palette: never windowed."""
+        """Tell whether pixels have three samples or a palette; such frames are never windowed."""
         return self.samples_per_pixel >= 3 or self.photometric == "PALETTE COLOR"
 
     @property
     def native_frame_bits(self) -> int:
-        """Bits of one uncompressed frame; frames of 1-bit pixels need not start on a byte (PS3.5 8.1.1)."""
+        """Compute the bits of one uncompressed frame. Frames of 1-bit pixels need not start on a byte (PS3.5 8.1.1)."""
         samples = 2 if self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") else self.samples_per_pixel
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property
     def decoded_frame_bytes(self) -> int:
-        """Bytes of one decoded frame, before a palette or fewer bits change it."""
+        """Compute the bytes of one decoded frame, before a palette or fewer bits change it."""
         return self.rows * self.columns * self.samples_per_pixel * -(-self.bits_allocated // 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GrayscaleTransform:
-    """What one frame asks for between its stored values and the display (PS3.3 C.11)."""
+    """The transform of one frame from its stored values to the display (PS3.3 C.11)."""
 
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: LookupTable | None = None
-    """Takes the place of slope and intercept."""
+    """Modality LUT, which replaces slope and intercept; None where there is none."""
 
     voi: Window | LookupTable | None = None
     """The object's own window or VOI LUT, the first of several; None where it has none that is usable."""
 
     padding: tuple[float, float] | None = None
-    """Closed range of stored values that are no image (PixelPaddingValue, PixelPaddingRangeLimit)."""
+    """Closed range of stored values that are padding (PixelPaddingValue, PixelPaddingRangeLimit)."""
 
     inverted: bool = False
-    """Low values are white: MONOCHROME1, or a presentation LUT shape INVERSE; applied once."""
+    """True where low values are white: by MONOCHROME1 or a presentation LUT shape INVERSE, which count once."""
 
     supplement: PaletteTable | None = None
-    """Colors of the stored values from its first one on; those below are gray (supplemental palette)."""
+    """Supplemental palette: stored values from its first one on have its colors, lower ones are gray."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,29 +105,29 @@ class StoredFrame:
     """One decoded frame."""
 
     values: StoredArray
-    """Monochrome: stored values, (rows, columns). Color: RGB of 8 bit, (rows, columns, 3)."""
+    """Stored values of a monochrome frame, (rows, columns), or RGB of 8 bit of a color frame, (rows, columns, 3)."""
 
     transform: GrayscaleTransform
-    """How monochrome values are displayed; unused for color."""
+    """Transform of monochrome values to the display; unused for color."""
 
     aspect: float
     """Row spacing over column spacing: the physical height of a pixel over its width."""
 
     overlay: npt.NDArray[np.bool_] | None = None
-    """Where graphics are burned in, shape (rows, columns)."""
+    """Mask that is True where graphics are burned in, shape (rows, columns); None for no graphics."""
 
     color_map: ByteArray | None = None
     """Colors of the display values 0 … 255 of a monochrome frame, shape (256, 3); None for gray."""
 
     @property
     def is_color(self) -> bool:
-        """Whether the values are RGB, which is never windowed."""
+        """Tell whether the values are RGB, which is never windowed."""
         return self.values.ndim == 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedImage:
-    """A finished preview, and what it took to make it."""
+    """A finished preview, and how it was made."""
 
     data: bytes
     """The WebP or JPEG file."""
@@ -135,7 +135,7 @@ class EncodedImage:
     width: int
     height: int
     n_tiles: int
-    """Frames drawn, failed tiles not counted."""
+    """Number of frames drawn, without failed tiles."""
 
     failures: tuple[str, ...] = ()
     """One line for each tile that could not be decoded."""

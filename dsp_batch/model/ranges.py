@@ -1,4 +1,4 @@
-"""How a parser asks for bytes without doing input or output itself."""
+"""Let a parser ask for bytes without doing input or output itself."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 Buffer = bytes | memoryview
-"""Bytes, or a view of them where they already lie: a frame of megabytes is not copied on its way to the decoder."""
+"""Bytes, or a view of them: a frame of megabytes is not copied on its way to the decoder."""
 
 
 class ByteRange(NamedTuple):
-    """Half-open range of an object. It may end beyond the object: the answer is shorter then."""
+    """Half-open range of an object. If it ends beyond the object, the answer is shorter."""
 
     start: int
     stop: int
@@ -25,7 +25,7 @@ class Reply(NamedTuple):
     """The bytes of each range asked for, in that order."""
 
     size: int
-    """Bytes of the whole object."""
+    """Number of bytes of the whole object."""
 
 
 Reader = Generator[Sequence[ByteRange], Reply, T]

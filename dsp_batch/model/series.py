@@ -42,7 +42,7 @@ class SeriesRef(NamedTuple):
     """Other columns of the manifest, carried into the result row."""
 
     line: int | None = None
-    """Line of the manifest, counted from 1."""
+    """Number of its line in the manifest, from 1."""
 
     @property
     def url(self) -> str:
@@ -58,11 +58,11 @@ class ObjectInfo:
     """Object name below the series prefix."""
 
     size: int | None
-    """Bytes; None where the listing does not tell (some HTTP servers)."""
+    """Number of bytes; None where the listing does not tell (some HTTP servers)."""
 
 
 class RawElement(NamedTuple):
-    """One element of a header as it lies in the object (PS3.5 7.1)."""
+    """One element of a header as it is encoded in the object (PS3.5 7.1)."""
 
     vr: str
     """Value representation, looked up where the transfer syntax leaves it implicit."""
@@ -71,7 +71,7 @@ class RawElement(NamedTuple):
     """Value field; None where it was left in the object because it is a large binary value."""
 
     length: int
-    """Bytes of the value field."""
+    """Number of bytes of the value field."""
 
     @property
     def text(self) -> str:
@@ -93,13 +93,13 @@ class InstanceHeader:
     """Transfer Syntax UID (0002,0010); assumed from the encoding where the file meta information is absent."""
 
     elements: Mapping[int, RawElement]
-    """Tag → element, in the order of the object, file meta information included, group lengths left out."""
+    """Elements by tag, in the order of the object, with file meta information and without group lengths."""
 
     implicit_vr: bool
-    """Nested sequences are encoded with implicit VR."""
+    """True where nested sequences are encoded with implicit VR."""
 
     big_endian: bool
-    """Numbers in binary values are big endian."""
+    """True where numbers in binary values are big endian."""
 
     pixel_data_offset: int | None
     """First byte of the value of native Pixel Data; None where there is none, or it is encapsulated or deflated."""
@@ -113,21 +113,21 @@ class InstanceHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHeaders:
-    """All headers of a series: what the header stage hands to the index stage."""
+    """All headers of a series, from which its index is built."""
 
     ref: SeriesRef
     headers: tuple[InstanceHeader, ...]
     listed: int
-    """Objects found under the series prefix."""
+    """Number of objects found under the series prefix."""
 
     rejected: Mapping[str, DspBatchError]
-    """Object name → why it is no instance."""
+    """The errors of objects that are no instances, by object name."""
 
     partial: bool = False
-    """Only some of the objects were read (`--limit`)."""
+    """True where only some of the objects were read (`--limit`)."""
 
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
-    """Object name → the whole object, where it was small enough to be read at once."""
+    """Whole objects by name, as far as they were small enough to be read at once."""
 
 
 class FrameRef(NamedTuple):
@@ -145,7 +145,7 @@ class FrameRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameTable:
-    """Where and when each frame of a series was taken: what its order is computed from. One entry a frame."""
+    """Position, orientation and time of each frame of a series, to compute its order from. One entry for each frame."""
 
     instance: IntArray
     """Row of the instance, shape (n,)."""
@@ -173,7 +173,7 @@ class FrameTable:
     """SOPInstanceUID of each frame's instance."""
 
     name: tuple[str, ...]
-    """Object name of each frame's instance: tells instances apart that share a SOPInstanceUID."""
+    """Object name of each frame's instance, which distinguishes instances that share a SOPInstanceUID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,13 +181,13 @@ class FrameOrder:
     """The display order of a frame table. Entry i of each array is about the i-th frame displayed."""
 
     permutation: IntArray
-    """Entry of the frame table shown at each place, shape (n,)."""
+    """Entry of the frame table at each rank, shape (n,)."""
 
     stack: IntArray
     """Stack of each frame, shape (n,): 0 is the main stack, and comes first."""
 
     sort_key: FloatArray
-    """Rises along the display order within a stack: mm along the slice normal or axis; InstanceNumber on axis I."""
+    """Key that rises along the display order of a stack: mm along its normal or axis; InstanceNumber on axis I."""
 
     axis: tuple[AxisName, ...]
     """Primary axis of each frame's stack."""
@@ -201,7 +201,7 @@ class FrameOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Something written once under its final key."""
+    """The record of an object that was written once under its final key."""
 
     url: str
     size: int

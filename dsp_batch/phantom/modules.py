@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydicom import uid
 
 from dsp_batch.phantom.objects import ElementValues, phantom_uid
-from dsp_batch.phantom.shapes import Stack, decimals
 
 _DAY = "20240229"
 
@@ -206,90 +204,4 @@ def report_attributes(name: str, title: str) -> dict[str, Any]:
                 "TextValue": "A bright sphere in the left lung; a metal rod from the neck to the left hip.",
             }
         ],
-    }
-
-
-def enhanced_mr_attributes(name: str, title: str, stack: Stack, order: Sequence[int]) -> dict[str, Any]:
-    """Build an Enhanced MR Image (PS3.3 A.36) whose functional groups give the position and window of each frame.
-
-    Args:
-        name: Text that decides the UIDs.
-        title: Series description.
-        stack: The planes of the slices.
-        order: Number of the slice of `stack` that each frame holds.
-    """
-    organization = phantom_uid(f"dimensions/{name}")
-    return {
-        **common(name, title, "MR", uid.EnhancedMRImageStorage),
-        **frame_of_reference("head"),
-        "DeviceSerialNumber": "1",
-        "SoftwareVersions": "1",
-        "ImageType": ["DERIVED", "PRIMARY", "OTHER", "NONE"],
-        "InstanceNumber": 1,
-        "AcquisitionDateTime": f"{_DAY}{clock(90)}",
-        "AcquisitionDuration": 60.0,
-        "PixelPresentation": "MONOCHROME",
-        "VolumetricProperties": "VOLUME",
-        "VolumeBasedCalculationTechnique": "NONE",
-        "ComplexImageComponent": "MAGNITUDE",
-        "AcquisitionContrast": "T1",
-        "ContentQualification": "RESEARCH",
-        "MagneticFieldStrength": 3.0,
-        "ResonantNucleus": "1H",
-        "KSpaceFiltering": "NONE",
-        "ApplicableSafetyStandardAgency": "IEC",
-        "PatientPosition": "HFS",
-        "BurnedInAnnotation": "NO",
-        "LossyImageCompression": "00",
-        "PresentationLUTShape": "IDENTITY",
-        "BitsStored": 12,
-        "AcquisitionContextSequence": [],
-        "DimensionOrganizationSequence": [{"DimensionOrganizationUID": organization}],
-        "DimensionIndexSequence": [
-            {
-                "DimensionOrganizationUID": organization,
-                "DimensionIndexPointer": pointer,
-                "FunctionalGroupPointer": 0x00209111,
-            }
-            for pointer in (0x00209056, 0x00209057)
-        ],
-        "SharedFunctionalGroupsSequence": [_shared_groups(stack)],
-        "PerFrameFunctionalGroupsSequence": [_frame_groups(stack, number) for number in order],
-    }
-
-
-def _shared_groups(stack: Stack) -> ElementValues:
-    plane = stack.plane_attributes(0)
-    kind = {
-        "FrameType": ["DERIVED", "PRIMARY", "OTHER", "NONE"],
-        "PixelPresentation": "MONOCHROME",
-        "VolumetricProperties": "VOLUME",
-        "VolumeBasedCalculationTechnique": "NONE",
-        "ComplexImageComponent": "MAGNITUDE",
-        "AcquisitionContrast": "T1",
-    }
-    anatomy = {"AnatomicRegionSequence": code("69536005", "SCT", "Head"), "FrameLaterality": "U"}
-    return {
-        "PixelMeasuresSequence": [{keyword: plane[keyword] for keyword in ("PixelSpacing", "SliceThickness")}],
-        "PlaneOrientationSequence": [{"ImageOrientationPatient": plane["ImageOrientationPatient"]}],
-        "FrameAnatomySequence": [anatomy],
-        "MRImageFrameTypeSequence": [kind],
-        "PixelValueTransformationSequence": [{"RescaleIntercept": "0", "RescaleSlope": "1", "RescaleType": "US"}],
-    }
-
-
-def _frame_groups(stack: Stack, number: int) -> ElementValues:
-    moment = f"{_DAY}{clock(90 + number)}"
-    content = {
-        "FrameReferenceDateTime": moment,
-        "FrameAcquisitionDateTime": moment,
-        "FrameAcquisitionDuration": 1000.0,
-        "DimensionIndexValues": [1, number + 1],
-        "StackID": "1",
-        "InStackPositionNumber": number + 1,
-    }
-    return {
-        "FrameContentSequence": [content],
-        "PlanePositionSequence": [{"ImagePositionPatient": decimals(*stack.origin(number))}],
-        "FrameVOILUTSequence": [{"WindowCenter": "1700", "WindowWidth": "3400"}],
     }

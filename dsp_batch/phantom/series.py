@@ -20,7 +20,6 @@ from dsp_batch.phantom.bodies import head_signal, head_uptake, torso_hounsfield,
 from dsp_batch.phantom.modules import (
     clock,
     ct_attributes,
-    enhanced_mr_attributes,
     mr_attributes,
     pet_attributes,
     radiograph_attributes,
@@ -144,16 +143,6 @@ def build_localizer(name: str = "mr-localizer", *, per_plane: int = 3, size: int
         return write_object(header, own, stored[None])
 
     return build_series(name, title, map(write, range(3 * per_plane)))
-
-
-def build_enhanced_mr(name: str = "mr-enhanced", *, count: int = 12, size: int = 128) -> PhantomSeries:
-    """Build an enhanced multi-frame MR: geometry and window in functional groups, frames not in display order."""
-    stack = cut_stack("axial", (size, size), count, (_HEAD_MM, 150), (0.0, 3.0, 15.0))
-    grain = noise(15, (size, size), 1)
-    order = [*range(0, count, 2), *range(1, count, 2)]
-    stored = np.stack([_head_values(head_signal(stack.points(number)), grain, number) for number in order])
-    attributes = enhanced_mr_attributes(name, "MR head enhanced", stack, order)
-    return build_single(name, attributes, stored)
 
 
 def build_pet(name: str = "pet", *, count: int = 30, size: int = 96) -> PhantomSeries:

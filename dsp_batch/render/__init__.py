@@ -1,1 +1,1 @@
-"""From an index to an encoded image: choose pictures, read frames, compose, draw."""
+"""Make an image from an index: choose pictures, read frames, compose, draw."""

@@ -1,4 +1,4 @@
-"""Which pictures of a series are drawn: those that the options ask for, and others for those that show nothing."""
+"""Choose the pictures of a series to draw: those that the options ask for, and others instead of blank ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dsp_batch.options import ContrastMosaicOptions, ImageOptions, ImageVerbOpti
 from dsp_batch.render.compose import MAX_READ, FrameSource, PictureSet, compose_group, kind_of, split_pictures
 
 _LOOKS = 3
-"""Times that pictures are looked at, the first included: at most 3 times as many are read as are drawn."""
+"""Number of times that pictures are looked at, the first included: at most 3 times as many are read as are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +36,8 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbO
 
     Args:
         index: The series.
-        source: Where its frames are read: kinds whose pictures may show nothing are looked at.
-        options: The range or the position, and how many pictures.
+        source: The source of its frames. Pictures of kinds that may show nothing are read and looked at.
+        options: The range or the position, and the number of pictures.
 
     Raises:
         SeriesError: The series has nothing to draw.
@@ -55,11 +55,11 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbO
 
 
 def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> SeriesPictures:
-    """List and order what can be drawn; instances that cannot be neither count nor stretch the range.
+    """List and order the pictures of a series. Instances that cannot be drawn are no part of the order or the range.
 
     Args:
         index: The series.
-        source: Tells the series that it draws upon; None for none.
+        source: The source of frames, which has the series that it draws upon; None for none.
 
     Raises:
         SeriesError: There is nothing to draw.
@@ -86,7 +86,7 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
 
 
 def _list_plain(table: FrameTable, rows: list[int]) -> list[tuple[int, Picture]]:
-    """List every frame of plain images, the slices of grid images among them, without looking at a header again.
+    """List every frame of plain images and every slice of grid images, without decoding a header again.
 
     Returns:
         Entries of the frame table, and their pictures.
@@ -128,9 +128,9 @@ def _spread_pictures(whole: PictureSet, every: SeriesPictures, span: tuple[float
 
 
 def _choose_one(whole: PictureSet, every: SeriesPictures, options: ImageOptions | ContrastMosaicOptions) -> PictureSet:
-    """Choose the picture at a position; where it is blank, the nearest of a few others of the main stack that is not.
+    """Choose the picture at a position; if it is blank, the nearest of a few others of the main stack that is not.
 
-    An offset is walked exactly, whatever is there.
+    With an offset exactly the picture that it leads to is chosen, blank or not.
     """
     rank = select_position(every.order, options.position or 0.0, options.slice_offset or 0)
     chosen = replace(whole, pictures=[every.pictures[rank]])
@@ -151,7 +151,7 @@ def _may_be_blank(some: PictureSet) -> bool:
 
 
 def _look(some: PictureSet, kept: dict[Picture, StoredFrame]) -> list[bool]:
-    """Tell which pictures are blank, and keep the others that were read, as far as memory allows."""
+    """Tell which pictures are blank, and keep the others in memory as far as it allows."""
     blank: list[bool] = []
     for group in split_pictures(some):
         for picture, composed in zip(group.pictures, compose_group(group), strict=True):
@@ -164,5 +164,5 @@ def _look(some: PictureSet, kept: dict[Picture, StoredFrame]) -> list[bool]:
 
 
 def _is_room(kept: Mapping[Picture, StoredFrame], frame: StoredFrame) -> bool:
-    """Tell whether a picture may be kept beside those that are; one is in any case."""
+    """Tell whether there is memory to keep one more picture; the first is always kept."""
     return not kept or sum(each.values.nbytes for each in kept.values()) + frame.values.nbytes <= MAX_READ

@@ -1,4 +1,4 @@
-"""Pictures from their frames: read, decoded and composed, a bounded number of bytes at a time."""
+"""Compose pictures: read and decode their frames, a bounded number of bytes at a time."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ from dsp_batch.render.read import EncodedFrames, ReadingOptions, pixels_of, read
 from dsp_batch.storage.store import Store
 
 MAX_READ = 64 << 20
-"""Bytes of frames, as they are once decoded, that are read at once: 128 frames of a CT, 6 of a mammogram."""
+"""Bytes of decoded frames that are read at once: 128 frames of a CT, 6 of a mammogram."""
 
 _COPIES = 4
-"""Copies of the largest frame while it is drawn: encoded, decoded, windowed, and what these steps need."""
+"""Number of copies of the largest frame in memory while it is drawn: encoded, decoded, windowed, and one to work on."""
 
 _PIXEL_COUNTS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
 
 Composed = StoredFrame | DspBatchError
-"""A picture made from its frames, or why there is none."""
+"""A picture made from its frames, or the error that says why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSource:
-    """Where and how the frames of a series are read."""
+    """The source of the frames of a series, and how to read them."""
 
     store: Store
     references: tuple[Reference, ...] = ()
-    """The series that it draws upon, as far as they are at hand."""
+    """The series that it draws upon, as far as they were found."""
 
     timeout: float | None = None
     """Seconds for reading; None for no limit."""
 
     decoders: int = 1
-    """Threads that decode compressed frames; codecs release the GIL. One where every core has a process of its own."""
+    """Number of threads that decode compressed frames; codecs release the GIL. One where every core has a process."""
 
     max_frame_bytes: int = MAX_FRAME_BYTES
-    """Bytes of a decoded frame that are accepted."""
+    """Bytes of the largest decoded frame that is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PictureSet:
-    """Some pictures of a series, in this order, and what they are composed from."""
+    """Some pictures of a series, in this order, and the source of their frames."""
 
     index: SeriesIndex
     source: FrameSource
     pictures: Sequence[Picture] = ()
     overlays: bool = True
-    """Overlay planes are read too."""
+    """True to read overlay planes too."""
 
     composed: Mapping[Picture, StoredFrame] = field(default_factory=dict)
     """Pictures that were composed already."""
 
     def index_of(self, frame: FrameRef) -> SeriesIndex:
-        """The index of the series that a frame is of."""
+        """Find the index of the series that a frame belongs to."""
         return self.source.references[frame.series - 1].index if frame.series else self.index
 
     def store_of(self, series: int) -> Store:
-        """The store of a series: 0 for this one, k for the k-th that it draws upon."""
+        """Find the store of a series: 0 for this one, k for the k-th that it draws upon."""
         return self.source.references[series - 1].store if series else self.source.store
 
 
@@ -82,7 +82,7 @@ class _Instance(NamedTuple):
 
 
 _Read = Mapping[_Instance, EncodedFrames | DspBatchError]
-"""Instance → its frames, or why they cannot be had."""
+"""The frames of each instance, or the error that says why there are none."""
 
 
 def compose_pictures(some: PictureSet) -> Iterator[Composed]:
@@ -92,11 +92,11 @@ def compose_pictures(some: PictureSet) -> Iterator[Composed]:
     large frames take no more of it than a few.
 
     Returns:
-        An iterator of the pictures, in their order; one that fails is an error in its place.
+        An iterator of the pictures, in their order. Instead of a picture that fails there is its error.
 
     Raises:
-        StorageError: A frame could not be read, which the next one could not be either.
-        PixelError: Nothing could be drawn at all.
+        StorageError: A frame could not be read, for a reason that holds for the next ones too.
+        PixelError: Nothing could be drawn.
     """
     first_error: DspBatchError | None = None
     has_drawn = False
@@ -115,7 +115,7 @@ def compose_pictures(some: PictureSet) -> Iterator[Composed]:
 
 
 def split_pictures(some: PictureSet) -> list[PictureSet]:
-    """Split pictures into groups of at most `MAX_READ` bytes of frames; one that is larger is a group of its own."""
+    """Split pictures into groups of at most `MAX_READ` bytes of frames. A larger picture is a group of its own."""
     groups: list[list[Picture]] = []
     left = -1
     for picture in some.pictures:
@@ -129,7 +129,7 @@ def split_pictures(some: PictureSet) -> list[PictureSet]:
 
 
 def compose_group(group: PictureSet) -> Iterator[Composed]:
-    """Compose pictures that are small enough to be read at once; errors stand in the place of pictures."""
+    """Compose pictures that are small enough to be read at once. Instead of a picture that fails there is its error."""
     if all(picture in group.composed for picture in group.pictures):
         yield from (group.composed[picture] for picture in group.pictures)
         return
@@ -162,7 +162,7 @@ def is_in_color(some: PictureSet, picture: Picture) -> bool:
 
 
 def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
-    """Count the bytes that drawing a series takes at most: a group of its frames, and copies of the largest one."""
+    """Compute the bytes of memory that drawing a series takes at most: a group of frames, and copies of the largest."""
     columns: list[Iterable[Any]] = [index.values(name) if index.has(name) else [None] for name in _PIXEL_COUNTS]
     rows, width, samples, bits = (max((n for n in column if isinstance(n, int)), default=1) for column in columns)
     frame: int = rows * width * samples * -(-bits // 8)
@@ -170,7 +170,7 @@ def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
 
 
 def _count_bytes(some: PictureSet, picture: Picture) -> int:
-    """Bytes of the decoded frames of a picture; those of damaged instances are never read."""
+    """Compute the bytes of the decoded frames of a picture. Frames of damaged instances are never read."""
     total = 0
     for frame in picture.frames:
         try:
@@ -181,7 +181,7 @@ def _count_bytes(some: PictureSet, picture: Picture) -> int:
 
 
 def _read_frames(group: PictureSet) -> _Read:
-    """Read the frames of all pictures, all objects of a series at once."""
+    """Read the frames of all pictures, from all objects of a series concurrently."""
     wanted: dict[int, dict[int, list[int]]] = {}
     for frame in (frame for picture in group.pictures for frame in picture.frames):
         wanted.setdefault(frame.series, {}).setdefault(frame.instance, []).append(frame.frame)
@@ -195,7 +195,7 @@ def _read_frames(group: PictureSet) -> _Read:
 def _read_instances(
     group: PictureSet, series: int, index: SeriesIndex, frames: Mapping[int, list[int]]
 ) -> dict[int, EncodedFrames | DspBatchError]:
-    """Read frames of instances of one series: from the objects in memory, else from where they are stored."""
+    """Read frames of instances of one series, from objects in memory or from storage."""
     source = group.source
     names, sizes = index.values("FileName"), index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in frames}
@@ -210,7 +210,7 @@ def _read_instances(
 def _read_bodies(
     readers: Mapping[ObjectInfo, Callable[[], Reader[EncodedFrames]]], bodies: Mapping[str, Buffer]
 ) -> dict[str, EncodedFrames | DspBatchError]:
-    """Read from the objects that are in memory."""
+    """Read frames from the objects that are in memory."""
     found: dict[str, EncodedFrames | DspBatchError] = {}
     for info, read in readers.items():
         body = bodies.get(info.name)
@@ -223,7 +223,7 @@ def _read_bodies(
 
 
 def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
-    """Make a picture from those of its frames that can be decoded."""
+    """Compose a picture from those of its frames that can be decoded."""
     frames, error = {}, None
     for ref in picture.frames:
         of_object = encoded[_Instance(ref.series, ref.instance)]
@@ -246,7 +246,7 @@ def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
 
 
 def _locate(some: PictureSet, ref: FrameRef, error: DspBatchError) -> DspBatchError:
-    """Say of an error of pixels where it lies: object, frame and transfer syntax."""
+    """Add object, frame and transfer syntax to the message of an error of pixels."""
     if not isinstance(error, PixelError | HeaderError):
         return error
     keys = ("FileName", "TransferSyntaxUID", "NumberOfFrames")

@@ -1,4 +1,4 @@
-"""Tiles from pictures, and one image from tiles: window, fit, compose, encode."""
+"""Draw tiles from pictures, and make one image of tiles: window, fit, compose, encode."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Tiles:
 
     tiles: tuple[ByteArray, ...]
     shape: tuple[int, int]
-    """Rows and columns of pixels of each tile."""
+    """Height and width of each tile, in pixels."""
 
     drawn: int
-    """Tiles that show something, failed ones not counted."""
+    """Number of tiles that show something, without failed ones."""
 
     failures: tuple[str, ...]
     """One line for each picture that could not be drawn."""

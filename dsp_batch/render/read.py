@@ -1,4 +1,4 @@
-"""From the header of one instance to decoded frames: its format, its bytes, its transforms."""
+"""Read and decode the frames of one instance."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ _OFFSET_TABLES = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncodedFrames:
-    """Frames of one instance as they lie in its object, and what decoding them takes besides."""
+    """Encoded frames of one instance, and what decoding them needs besides."""
 
     index: SeriesIndex
     row: int
     pixels: PixelFormat
     data: Mapping[int, Buffer | PixelError]
-    """Frame number → its bytes, or why they cannot be had; of a grid image the one frame that all slices are in."""
+    """The bytes of each frame or its error, by frame number. A grid image has one frame, which holds all slices."""
 
     palette: PaletteTable | None = None
-    """Of a PALETTE COLOR image, or the supplement of a grayscale one."""
+    """Palette of a PALETTE COLOR image, or supplemental palette of a grayscale one."""
 
     overlays: Attributes | None = None
     """The header with its overlay data; None where there are none to draw."""
 
     profile: bytes | None = None
-    """ICC profile of its colors."""
+    """ICC profile of the colors; None where there is none."""
 
     def decode(self, frame: int) -> StoredFrame | DspBatchError:
-        """Decode one of the frames; of a grid image, one slice. Why there is none takes its place."""
+        """Decode one frame, or one slice of a grid image; return an error where that fails."""
         grid = self.index.grid(self.row)
         if grid is None:
             return self._decode(frame)
@@ -83,28 +83,28 @@ class EncodedFrames:
 
 
 def pixels_of(index: SeriesIndex, row: int) -> PixelFormat:
-    """How the stored values of an instance lie in its bytes.
+    """Read the pixel format of an instance.
 
     Raises:
-        PixelError: As `describe_pixels`.
+        PixelError: An attribute is absent or impossible.
     """
     return index.derive(describe_pixels, row, index.values("TransferSyntaxUID")[row])
 
 
 def transform_of(index: SeriesIndex, row: int, frame: int) -> GrayscaleTransform:
-    """What a frame asks for between its stored values and the display."""
+    """Read the transform of a frame from its stored values to the display."""
     return index.derive(describe_transform, row, frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """What is read of an instance, and what is refused."""
+    """Options about reading an instance."""
 
     overlays: bool = True
-    """Read overlay planes too."""
+    """True to read overlay planes too."""
 
     max_frame_bytes: int = MAX_FRAME_BYTES
-    """Bytes of a decoded frame that are accepted."""
+    """Bytes of the largest decoded frame that is accepted."""
 
 
 _ALL = ReadingOptions()
@@ -113,19 +113,19 @@ _ALL = ReadingOptions()
 def read_pictures(
     index: SeriesIndex, row: int, frames: Sequence[int], options: ReadingOptions = _ALL
 ) -> Reader[EncodedFrames]:
-    """Read frames of one instance, and what decoding them takes.
+    """Read frames of one instance, and what decoding them needs.
 
     Args:
         index: The series.
-        row: The instance.
-        frames: Frame numbers from 0; of a grid image, its slices.
-        options: What is read besides, and what is too large.
+        row: Row of the instance.
+        frames: Frame numbers from 0, or slice numbers of a grid image.
+        options: Whether overlays are read, and the largest frame.
 
     Returns:
-        A reader of the frames, each of which may be an error of its own.
+        A reader of the frames. Each of them may be an error.
 
     Raises:
-        PixelError: No frame of the instance can be had.
+        PixelError: No frame of the instance can be read.
     """
     pixels = pixels_of(index, row)
     check_frame_size(pixels, options.max_frame_bytes)
@@ -149,19 +149,19 @@ def read_pictures(
 
 
 def _palette_tags(attributes: Attributes) -> frozenset[int]:
-    """Tags of the palette's tables that the header must have somewhere; none where the index has them."""
+    """List the tags of the palette's tables, which must be read from the object; none if the index has them."""
     present = any(keyword in attributes for keyword in _PALETTE_DATA)
     return frozenset() if present else frozenset(tag for tag in map(tag_of, _PALETTE_DATA) if tag is not None)
 
 
 def _listed_tags(index: SeriesIndex, pixels: PixelFormat) -> frozenset[int]:
-    """Tags of other large values that drawing needs, where the series has them."""
+    """List the tags of other large values that drawing needs, if the series has them."""
     wanted = [*_OFFSET_TABLES, *(["ICCProfile"] if pixels.is_color else [])]
     return frozenset(tag for name in wanted if index.has(f"{name}_Size") and (tag := tag_of(name)) is not None)
 
 
 def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
-    """The header with binary values that are too large for an index, which is read again where that lacks any."""
+    """Read the header with binary values that are too large for an index; read it from the object if any is missing."""
     attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):
         return attributes

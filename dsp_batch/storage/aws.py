@@ -1,4 +1,4 @@
-"""How S3 is reached: endpoint, region and credentials, from options and from the standard AWS chain."""
+"""Access to S3: endpoint, region and credentials, from options and from the standard AWS chain."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsp_batch.errors import StorageError
-from dsp_batch.storage.public_buckets import is_public
+from dsp_batch.storage.public_buckets import PUBLIC_REGION, is_public
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
 
 _LIFETIME = timedelta(minutes=9)
-"""How long refreshed credentials are used. botocore renews them 10 minutes before they end at the latest, and obstore
-asks again 5 minutes before `expires_at`."""
+"""Time for which refreshed credentials are used. botocore renews them 10 minutes before they end at the latest, and
+obstore asks again 5 minutes before `expires_at`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +30,16 @@ class EnvironmentKeys:
     token: str | None = field(default=None, repr=False)
 
     def get_frozen_credentials(self) -> EnvironmentKeys:
-        """What botocore's Credentials give: keys that belong together."""
+        """Return keys that belong together, as botocore's Credentials do."""
         return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How requests to one bucket are made. Lives in one process, never travels."""
+    """Endpoint, region and credentials of one bucket. The value stays in its process: it is never pickled."""
 
     endpoint_url: str | None
-    """None for AWS itself."""
+    """S3-compatible server; None for AWS itself."""
 
     region: str
     credentials: Any = None
@@ -50,7 +50,7 @@ class Access:
 
     @property
     def word(self) -> str:
-        """`anonymous` or `signed`, for messages."""
+        """The kind of the requests, as messages say it: `anonymous` or `signed`."""
         return "anonymous" if self.credentials is None else "signed"
 
 
@@ -61,7 +61,7 @@ def resolve_endpoint(explicit: str | None, manifest: str | None = None) -> str |
 
 
 def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Access:
-    """Decide how a bucket is reached.
+    """Decide on endpoint, region and credentials of a bucket.
 
     Args:
         bucket: Name of the bucket.
@@ -75,7 +75,7 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
     endpoint_url = resolve_endpoint(endpoint_url)
     if anonymous is None and is_public(bucket, endpoint_url):
         # Pinned: AWS_REGION tells where the user's own buckets are.
-        return Access(endpoint_url=endpoint_url, region="us-east-1")
+        return Access(endpoint_url=endpoint_url, region=PUBLIC_REGION)
     if anonymous:
         return Access(endpoint_url=endpoint_url, region=_environment_region() or "us-east-1")
     session, credentials, region = _read_environment() or _find_credentials(bucket)
@@ -109,14 +109,14 @@ def _environment_region() -> str | None:
 
 
 _BY_FILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION")
-"""Variables that make more of the AWS chain than two keys; AWS_SECURITY_TOKEN is the old name of the session token."""
+"""Variables that only botocore can follow; AWS_SECURITY_TOKEN is the old name of the session token."""
 
 _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
-"""Files that may name the region, and where they are unless a variable tells."""
+"""Variables that say where the AWS files are, which may name the region → where they usually are."""
 
 
 def _read_environment() -> tuple[None, EnvironmentKeys, str] | None:
-    """Keys and region where the environment alone decides them; None where botocore must look, which takes 0.3 s."""
+    """Read keys and region where the environment alone decides; None where botocore must look, which takes 0.3 s."""
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key or not secret or any(os.environ.get(name) for name in _BY_FILE):
         return None

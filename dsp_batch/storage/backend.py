@@ -1,8 +1,9 @@
-"""The seam between the reading loop and the ways of storing: two small protocols."""
+"""The small protocols that each way of storing fulfils, and what passes through them."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
@@ -20,6 +21,19 @@ class SlowDownError(TemporaryError):
     """The server asks for fewer requests (S3: SlowDown; HTTP: 429, 503)."""
 
 
+class StoredKey(NamedTuple):
+    """An object below a folder or prefix."""
+
+    key: str
+    """Name below the folder that was listed, with `/` between its parts."""
+
+    size: int
+    """Bytes of the object."""
+
+    modified: float | None
+    """Seconds since 1970 at which it was written; None where the storage does not tell."""
+
+
 class ObjectSource(Protocol):
     """One object while its reader runs."""
 
@@ -34,11 +48,15 @@ class ObjectSource(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what the source holds."""
+        """Close files and free the memory that the source holds."""
 
 
 class Backend(Protocol):
-    """One root. Its methods make one attempt each, and run inside an event loop."""
+    """One root that series are read from.
+
+    The methods that the reading loop calls make one attempt each, and run inside an event loop; `open_object` sends
+    nothing. `read_whole` and `list_keys` are called from synchronous code and try again themselves.
+    """
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
         """List the objects directly below a folder of the root, in any order; none where there is no such folder."""
@@ -47,4 +65,20 @@ class Backend(Protocol):
         """List the names of the folders directly below the root that start with a raw prefix, in any order."""
 
     def open_object(self, folder: str, info: ObjectInfo) -> ObjectSource:
-        """Prepare to read an object; sends nothing."""
+        """Prepare to read an object."""
+
+    def read_whole(self, key: str) -> bytes | None:
+        """Read a whole object; None where there is none. Raises StorageError where it cannot be read."""
+
+    def list_keys(self, folder: str) -> Iterator[StoredKey]:
+        """List all objects below a folder of the root, or below the root where it is empty. Raises StorageError."""
+
+
+class WritableBackend(Backend, Protocol):
+    """A root that a cache or an output may lie in too. Its own methods are synchronous and try again themselves."""
+
+    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:
+        """Write an object whole or not at all; an existing one is replaced. Raises SinkError."""
+
+    def delete(self, key: str) -> None:
+        """Delete an object; nothing happens where there is none. Raises SinkError."""

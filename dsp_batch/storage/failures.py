@@ -1,4 +1,4 @@
-"""What obstore's exceptions and HTTP answers mean, in few words."""
+"""Exceptions of obstore and statuses of HTTP, translated into this package's errors."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _CAUSES = (
 
 
 def is_beyond_end(error: Exception) -> bool:
-    """Whether a server answered 416: the range starts behind the last byte."""
+    """Tell whether a server answered 416: the range starts behind the last byte."""
     return _find_status(str(error)) == 416
 
 
 def is_missing_bucket(error: Exception) -> bool:
-    """Whether S3 answered that there is not even the bucket."""
+    """Tell whether S3 answered that the bucket itself does not exist."""
     return "<Code>NoSuchBucket</Code>" in str(error)
 
 
@@ -100,10 +100,16 @@ def _find_status(text: str) -> int | None:
 
 
 def explain_cause(text: str) -> str:
-    """The essence of a message about a failed connection."""
+    """Shorten a message about a failed connection to its cause."""
     lowered = text.lower()
     for sign, cause in _CAUSES:
         if sign in lowered:
             return cause
-    first_line = text.strip().splitlines()[0] if text.strip() else "unknown failure"
-    return first_line.rsplit(" - ", 1)[-1][:120]
+    beginning = text.strip().splitlines()[0] if text.strip() else "unknown failure"
+    return beginning.rsplit(" - ", 1)[-1][:120]
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten an exception's message to its first line."""
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""How fast requests are made: more at a time where answers take long, fewer a second where a server asks for that."""
+"""The rate of requests: more are in flight where answers take long, fewer start where a server asks for that."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import math
 import threading
 import time
 
-from dsp_batch.storage.once import once_in_process
-from dsp_batch.storage.urls import split_scheme
+from dsp_batch.storage.runtime import once_in_process
+from dsp_batch.storage.urls import Location
 
-USUAL = 64
+USUAL_IN_FLIGHT = 64
 """Requests in flight where answers come within 40 ms."""
 
-MOST = 256
-"""Requests in flight, and so connections, however long answers take."""
+MOST_IN_FLIGHT = 256
+"""Requests in flight, and so connections, at most: however long answers take."""
 
-RATE = 1600.0
-"""Requests a second that one process is to reach: what its core can parse. Rate × latency requests are in flight."""
+USUAL_RATE = 1600.0
+"""Requests a second that one process aims at: its core can parse the answers of no more. Rate × latency requests are in
+flight."""
 
 LEAST_RATE = 2.0
-"""Requests a second, however often a server refuses: a series goes on."""
+"""Requests a second, at least: a series goes on however often a server refuses."""
 
-PATIENCE = 0.3
-"""Seconds: refusals that come sooner after one are answers to requests sent before it, and are no news."""
+ECHO_SECONDS = 0.3
+"""Seconds after a refusal in which further ones are not counted: they answer requests that were sent before it."""
 
-DOUBLING = 3.0
-"""Seconds in which the rate doubles after a refusal, until there is none again or nothing is held back."""
+DOUBLING_SECONDS = 3.0
+"""Seconds in which the rate doubles after a refusal, until the next refusal or until no request has to wait."""
 
 
 class Flow:
@@ -41,23 +42,23 @@ class Flow:
 
     def __init__(self) -> None:
         self._fastest = math.inf
-        self._full = USUAL
+        self._full = USUAL_IN_FLIGHT
         self._answers = 0.0
         self._answered_at = 0.0
-        self._level = RATE
+        self._level = USUAL_RATE
         self._braked_at: float | None = None
         self._next = 0.0
         self._lock = threading.Lock()
 
     def limit(self, most: int) -> int:
-        """Requests that may be in flight, at most `most`."""
+        """Return how many requests may be in flight: at most `most`."""
         return min(most, self._full)
 
     def note_answer(self, begin: float, end: float) -> None:
         """Learn from a request that was answered; times are of `time.monotonic`."""
         if end - begin < self._fastest:
             self._fastest = end - begin
-            self._full = max(USUAL, min(MOST, round(RATE * self._fastest)))
+            self._full = max(USUAL_IN_FLIGHT, min(MOST_IN_FLIGHT, round(USUAL_RATE * self._fastest)))
         self._answers = self._recent_answers(end) + 1
         self._answered_at = end
 
@@ -65,17 +66,17 @@ class Flow:
         """Lower the rate, because the server refused a request."""
         with self._lock:
             now = time.monotonic()
-            if self._braked_at is None or now - self._braked_at > PATIENCE:
+            if self._braked_at is None or now - self._braked_at > ECHO_SECONDS:
                 self._level = max(LEAST_RATE, self._recent_answers(now) / 2)
                 self._braked_at = now
 
     def reserve_start(self) -> float:
-        """Seconds to wait before a request is sent: 0 unless the server refused one lately."""
+        """Take the next turn; return the seconds to wait for it: 0 unless the server refused a request lately."""
         if self._braked_at is None:
             return 0.0
         with self._lock:
             now = time.monotonic()
-            if self._rate(now) >= RATE:
+            if self._rate(now) >= USUAL_RATE:
                 self._braked_at = None
                 return 0.0
             start = max(now, self._next)
@@ -90,25 +91,24 @@ class Flow:
 
     def _rate(self, now: float) -> float:
         if self._braked_at is None:
-            return RATE
-        return self._level * 2 ** min(20.0, (now - self._braked_at) / DOUBLING)
+            return USUAL_RATE
+        return self._level * 2 ** min(20.0, (now - self._braked_at) / DOUBLING_SECONDS)
 
     def _recent_answers(self, now: float) -> float:
-        """Answers of about the last second: each counts less the longer ago it came."""
+        """Count the answers of about the last second: each counts less the longer ago it came."""
         return self._answers * math.exp(min(0.0, self._answered_at - now))
 
 
-def find_flow(root: str, endpoint_url: str | None) -> Flow:
-    """The flow of the bucket or server that a root lies in, the same one for everybody in this process.
+def find_flow(location: Location, endpoint_url: str | None) -> Flow:
+    """Find the flow of a bucket or server, the same one for everybody in this process.
 
     Args:
-        root: URL, or absolute path; what asks for fewer requests is a bucket, whatever the prefix.
+        location: What lies in it; a bucket asks for fewer requests whatever the prefix.
         endpoint_url: S3-compatible server; None for AWS.
     """
-    scheme, place = split_scheme(root)
-    return _find_flow("" if scheme == "file" else f"{endpoint_url or ''} {scheme}://{place.partition('/')[0]}")
+    return _find_flow(location.scheme, "" if location.scheme == "file" else location.container, endpoint_url)
 
 
 @once_in_process
-def _find_flow(place: str) -> Flow:  # noqa: ARG001  # the cache's key
+def _find_flow(scheme: str, container: str, endpoint_url: str | None) -> Flow:  # noqa: ARG001  # keys of the cache
     return Flow()

@@ -15,11 +15,13 @@ from dsp_batch.model.ranges import Buffer, ByteRange, Reader, Reply, T
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.backend import Backend, ObjectSource, TemporaryError
 from dsp_batch.storage.flow import Flow
-from dsp_batch.storage.ranges import cut_parts, merge_ranges
 from dsp_batch.storage.retry import retry_temporary
 
+MAX_GAP = 8192
+"""Bytes between two ranges, at most, that are fetched with them in one request: this costs less than a round trip."""
+
 _TURN = 0.02
-"""Seconds after which a worker that never waits, on local files, lets deadline and interrupt be looked at."""
+"""Seconds after which a worker that never waits, on local files, lets the loop look at deadlines and interrupts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +31,15 @@ class Folder:
     backend: Backend
     name: str
     url: str
-    """For messages."""
+    """Where it lies, as messages say it."""
 
     flow: Flow
-    """Of the bucket or server that it lies in."""
+    """The rate of requests to its bucket or server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """What the workers of one call share."""
+    """The state that the workers of one call share."""
 
     folder: Folder
     pending: Iterator[tuple[ObjectInfo, Reader[Any]]]
@@ -103,13 +105,13 @@ async def _work(reading: _Reading) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """How ranges of one object are asked for."""
+    """All that a request for ranges of one object needs."""
 
     source: ObjectSource
     slots: asyncio.Semaphore
     flow: Flow
     what: str
-    """For messages."""
+    """Continues "cannot …" in messages."""
 
 
 async def _drive(reader: Reader[T], request: _Request) -> T:
@@ -159,3 +161,55 @@ async def _gather_or_cancel(fetches: Sequence[Coroutine[Any, Any, Buffer]]) -> l
     finally:
         for task in tasks:
             task.cancel()
+
+
+def merge_ranges(ranges: Sequence[ByteRange], size: int | None) -> list[ByteRange]:
+    """Find the few requests that cover all ranges.
+
+    Args:
+        ranges: Half-open ranges in any order; they may overlap, be empty, or lie beyond the end.
+        size: Bytes of the whole object, None where unknown.
+
+    Returns:
+        Disjoint ranges in rising order, none of them empty, none reaching beyond a known end.
+    """
+    if len(ranges) == 1:
+        only = _clip(ranges[0], size)
+        return [only] if only.start < only.stop else []
+    merged: list[ByteRange] = []
+    for start, stop in sorted(_clip(each, size) for each in ranges):
+        if start >= stop:
+            continue
+        if merged and start - merged[-1].stop <= MAX_GAP:
+            merged[-1] = ByteRange(merged[-1].start, max(merged[-1].stop, stop))
+        else:
+            merged.append(ByteRange(start, stop))
+    return merged
+
+
+def cut_parts(ranges: Sequence[ByteRange], answers: Mapping[ByteRange, Buffer]) -> list[Buffer]:
+    """Cut the answers to merged requests into one part for each range asked for.
+
+    Args:
+        ranges: The ranges as asked for.
+        answers: Merged range → its bytes, shorter where the object ended.
+
+    Returns:
+        The bytes of each range, in the order of `ranges`; short or empty beyond the end of the object.
+    """
+    return [_cut(each, answers) for each in ranges]
+
+
+def _cut(wanted: ByteRange, answers: Mapping[ByteRange, Buffer]) -> Buffer:
+    start, stop = _clip(wanted, None)
+    for merged, data in answers.items():
+        if merged.start <= start < merged.stop:
+            if (start, stop) == merged:
+                return data
+            return data[start - merged.start : max(stop, start) - merged.start]
+    return b""
+
+
+def _clip(each: ByteRange, size: int | None) -> ByteRange:
+    start = max(each.start, 0)
+    return ByteRange(start, each.stop if size is None else min(each.stop, size))

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from dsp_batch.errors import SinkError
 from dsp_batch.model.series import Receipt
-from dsp_batch.storage.backends import files
-from dsp_batch.storage.keys import StoredKey
-from dsp_batch.storage.urls import local_path, normalise_root, split_scheme
-
-__all__ = ["StoredKey", "delete", "list_keys", "read_whole", "remove_stale_temporary", "write_once"]
+from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.opening import open_backend, open_writable
+from dsp_batch.storage.urls import Location, local_path, parse_location
 
 
 def write_once(url: str, data: bytes, *, make_parents: bool = False, endpoint_url: str | None = None) -> Receipt:
@@ -26,19 +25,13 @@ def write_once(url: str, data: bytes, *, make_parents: bool = False, endpoint_ur
         What was written, and where.
 
     Raises:
-        SinkError: The place cannot be written: missing, forbidden, full, or of a kind that is only read.
+        SinkError: It cannot be written: the folder is missing, forbidden or full, or the storage is only read.
     """
-    path = local_path(url)
-    if path is not None:
-        files.write_file(path, data, make_parents=make_parents)
-        return Receipt(url=str(path), size=len(data))
-    url = normalise_root(url)
-    if _is_web(url):
-        raise SinkError(f"cannot write {url}: HTTP servers are only read; give a folder or a bucket")
-    from dsp_batch.storage.backends import remote  # noqa: PLC0415  # s3fs takes 0.7 s
-
-    remote.write_object(url, data, endpoint_url)
-    return Receipt(url=url, size=len(data))
+    location = _locate(url, endpoint_url)
+    if location.is_http:
+        raise SinkError(f"cannot write {location}: HTTP servers are only read; give a folder or a bucket")
+    open_writable(location.top, endpoint_url).write_once(location.key, data, make_parents=make_parents)
+    return Receipt(url=str(location), size=len(data))
 
 
 def read_whole(url: str, *, endpoint_url: str | None = None) -> bytes | None:
@@ -54,17 +47,8 @@ def read_whole(url: str, *, endpoint_url: str | None = None) -> bytes | None:
     Raises:
         StorageError: It, or its bucket, cannot be read.
     """
-    path = local_path(url)
-    if path is not None:
-        return files.read_file(path)
-    url = normalise_root(url)
-    if _is_web(url):
-        from dsp_batch.storage.backends.http_listing import read_page  # noqa: PLC0415  # only for HTTP
-
-        return read_page(url)
-    from dsp_batch.storage.backends import remote  # noqa: PLC0415  # s3fs takes 0.7 s
-
-    return remote.read_object(url, endpoint_url)
+    location = _locate(url, endpoint_url)
+    return open_backend(location.top, endpoint_url).read_whole(location.key)
 
 
 def list_keys(url: str, *, endpoint_url: str | None = None) -> Iterator[StoredKey]:
@@ -78,14 +62,10 @@ def list_keys(url: str, *, endpoint_url: str | None = None) -> Iterator[StoredKe
         An iterator, so that a million keys need no memory; empty where nothing is there. Temporary files are left out.
 
     Raises:
-        StorageError: The place cannot be listed.
+        StorageError: The folder or bucket cannot be listed.
     """
-    path = local_path(url)
-    if path is not None:
-        return files.list_files(path)
-    from dsp_batch.storage.backends import remote  # noqa: PLC0415  # s3fs takes 0.7 s
-
-    return remote.list_objects(normalise_root(url), endpoint_url)
+    location = _locate(url, endpoint_url)
+    return open_backend(location.top, endpoint_url).list_keys(location.key)
 
 
 def delete(url: str, *, endpoint_url: str | None = None) -> None:
@@ -94,13 +74,8 @@ def delete(url: str, *, endpoint_url: str | None = None) -> None:
     Raises:
         SinkError: It cannot be deleted.
     """
-    path = local_path(url)
-    if path is not None:
-        files.delete_file(path)
-        return
-    from dsp_batch.storage.backends import remote  # noqa: PLC0415  # s3fs takes 0.7 s
-
-    remote.delete_object(normalise_root(url), endpoint_url)
+    location = _locate(url, endpoint_url)
+    open_writable(location.top, endpoint_url).delete(location.key)
 
 
 def remove_stale_temporary(url: str) -> int:
@@ -110,8 +85,12 @@ def remove_stale_temporary(url: str) -> int:
         How many; 0 for buckets, which never hold any.
     """
     path = local_path(url)
-    return 0 if path is None else files.remove_stale_files(path)
+    if path is None:
+        return 0
+    from dsp_batch.storage.backends.local import remove_stale_files  # noqa: PLC0415  # buckets do without
+
+    return remove_stale_files(path)
 
 
-def _is_web(url: str) -> bool:
-    return split_scheme(url)[0] in ("http", "https")
+def _locate(url: str, endpoint_url: str | None) -> Location:
+    return parse_location(url, resolve_endpoint(endpoint_url))

@@ -1,4 +1,4 @@
-"""The one place where a request is tried again."""
+"""Requests are tried again here and nowhere else."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dsp_batch.storage.flow import Flow
 T = TypeVar("T")
 
 ATTEMPTS = 6
-"""The first attempt and at most 5 retries."""
+"""Attempts at a request, at most: the first one and 5 retries."""
 
 FIRST_DELAY = 0.3
-"""Seconds: the longest pause before the first retry; it doubles each time (0.3 … 4.8 s, 9.3 s in all at most)."""
+"""Seconds before the first retry, at most; the pause doubles each time (0.3 … 4.8 s, 9.3 s in all at most)."""
 
 
 async def retry_temporary(action: Callable[[], Awaitable[T]], what: str, flow: Flow | None = None) -> T:

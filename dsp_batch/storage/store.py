@@ -11,12 +11,12 @@ from dsp_batch.model.ranges import Reader, T
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend
-from dsp_batch.storage.flow import MOST, Flow, find_flow
+from dsp_batch.storage.flow import MOST_IN_FLIGHT, Flow, find_flow
 from dsp_batch.storage.loop import Folder, read_objects
-from dsp_batch.storage.once import once_in_process
+from dsp_batch.storage.opening import open_backend
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import limit_seconds, run_blocking
-from dsp_batch.storage.urls import normalise_root, split_scheme
+from dsp_batch.storage.urls import Location, normalise_root, parse_location
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,25 @@ class Store:
     """S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS."""
 
     anonymous: bool | None = None
-    """Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials."""
+    """True for unsigned requests, False for signed ones; None: unsigned for public buckets and without credentials."""
 
-    max_workers: int = MOST
+    max_workers: int = MOST_IN_FLIGHT
     """Requests in flight, at most: 64, and more where answers take longer than 40 ms."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", normalise_root(self.root))
+        object.__setattr__(self, "root", normalise_root(self.root, resolve_endpoint(self.endpoint_url)))
 
     @property
     def _flow(self) -> Flow:
-        return find_flow(self.root, resolve_endpoint(self.endpoint_url))
+        return find_flow(self._location, resolve_endpoint(self.endpoint_url))
+
+    @property
+    def _location(self) -> Location:
+        return parse_location(self.root, resolve_endpoint(self.endpoint_url))
+
+    @property
+    def _backend(self) -> Backend:
+        return open_backend(self._location, self.endpoint_url, anonymous=self.anonymous, max_workers=self.max_workers)
 
     def list_series(self, prefix: str = "") -> list[str]:
         """List the series folders of the root.
@@ -58,7 +66,7 @@ class Store:
         Raises:
             StorageError: The root does not exist or cannot be listed.
         """
-        backend = _open_backend(self)
+        backend = self._backend
         action = partial(backend.list_folders, prefix)
         return sorted(run_blocking(retry_temporary(action, f"list {self.root}/{prefix}", self._flow)))
 
@@ -76,7 +84,7 @@ class Store:
         Raises:
             StorageError: The root does not exist or cannot be listed, or not in time.
         """
-        backend = _open_backend(self)
+        backend = self._backend
         what = f"list {self.root}/{series_uuid}"
         listing = retry_temporary(partial(backend.list_objects, series_uuid), what, self._flow)
         objects = run_blocking(limit_seconds(listing, timeout, what))
@@ -105,7 +113,7 @@ class Store:
         if not readers:
             return {}
         folder = Folder(
-            backend=_open_backend(self),
+            backend=self._backend,
             name=series_uuid,
             url=f"{self.root}/{series_uuid}",
             flow=self._flow,
@@ -119,7 +127,7 @@ def build_store(
     endpoint_url: str | None = None,
     manifest_endpoint_url: str | None = None,
     anonymous: bool | None = None,
-    max_workers: int = MOST,
+    max_workers: int = MOST_IN_FLIGHT,
 ) -> Store:
     """Build a store whose endpoint is settled here, so that workers need not share this process's environment.
 
@@ -132,23 +140,3 @@ def build_store(
     """
     endpoint = resolve_endpoint(endpoint_url, manifest_endpoint_url)
     return Store(root, endpoint_url=endpoint, anonymous=anonymous, max_workers=max_workers)
-
-
-@once_in_process
-def _open_backend(store: Store) -> Backend:
-    scheme, place = split_scheme(store.root)
-    if scheme == "file":
-        from dsp_batch.storage.backends.local import LocalBackend  # noqa: PLC0415  # each way of storing has its own imports
-
-        return LocalBackend(place)
-    if scheme == "s3":
-        from dsp_batch.storage.backends.s3 import S3Backend  # noqa: PLC0415  # likewise
-
-        return S3Backend(place, store.endpoint_url, anonymous=store.anonymous)
-    if scheme in ("http", "https"):
-        from dsp_batch.storage.backends.http import WebBackend  # noqa: PLC0415  # likewise
-
-        return WebBackend(store.root, store.max_workers)
-    from dsp_batch.storage.backends.filesystem import FilesystemBackend  # noqa: PLC0415  # likewise
-
-    return FilesystemBackend(store.root, anonymous=store.anonymous, max_workers=store.max_workers)

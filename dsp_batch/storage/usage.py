@@ -1,4 +1,4 @@
-"""What reading costs: requests and bytes, counted where they happen."""
+"""The cost of reading: requests and bytes, counted where they happen."""
 
 from __future__ import annotations
 

@@ -26,13 +26,14 @@ class CodeColumn:
     """A column of text: each value once, and for each row its code. Code 0 means that there is no value."""
 
     def __init__(self) -> None:
-        self._codes = array("I")
+        self._codes: list[npt.NDArray[np.unsignedinteger[Any]]] = []
         self._known = _Codes({"": 0})
 
     def extend(self, values: Sequence[Any]) -> None:
         """Add the values of further rows."""
         texts = ["" if value is None else value if isinstance(value, str) else str(value) for value in values]
-        self._codes.extend(map(self._known.__getitem__, texts))
+        codes = [*map(self._known.__getitem__, texts)]
+        self._codes.append(np.array(codes, np.min_scalar_type(len(self._known))))  # most columns have few values
 
     @property
     def is_empty(self) -> bool:
@@ -57,7 +58,7 @@ class CodeColumn:
 
     def codes(self) -> IntArray:
         """The code of each row."""
-        return np.frombuffer(self._codes, np.uint32).astype(np.int64)
+        return np.concatenate([np.empty(0, np.uint8), *self._codes]).astype(np.int64)
 
     def pack(self, order: IntArray, *, with_values: bool = True) -> Packed:
         """The column in an order of rows, with codes that rise with the values.

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from dsp_batch.cache import Cache
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import IntArray
-from dsp_batch.storage.urls import local_path, normalise_root, split_scheme
+from dsp_batch.storage.urls import parse_location
 from dsp_batch.web.files import Files
 from dsp_batch.web.rows import list_pictures
 from dsp_batch.web.table import SeriesTable
@@ -31,23 +31,20 @@ def locate_cache(cache: Cache, output: str) -> str:
     Raises:
         OptionsError: A page at that place could not show pictures of this cache.
     """
-    output = normalise_root(output)
-    inside = output.removeprefix(cache.url)
-    if inside != output and inside.startswith("/"):
-        return "../" * inside.strip("/").count("/") + "../"
-    folder, page = local_path(cache.url), local_path(output)
-    if folder is not None:
-        if page is None:
-            raise OptionsError(f"a page at {output} cannot show pictures in {cache.url}: add --copy")
-        return _locate_folder(folder, page)
-    scheme, rest = split_scheme(cache.url)
-    bucket, _, path = rest.partition("/")
-    if scheme in _WEB_HOSTS:
-        server = cache.endpoint_url and f"{cache.endpoint_url.rstrip('/')}/{bucket}"
-        return f"{server or _WEB_HOSTS[scheme].format(bucket=bucket)}/{quote(path)}".rstrip("/") + "/"
-    if scheme in ("http", "https"):
-        return f"{cache.url}/"
-    raise OptionsError(f"browsers cannot read {scheme}:// URLs: write the page into the cache, or add --copy")
+    folder, page = parse_location(cache.url), parse_location(output)
+    if page.top == folder.top and page.parts[: len(folder.parts)] == folder.parts and page != folder:
+        return "../" * (len(page.parts) - len(folder.parts))
+    if folder.path is not None:
+        if page.path is None:
+            raise OptionsError(f"a page at {page} cannot show pictures in {folder}: add --copy")
+        return _locate_folder(folder.path, page.path)
+    if folder.scheme in _WEB_HOSTS:
+        server = cache.endpoint_url and f"{cache.endpoint_url.rstrip('/')}/{folder.container}"
+        address = server or _WEB_HOSTS[folder.scheme].format(bucket=folder.container)
+        return f"{address}/{quote(folder.key)}".rstrip("/") + "/"
+    if folder.is_http:
+        return f"{folder}/"
+    raise OptionsError(f"browsers cannot read {folder.scheme}:// URLs: write the page into the cache, or add --copy")
 
 
 def picture_origin(address: str) -> str:

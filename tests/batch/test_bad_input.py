@@ -15,10 +15,11 @@ import pytest
 from distributed import LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.batch.runs.status import read_statuses
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError, ManifestError, OptionsError, SinkError
 from dsp_batch.options import ClusterOptions, MosaicOptions

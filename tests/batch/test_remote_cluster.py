@@ -15,9 +15,10 @@ import pytest
 from dask_processes import DaskCluster, run_cluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import LineProgress
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef

@@ -14,11 +14,12 @@ from distributed import LocalCluster
 from phantom_bulk import build_many
 
 from dsp_batch.batch.retry import retry_run
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
-from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.run import RunOptions, run_manifest
+from dsp_batch.batch.runs.attempt import open_attempt
+from dsp_batch.batch.runs.job import Job, write_json
 from dsp_batch.batch.runs.progress import LineProgress
-from dsp_batch.batch.runs.state import open_attempt, write_json
 from dsp_batch.batch.runs.status import read_statuses
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_index, write_index
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.model.series import SeriesRef
@@ -256,25 +257,45 @@ def test_a_retry_completes_a_run_that_was_stopped(root: Path, cache: Cache, clus
     assert read_statuses(cache.url)[0].finished
 
 
-def test_a_retry_without_the_manifest_leaves_what_has_no_row_and_says_so(
-    root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_retry_needs_no_manifest(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
     job = job_of(cache)
-    names = [path.name for path in root.iterdir()]
-    manifest = write_manifest(root, names)
-    interrupt_overwriting(run(manifest, job, cluster), job)
-    write_manifest(root, names[1:])
-    caplog.clear()
+    manifest = write_manifest(
+        root, ["series_uuid,arm", *(f"{path.name},{at}" for at, path in enumerate(root.iterdir()))]
+    )
+    first = run(manifest, job, cluster)
+    arms = rows_of(first).arm
+    interrupt_overwriting(first, job)
+    manifest.unlink()
 
-    retried = retry_run(cache, read_statuses(cache.url)[0].run, cluster, LineProgress())
+    retried = retry_run(cache, first.run, cluster, LineProgress())
 
-    assert (retried.left, retried.by_status, retried.succeeded) == (6, {}, False)
-    assert str(retried).startswith("6 series: 0 done, 0 kept, 0 skipped, 0 failed, 6 left; ")
-    assert f"6 series have no row ({manifest} names other series than then): repeat the command" in caplog.text
-    assert read_statuses(cache.url)[0].finished is None
-    completed = run(write_manifest(root, names), job, cluster)
-    assert (completed.left, completed.by_status) == (0, {"done": 4, "skipped": 1, "failed": 1})
+    assert (retried.left, retried.by_status) == (0, {"done": 4, "skipped": 1, "failed": 1})
+    assert rows_of(retried).arm.to_dict() == arms.to_dict()
     assert read_statuses(cache.url)[0].finished
+
+
+def test_a_retry_works_on_what_has_failed(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
+    first = run(root, job_of(cache), cluster)
+    failed = rows_of(first).query("status == 'failed'").index
+
+    retried = retry_run(cache, first.run, cluster, LineProgress())
+
+    attempts = rows_of(retried).attempt
+    assert (attempts[failed].tolist(), set(attempts.drop(failed))) == ([2], {1})
+
+
+def test_a_run_of_a_version_that_kept_no_manifest_is_not_retried(
+    root: Path, cache: Cache, cluster: ClusterOptions
+) -> None:
+    summary = run(root, job_of(cache), cluster)
+    path = Path(summary.url, "manifest.parquet")
+    path.write_bytes(b"PAR1")
+
+    with pytest.raises(ManifestError, match=r"manifest.parquet is not readable .*; repeat the command"):
+        retry_run(cache, summary.run, cluster, LineProgress())
+    path.unlink()
+    with pytest.raises(ManifestError, match=r"there is no .*/manifest.parquet: .*older version.* repeat the command"):
+        retry_run(cache, summary.run, cluster, LineProgress())
 
 
 def test_results_are_a_table_before_the_first_row(root: Path, cache: Cache, cluster: ClusterOptions) -> None:

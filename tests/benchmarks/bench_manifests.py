@@ -1,4 +1,4 @@
-"""A manifest of a million lines in each of the forms that are read, once: seconds and memory.
+"""A manifest of a million lines in each of the forms that are read, into its table: seconds and memory.
 
 python tests/benchmarks/run.py --only manifests
 """
@@ -35,7 +35,7 @@ def bench_manifests(bench: Bench) -> Iterator[Figure]:
         write(path, count)
         bench.say(f"manifest: {form}")
         values = run_task("read_lines", {"path": str(path), "index": str(index)}, kind="manifests", runs=1)
-        yield Figure(part="manifests", case=form, source="disk", operation="one pass", values=values)
+        yield Figure(part="manifests", case=form, source="disk", operation="read", values=values)
         path.unlink()
 
 

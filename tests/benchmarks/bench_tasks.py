@@ -207,13 +207,13 @@ def read_lines(arguments: Arguments) -> Figures:
     figures: Figures = {}
     with measure(figures):
         from dsp_batch.batch.manifest.places import Lookup
-        from dsp_batch.batch.manifest.read import digest_series, read_entries
-        from dsp_batch.batch.runs.summary import Survey
-        from dsp_batch.idc import IdcIndex
+        from dsp_batch.batch.manifest.read import read_manifest_table
+        from dsp_batch.idc.index import IdcIndex
+        from dsp_batch.storage.public_buckets import DEFAULT_ROOT
         from dsp_batch.storage.store import Store
 
         lookup = Lookup(index=IdcIndex(path=Path(arguments["index"])), store_of=lambda root, _: Store(root))
-        digest_series(Survey().watch(read_entries(arguments["path"], lookup=lookup)))
+        read_manifest_table(arguments["path"], root=DEFAULT_ROOT, lookup=lookup)
     return figures
 
 

@@ -16,8 +16,8 @@ import psutil
 from phantom_bulk import build_many
 from servers import run_nginx, run_process, wait_for
 
+from dsp_batch.batch.runs.job import list_runs, results_folder
 from dsp_batch.batch.runs.latest import latest_rows
-from dsp_batch.batch.runs.state import list_runs, results_folder
 from dsp_batch.cache import Cache
 from dsp_batch.phantom.series import write_collection
 

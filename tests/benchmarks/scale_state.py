@@ -1,4 +1,4 @@
-"""What a run of a million series keeps: seconds and memory to find out what is there, and to conclude it.
+"""What a run of a million series keeps: seconds and memory to find out what is there, and to summarize it.
 
     python scale_state.py QUESTION FOLDER
 
@@ -12,17 +12,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from uuid import UUID
 
-from dsp_batch.batch.runs.job import Job, describe_job
+from dsp_batch.batch.manifest.keys import digest_series
+from dsp_batch.batch.manifest.rejected import RejectedLinesBuilder
+from dsp_batch.batch.manifest.table import (
+    Manifest,
+    TableBuilder,
+    parse_manifest,
+    serialize_manifest,
+)
+from dsp_batch.batch.runs.attempt import Attempt, open_attempt
+from dsp_batch.batch.runs.job import Job, describe_job, results_folder, write_json
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import Attempt, find_state, open_attempt, results_folder, write_json
+from dsp_batch.batch.runs.state import find_state
 from dsp_batch.batch.runs.status import read_statuses
-from dsp_batch.batch.runs.summary import Survey, conclude
+from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache, preview_key
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 
 _ROOT = "s3://idc-open-data"
@@ -32,6 +43,7 @@ _SERIES_PER_SECOND = 83.0
 
 _FIRST = Attempt(number=1, since=1, generation=1, resumes=False, overwrites=False)
 _RUN, _OTHER = "mosaic-mosaic-0123456789ab", "mosaic-mosaic-ba9876543210"
+_MANIFEST = f"runs/{_RUN}/manifest.parquet"
 
 
 class _Clock:
@@ -56,20 +68,34 @@ def measure_state(folder: Path, series: int, failed: float = 0.002) -> dict[str,
         Question → CPU and wall seconds, and bytes above those of the process before it was asked.
     """
     cache, chance = open_cache(str(folder / "cache")), Random(1)
-    clock = _Clock()
+    clock, table = _Clock(), TableBuilder()
     writer = ResultsWriter(cache=cache, folder=results_folder(_RUN), attempt=1, clock=clock)  # type: ignore[arg-type]
     for shard in _draw_shards(series, failed, chance):
         clock.seconds += len(shard) / _SERIES_PER_SECOND
         writer.add(shard)
+        for row in shard:
+            table.add(SeriesRef(row.root, row.series_uuid))
         for row in shard:
             if row.preview:
                 _touch(folder / "cache" / row.preview)
     writer.flush()
     job = _job(cache)
     write_json(cache, f"runs/{_RUN}/job.json", _asked(job, _RUN, series))
+    cache.write(_MANIFEST, serialize_manifest(_build_manifest(table)))
     figures = {question: _ask(question, folder) for question in _QUESTIONS}
-    figures["conclude"] |= {"series": series, "parts": writer.parts, "seconds_of_run": clock.seconds}
+    figures["summarize"] |= {"series": series, "parts": writer.parts, "seconds_of_run": clock.seconds}
     return figures
+
+
+def _build_manifest(table: TableBuilder) -> Manifest:
+    rows, columns = table.finish()
+    rejected = RejectedLinesBuilder("all.s5cmd").finish()
+    manifest = Manifest(table=rows, columns=columns, rejected=rejected, duplicates=0, digest="")
+    return replace(manifest, digest=digest_series(manifest.series()))
+
+
+def _read_manifest(cache: Cache) -> Manifest:
+    return parse_manifest(cache.read(_MANIFEST) or b"")
 
 
 def _draw_shards(series: int, failed: float, chance: Random) -> Iterator[tuple[SeriesResult, ...]]:
@@ -139,16 +165,16 @@ def _asked(job: Job, run: str, series: int) -> dict[str, object]:
 
 def _find_own(cache: Cache) -> None:
     job = _job(cache)
-    find_state(job, _RUN, open_attempt(job, _RUN))
+    find_state(job, _RUN, open_attempt(job, _RUN), _read_manifest(cache))
 
 
 def _find_other(cache: Cache) -> None:
     job = _job(cache)
-    find_state(job, _OTHER, open_attempt(job, _OTHER))
+    find_state(job, _OTHER, open_attempt(job, _OTHER), _read_manifest(cache))
 
 
-def _conclude(cache: Cache) -> None:
-    conclude(_RUN, _job(cache), Survey(), _FIRST, 1.0)
+def _summarize(cache: Cache) -> None:
+    summarize_run(_RUN, _job(cache), _read_manifest(cache), _FIRST, 1.0)
 
 
 def _read_status(cache: Cache) -> None:
@@ -159,8 +185,8 @@ _QUESTIONS: dict[str, Callable[[Cache], None]] = {
     "status": _read_status,
     "find own": _find_own,
     "find other": _find_other,
-    "conclude": _conclude,
-    "conclude again": _conclude,
+    "summarize": _summarize,
+    "summarize again": _summarize,
 }
 """In an order in which none spoils the next."""
 

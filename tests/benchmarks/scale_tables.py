@@ -53,8 +53,8 @@ _QUESTIONS = {
     "find own": "the same command again: what is there",
     "find other": "another manifest, the same previews: what is there, with the rows that tell of it",
     "status": "`dsp-batch status`",
-    "conclude": "the end of the run: parts compacted, summary, failed.txt",
-    "conclude again": "the same when all parts are compact",
+    "summarize": "the end of the run: parts compacted, summary, failed.txt",
+    "summarize again": "the same when all parts are compact",
 }
 
 
@@ -66,7 +66,7 @@ def format_figures(figures: Mapping[str, Any]) -> str:
     if "simulation" in figures:
         parts += _format_simulation(figures["simulation"], figures.get("dask", {}))
     if "state" in figures:
-        parts += ["### What a run keeps, looked up and concluded", _format_state(figures["state"])]
+        parts += ["### What a run keeps, looked up and summarized", _format_state(figures["state"])]
     if "dask" in figures:
         parts += ["### What Dask costs, measured", _format_dask(figures["dask"])]
     if "real" in figures:
@@ -237,8 +237,8 @@ def _format_state(state: Mapping[str, Mapping[str, float]]) -> str:
         for name, title in _QUESTIONS.items()
     ]
     told = (
-        f"{state['conclude']['series']:,.0f} rows in {state['conclude']['parts']:,.0f} parts as a run of "
-        f"{state['conclude']['seconds_of_run'] / 3600:.1f} hours writes them, as many previews (empty files), one "
+        f"{state['summarize']['series']:,.0f} rows in {state['summarize']['parts']:,.0f} parts as a run of "
+        f"{state['summarize']['seconds_of_run'] / 3600:.1f} hours writes them, as many previews (empty files), one "
         "process for each question; memory above what it had before."
     )
     return f"{told}\n\n{format_table(['', 'CPU', 'memory at the peak'], rows)}"

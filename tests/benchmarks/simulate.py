@@ -24,19 +24,22 @@ from simulated_cluster import SimulatedCluster
 from simulated_work import Conditions, Cost, Killed
 
 from dsp_batch.batch.cluster.window import Cluster, Series, run_series
-from dsp_batch.batch.manifest.read import digest_series, read_entries
+from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.plan.work import SeriesFacts, count_tiles, estimate_work
-from dsp_batch.batch.run import begin_attempt, find_missing
-from dsp_batch.batch.runs.job import Job, run_name
+from dsp_batch.batch.run import StartedRun, begin_attempt, find_missing
+from dsp_batch.batch.runs.attempt import open_attempt
+from dsp_batch.batch.runs.job import Job, results_folder, run_name
 from dsp_batch.batch.runs.latest import latest_rows
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import find_state, open_attempt, results_folder
-from dsp_batch.batch.runs.summary import RunSummary, Survey, conclude
+from dsp_batch.batch.runs.state import find_state
+from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import Cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
-from dsp_batch.storage.keys import StoredKey
+from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _COLUMNS = ["crdc_series_uuid", "aws_bucket", "SOPClassUID", "Modality", "instanceCount", "series_size_MB"]
 _NORMAL = NormalDist()
@@ -194,25 +197,24 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
     job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
     cluster.drawn = cache.drawn
     meter = _Meter(cluster)
-    survey = Survey()
-    digest = digest_series(survey.watch(read_entries(str(manifest))))
-    run = run_name(job, digest)
+    series_of_run = read_manifest_table(str(manifest), root=DEFAULT_ROOT, lookup=default_lookup())
+    run = run_name(job, series_of_run.digest)
     attempt = open_attempt(job, run)
-    names = {"run": run, "manifest": manifest.name, "manifest_digest": digest, "root": ""}
-    begin_attempt(job, attempt, survey, names)
+    started = StartedRun(name=run, job=job, manifest=series_of_run, attempt=attempt, begin=cluster.now())
+    begin_attempt(started, {"manifest": manifest.name, "root": ""})
     meter.read("manifest")
-    state = find_state(job, run, attempt)
+    state = find_state(job, run, attempt, series_of_run)
     meter.read("state")
     folder = results_folder(run)
     writer = ResultsWriter(cache=cache, folder=folder, attempt=attempt.number, clock=cluster)
-    expected = find_missing(Survey().watch(read_entries(str(manifest))), job, state, writer, _Silence())
-    series = Series(expected, survey.series - len(state.finished), attempt.number)
+    missing = len(series_of_run) - int(state.finished.sum())
+    series = Series(find_missing(state, job, writer, _Silence()), missing, attempt.number)
     summary = None
     with suppress(Killed):
         run_series(Cluster(cluster, clock=cluster), job, series, writer.add)
         writer.flush()
         meter.read("run")
-        summary = conclude(run, job, survey, attempt, cluster.now())
+        summary = summarize_run(run, job, series_of_run, attempt, cluster.now())
         meter.read("account")
     told = latest_rows(cache, folder, []).column("series_uuid")
     return Attempt(cluster, meter.seconds, summary, writer.parts, frozenset(told.to_pylist()))

@@ -15,8 +15,8 @@ from outcomes import run_here, run_process
 from reference import PAGE, PROGRAMS, walk_commands, write_reference
 
 from dsp_batch import __main__ as both
-from dsp_batch.names import DEFAULT_ROOT
 from dsp_batch.options import PRESETS, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store
 from dsp_batch.version import __version__
 
@@ -31,6 +31,8 @@ MODULES_OF_HELP = {
     "dsp_batch.model",
     "dsp_batch.model.window",
     "dsp_batch.options",
+    "dsp_batch.storage",
+    "dsp_batch.storage.public_buckets",
 }
 """What `--help` may import of the package, besides `cli`."""
 

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import idc_tables
 import pytest
+from complete_runs import make_manifest
 from outcomes import Outcome, Run, run_process
 
-from dsp_batch.batch.run import begin_attempt
+from dsp_batch.batch.run import StartedRun, begin_attempt
+from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import open_attempt
-from dsp_batch.batch.runs.summary import Survey, conclude
+from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.phantom.objects import PhantomSeries
 
@@ -27,18 +29,23 @@ def write_run(cache: Cache, *rows: SeriesResult, series: int, ends: bool = True)
     """Write what a run leaves, by the functions that runs write it with."""
     job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
     attempt = open_attempt(job, RUN)
-    survey = Survey(series=series)
-    begin_attempt(job, attempt, survey, {"run": RUN, "manifest": "manifest.txt", "root": "s3://bucket"})
+    manifest = make_manifest(SeriesRef("s3://bucket", uuid_of(number)) for number in range(series))
+    run = StartedRun(name=RUN, job=job, manifest=manifest, attempt=attempt, begin=0.0)
+    begin_attempt(run, {"manifest": "manifest.txt", "root": "s3://bucket"})
     writer = ResultsWriter(cache=cache, folder=f"runs/{RUN}/results", attempt=attempt.number)
     writer.add(rows)
     writer.flush()
     if ends:
-        conclude(RUN, job, survey, attempt, seconds=2.0)
+        summarize_run(RUN, job, manifest, attempt, seconds=2.0)
+
+
+def uuid_of(number: int) -> str:
+    return f"00000000-0000-0000-0000-{number:012d}"
 
 
 def make_row(number: int, status: str, reason: str | None = None) -> SeriesResult:
     return SeriesResult(
-        series_uuid=f"00000000-0000-0000-0000-00000000000{number}",
+        series_uuid=uuid_of(number),
         root="s3://bucket",
         status=status,
         reason=reason,
@@ -138,7 +145,6 @@ def idc_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small IDC index in the place of the installed one."""
     index = idc_tables.write_index(tmp_path)
     monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: index)
-    monkeypatch.setattr("dsp_batch.idc.open_index", lambda: index)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def draw(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path) -> C
     [
         ("no-such-form", ["'no-such-form'", "UUID", "prefix"]),
         ("zz*", ["'zz*'", "UUID"]),
-        ("../../etc", [".."]),
+        ("s3://bucket/../etc", [".."]),
         ("a\nb/c", ["control characters"]),
         ("", ["names no series"]),
     ],
@@ -74,7 +74,7 @@ def test_a_series_instance_uid_that_nobody_knows_is_an_error(
 ) -> None:
     index = idc_tables.write_index(tmp_path)
     for found, words in ((index, [str(collection)]), (None, ["pip install"])):
-        monkeypatch.setattr("dsp_batch.names.idc.open_index", lambda found=found: found)
+        monkeypatch.setattr("dsp_batch.names.open_index", lambda found=found: found)
         outcome = preview("mosaic", "1.2.3.9", tmp_path / "out.webp", "--root", collection)
         assert_error(outcome, "1.2.3.9", "IDC index", *words)
 

@@ -65,7 +65,7 @@ def test_an_even_image_stays_even(gray: int, shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(75, 75), (128, 128), (41, 300), (600, 450)])
 def test_a_picture_is_not_shifted_by_scaling(shape: tuple[int, int]) -> None:
-    """The center of mass of a spot keeps its place, as a fraction of the image."""
+    """The center of mass of a spot keeps its position, as a fraction of the image."""
     rows, columns = 301, 303
     down, across = np.mgrid[:rows, :columns]
     spot = (255 * np.exp(-((down - 90) ** 2 + (across - 200) ** 2) / 900)).astype(np.uint8)

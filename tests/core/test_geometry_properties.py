@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.model.series import FrameOrder, FrameTable
 
-places = st.sampled_from([0.0, 0.004, 0.008, 0.012, 5.0, np.nan])
+coordinates = st.sampled_from([0.0, 0.004, 0.008, 0.012, 5.0, np.nan])
 cosines = st.sampled_from(
     [
         AXIAL,
@@ -56,7 +56,7 @@ def awkward_tables(draw: st.DrawFn) -> FrameTable:
 
     return make_table(
         count,
-        position=rows(st.tuples(places, places, places)),
+        position=rows(st.tuples(coordinates, coordinates, coordinates)),
         orientation=rows(cosines),
         slice_location=rows(few),
         instance_number=rows(few),

@@ -17,6 +17,7 @@ import pydicom
 import pytest
 from numpy._core._multiarray_umath import __cpu_dispatch__
 from phantom_bulk import CT300, GE151, MR63, MR1008, BulkLayout, build_bulk, build_many
+from phantom_enhanced import build_enhanced_mr
 from pydicom import uid
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
@@ -31,7 +32,7 @@ SMALL: dict[str, Callable[[], PhantomSeries]] = {
     "mr": lambda: phantom.build_mr(count=3, rows=20, columns=32),
     "bolus": lambda: phantom.build_bolus(positions=2, times=3, size=32),
     "localizer": lambda: phantom.build_localizer(per_plane=1, size=32),
-    "enhanced": lambda: phantom.build_enhanced_mr(count=4, size=32),
+    "enhanced": lambda: build_enhanced_mr(count=4, size=32),
     "pet": lambda: phantom.build_pet(count=3, size=32),
     "cine": lambda: phantom.build_ultrasound(count=3, rows=48, columns=64),
     "palette": lambda: phantom.build_palette_ultrasound(rows=48, columns=64),
@@ -282,7 +283,7 @@ def test_the_palette_turns_gray_into_amber() -> None:
 
 
 def test_frames_of_the_enhanced_object_lie_in_another_order_than_in_the_body() -> None:
-    (instance,) = read_series(phantom.build_enhanced_mr(count=6, size=32))
+    (instance,) = read_series(build_enhanced_mr(count=6, size=32))
     groups = instance.PerFrameFunctionalGroupsSequence
     heights = [float(group.PlanePositionSequence[0].ImagePositionPatient[2]) for group in groups]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from phantom_enhanced import build_enhanced_mr
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import AUTO, EMBEDDED, Contrast, MosaicOptions
 from dsp_batch.phantom.series import (
-    build_enhanced_mr,
     build_palette_ultrasound,
     build_pet,
     build_ultrasound,

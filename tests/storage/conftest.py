@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from servers import S3Server, WebServer, run_nginx
 
-from dsp_batch.storage.once import forget_opened
+from dsp_batch.storage.runtime import forget_opened
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,11 @@ from readers import take
 
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage import flow, retry
-from dsp_batch.storage.flow import MOST, USUAL, Flow, find_flow
+from dsp_batch.storage.flow import MOST_IN_FLIGHT, USUAL_IN_FLIGHT, Flow, find_flow
 from dsp_batch.storage.objects import read_whole, write_once
-from dsp_batch.storage.once import forget_opened
+from dsp_batch.storage.runtime import forget_opened
 from dsp_batch.storage.store import Store
+from dsp_batch.storage.urls import parse_location
 
 _OBJECTS = [ObjectInfo(name=f"{index:03}", size=100) for index in range(120)]
 
@@ -39,7 +40,9 @@ def _read(store: Store, objects: list[ObjectInfo]) -> int:
     return sum(result != [([bytes(10)], 100)] for result in results.values())
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.001, USUAL), (0.04, USUAL), (0.1, 160), (3, MOST)])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.001, USUAL_IN_FLIGHT), (0.04, USUAL_IN_FLIGHT), (0.1, 160), (3, MOST_IN_FLIGHT)]
+)
 def test_requests_in_flight_follow_the_latency(seconds: float, expected: int) -> None:
     flow = Flow()
     _answer(flow, seconds)
@@ -78,7 +81,7 @@ def test_refusals_of_requests_sent_together_count_once() -> None:
 
 
 def test_the_rate_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "DOUBLING", 0.02)
+    monkeypatch.setattr(flow, "DOUBLING_SECONDS", 0.02)
     slowed = Flow()
     slowed.slow_down()
     slowed.reserve_start()
@@ -90,11 +93,11 @@ def test_the_rate_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bucket_has_one_flow_in_a_process_and_another_bucket_its_own() -> None:
-    flow = find_flow("s3://bucket/prefix", None)
+    flow = find_flow(parse_location("s3://bucket/prefix"), None)
 
-    assert flow is find_flow("s3://bucket", None)
-    assert flow is not find_flow("s3://other", None)
-    assert flow is not find_flow("s3://bucket", "http://127.0.0.1:9")
+    assert flow is find_flow(parse_location("s3://bucket"), None)
+    assert flow is not find_flow(parse_location("s3://other"), None)
+    assert flow is not find_flow(parse_location("s3://bucket"), "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("first", ["listing", "write", "cached object"])
@@ -122,7 +125,7 @@ def test_a_server_that_takes_few_requests_gets_few_and_all_reads_finish(
     server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_DELAY", 0.1)
-    monkeypatch.setattr(flow, "DOUBLING", 0.5)
+    monkeypatch.setattr(flow, "DOUBLING_SECONDS", 0.5)
 
     def read_all() -> int:
         forget_opened()

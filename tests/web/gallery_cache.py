@@ -84,7 +84,8 @@ def make_row(number: int, name: str = "preview", root: str = "s3://idc-open-data
         "series_instance_uid": f"1.2.3.{number}",
         "study_instance_uid": f"1.2.3.4.{number // 3}",
         "modality": MODALITIES[number % len(MODALITIES)],
-        "viewer": f"https://viewer.example/v3/?StudyInstanceUIDs=1.2.3.4.{number // 3}&initialSeriesInstanceUID=1.2.3.{number}",
+        "viewer": "https://viewer.example/v3/"
+        f"?StudyInstanceUIDs=1.2.3.4.{number // 3}&initialSeriesInstanceUID=1.2.3.{number}",
         "preview": preview_key(name, uuid) if status == "done" else None,
         "n_instances": 1 + number * 7 % 400,
         "bytes_read": 1000 * number,
@@ -107,7 +108,9 @@ def write_run(
     run = run or f"{verb}-{name}-0123456789ab"
     job = {"verb": verb, "name": name, "attempt": 1, "since": 1, "series": len(rows), "started": started}
     job |= {"run": run, "manifest": "manifest.txt", "endpoint_url": None}
-    job |= {"options": {"image_width": 64, "tile_width": 3, "overlays": False, "contrast": {"kind": "auto", "window": None}}}
+    job |= {
+        "options": {"image_width": 64, "tile_width": 3, "overlays": False, "contrast": {"kind": "auto", "window": None}}
+    }
     cache.write(f"runs/{run}/job.json", json.dumps(job).encode())
     write_part(cache, run, rows)
     if ended:

@@ -22,40 +22,45 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
-from dsp_batch.errors import DspBatchError
+from dsp_batch.errors import DspBatchError, OptionsError
 from dsp_batch.options import SCHEDULER_VARIABLE, ClusterOptions
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
 
 DEATHS_BEFORE_SPLIT = 1
-"""Of local workers that one shard may kill and still be tried again. Dask's default of 3 is for clusters whose machines
-come and go; a local worker dies of what it does."""
+"""Local workers that one shard may kill and still be tried again as a whole. Dask's default of 3 is for clusters whose
+machines come and go; a local worker dies of what it does."""
 
 SECONDS_WITHOUT_SIGN = 60.0
-"""Of life, until a local worker is taken for frozen and started anew; Dask looks as often, and would wait five minutes.
-Signs come twice a second, and no decoder holds Python's lock for more than seconds."""
+"""Seconds without a sign of life after which a local worker counts as frozen and is started again. Dask would wait five
+minutes. Signs come twice a second, and no decoder holds Python's lock for more than seconds."""
 
 SECONDS_TO_CHECK = 120.0
-"""For the scheduler and all workers to import what tasks need, from a slow disk; none answers that is frozen."""
+"""Seconds that the scheduler and all workers have to import what tasks need, from a slow disk. A frozen one never
+answers."""
 
 
 @contextmanager
 def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
-    """A client with at least one worker that has this package.
+    """Open a client with at least one worker that has this package.
 
     Args:
-        options: Which cluster.
-        series: How many there are to work on: a local cluster of more processes would start for nothing.
+        options: The cluster.
+        series: Number of series to work on. A local cluster of more processes would start for nothing.
 
     Raises:
+        OptionsError: The client that was given cannot be worked with.
         DspBatchError: There is no scheduler, no worker in time, or a worker lacks the package.
     """
-    with _quiet("distributed", logging.CRITICAL):  # of a cluster that is lost the run tells by itself, in one line
-        if options.is_remote:
+    with _quiet("distributed", logging.CRITICAL):  # the run itself tells of a lost cluster, in one line
+        if options.client is not None:
+            client = _check_client(options.client)
+            _prepare(client, options)
+            yield client
+        elif options.is_remote:
             with _remote_client(options) as client:
-                _wait_for_workers(client, options.wait_for_workers)
-                _announce(client, _check_program(client))
+                _prepare(client, options)
                 yield client
                 _log.debug("closing the connection to the scheduler")
         else:
@@ -65,13 +70,30 @@ def connect(options: ClusterOptions, series: int) -> Iterator[Client]:
                 _log.debug("closing the local cluster")
 
 
+def _check_client(client: object) -> Client:
+    """Refuse what is no open client of the usual kind."""
+    if not isinstance(client, Client):
+        raise OptionsError(f"client must be a distributed.Client, not {type(client).__name__}")
+    if client.asynchronous:
+        raise OptionsError("client is asynchronous: give one that was opened without asynchronous=True")
+    if client.status != "running":
+        raise OptionsError(f"client is {client.status}: give one that is connected to its scheduler")
+    return client
+
+
+def _prepare(client: Client, options: ClusterOptions) -> None:
+    """Wait for the first worker of a cluster that runs, and make sure that it can run the tasks."""
+    _wait_for_workers(client, options.wait_for_workers)
+    _announce(client, _check_program(client))
+
+
 def _announce(client: Client, workers: int) -> None:
     _log.info("%d workers, dashboard %s", workers, client.dashboard_link or "off (it needs bokeh)")
 
 
 @contextmanager
 def _quiet(root: str, level: int) -> Iterator[None]:
-    """Let only records of a level through, of a logger and of those below it that have a level of their own."""
+    """Hide records below a level, of a logger and of those below it that have a level of their own."""
     names = [name for name in logging.root.manager.loggerDict if name == root or name.startswith(f"{root}.")]
     loggers = [logger for logger in map(logging.getLogger, names) if logger.name == root or logger.level]
     levels = [logger.level for logger in loggers]
@@ -86,7 +108,7 @@ def _quiet(root: str, level: int) -> Iterator[None]:
 
 @contextmanager
 def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluster]:
-    """Spawned processes of one thread: parsing and windowing hold the GIL, requests overlap inside a task."""
+    """Start processes of one thread each: parsing and windowing hold the GIL, requests overlap inside a task."""
     workers = options.workers or max(1, min(CPU_COUNT, series))
     settings = {
         "distributed.worker.multiprocessing-method": "spawn",
@@ -94,11 +116,11 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
         "distributed.scheduler.worker-ttl": _shorten(dask.config.get("distributed.scheduler.worker-ttl")),
         # However often a worker dies it is started again: Dask would let one go that is down 15 s after a death.
         "distributed.deploy.lost-worker-timeout": "1 day",
-        # Its history of an hour takes a worker 130 KB a second.
+        # The profile of the last hour takes 130 KB of each worker's memory a second.
         "distributed.worker.profile.enabled": False,
-        # Of messages to each worker, with the tasks in them: a thousand would be kept.
+        # By default the scheduler keeps the last thousand messages to each worker, with the tasks in them.
         "distributed.admin.low-level-log-length": 10,
-        # Whether the event loop keeps up, asked fifty times a second: 3 % of a core here, and 1 % in each worker.
+        # By default the event loop is watched fifty times a second: 3 % of a core here, and 1 % in each worker.
         "distributed.admin.tick.interval": "500ms",
     }
     with dask.config.set(settings):  # for workers that are started later, in the place of dead ones, too
@@ -122,16 +144,16 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
 
 
 def _shorten(configured: str | float | None) -> float | None:
-    """Seconds without a sign of life: fewer where the user configured it so, None where they turned it off."""
+    """Take the user's seconds without a sign of life where they are fewer; None where it is turned off."""
     return None if configured is None else min(parse_timedelta(configured), SECONDS_WITHOUT_SIGN)
 
 
 def _remote_client(options: ClusterOptions) -> Client:
-    where = options.scheduler_file or options.scheduler or os.environ.get(SCHEDULER_VARIABLE, "")
+    where = os.fspath(options.scheduler_file or options.scheduler or os.environ.get(SCHEDULER_VARIABLE, ""))
     seconds = options.wait_for_workers
     try:
         address = _read_address(Path(where), seconds) if options.scheduler_file else where
-        _knock(address, seconds)
+        _try_connection(address, seconds)
         return Client(address, timeout=seconds)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         cause = _first_line(error)
@@ -144,7 +166,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _read_address(path: Path, seconds: float) -> str:
-    """The address in a scheduler's file, which may be about to be written."""
+    """Read the address in a scheduler's file, which may be about to be written."""
     limit = time.monotonic() + seconds
     while True:
         try:
@@ -158,17 +180,17 @@ def _read_address(path: Path, seconds: float) -> str:
         time.sleep(0.1)
 
 
-def _knock(address: str, seconds: float) -> None:
-    """Say hello to a scheduler: a client waits without end for one that is frozen, or for a server of another kind."""
+def _try_connection(address: str, seconds: float) -> None:
+    """Connect to a scheduler once: a client waits without end for a frozen one, or for a server of another kind."""
     runner = LoopRunner()  # a notebook has a loop of its own running in this thread
     runner.start()
     try:
-        runner.run_sync(_say_hello, address, seconds)
+        runner.run_sync(_connect_once, address, seconds)
     finally:
         runner.stop()
 
 
-async def _say_hello(address: str, seconds: float) -> None:
+async def _connect_once(address: str, seconds: float) -> None:
     arguments = Security().get_connection_args("client")
     try:
         comm = await asyncio.wait_for(connect_to(address, timeout=seconds, **arguments), seconds)

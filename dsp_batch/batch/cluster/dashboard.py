@@ -1,8 +1,9 @@
-"""What Dask shows of a run: its span, figures of its tasks, and a report of its performance."""
+"""A run on Dask's dashboard: its span, figures of its tasks, and a report of its performance."""
 
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,11 +27,11 @@ from dsp_batch.storage.objects import write_once
 _log = logging.getLogger(__name__)
 
 SECONDS_TO_REPORT = 60.0
-"""For the scheduler; one that is frozen would be waited for at the end of the run."""
+"""Seconds that the scheduler has for its report. A frozen one would be waited for at the end of the run."""
 
 
 @contextmanager
-def observe(client: Client, job: Job, report: str | None) -> Iterator[None]:
+def report_run(client: Client, job: Job, report: str | os.PathLike[str] | None) -> Iterator[None]:
     """Tag the tasks of the block as those of one run, and report on the cluster when it ends, however it ends.
 
     Args:
@@ -47,7 +48,7 @@ def observe(client: Client, job: Job, report: str | None) -> Iterator[None]:
 
 @contextmanager
 def _hold_groups(client: Client) -> Iterator[None]:
-    """Hold a task of each of the groups that the tasks of shards belong to.
+    """Hold one task of each of the groups that the tasks of shards belong to.
 
     Dask forgets a group with its last task, but not in the books of the span: with few workers nearly each shard would
     leave three groups there.
@@ -62,7 +63,7 @@ def _hold_groups(client: Client) -> Iterator[None]:
 
 
 def name_group(name: str) -> str:
-    """The first part of the keys of tasks: `mosaic` becomes `mosaic-0a1b2c3d`, which Dask shows as `mosaic`.
+    """Name the group of some tasks, the first part of their keys: `mosaic-0a1b2c3d`, which Dask shows as `mosaic`.
 
     Dask counts all tasks of one group for one span: runs that share a cluster need groups of their own.
     """
@@ -88,7 +89,7 @@ def publish_rows(rows: Iterable[SeriesResult]) -> None:
 
 
 @contextmanager
-def _report_performance(client: Client, output: str | None) -> Iterator[None]:
+def _report_performance(client: Client, output: str | os.PathLike[str] | None) -> Iterator[None]:
     if output is None:
         yield
         return
@@ -99,7 +100,7 @@ def _report_performance(client: Client, output: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            _write_report(client, report, file, output)
+            _write_report(client, report, file, os.fspath(output))
 
 
 def _begin_report(client: Client, report: performance_report) -> None:

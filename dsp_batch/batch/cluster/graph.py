@@ -20,11 +20,11 @@ from dsp_batch.model.series import SeriesRef
 _log = logging.getLogger(__name__)
 
 SECONDS_TO_ANSWER = 10.0
-"""For all workers together: one of them may be frozen, or the scheduler."""
+"""Seconds that all workers together have to answer. One of them may be frozen, or the scheduler."""
 
 
 def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
-    """The delayed result rows of a shard.
+    """Delay a shard: its result rows as three tasks.
 
     Args:
         refs: The series of the shard.
@@ -44,10 +44,10 @@ def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
 
 
 def _delay(stage: Callable[..., Any]) -> Any:
-    """A stage that travels as bytes.
+    """Make a delayed function of a stage, which travels as bytes.
 
-    The scheduler unpickles what tasks hold, and keeps the last thousand messages to each worker: as objects each series
-    would take it four times as much, for the whole run. And Dask does not search bytes for other delayed objects.
+    The scheduler unpickles what tasks hold, and keeps the last thousand messages to each worker: as objects the series
+    would take four times the memory there, for the whole run. And Dask does not search bytes for other delayed objects.
     """
     return delayed(partial(run_stage, pickle.dumps(stage)), pure=False)
 
@@ -57,7 +57,7 @@ def run_stage(stage: bytes, *given: Any) -> Any:
 
     Args:
         stage: The stage with its arguments, pickled by the client.
-        given: What the stage before it gave.
+        given: Result of the stage before it.
     """
     return pickle.loads(stage)(*given)  # noqa: S301  # as Dask does with whatever a client sends
 
@@ -69,12 +69,12 @@ def submit_shard(client: Client, shard: Any) -> Future[Any]:
 
 
 def token_of(future: Future[Any]) -> str:
-    """The token of a shard that was submitted."""
+    """Find the token of a shard that was submitted."""
     return _token(future.key)
 
 
 def running_tokens(client: Client) -> frozenset[str] | None:
-    """Tokens of the shards that workers are busy with at this moment; None where not all of them answer in time."""
+    """Find the tokens of the shards that workers are busy with now; None where not all of them answer in time."""
     scheduler: Any = client.scheduler
     try:
         stacks = client.sync(scheduler.call_stack, keys=None, callback_timeout=SECONDS_TO_ANSWER)
@@ -85,5 +85,5 @@ def running_tokens(client: Client) -> frozenset[str] | None:
 
 
 def _token(key: Any) -> str:
-    """The last part of a key; other clients' keys have none, and may be plain texts."""
+    """Take the last part of a key. Keys of other clients have none, and may be plain texts."""
     return str(key[-1]) if isinstance(key, tuple) else ""

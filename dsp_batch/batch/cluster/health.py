@@ -1,4 +1,4 @@
-"""The scheduler and the workers of a run: asked now and then whether they are there."""
+"""The health of a cluster: the scheduler and the workers of a run, asked now and then whether they are there."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dsp_batch.errors import DspBatchError
 _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_COUNTS = 5.0
-"""Of the workers: with thousands of them the answer is large."""
+"""Seconds between two counts of the workers. The answer is large with thousands of them."""
 
 SECONDS_TO_ANSWER = 10.0
-"""For the scheduler; the run stands still for as long. One that is frozen keeps its connections, and never answers. One
-that thousands of workers keep busy may take longer, but then shards end meanwhile."""
+"""Seconds that the scheduler has to answer; the run stands still for as long. A frozen scheduler keeps its connections
+and never answers. One that thousands of workers keep busy may take longer, but then shards end meanwhile."""
 
 MISSES = 2
-"""Questions in a row that the scheduler has not answered, and no shard has ended in between: then it is silent."""
+"""Questions in a row after which the scheduler counts as silent: it has answered none, and no shard has ended."""
 
 
 def find_scheduler(client: Client) -> str:
-    """Address of the scheduler that a client is connected to; it need not be asked for it."""
+    """Find the address of the scheduler that a client is connected to, without asking the scheduler."""
     scheduler: Any = client.scheduler
     return str(scheduler.address)
 
@@ -46,12 +46,12 @@ def ask_threads(client: Client, seconds: float) -> dict[str, int]:
 
 
 def no_answer(client: Client, seconds: float) -> DspBatchError:
-    """The scheduler is frozen, or was never one."""
+    """Make the error of a scheduler that is frozen, or was never one."""
     return DspBatchError(f"the scheduler {find_scheduler(client)} does not answer for {seconds:.0f} s: start it anew")
 
 
 def lost_connection() -> DspBatchError:
-    """Dask's client has given the scheduler up."""
+    """Make the error of a scheduler that Dask's client has given up."""
     return DspBatchError(
         "the connection to the Dask scheduler is lost: start it again if it is gone, and repeat the same command; "
         "it goes on where it stopped"
@@ -59,48 +59,52 @@ def lost_connection() -> DspBatchError:
 
 
 class Cluster(NamedTuple):
-    """Who works on a run."""
+    """The cluster that works on a run."""
 
     client: Client
-    patience: float = 60.0
+    longest_wait: float = 60.0
     """Seconds to wait for a worker when all are gone, and for a scheduler that does not answer."""
 
     clock: Clock = MACHINE_CLOCK
-    """The time that it goes by."""
+    """Clock of the run: that of the machine, or that of a simulated cluster."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Crew:
-    """What is known of the scheduler and of the workers."""
+class ClusterHealth:
+    """Knows whether the scheduler answers, and how many workers there are."""
 
     cluster: Cluster
     alive: float
-    """When there was last a worker."""
+    """When there was last a worker, by the clock of the run."""
 
-    heard: float
-    """When there was last a sign of the scheduler."""
+    answered: float
+    """When the scheduler last answered or a shard last ended, by the clock of the run."""
 
     threads: int = 1
+    """Threads of all workers, at the last count."""
+
     counted: float = -1e9
+    """When the workers were last counted, by the clock of the run."""
+
     is_away: bool = False
-    """There was no worker when they were last counted."""
+    """True where there was no worker at the last count."""
 
     missed: int = 0
-    """Questions that the scheduler has not answered since."""
+    """Questions that the scheduler has not answered since its last answer."""
 
     @property
     def is_silent(self) -> bool:
-        """The scheduler does not answer, and no shard ends."""
+        """True where the scheduler does not answer and no shard ends."""
         return self.missed >= MISSES
 
-    def hear(self) -> None:
+    def note_answer(self) -> None:
         """Take note of a sign of the scheduler: an answer, or the rows of a shard."""
         if self.is_silent:
             _log.warning("the Dask scheduler answers again: the run goes on")
-        self.heard, self.missed = self.cluster.clock.now(), 0
+        self.answered, self.missed = self.cluster.clock.now(), 0
 
     def count_threads(self) -> int:
-        """Threads of all workers, at least 1; as before when the scheduler does not answer.
+        """Count the threads of all workers, at least 1; the last count when the scheduler does not answer.
 
         Raises:
             DspBatchError: There has been no worker, or no sign of the scheduler, for too long, or the client has
@@ -108,7 +112,7 @@ class Crew:
         """
         if self.cluster.client.status == "closed":
             raise lost_connection()
-        now, seconds = self.cluster.clock.now(), self.cluster.patience / 8
+        now, seconds = self.cluster.clock.now(), self.cluster.longest_wait / 8
         if now - self.counted < min(SECONDS_BETWEEN_COUNTS, seconds):
             return self.threads
         try:
@@ -116,19 +120,19 @@ class Crew:
         except (OSError, ValueError):  # that the connection is lost shows in the shards
             self._miss_scheduler()
         else:
-            self.hear()
+            self.note_answer()
             self._count(sum(workers.values()), now)
         self.counted = self.cluster.clock.now()
         return self.threads
 
     def _miss_scheduler(self) -> None:
-        """The scheduler has not answered: say so once, or give up."""
+        """Warn once of a scheduler that has not answered, and give up in the end."""
         self.missed += 1
-        address, patience = find_scheduler(self.cluster.client), self.cluster.patience
+        address, longest_wait = find_scheduler(self.cluster.client), self.cluster.longest_wait
         if self.missed == MISSES:
-            _log.warning("the Dask scheduler %s does not answer: the run waits up to %.0f s", address, patience)
-        seconds = self.cluster.clock.now() - self.heard
-        if self.is_silent and seconds > patience:
+            _log.warning("the Dask scheduler %s does not answer: the run waits up to %.0f s", address, longest_wait)
+        seconds = self.cluster.clock.now() - self.answered
+        if self.is_silent and seconds > longest_wait:
             raise DspBatchError(
                 f"the Dask scheduler {address} has not answered for {seconds:.0f} s: start it again, and repeat the "
                 "same command; it goes on where it stopped"
@@ -143,15 +147,15 @@ class Crew:
             self._miss_workers(now - self.alive)
 
     def _miss_workers(self, seconds: float) -> None:
-        """There has been no worker for some seconds: say so once, or give up."""
-        address, patience = find_scheduler(self.cluster.client), self.cluster.patience
+        """Warn once of workers that have been gone for some seconds, and give up in the end."""
+        address, longest_wait = find_scheduler(self.cluster.client), self.cluster.longest_wait
         is_local = self.cluster.client.cluster is not None
         who = "all local workers" if is_local else f"all workers of {address}"
         start = "" if is_local else f"start `dask worker {address}`"
-        if seconds > patience:
+        if seconds > longest_wait:
             repeat = "repeat the same command; it goes on where it stopped"
             advice = f"{start}, and {repeat}" if start else repeat
             raise DspBatchError(f"{who} have been gone for {seconds:.0f} s: {advice}")
         if not self.is_away:
-            _log.warning("%s are gone: the run waits up to %.0f s for one%s", who, patience, start and f"; {start}")
+            _log.warning("%s are gone: the run waits up to %.0f s for one%s", who, longest_wait, start and f"; {start}")
         self.is_away = True

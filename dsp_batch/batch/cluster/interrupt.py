@@ -1,4 +1,4 @@
-"""Ctrl-C: the first press asks a run to stop, the second stops it."""
+"""Ctrl-C: the first one asks a run to stop, the second one stops it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):  # noqa: N818  # what the user asked for, not an error
+class Interrupted(KeyboardInterrupt):
     """The run was stopped by Ctrl-C; what was running has finished."""
 
 
-class Presses:
-    """How often Ctrl-C was pressed; true once it was."""
+class InterruptCount:
+    """Counts how often Ctrl-C was pressed; true once it was."""
 
     def __init__(self) -> None:
         self._count = self._seen = 0
@@ -22,40 +22,40 @@ class Presses:
         return self._count > 0
 
     def add(self) -> None:
-        """Count a press.
+        """Count Ctrl-C.
 
         Raises:
-            KeyboardInterrupt: It is not the first.
+            KeyboardInterrupt: It is not the first one.
         """
         self._count += 1
         if self._count > 1:
             raise KeyboardInterrupt
 
-    def news(self) -> bool:
-        """Whether there was a press since this was last asked."""
+    def is_new(self) -> bool:
+        """Tell whether Ctrl-C was pressed since this was last asked."""
         seen, self._seen = self._seen, self._count
         return self._count > seen
 
 
 @contextmanager
-def catch_interrupts(wake: Callable[[], None]) -> Iterator[Presses]:
-    """Count presses of Ctrl-C inside the block; the second raises KeyboardInterrupt there.
+def catch_interrupts(wake: Callable[[], None]) -> Iterator[InterruptCount]:
+    """Count how often Ctrl-C is pressed inside the block; the second time raises KeyboardInterrupt there.
 
     Args:
-        wake: Called at each press, within the signal handler: ends whatever the block waits for.
+        wake: Ends whatever the block waits for; called each time, within the signal handler.
     """
-    presses = Presses()
+    interrupts = InterruptCount()
 
-    def press(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
         wake()
-        presses.add()
+        interrupts.add()
 
     try:
-        earlier = signal.signal(signal.SIGINT, press)
+        earlier = signal.signal(signal.SIGINT, interrupt)
     except ValueError:  # not in the main thread: whoever runs that one handles signals
-        yield presses
+        yield interrupts
         return
     try:
-        yield presses
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, earlier)

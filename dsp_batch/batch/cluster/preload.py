@@ -1,4 +1,4 @@
-"""What each worker of a local cluster does when it starts: Dask imports this before its first task."""
+"""The start of a worker of a local cluster: Dask imports this before the first task."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LOGGERS = ("dsp_batch", "distributed")
 def dask_setup(_worker: Worker) -> None:
     """Leave Ctrl-C and the terminal to the client.
 
-    Ctrl-C reaches every process of the terminal: a worker that heeded it could not finish what it runs. What goes wrong
-    with a series is in its row; a worker's own lines would break the client's progress bar.
+    Ctrl-C reaches every process of the terminal: a worker that heeded it could not finish what it runs. The row of a
+    series says what went wrong with it; a worker's own lines would break the client's progress bar.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in LOGGERS:

@@ -1,7 +1,7 @@
-"""What a worker does with a shard: the same stages as the single command, some series at a time.
+"""The three tasks of a shard: the same stages as the single command, some series at a time.
 
-A stage that fails turns its series into a result row; the other series of the shard go on. What goes from stage to
-stage are headers, indices, and small whole objects; frames live and die in the last one.
+A stage that fails turns its series into a result row; the other series of the shard go on. Headers, indices and small
+whole objects go from stage to stage; frames live and die in the last one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
-from dsp_batch.batch.cluster.worker import find_address, find_budget, return_memory
+from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.outage import PATIENCE, wait_out
-from dsp_batch.batch.runs.row import SeriesResult, Status
+from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
+from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, read_index, write_index
 from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers
-from dsp_batch.idc.buckets import link_viewer
+from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
@@ -32,16 +32,16 @@ from dsp_batch.pipeline import describe_index, render_preview
 from dsp_batch.references import Reference, load_references
 from dsp_batch.render.compose import FrameSource, count_drawing_bytes
 from dsp_batch.storage.usage import Usage, measure_usage
-from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 KEPT_BYTES = 16 << 20
-"""Whole objects that one series may keep in memory between its headers and its preview; less where memory is short."""
+"""Bytes of whole objects that one series may keep between its headers and its preview; fewer where memory is short."""
 
 SKIPPED_REASONS = frozenset({"no-pixels", "raw-data"})
+"""Reasons of series that are skipped; all other reasons mean that they failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +53,13 @@ class SeriesWork:
     """The row so far; its status holds once `finished`."""
 
     begun: float = 0.0
-    """When its present stage began, by the clock of this process."""
+    """When the present stage began, by the clock of this process."""
 
     finished: bool = False
+    """True when nothing more is done with the series."""
+
     is_set_aside: bool = False
-    """It needs more memory than its share, and waits until it is alone."""
+    """True where the series needs more memory than its share, and waits until it is alone."""
 
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
@@ -66,18 +68,18 @@ class SeriesWork:
 
     @property
     def is_under_way(self) -> bool:
-        """Neither finished nor set aside."""
+        """True where the series is neither finished nor set aside."""
         return not self.finished and not self.is_set_aside
 
 
-class Room(NamedTuple):
-    """What one series may take of a worker."""
+class MemoryShare(NamedTuple):
+    """Memory that one series may take of its worker."""
 
-    memory: int
-    """Bytes."""
+    size: int
+    """Bytes of the share."""
 
     is_all: bool
-    """It is alone: there is no more to be had."""
+    """True where the series is alone, and the share is all that there is."""
 
 
 Shard = tuple[SeriesWork, ...]
@@ -95,23 +97,23 @@ def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> 
         job: What to do with each.
         attempt: Number of this run's attempt, for the rows.
     """
-    room = Room(find_budget() // len(refs), is_all=len(refs) == 1)
+    share = MemoryShare(find_memory() // len(refs), is_all=len(refs) == 1)
     worker = find_address()
-    return _overlap(lambda ref: _guarded("seconds_headers", _begin(ref, attempt, worker), job, room), refs)
+    return _overlap(lambda ref: _guarded("seconds_headers", _begin(ref, attempt, worker), job, share), refs)
 
 
 def build_shard_indices(shard: Shard, job: Job) -> Shard:
     """Second stage: an index for each series that has none yet, written to the cache."""
-    room = Room(find_budget(), is_all=True)
-    return _overlap(lambda work: _guarded("seconds_index", work, job, room) if work.is_under_way else work, shard)
+    share = MemoryShare(find_memory(), is_all=True)
+    return _overlap(lambda work: _guarded("seconds_index", work, job, share) if work.is_under_way else work, shard)
 
 
 def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     """Last stage: previews, written to the cache, and what is left of each series: its row, in their order."""
-    budget = find_budget()
-    room = Room(budget // min(SERIES_AT_ONCE, len(shard)), is_all=len(shard) == 1)
-    drawn = _overlap(lambda work: _guarded("seconds_render", work, job, room) if work.is_under_way else work, shard)
-    alone = Room(budget, is_all=True)
+    budget = find_memory()
+    share = MemoryShare(budget // min(SERIES_AT_ONCE, len(shard)), is_all=len(shard) == 1)
+    drawn = _overlap(lambda work: _guarded("seconds_render", work, job, share) if work.is_under_way else work, shard)
+    alone = MemoryShare(budget, is_all=True)
     rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
     publish_rows(rows)
     return_memory()
@@ -119,35 +121,25 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
 
 
 def _overlap(stage: Callable[[T], SeriesWork], series: Sequence[T]) -> Shard:
-    """Take some series through a stage at a time: while one waits for storage, another computes."""
+    """Take a few series at a time through a stage: while one waits for storage, another computes."""
     with ThreadPoolExecutor(min(SERIES_AT_ONCE, len(series)), thread_name_prefix="dsp-batch-series") as pool:
         return tuple(pool.map(stage, series))
 
 
 def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
-    result = SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="failed",
-        attempt=attempt,
-        worker=worker,
-        program=__version__,
-        columns=ref.columns,
-    )
-    return SeriesWork(ref=ref, result=result)
+    return SeriesWork(ref=ref, result=build_row(ref, "failed", attempt, worker=worker))
 
 
-def _finish_alone(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+def _finish_alone(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     """Take a series that was set aside through the stages that it lacks."""
     work = replace(work, is_set_aside=False)
-    for clock in _STAGES:
+    for seconds_field in _STAGES:
         if work.is_under_way:
-            work = _guarded(clock, work, job, room)
+            work = _guarded(seconds_field, work, job, share)
     return work
 
 
-def _fetch(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+def _fetch(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     """First stage: the cached index, else the headers."""
     if work.index is not None:
         return work
@@ -157,12 +149,12 @@ def _fetch(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
         if index is not None:
             return replace(work, index=index)
     store = job.open_store(work.ref)
-    kept_bytes = min(KEPT_BYTES, room.memory // 8) if job.draws else None
-    allowance = Allowance(seconds=_seconds_left(work, job), kept_bytes=kept_bytes, memory=room.memory)
+    kept_bytes = min(KEPT_BYTES, share.size // 8) if job.draws else None
+    allowance = Allowance(seconds=_seconds_left(work, job), kept_bytes=kept_bytes, memory=share.size)
     return replace(work, headers=fetch_headers(work.ref, store, options, allowance))
 
 
-def _build(work: SeriesWork, job: Job, _room: Room) -> SeriesWork:
+def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
     """Second stage: an index where there is none yet, written to the cache."""
     index = work.index
     if index is None and work.headers is not None:
@@ -179,13 +171,13 @@ def _build(work: SeriesWork, job: Job, _room: Room) -> SeriesWork:
     return replace(work, finished=True, headers=None, index=None, result=replace(result, status=status))
 
 
-def _render(work: SeriesWork, job: Job, room: Room) -> SeriesWork:
+def _render(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     """Last stage: the preview, written to the cache."""
     if work.index is None or isinstance(job.options, IndexOptions):
         raise ValueError("a series came to its last stage without an index or without anything to draw")
     needed = count_drawing_bytes(work.index, count_tiles(job.options))
-    if needed > room.memory:
-        raise out_of_memory(f"drawing {work.ref.url} takes", needed, room.memory)
+    if needed > share.size:
+        raise out_of_memory(f"drawing {work.ref.url} takes", needed, share.size)
     store = job.open_store(work.ref)
     source = FrameSource(
         store=store,
@@ -217,23 +209,23 @@ def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:
     }
 
 
-_STAGES: dict[str, Callable[[SeriesWork, Job, Room], SeriesWork]] = {
+_STAGES: dict[str, Callable[[SeriesWork, Job, MemoryShare], SeriesWork]] = {
     "seconds_headers": _fetch,
     "seconds_index": _build,
     "seconds_render": _render,
 }
-"""Field of the row that tells how long a stage took → the stage."""
+"""Field of the row that holds the seconds of a stage → the stage."""
 
 
-def _guarded(clock: str, work: SeriesWork, job: Job, room: Room) -> SeriesWork:
-    """Run one stage of one series; whatever it raises becomes that series' row, or sets it aside."""
+def _guarded(seconds_field: str, work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
+    """Run one stage of one series. Whatever it raises becomes the row of that series, or sets it aside."""
     begin = time.perf_counter()
     with measure_usage() as usage:
         try:
-            after = _STAGES[clock](replace(work, begun=begin), job, room)
+            after = _STAGES[seconds_field](replace(work, begun=begin), job, share)
         except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
-            after = _set_aside(work) if _lacks_memory(error) and not room.is_all else _give_up(work, error, job)
-    return replace(after, result=_account(after.result, clock, time.perf_counter() - begin, usage))
+            after = _set_aside(work) if _lacks_memory(error) and not share.is_all else _give_up(work, error, job)
+    return replace(after, result=_add_usage(after.result, seconds_field, time.perf_counter() - begin, usage))
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -252,9 +244,9 @@ def _give_up(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
     return replace(work, headers=None, index=None, finished=True, result=_failed(result, error, job))
 
 
-def _account(result: SeriesResult, clock: str, seconds: float, usage: Usage) -> SeriesResult:
+def _add_usage(result: SeriesResult, seconds_field: str, seconds: float, usage: Usage) -> SeriesResult:
     spent: dict[str, Any] = {
-        clock: getattr(result, clock) + seconds,
+        seconds_field: getattr(result, seconds_field) + seconds,
         "bytes_read": result.bytes_read + usage.bytes_read,
         "requests": result.requests + usage.requests,
     }
@@ -275,7 +267,11 @@ def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
 
 
 def _seconds_left(work: SeriesWork, job: Job) -> float:
-    """What is left of the series' time, waiting for its neighbours not counted."""
+    """Count the seconds that the series has left, without the time that it waited for its neighbours.
+
+    Raises:
+        TimeoutError: It has none left.
+    """
     left = _time_left(work, job)
     if left <= 0:
         raise TimeoutError
@@ -289,8 +285,8 @@ def _time_left(work: SeriesWork, job: Job) -> float:
 
 
 def _wait_for_cache(action: Callable[[], T], work: SeriesWork, job: Job) -> T:
-    """Read or write the cache, once at least, and in an outage as long as the series has time.
+    """Read or write the cache, at least once, and in an outage again and again as long as the series has time.
 
-    What has been computed is worth more than that.
+    What has been computed is worth more than that time.
     """
-    return wait_out(action, work.ref.url, min(PATIENCE, _time_left(work, job)))
+    return wait_out(action, work.ref.url, min(LONGEST_OUTAGE, _time_left(work, job)))

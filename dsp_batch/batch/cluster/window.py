@@ -1,4 +1,4 @@
-"""The rolling window: a few shards per worker in flight, whatever the length of the manifest."""
+"""The rolling window: a few shards for each worker in flight, whatever the length of the manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -14,27 +14,26 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from dsp_batch.batch.cluster.graph import delay_shard, running_tokens, submit_shard, token_of
-from dsp_batch.batch.cluster.health import Cluster, Crew, lost_connection
+from dsp_batch.batch.cluster.health import Cluster, ClusterHealth, lost_connection
 from dsp_batch.batch.cluster.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.sharding import SHARDS_PER_THREAD, Lookahead
+from dsp_batch.batch.runs.row import SeriesResult, build_row
+from dsp_batch.batch.sharding import SHARDS_PER_THREAD, ShardPlanner
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
-
-__all__ = ["Cluster", "Interrupted", "Series", "run_series"]
 
 _log = logging.getLogger(__name__)
 
 SECONDS_TO_GATHER = 5.0
-"""For the rows of a shard that is done; its worker may have frozen or died since. Other rows wait as long."""
+"""Seconds to wait for the rows of a shard that is done. Its worker may have frozen or died since, and other rows wait
+meanwhile."""
 
 TIMES_TO_GATHER = 12
-"""That the rows of a shard are asked for before it is done again."""
+"""Times that the rows of a shard are asked for before the shard is done again."""
 
 SECONDS_BETWEEN_QUESTIONS = 30.0
-"""For the rows of one shard; less when nothing else ends."""
+"""Seconds between two questions for the rows of one shard, at most: it is asked earlier when nothing else ends."""
 
 Refs = tuple[SeriesRef, ...]
 Take = Callable[[tuple[SeriesResult, ...]], None]
@@ -44,37 +43,49 @@ class Series(NamedTuple):
     """The series of one attempt of a run."""
 
     expected: Iterator[Expected]
+    """The series, with the work that is expected of each."""
+
     total: int
-    """How many there are, at most."""
+    """Number of the series, at most."""
 
     attempt: int = 1
+    """Number of the attempt, from 1."""
 
 
 class _Shard(NamedTuple):
+    """Series that run as one task after the other on one worker."""
+
     refs: Refs
     alone: bool = False
-    """Nothing else of this run is on the cluster: whoever kills a worker now is known."""
+    """True where nothing else of this run is on the cluster: the shard is to blame when its worker dies."""
 
     times_asked: int = 0
-    """For its rows, in vain."""
+    """Times that its rows were asked for in vain."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Window:
-    """The shards in flight and those that wait to be tried again."""
+    """The shards in flight, and those that wait to be tried again."""
 
     cluster: Cluster
     job: Job
     attempt: int
+    """Number of the attempt, for the rows."""
+
     in_flight: dict[Future[Any], _Shard] = field(default_factory=dict)
+    """Future of the rows of a shard → the shard."""
+
     again: list[Refs] = field(default_factory=list)
+    """Series that run again, a shard each."""
+
     suspects: list[Refs] = field(default_factory=list)
-    """Single series that were on workers that died; they wait until they can run alone."""
+    """Single series that were on workers that died. They wait until they can run alone."""
 
     late: deque[tuple[float, Future[Any]]] = field(default_factory=deque)
     """Shards that have ended on workers which do not answer, and when these are asked again at the latest."""
 
     ended: SimpleQueue[Future[Any] | None] = field(default_factory=SimpleQueue)
+    """Futures that are no longer running, as Dask tells of them; None for Ctrl-C."""
 
     def submit(self, shard: _Shard) -> None:
         self.wait_for(submit_shard(self.cluster.client, delay_shard(shard.refs, self.job, self.attempt)), shard)
@@ -84,17 +95,17 @@ class _Window:
         self.in_flight[future] = shard
         future.add_done_callback(self.ended.put)
 
-    def next_shard(self, lookahead: Lookahead) -> _Shard | None:
+    def next_shard(self, planner: ShardPlanner) -> _Shard | None:
         if self.again:
             return _Shard(self.again.pop())
-        if fresh := lookahead.next_shard():
+        if fresh := planner.next_shard():
             return _Shard(fresh)
         if self.suspects and not self.in_flight:
             return _Shard(self.suspects.pop(), alone=True)
         return None
 
     def next_ended(self, seconds: float) -> Future[Any] | None:
-        """The next shard that is no longer running; None after that many seconds, and when Ctrl-C is pressed."""
+        """Wait for the next shard that is no longer running; None after so many seconds, and when Ctrl-C is pressed."""
         is_due = self.late and self.late[0][0] <= self.cluster.clock.now()
         future = None if is_due else self.cluster.clock.wait(self.ended, seconds)
         if future is None and self.late:
@@ -111,7 +122,7 @@ class _Window:
             (self.suspects if shard.alone else self.again).append(shard.refs)
 
     def drop_waiting(self) -> None:
-        """Cancel the shards that no worker has begun; none where the workers do not say."""
+        """Cancel the shards that no worker has begun. Where the workers do not say, none is cancelled."""
         tokens = running_tokens(self.cluster.client)
         if tokens is None:
             return
@@ -125,7 +136,7 @@ def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
     """Run a job over series, a bounded number at a time.
 
     Args:
-        cluster: Who works.
+        cluster: The workers.
         job: What to do with each series.
         series: The series; consumed as the window moves on.
         take: Called with the rows of each shard as it finishes, and without any about once a second.
@@ -136,39 +147,39 @@ def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
         DspBatchError: The scheduler is lost, all workers are, or they cannot run the tasks.
     """
     window = _Window(cluster=cluster, job=job, attempt=series.attempt)
-    crew = Crew(cluster=cluster, alive=cluster.clock.now(), heard=cluster.clock.now())
-    lookahead = Lookahead(series=series.expected, total=series.total, threads=crew.count_threads())
-    with catch_interrupts(wake=lambda: window.ended.put(None)) as presses:
+    health = ClusterHealth(cluster=cluster, alive=cluster.clock.now(), answered=cluster.clock.now())
+    planner = ShardPlanner(series=series.expected, total=series.total, threads=health.count_threads())
+    with catch_interrupts(wake=lambda: window.ended.put(None)) as interrupts:
         while True:
-            if not presses:
-                _fill(window, lookahead)
-            elif presses.news():
+            if not interrupts:
+                _fill(window, planner)
+            elif interrupts.is_new():
                 _log.warning("stopping: running series finish first; press Ctrl-C again to cancel them")
                 window.drop_waiting()
-            if not window.in_flight or (presses and crew.is_silent):
+            if not window.in_flight or (interrupts and health.is_silent):
                 break
             future = window.next_ended(seconds=1.0)
-            rows = _settle(window, future) if future else ()
+            rows = _gather_rows(window, future) if future else ()
             if rows:
-                crew.hear()
-            lookahead.learn(rows)
+                health.note_answer()
+            planner.learn(rows)
             take(rows)
-            lookahead.threads = crew.count_threads()
-        if presses:
+            planner.threads = health.count_threads()
+        if interrupts:
             raise Interrupted
 
 
-def _fill(window: _Window, lookahead: Lookahead) -> None:
-    """Submit shards while there is room and anything left."""
-    while len(window.in_flight) < lookahead.threads * SHARDS_PER_THREAD:
-        shard = window.next_shard(lookahead)
+def _fill(window: _Window, planner: ShardPlanner) -> None:
+    """Submit shards until enough are in flight or nothing is left."""
+    while len(window.in_flight) < planner.threads * SHARDS_PER_THREAD:
+        shard = window.next_shard(planner)
         if shard is None:
             return
         window.submit(shard)
 
 
-def _settle(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
-    """The rows of a shard that is no longer running, or what is done about one that has none."""
+def _gather_rows(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
+    """Gather the rows of a shard that is no longer running; one that has none runs again, or is given up."""
     shard = window.in_flight.pop(future)
     try:
         rows: tuple[SeriesResult, ...] = future.result(timeout=SECONDS_TO_GATHER)
@@ -205,15 +216,8 @@ def _isolate(window: _Window, shard: _Shard, error: Exception) -> tuple[SeriesRe
 
 
 def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
-    row = SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="failed",
-        attempt=attempt,
-        columns=ref.columns,
-    )
     if isinstance(error, KilledWorker):
         message = f"{ref.url} killed each worker that took it up: run it alone, with more memory"
-        return replace(row, reason="worker-died", error=message)
-    return replace(row, reason="internal", error=" ".join(f"{type(error).__name__}: {error}".split()))
+        return build_row(ref, "failed", attempt, reason="worker-died", error=message)
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    return build_row(ref, "failed", attempt, reason="internal", error=message)

@@ -1,4 +1,4 @@
-"""How much memory a task may take: what its worker has, less what the process itself needs; and giving it back."""
+"""The worker that runs a task: how much memory the task may take of it, and how memory is given back."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from distributed import Worker, get_worker
 from distributed.system import MEMORY_LIMIT
 
 PROCESS_BYTES = 160 << 20
-"""A worker at rest with everything imported."""
+"""Bytes that a worker takes at rest, with everything imported."""
 
 USABLE = 0.7
-"""Of a worker's memory; Dask pauses one that takes more than 80 % of it and kills it at 95 %."""
+"""Share of a worker's memory that tasks may take. Dask pauses a worker at 80 % of its limit and kills it at 95 %."""
 
 LEAST = 0.1
-"""Of a worker's memory, however small that is."""
+"""Share of a worker's memory that tasks may take at least, however small that memory is."""
 
 
-def find_budget() -> int:
-    """Bytes for the series of the task that runs in this thread.
+def find_memory() -> int:
+    """Find how many bytes the series of the task that runs in this thread may take.
 
     A worker without a limit, and a process that is no worker, have the machine's memory or that of their container.
     """
@@ -32,16 +32,16 @@ def find_budget() -> int:
 
 
 def find_address() -> str | None:
-    """Address of the worker that runs the task of this thread; None in a process that is none."""
+    """Find the address of the worker that runs the task of this thread; None in a process that is no worker."""
     worker = _find_worker()
     return worker.address if worker else None
 
 
 def return_memory() -> None:
-    """Give back to the system what was freed, wherever it lies on the heap; where the C library has a call for it.
+    """Give freed memory back to the system, wherever it lies on the heap, where the C library has a call for it.
 
-    By itself glibc gives back the end of a heap alone. What a shard held lies between what stays: after a thousand
-    series two thirds of a worker's heap were free, and still its own.
+    By itself glibc gives back only the end of a heap. The memory of a shard lies between other memory that stays: after
+    a thousand series two thirds of a worker's heap were free, and still its own.
     """
     trim = _find_trim()
     if trim is not None:
@@ -50,7 +50,7 @@ def return_memory() -> None:
 
 @lru_cache(maxsize=1)
 def _find_trim() -> Callable[[int], int] | None:
-    """`malloc_trim` of glibc."""
+    """Find `malloc_trim` of glibc; None with another C library."""
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 

@@ -1,36 +1,33 @@
-"""JSON that names series: an array, JSON Lines, or an answer of IDC's API."""
+"""Reads the series that JSON names: an array, JSON Lines, or an answer of IDC's API."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from functools import partial
-from itertools import compress, repeat
-from operator import contains, itemgetter
 from typing import Any, TextIO
 
-from dsp_batch.batch.manifest.columns import Rows, carry_columns, explain_columns, match_columns, name_rows
-from dsp_batch.batch.manifest.json_items import read_items
-from dsp_batch.batch.manifest.rows import (
-    LONGEST_LINE,
-    Reading,
-    RejectedLine,
-    RowLayout,
-    Surroundings,
-    read_blocks,
-    reject,
-)
-from dsp_batch.batch.manifest.text import name_texts
+from dsp_batch.batch.manifest.columns import explain_columns, match_columns
+from dsp_batch.batch.manifest.rows import LONGEST_LINE, Reading, Surroundings, read_lines, reject
+from dsp_batch.batch.manifest.text import parse_line, parse_row
 from dsp_batch.errors import ManifestError
 
-_ESCAPED = r"\u0000"
-"""A sign that no name has."""
+_PIECE = 131_072
+"""Characters that are read at once."""
 
+_LONGEST_VALUE = 1_048_576
+"""Characters. A longer value is no item of a manifest."""
+
+_LISTS = frozenset(("manifest", "manifest_data"))
+"""Keys of IDC's API that lead to the list."""
+
+_BLANKS = re.compile("[ \t\n\r\ufeff]*")
 _decode = json.JSONDecoder().raw_decode  # a third of the time of json.loads
 
 
-def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[list[Reading]]:
-    """Items of a JSON text that begins with `[` or `{`, streamed whatever its form.
+def parse_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
+    """Read the series that a JSON text names which begins with `[` or `{`, in pieces, whatever its form.
 
     Args:
         stream: The text; must be seekable.
@@ -44,24 +41,23 @@ def name_json(stream: TextIO, surroundings: Surroundings) -> Iterator[list[Readi
         first = stream.readline(LONGEST_LINE)
     item = _parse(first.strip())
     stream.seek(0)
-    if isinstance(item, dict) and not item.keys() & {"manifest", "manifest_data"}:
-        yield from _name_json_lines(stream, surroundings)
+    if isinstance(item, dict) and not item.keys() & _LISTS:
+        yield from _parse_json_lines(stream, surroundings)
         return
     number = 0
     try:
-        for items in read_items(stream):
-            yield _name_items(range(number + 1, number + 1 + len(items)), items, surroundings)
-            number += len(items)  # how far it came
+        for number, item in enumerate(_Document(stream).read_items(), 1):  # tells how far it came
+            yield _parse_item(number, item, surroundings)
     except ValueError as error:
         if number == 0 and _has_objects(stream):
-            yield from _name_json_lines(stream, surroundings)
+            yield from _parse_json_lines(stream, surroundings)
             return
-        place = f" behind item {number}" if number else ""
-        raise ManifestError(f"{surroundings.source}: not readable as JSON{place}: {error}") from None
+        where = f" behind item {number}" if number else ""
+        raise ManifestError(f"{surroundings.source}: not readable as JSON{where}: {error}") from None
 
 
 def _has_objects(stream: TextIO) -> bool:
-    """Whether any line but the first is an object: JSON Lines may begin with a broken one. The text is rewound."""
+    """Tell whether any line but the first is an object: JSON Lines may begin with a broken one. The text is rewound."""
     stream.seek(0)
     while stream.readline(LONGEST_LINE).isspace():
         pass
@@ -70,77 +66,129 @@ def _has_objects(stream: TextIO) -> bool:
     return found
 
 
-def _name_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[list[Reading]]:
-    first = 1
-    for block in read_blocks(stream, surroundings.source):
-        items = _parse_together(block)
-        is_item = [item is not None for item in items]
-        numbers = range(first, first + len(block))
-        first += len(block)
-        if all(is_item):
-            yield _name_items(numbers, items, surroundings)
-            continue
-        named = iter(_name_items([*compress(numbers, is_item)], [*compress(items, is_item)], surroundings))
-        yield [
-            next(named) if found else _reject_line(number, text, surroundings)
-            for number, text, found in zip(numbers, block, is_item, strict=True)
-            if text
-        ]
+def _parse_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
+    for number, text in enumerate(read_lines(stream, surroundings.source), 1):
+        item = _parse(text)
+        if item is not None:
+            yield _parse_item(number, item, surroundings)
+        elif text:
+            is_cut = len(text) >= LONGEST_LINE
+            reason = f"longer than {LONGEST_LINE} characters" if is_cut else "not readable as JSON"
+            yield reject(number, text, surroundings, reason)
 
 
-def _reject_line(number: int, text: str, surroundings: Surroundings) -> RejectedLine:
-    reason = f"longer than {LONGEST_LINE} characters" if len(text) >= LONGEST_LINE else "not readable as JSON"
-    return reject(number, text, surroundings, reason)
-
-
-def _name_items(numbers: Sequence[int], items: Sequence[Any], surroundings: Surroundings) -> list[Reading]:
-    """Read items, those of the same keys together."""
-    if {*map(type, items)} == {dict} and all(map(tuple(items[0]).__eq__, map(tuple, items))):
-        return _name_alike(numbers, items, surroundings)
-    shapes = [tuple(item) if isinstance(item, dict) else type(item) for item in items]
-    places: dict[tuple[str, ...] | type, list[int]] = {}
-    for place, shape in enumerate(shapes):
-        places.setdefault(shape, []).append(place)
-    readings: dict[int, Reading] = {}
-    for some in places.values():
-        named = _name_alike([numbers[place] for place in some], [items[place] for place in some], surroundings)
-        readings.update(zip(some, named, strict=True))
-    return [readings[place] for place in range(len(items))]
-
-
-def _name_alike(numbers: Sequence[int], items: Sequence[Any], surroundings: Surroundings) -> list[Reading]:
-    """Read objects with the columns of a table, or names of series as texts."""
-    if isinstance(items[0], str):
-        return name_texts(numbers, [item.strip() for item in items], surroundings)
-    names = tuple(items[0]) if isinstance(items[0], dict) else ()
-    columns = match_columns(names)
+def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
+    """Read an object with the columns of a table, or the name of a series as a text."""
+    if isinstance(item, str):
+        return parse_line(number, item.strip(), surroundings)
+    columns = match_columns(tuple(item)) if isinstance(item, dict) else None
     if columns is not None:
-        cells = {place: [*map(itemgetter(names[place]), items)] for place in columns.key_places}
-        layout = RowLayout({name: names[place] for name, place in columns.others.items()})
-        carried = carry_columns(columns, layout, items)
-        return name_rows(Rows(numbers, items, cells, [*carried]), columns, surroundings)
-    reason = explain_columns("keys") if isinstance(items[0], dict) else "an item is an object or a text"
-    lines = zip(numbers, items, strict=True)
-    return [reject(number, json.dumps(item, default=str), surroundings, reason) for number, item in lines]
-
-
-def _parse_together(texts: list[str]) -> list[Any]:
-    """What `_parse` gives of each, in half of the time where all are readable.
-
-    A value that no line can hold stands between them: where it comes back after every item, each is that of its line.
-    """
-    if any(map(contains, texts, repeat(_ESCAPED))):
-        return [*map(_parse, texts)]
-    between = f',"{_ESCAPED}",'
-    values = _parse(f"[{between.join(texts)}]") or []
-    is_apart = len(values) == 2 * len(texts) - 1 and values[1::2] == ["\0"] * (len(texts) - 1)
-    return values[::2] if is_apart else [*map(_parse, texts)]
+        return parse_row(number, item, [*item.values()], columns, surroundings)
+    reason = explain_columns("keys") if isinstance(item, dict) else "an item is an object or a text"
+    return reject(number, item, surroundings, reason)
 
 
 def _parse(text: str) -> Any:
-    """The value of a JSON text without blanks around it; None where it is not readable."""
+    """Read a JSON text without blanks around it; None where it is not readable."""
     try:
         value, end = _decode(text)
     except (ValueError, RecursionError):
         return None
     return value if end == len(text) else None
+
+
+class _Document:
+    """A JSON text that is read piece by piece."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._text = ""
+        self._offset = 0
+        self._has_ended = False
+
+    def read_items(self) -> Iterator[Any]:
+        """Read the items of a list, of the list below `manifest`, `manifest_data` or both, or an object without these.
+
+        Raises:
+            ValueError: It is no JSON, or holds no list. The items before the damage have been given.
+        """
+        yield from self._read_list() if self._peek() == "[" else self._read_object(is_inner=False)
+        if self._peek():
+            raise ValueError("more behind its end")
+
+    def _read_object(self, *, is_inner: bool) -> Iterator[Any]:
+        others: dict[str, Any] = {}
+        found = False
+        for key in self._read_keys():
+            follows = self._peek()
+            if key in _LISTS and not found and follows == "[":
+                found = True
+                yield from self._read_list()
+            elif key in _LISTS and not found and not is_inner and follows == "{":
+                found = True
+                yield from self._read_object(is_inner=True)
+            else:
+                others[key] = self._read_value()
+        if (is_inner or others.keys() & _LISTS) and not found:
+            raise ValueError("no list of series: give an array, or manifest.manifest_data")
+        if not found:
+            yield others
+
+    def _read_list(self) -> Iterator[Any]:
+        self._take("[")
+        sign = self._take("]") if self._peek() == "]" else ","
+        while sign == ",":
+            yield self._read_value()
+            sign = self._take(",]")
+
+    def _read_keys(self) -> Iterator[str]:
+        """Read the keys of an object. The caller reads the value of each before the next."""
+        self._take("{")
+        sign = self._take("}") if self._peek() == "}" else ","
+        while sign == ",":
+            key = self._read_value()
+            if not isinstance(key, str):
+                raise ValueError("a key that is no text")  # noqa: TRY004  # of the document, not of this program
+            self._take(":")
+            yield key
+            sign = self._take(",}")
+
+    def _read_value(self) -> Any:
+        self._peek()
+        while True:
+            try:
+                value, end = _decode(self._text, self._offset)
+            except RecursionError:
+                raise ValueError("nested too deeply") from None
+            except json.JSONDecodeError as error:
+                if self._has_ended:
+                    raise ValueError(error.msg) from None
+            else:
+                if end < len(self._text) or self._has_ended:  # else a number may go on
+                    self._offset = end
+                    return value
+            if len(self._text) - self._offset > _LONGEST_VALUE:
+                raise ValueError(f"a value that is damaged, or longer than {_LONGEST_VALUE} characters")
+            self._read_on()
+
+    def _peek(self) -> str:
+        """Return the next sign that is no blank, and stay before it; empty at the end."""
+        while True:
+            match = _BLANKS.match(self._text, self._offset)
+            self._offset = match.end() if match else self._offset
+            if self._offset < len(self._text) or self._has_ended:
+                return self._text[self._offset : self._offset + 1]
+            self._read_on()
+
+    def _take(self, signs: str) -> str:
+        sign = self._peek()
+        if not sign or sign not in signs:
+            raise ValueError(f"{sign or 'its end'!r} where {' or '.join(signs)} was expected")
+        self._offset += 1
+        return sign
+
+    def _read_on(self) -> None:
+        piece = self._stream.read(_PIECE)
+        self._has_ended = not piece
+        self._text = self._text[self._offset :] + piece
+        self._offset = 0

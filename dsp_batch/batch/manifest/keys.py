@@ -1,4 +1,4 @@
-"""Which series two manifests share: duplicates and digests, in 12 bytes a series."""
+"""Keys of series, 16 bytes each, by which manifests and results are compared."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.identifiers import (
-    Hashes,
-    find_hashes,
-    hash_bytes,
-    is_series_instance_uid,
-    normalise_uuid,
-    parse_uuids,
-)
-from dsp_batch.model.series import BoolArray, SeriesRef
-
-KeyArray = npt.NDArray[np.bytes_]
-"""16 bytes a key, shape (n,)."""
+from dsp_batch.model.identifiers import KeyArray, is_series_instance_uid, normalise_uuid
+from dsp_batch.model.series import SeriesRef
 
 _KEY_BYTES = 16
 _KEY = f"S{_KEY_BYTES}"
-_DIGESTED_AT_ONCE = 2_048
-_LARGEST_MERGED = 131_072
-"""Keys of a run that is still merged with the next."""
+_DIGESTED_AT_ONCE = 16_384
+
+# Odd numbers with bits evenly spread, from the fractional parts of the golden ratio and of the square root of 3.
+_MIXERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
+_HALF = np.uint64(32)
+
+
+class SeriesKey(NamedTuple):
+    """The key of a series, in two parts."""
+
+    name: bytes
+    """Key of the folder name: the UUID itself, else a digest."""
+
+    url: bytes | None
+    """Key of root and folder name together; None where the name means the same series wherever it lies."""
 
 
 class NameKeys(NamedTuple):
@@ -35,72 +37,20 @@ class NameKeys(NamedTuple):
 
     keys: KeyArray
     local: list[int]
-    """Which names say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
+    """Numbers of the names that say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
+
+
+def series_key(ref: SeriesRef) -> SeriesKey:
+    """Build the key of a series."""
+    name, is_local = _name_key(ref.series_uuid)
+    return SeriesKey(name, _digest(ref.url) if is_local else None)
 
 
 def name_keys(names: Sequence[str]) -> NameKeys:
-    """A key for each folder name: the UUID itself, else a digest."""
-    uuids = parse_uuids(names, 36)
-    if uuids is not None:
-        return NameKeys(np.frombuffer(uuids, dtype=_KEY), [])
-    keys = np.frombuffer(b"".join(map(_name_key, names)), dtype=_KEY)
-    return NameKeys(keys, [at for at, name in enumerate(names) if not _is_global(name)])
-
-
-def place_keys(refs: Sequence[SeriesRef], chosen: Sequence[int]) -> KeyArray:
-    """A key for root and folder name together, of some of the series."""
-    return np.frombuffer(b"".join(_digest(refs[at].url) for at in chosen), dtype=_KEY)
-
-
-def _is_global(folder: str) -> bool:
-    """Whether a folder name means the same series wherever it lies."""
-    return normalise_uuid(folder) is not None or is_series_instance_uid(folder)
-
-
-def _name_key(name: str) -> bytes:
-    uuid = normalise_uuid(name)
-    return bytes.fromhex(uuid.replace("-", "")) if uuid else _digest(name)
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
-
-
-class SeenKeys:
-    """A set of keys that costs 12 bytes a key, asked and filled in batches.
-
-    Sorted runs of falling length; two of like length are merged while they are small, which bounds both the number of
-    runs and the memory that merging takes.
-    """
-
-    def __init__(self) -> None:
-        self._runs: list[Hashes] = []
-
-    def add(self, keys: KeyArray) -> BoolArray:
-        """Add keys.
-
-        Returns:
-            Which of them are new: neither added before nor earlier in this batch, shape (n,).
-        """
-        hashes = _hash_keys(keys)
-        _, place = np.unique(hashes.first, return_index=True)
-        unique = Hashes(hashes.first[place], hashes.second[place])
-        fresh = np.ones(len(place), dtype=np.bool_)
-        for run in self._runs:
-            fresh &= ~find_hashes(run, unique).found
-        is_new = np.zeros(len(keys), dtype=np.bool_)
-        is_new[place[fresh]] = True
-        if fresh.any():
-            self._insert(Hashes(unique.first[fresh], unique.second[fresh]))
-        return is_new
-
-    def _insert(self, run: Hashes) -> None:
-        while self._runs and len(self._runs[-1].first) <= min(2 * len(run.first), _LARGEST_MERGED):
-            other = self._runs.pop()
-            first = np.concatenate([other.first, run.first])
-            order = np.argsort(first, kind="stable")
-            run = Hashes(first[order], np.concatenate([other.second, run.second])[order])
-        self._runs.append(run)
+    """Build a key for each folder name."""
+    keys = [*map(_name_key, names)]
+    joined = b"".join([key for key, _ in keys])
+    return NameKeys(np.frombuffer(joined, _KEY), [number for number, (_, is_local) in enumerate(keys) if is_local])
 
 
 def digest_series(refs: Iterable[SeriesRef]) -> str:
@@ -115,21 +65,32 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
         32 hex digits.
     """
     totals, count = np.zeros(2, np.uint64), 0
-    stream = iter(refs)
-    while batch := list(islice(stream, _DIGESTED_AT_ONCE)):
-        totals += [part.sum() for part in _hash_keys(_series_keys(batch))]
-        count += len(batch)
+    keys = (key.url or key.name for key in map(series_key, refs))
+    while some := [*islice(keys, _DIGESTED_AT_ONCE)]:
+        lanes = np.frombuffer(b"".join(some), np.uint64).reshape(-1, 2)
+        first, second = (_mix(lanes, mixer) for mixer in _MIXERS)
+        totals += [first.sum(), (second >> _HALF).sum()]
+        count += len(some)
     text = f"{count}:{totals[0]:x}:{totals[1]:x}"
     return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES).hexdigest()
 
 
-def _series_keys(refs: Sequence[SeriesRef]) -> KeyArray:
-    """A key for each series: its name's where that means the same series everywhere, else that of its place."""
-    names = name_keys([ref.series_uuid for ref in refs])
-    keys = names.keys.copy()
-    keys[names.local] = place_keys(refs, names.local)
-    return keys
+def _mix(lanes: npt.NDArray[np.uint64], mixer: np.uint64) -> npt.NDArray[np.uint64]:
+    """Hash keys of two lanes, shape (n, 2), to 64 bits each."""
+    mixed = np.full(len(lanes), mixer, np.uint64)
+    for lane in lanes.T:
+        mixed = (mixed ^ lane) * mixer
+        mixed ^= mixed >> _HALF
+    return mixed
 
 
-def _hash_keys(keys: KeyArray) -> Hashes:
-    return hash_bytes(keys.view(np.uint8).reshape(len(keys), _KEY_BYTES))
+def _name_key(name: str) -> tuple[bytes, bool]:
+    """Build the key of a folder name, and tell whether the name says nothing outside its root."""
+    uuid = normalise_uuid(name)
+    if uuid is not None:
+        return bytes.fromhex(uuid.replace("-", "")), False
+    return _digest(name), not is_series_instance_uid(name)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()

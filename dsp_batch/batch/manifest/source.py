@@ -1,4 +1,4 @@
-"""Where a manifest comes from and which form it has: a file, a URL, stdin, or a folder of series."""
+"""Opens a manifest and tells its form: a file, a URL, stdin, a folder of series, a list of names, or a table."""
 
 from __future__ import annotations
 
@@ -8,62 +8,126 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from dsp_batch.batch.manifest.columns import name_parquet
-from dsp_batch.batch.manifest.items import name_json
-from dsp_batch.batch.manifest.records import PREAMBLE_ROWS, find_header, name_records
-from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_blocks
-from dsp_batch.batch.manifest.text import drop_title, follow_comments, name_lines
+from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
+from dsp_batch.batch.manifest.items import parse_json
+from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
+from dsp_batch.batch.manifest.text import parse_line, parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import SeriesListing
-from dsp_batch.storage.urls import local_path
+from dsp_batch.storage.urls import local_path, normalise_root
 
 _log = logging.getLogger(__name__)
 
-STDIN = "-"
-_COMMENT_LINES = 1_000
-"""Comments and blank lines that may come before a header row."""
+Source = str | os.PathLike[str] | Iterable[str | SeriesRef] | Any
+"""What a manifest is read from: a path, a URL, `-` for stdin, names of series, or a table."""
 
-_FOLDERS_AT_ONCE = 4_096
+STDIN = "-"
 
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
 
-def is_folder(source: str) -> bool:
-    """Whether a source names a folder or bucket of series rather than a file: it ends in a slash."""
-    return source.endswith(("/", os.sep))
+def is_folder(source: str | os.PathLike[str]) -> bool:
+    """Tell whether a source is a folder or bucket of series: text that ends in a slash, or the path of a folder."""
+    if isinstance(source, str):
+        return source.endswith(("/", os.sep))
+    return Path(source).is_dir()
 
 
-@contextmanager
-def hold_manifest(source: str, endpoint_url: str | None = None) -> Iterator[str]:
-    """A path or URL of the manifest that can be read more than once: stdin and URLs are copied to a temporary file."""
-    if is_folder(source) or (source != STDIN and local_path(source) is not None):
-        yield source
-        return
-    with tempfile.TemporaryDirectory(prefix="dsp-batch-") as folder:
-        copy = Path(folder) / "manifest"
-        with open_manifest(source, endpoint_url) as stream, copy.open("wb") as target:
-            shutil.copyfileobj(stream, target)
-        yield str(copy)
+def is_table(source: Source) -> bool:
+    """Tell whether a source is a table or data frame with named columns, rather than one column of names."""
+    return hasattr(source, "__arrow_c_stream__") and len(getattr(source, "shape", (0, 0))) == 2
 
 
-@contextmanager
-def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[bytes]]:
-    """Open a manifest for reading from its first byte.
+def label_source(source: Source) -> str:
+    """Name a source in messages."""
+    if isinstance(source, str | os.PathLike):
+        return "stdin" if source == STDIN else os.fspath(source)
+    return "table" if is_table(source) else "list of series"
 
-    Args:
-        source: Local path, URL, or `-` for stdin.
-        endpoint_url: S3-compatible server that an `s3://` URL is read from; None for the default.
+
+def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> Iterator[Reading]:
+    """Read what each line, row, item or folder of a source comes to.
 
     Raises:
-        ManifestError: It does not exist, is a folder, or cannot be read.
+        ManifestError: The source does not exist, or cannot be read as a whole.
     """
+    if is_table(source):
+        yield from parse_frame(source, surroundings)
+    elif not isinstance(source, str | os.PathLike):
+        yield from _parse_names(source, surroundings)
+    elif is_folder(source):
+        root = normalise_root(source, surroundings.server)
+        for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
+            if not folder.startswith("."):
+                yield SeriesRef(root, folder, line=number)
+    else:
+        with _open_manifest(os.fspath(source), surroundings.server) as stream:
+            yield from _parse_stream(stream, surroundings)
+
+
+def _parse_names(names: Iterable[Any], surroundings: Surroundings) -> Iterator[Reading]:
+    """Read the names of series that a program gives."""
+    for number, name in enumerate(names, 1):
+        if isinstance(name, SeriesRef):
+            yield name._replace(line=number)
+        elif isinstance(name, str):
+            yield parse_line(number, name.strip(), surroundings)
+        else:
+            yield reject(number, name, surroundings, "a series is named by a text or a SeriesRef")
+
+
+def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
+    """Read a file, in whatever form it is."""
+    head = stream.read(4)
+    stream.seek(0)
+    if head == b"PAR1":
+        return parse_parquet(stream, surroundings)
+    for magic, kind in _PACKED.items():
+        if head.startswith(magic):
+            raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = _Text(stream, encoding, surroundings.source)
+    first = _first_character(text)
+    if first == "<":
+        raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
+    text.seek(0)
+    if first in ("[", "{"):
+        return parse_json(text, surroundings)
+    return parse_lines(read_lines(text, surroundings.source), surroundings)
+
+
+class _Text(io.TextIOWrapper):
+    """The text of a manifest. It warns once where not all of it is of the encoding that it should be."""
+
+    def __init__(self, stream: IO[bytes], encoding: str, source: str) -> None:
+        super().__init__(stream, encoding=encoding, errors="replace")
+        self._source: str | None = source
+
+    def read(self, size: int | None = -1) -> str:
+        """Read as the parent class does."""
+        piece = super().read(size)
+        if self._source and "\ufffd" in piece:
+            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
+            self._source = None
+        return piece
+
+
+def _first_character(text: io.TextIOWrapper) -> str:
+    while piece := text.read(4_096):
+        if piece := piece.lstrip():
+            return piece[0]
+    return ""
+
+
+@contextmanager
+def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
+    """Open a local path, a URL, or stdin for reading from its first byte."""
     path = None if source == STDIN else local_path(source)
     try:
         with path.open("rb") if path else _copy_remote(source, endpoint_url) as stream:
@@ -76,95 +140,9 @@ def open_manifest(source: str, endpoint_url: str | None = None) -> Iterator[IO[b
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-def name_manifest(stream: IO[bytes], surroundings: Surroundings) -> Iterator[list[Reading]]:
-    """Read the series that a manifest names, in whatever form it is, some thousand lines at once.
-
-    Args:
-        stream: Its bytes; must be seekable.
-        surroundings: What its lines leave open.
-
-    Raises:
-        ManifestError: It is packed, binary, or a page of HTML, or its JSON or Parquet is damaged as a whole.
-    """
-    head = stream.read(4)
-    stream.seek(0)
-    if head == b"PAR1":
-        return name_parquet(stream, surroundings)
-    for magic, kind in _PACKED.items():
-        if head.startswith(magic):
-            raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
-    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = _Text(stream, encoding, surroundings)
-    first = _first_character(text)
-    if first == "<":
-        raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
-    text.seek(0)
-    return name_json(text, surroundings) if first in ("[", "{") else _name_text(text, surroundings)
-
-
-class _Text(io.TextIOWrapper):
-    """The text of a manifest; says once if not all of it is of the encoding that it should be."""
-
-    def __init__(self, stream: IO[bytes], encoding: str, surroundings: Surroundings) -> None:
-        super().__init__(stream, encoding=encoding, errors="replace")
-        self._source = surroundings.source if surroundings.warns else None
-
-    def read(self, size: int | None = -1) -> str:
-        """As its parent."""
-        piece = super().read(size)
-        if self._source and "\ufffd" in piece:
-            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
-            self._source = None
-        return piece
-
-
-def name_folders(root: str, store: SeriesListing) -> Iterator[list[Reading]]:
-    """Every series folder below a root, some thousand at once."""
-    folders = enumerate(store.list_series(""), 1)
-    while some := [*islice(folders, _FOLDERS_AT_ONCE)]:
-        yield [SeriesRef(root, folder, line=number) for number, folder in some if not folder.startswith(".")]
-
-
-def _name_text(text: io.TextIOWrapper, surroundings: Surroundings) -> Iterator[list[Reading]]:
-    """Tell a table with a header row from lines that each name a series."""
-    blocks = read_blocks(text, surroundings.source)
-    head: list[str] = []
-    end = 0
-    while end == len(head) < _COMMENT_LINES and (block := next(blocks, None)) is not None:
-        head += block
-        end = _end_of_head(head)
-    header = find_header(head[:end])
-    if header is not None:
-        yield from name_records(chain([head], blocks), header, surroundings)
-        return
-    number = 1
-    for block in chain([drop_title(head[:end]) + head[end:]], blocks):
-        lines = [*map(str.strip, block)]
-        yield name_lines(lines, surroundings, number)
-        surroundings = follow_comments(lines, surroundings)
-        number += len(lines)
-
-
-def _end_of_head(lines: list[str]) -> int:
-    """Number of lines among which a header row is looked for; all where more of them may come."""
-    rows = 0
-    for number, line in enumerate(lines[:_COMMENT_LINES], 1):
-        rows += bool(line) and not line.startswith("#")
-        if rows > PREAMBLE_ROWS:
-            return number
-    return min(len(lines), _COMMENT_LINES)
-
-
-def _first_character(text: io.TextIOWrapper) -> str:
-    while piece := text.read(4_096):
-        if piece := piece.lstrip():
-            return piece[0]
-    return ""
-
-
 @contextmanager
 def _copy_remote(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Bring stdin or a URL into a temporary file, which can be read from any place."""
+    """Bring stdin or a URL into a temporary file, which can be read from any offset."""
     with tempfile.TemporaryFile() as copy:
         if source == STDIN:
             shutil.copyfileobj(sys.stdin.buffer, copy)

@@ -1,20 +1,18 @@
-"""What is known of series before anything of them is read: which have no pixels, how long the others should take."""
+"""The work that is expected of series before anything of them is read, and which of them have no pixels."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from dsp_batch import idc
 from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.idc.buckets import is_indexed, link_viewer
+from dsp_batch.batch.runs.row import SeriesResult, build_row
+from dsp_batch.idc.index import IdcIndex, IdcSeries, describe_series
+from dsp_batch.idc.viewer import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.version import __version__
 
 
 class Expected(NamedTuple):
@@ -22,22 +20,23 @@ class Expected(NamedTuple):
 
     ref: SeriesRef
     seconds: float | None = None
-    """Of one worker thread; only its ratio to that of other series counts. None: nothing is known of the series."""
+    """Seconds of one worker thread, of which only the ratio to other series counts. None where nothing is known of the
+    series."""
 
 
 LATENCY = 0.04
-"""Seconds that storage is expected to take to answer. What it really takes corrects the scale of all series."""
+"""Seconds that storage is expected to take to answer. The seconds that series really take correct the scale of all."""
 
 _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "series_size_mb"
 
 
 def expect_series(
-    refs: Sequence[SeriesRef], job: Job, index: idc.IdcIndex | None, attempt: int = 1
+    refs: Sequence[SeriesRef], job: Job, index: IdcIndex | None, attempt: int = 1
 ) -> tuple[list[Expected], list[SeriesResult]]:
-    """Say what work is expected of series, and tell those apart that the IDC index knows to have no pixels.
+    """Estimate the work of series, and tell those apart that the IDC index knows to have no pixels.
 
-    Only series in IDC's own buckets are looked up, and only by a client that has the index; a pass over it takes half
-    a second, so that many series should come at once. Of the others the manifest may tell something.
+    Only series in IDC's own buckets are looked up, and only by a client that has the index. Of the others the manifest
+    may tell something.
 
     Args:
         refs: Some thousand series.
@@ -49,7 +48,7 @@ def expect_series(
         Series to work on, and rows of those that are skipped.
     """
     asked = [ref.series_uuid for ref in refs if is_indexed(ref, job.endpoint_url)] if index else []
-    known = idc.describe_series(index, asked) if index else {}
+    known = describe_series(index, asked) if index else {}
     tiles = count_tiles(job.options)
     expected: list[Expected] = []
     rows: list[SeriesResult] = []
@@ -64,7 +63,7 @@ def expect_series(
 
 
 def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
-    """What a manifest's own columns tell of a series, under the names that IDC's index has for them.
+    """Read facts of a series from a manifest's own columns, under the names that IDC's index has for them.
 
     Args:
         columns: `Modality`, `SOPClassUID`, `instanceCount`, `series_size_MB` in any case; others mean nothing here.
@@ -87,7 +86,7 @@ def read_facts(columns: Mapping[str, Any]) -> SeriesFacts | None:
 
 
 def _read_number(cell: Any) -> float | None:
-    """A cell of a table as a number; None where it is none that can be counted on."""
+    """Read a cell of a table as a number; None where it is none, or none that makes sense."""
     try:
         number = float(cell)
     except (TypeError, ValueError):
@@ -95,29 +94,25 @@ def _read_number(cell: Any) -> float | None:
     return number if math.isfinite(number) and 0 <= number < 1e9 else None
 
 
-def _facts_of_series(series: idc.IdcSeries) -> SeriesFacts:
+def _facts_of_series(series: IdcSeries) -> SeriesFacts:
     return build_facts(series.modality, series.sop_class_uid, series.n_instances, series.size_mb)
 
 
-def _skip(ref: SeriesRef, series: idc.IdcSeries, job: Job, attempt: int) -> SeriesResult:
+def _skip(ref: SeriesRef, series: IdcSeries, job: Job, attempt: int) -> SeriesResult:
     from dsp_batch.kinds.registry import without_pixels  # noqa: PLC0415  # pydicom, for the names of SOP classes
 
     error = without_pixels(ref.url, [series.sop_class_uid or ""])
-    return SeriesResult(
-        series_uuid=ref.series_uuid,
-        root=ref.root,
-        endpoint_url=ref.endpoint_url,
-        status="skipped",
+    return build_row(
+        ref,
+        "skipped",
+        attempt,
         reason=error.reason,
         error=error.message,
         series_instance_uid=series.series_instance_uid,
         study_instance_uid=series.study_instance_uid,
         modality=series.modality,
         sop_class=series.sop_class_uid,
-        viewer=link_viewer(ref, job.endpoint_url, asdict(series)),
+        viewer=link_viewer(ref, job.endpoint_url, series._asdict()),
         n_instances=series.n_instances,
         transfer_syntax="|".join((series.transfer_syntax_uid or "").replace(" ", "").split(",")) or None,
-        attempt=attempt,
-        program=__version__,
-        columns=ref.columns,
     )

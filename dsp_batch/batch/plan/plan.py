@@ -1,39 +1,48 @@
-"""What a batch will cost, before anything of it is read."""
+"""The plan of a batch: what it will take, before anything of its series is read."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import compress, islice
 from typing import Any, Literal
 
-from dsp_batch import idc
-from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, estimate_work
+from dsp_batch.batch.manifest.places import Lookup, default_lookup
+from dsp_batch.batch.manifest.read import read_manifest_table
+from dsp_batch.batch.manifest.rejected import show_rejected
+from dsp_batch.batch.manifest.source import Source
+from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
+from dsp_batch.batch.runs.job import find_verb
 from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
-from dsp_batch.idc.buckets import is_indexed
+from dsp_batch.idc.index import describe_series
+from dsp_batch.idc.viewer import is_indexed
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import MosaicOptions, Options, convert_fields
+from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _BATCH = 65_536
-"""Series that are asked of the IDC index at once: a pass over it takes half a second."""
+"""Series that are looked up at once, so that a manifest of any length is streamed."""
 
 _LISTINGS_AT_ONCE = 16
-_COLUMNS = ("crdc_series_uuid", "Modality", "SOPClassUID", "instanceCount", "series_size_MB")
+"""Series that are listed at the same time."""
 
-Source = Literal["index", "listing", "nothing"]
-"""Where the figures of a series come from; `nothing`: it could not be listed."""
+_MOSAIC = MosaicOptions()
+
+FactSource = Literal["index", "listing", "nothing"]
+"""Source of the figures of a series; `nothing` where it could not be listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What a plan assumes."""
+    """The assumptions of a plan."""
 
     tiles: int = 36
-    """Frames of a preview, as `count_tiles` gives it; 0 when only indices are built, which skips nothing."""
+    """Frames of a preview; 0 when only indices are built, which skips nothing."""
 
     cores: int = 16
     """Worker threads, one a core."""
@@ -42,6 +51,7 @@ class PlanOptions:
     """Seconds that storage takes to answer a request."""
 
     def __post_init__(self) -> None:
+        convert_fields(self)
         if self.cores < 1:
             raise OptionsError(f"--cores must be 1 or more, not {self.cores}")
         if not 0 <= self.latency < float("inf"):
@@ -53,13 +63,15 @@ class PlanRow:
     """The series of one modality and SOP class."""
 
     modality: str | None
-    """None where only the listing is known."""
+    """Modality (0008,0060); None where only the listing is known."""
 
     sop_class_uid: str | None
-    sop_class: str | None
-    """Its name."""
+    """SOPClassUID (0008,0016); None where only the listing is known."""
 
-    source: Source
+    sop_class: str | None
+    """Name of the SOP class."""
+
+    source: FactSource
     reason: Reason | None
     """Why these series are skipped, or will fail; None when they are worked on."""
 
@@ -69,27 +81,37 @@ class PlanRow:
     """Bytes of all objects."""
 
     requests: int
+    """Requests that the series will take; 0 when they are skipped."""
+
     bytes_read: int
-    """Requests and bytes that they will take; none when they are skipped."""
+    """Bytes that will be read; 0 when the series are skipped."""
 
     seconds: float
-    """Of one worker thread with one series after the other, waiting for storage included."""
+    """Seconds of one worker thread with one series after the other, waiting for storage included."""
 
     cpu_seconds: float
-    """Without the waiting."""
+    """Seconds of one worker thread without the waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The account of a batch that has not begun."""
+    """The requests, bytes and hours that a batch will take. As text it is a table and its sums."""
 
     options: PlanOptions
+    """Assumptions of the plan."""
+
     rows: tuple[PlanRow, ...]
-    """By modality and SOP class, most series first."""
+    """Series by modality and SOP class, most series first."""
+
+    rejected: int = 0
+    """Lines of the manifest that name no series."""
+
+    duplicates: int = 0
+    """Lines of the manifest that name a series which an earlier line named."""
 
     @property
     def series(self) -> int:
-        """All series, the skipped ones included."""
+        """Number of series, the skipped ones included."""
         return sum(row.series for row in self.rows)
 
     @property
@@ -117,14 +139,18 @@ class Plan:
         """Sum of a column."""
         return sum(getattr(row, name) for row in self.rows)
 
+    def __str__(self) -> str:
+        lines = f"lines: {self.rejected} rejected, {self.duplicates} duplicate"
+        return "\n".join([*format_plan(self), lines])
+
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What the series of one row of the plan have in common."""
+    """Facts that the series of one row of the plan have in common."""
 
     modality: str | None
     sop_class_uid: str | None
-    source: Source
+    source: FactSource
     reason: Reason | None
 
 
@@ -139,6 +165,51 @@ class _Sum:
     cpu_seconds: float = 0.0
 
 
+def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is assumed, each by its name
+    manifest: Source,
+    options: Options = _MOSAIC,
+    *,
+    root: str | os.PathLike[str] = DEFAULT_ROOT,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    cores: int = 16,
+    latency: float = 0.04,
+) -> Plan:
+    """Count what a batch over a manifest will take, before anything is read of its series.
+
+    What the IDC index does not know of them is told by their listings.
+
+    Args:
+        manifest: As in `run_batch`.
+        options: As in `run_batch`.
+        root: As in `run_batch`.
+        endpoint_url: As in `run_batch`.
+        anonymous: As in `run_batch`.
+        cores: Worker threads, one a core.
+        latency: Seconds that storage takes to answer a request.
+
+    Returns:
+        Series by modality and SOP class, with the requests, bytes and seconds that they will take. As text it is what
+        `dsp-batch plan` prints.
+
+    Raises:
+        ManifestError: The manifest cannot be read, or names no series at all.
+        OptionsError: An argument is wrong.
+
+    Example:
+        >>> plan = plan_batch("series/", cores=4)
+        >>> plan.series, plan.total("objects")
+        (9, 144)
+    """
+    find_verb(options)
+    assumed = PlanOptions(tiles=count_tiles(options), cores=cores, latency=latency)
+    lookup = default_lookup(endpoint_url, anonymous)
+    read = read_manifest_table(manifest, root=os.fspath(root), endpoint_url=endpoint_url, lookup=lookup)
+    show_rejected(read.rejected, f"{len(read.rejected)} lines in all are not understood")
+    plan = plan_manifest(read.series(), assumed, lookup, endpoint_url)
+    return replace(plan, rejected=len(read.rejected), duplicates=read.duplicates)
+
+
 def plan_manifest(
     refs: Iterable[SeriesRef], options: PlanOptions, lookup: Lookup, endpoint_url: str | None = None
 ) -> Plan:
@@ -146,9 +217,9 @@ def plan_manifest(
 
     Args:
         refs: The series, as `read_manifest` yields them; streamed.
-        options: What to assume.
-        lookup: The IDC index, and where series are listed that it does not know.
-        endpoint_url: S3-compatible server given by hand: what it has under the names of IDC's buckets may differ.
+        options: The assumptions.
+        lookup: The IDC index, and stores to list series in that it does not know.
+        endpoint_url: S3-compatible server given by hand. Its buckets under the names of IDC's may hold something else.
     """
     sums: dict[_Group, _Sum] = {}
     stream = iter(refs)
@@ -163,7 +234,7 @@ def plan_manifest(
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON."""
+    """Describe a plan for JSON."""
     names: tuple[Literal["objects", "size", "requests", "bytes_read"], ...]
     names = ("objects", "size", "requests", "bytes_read")
     return {
@@ -173,11 +244,13 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "hours": round(plan.hours, 4),
         "assumed": asdict(plan.options),
         "classes": [asdict(row) for row in plan.rows],
+        "rejected": plan.rejected,
+        "duplicates": plan.duplicates,
     }
 
 
 def format_plan(plan: Plan) -> list[str]:
-    """The plan as text, line by line: a table, and its sums."""
+    """Write a plan as text, line by line: a table, and its sums."""
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(plan.skipped.items())) or "none"
     latency = f"{plan.options.latency * 1000:g}"
     return [
@@ -217,11 +290,11 @@ def _format_table(rows: Iterable[PlanRow]) -> list[str]:
         for row in rows
     ]
     table = [header, *cells]
-    widths = [max(len(line[place]) for line in table) for place in range(len(header))]
+    widths = [max(len(line[column]) for line in table) for column in range(len(header))]
     return [
         "  ".join(
-            cell.ljust(width) if place in (0, 1, 7) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if column in (0, 1, 7) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in table
     ]
@@ -229,15 +302,13 @@ def _format_table(rows: Iterable[PlanRow]) -> list[str]:
 
 def _find_facts(
     refs: list[SeriesRef], lookup: Lookup, endpoint_url: str | None
-) -> Iterator[tuple[SeriesFacts, Source, Reason | None]]:
-    """What is known of each series, and from where."""
-    known = set[str]()
+) -> Iterator[tuple[SeriesFacts, FactSource, Reason | None]]:
+    """Find the facts of each series, and where they come from."""
     indexed = [lookup.index is not None and is_indexed(ref, endpoint_url) for ref in refs]
-    if lookup.index is not None:
-        asked = [ref.series_uuid for ref in compress(refs, indexed)]
-        for uuid, *cells in idc.read_columns(lookup.index, asked, _COLUMNS):
-            known.add(uuid)
-            yield build_facts(*cells), "index", None
+    asked = [ref.series_uuid for ref in compress(refs, indexed)]
+    known = describe_series(lookup.index, asked) if lookup.index is not None else {}
+    for series in known.values():
+        yield build_facts(series.modality, series.sop_class_uid, series.n_instances, series.size_mb), "index", None
     others = [ref for ref, may_be in zip(refs, indexed, strict=True) if not (may_be and ref.series_uuid in known)]
     with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
         for facts, reason in pool.map(lambda ref: _list_facts(ref, lookup), others):
@@ -245,7 +316,7 @@ def _find_facts(
 
 
 def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | None]:
-    """Number and size of the objects of a series; a reason where it will fail."""
+    """List the objects of a series for their number and size; or tell the reason for which the series will fail."""
     try:
         objects = lookup.store_of(ref.root, ref.endpoint_url).list_objects(ref.series_uuid)
     except DspBatchError as error:

@@ -1,7 +1,7 @@
-"""What a series costs, told from what is known before anything of it is read: requests, bytes, seconds.
+"""The work that a series takes, estimated before anything of it is read: requests, bytes, seconds.
 
-The figures are averages over the Imaging Data Commons, for plans and for sharing work out. They promise nothing about
-one series.
+The figures are averages over the Imaging Data Commons, for plans and for cutting shards. They promise nothing about one
+series.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, Options
 
 SERIES_AT_ONCE = 4
-"""Of one shard: while one waits for storage, another computes."""
+"""Series of one shard that are worked on at the same time. While one waits for storage, another computes."""
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
@@ -21,29 +21,35 @@ _LIST_PAGE = 1_000
 """Keys in one answer to an S3 listing."""
 
 _REQUESTS_IN_FLIGHT = 64
-"""Of one series."""
+"""Requests of one series that are in flight at the same time."""
 
 _SECONDS_PER_REQUEST = 0.0003
+"""CPU seconds of one request."""
+
 _SECONDS_PER_HEADER = 0.0007
+"""CPU seconds of parsing the header of a single-frame image."""
+
 _SECONDS_PER_FRAME = 0.004
-"""CPU of decoding, windowing and fitting one frame of 512 × 512."""
+"""CPU seconds of decoding, windowing and fitting one frame of 512 × 512."""
 
 _SECONDS_PER_IMAGE = 0.03
-"""CPU of encoding a mosaic."""
+"""CPU seconds of encoding a mosaic."""
 
 _TYPICAL_OBJECT = 500_000
 """Bytes of an object where only the size of the series is known, or not even that."""
 
 
 class Shape(NamedTuple):
-    """How objects of a kind are made."""
+    """Typical sizes of the objects of a SOP class."""
 
     header_bytes: int
+    """Bytes of the header of one object."""
+
     frames: int
     """Frames of one object."""
 
     frames_drawn: int | None = None
-    """Frames that are read of a series whatever its length; None: one a tile."""
+    """Frames that are read of a series, whatever its length; None for one a tile."""
 
 
 _PLAIN = Shape(header_bytes=12_000, frames=1)
@@ -66,7 +72,7 @@ _CLASSES = {"SEG": f"{_STORAGE}.66.4", "SM": f"{_STORAGE}.77.1.6", "RTDOSE": f"{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFacts:
-    """What is known of a series before anything of it is read."""
+    """Facts of a series that are known before anything of it is read; None for those that are not."""
 
     sop_class_uid: str | None = None
     modality: str | None = None
@@ -78,7 +84,7 @@ class SeriesFacts:
 def build_facts(
     modality: str | None, sop_class_uid: str | None, n_instances: int | None, size_mb: float | None
 ) -> SeriesFacts:
-    """The facts of a series as IDC's columns give them: sizes in millions of bytes."""
+    """Make the facts of a series from IDC's columns, which give sizes in millions of bytes."""
     return SeriesFacts(
         modality=modality,
         sop_class_uid=sop_class_uid,
@@ -89,22 +95,22 @@ def build_facts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a series is expected to cost."""
+    """The work that a series is expected to take."""
 
     objects: int
     requests: int
     bytes_read: int
     cpu_seconds: float
     round_trips: int
-    """Waits for storage that follow one another; requests in flight at once are one."""
+    """Waits for storage that follow one another. Requests in flight at the same time are one wait."""
 
     def seconds(self, latency: float) -> float:
-        """Seconds of one worker thread, when storage takes `latency` seconds to answer."""
+        """Compute the seconds of one worker thread, when storage takes `latency` seconds to answer."""
         return self.cpu_seconds + self.round_trips * latency
 
 
 def count_tiles(options: Options) -> int:
-    """Frames that a preview shows at most; 0 when only an index is built."""
+    """Count the frames that a preview shows at most; 0 when only an index is built."""
     if isinstance(options, MosaicOptions):
         return math.prod(options.grid)
     if isinstance(options, ContrastMosaicOptions):
@@ -113,10 +119,10 @@ def count_tiles(options: Options) -> int:
 
 
 def estimate_work(facts: SeriesFacts, tiles: int) -> Work:
-    """Estimate what a series costs: listing it, a header of each object, and the frames of its preview.
+    """Estimate the work of a series: listing it, a header of each object, and the frames of its preview.
 
     Args:
-        facts: What is known; typical values stand in for the rest.
+        facts: Facts of the series; typical values stand in for those that are not known.
         tiles: As `count_tiles` gives it.
     """
     sop_class_uid = facts.sop_class_uid or _CLASSES.get(facts.modality or "", "")

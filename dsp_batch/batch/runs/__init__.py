@@ -1,1 +1,1 @@
-"""What a run leaves in the cache: job, rows, summary, status; and how it is resumed from there."""
+"""The files of a run in the cache: job, manifest, rows, summary, status; and how a run is resumed from them."""

@@ -1,4 +1,4 @@
-"""The time that a run goes by: that of the machine, or that of a simulated cluster."""
+"""Clocks of a run: that of the machine, and in tests that of a simulated cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Clock(Protocol):
     """Tells the time, and lets it pass."""
 
     def now(self) -> float:
-        """Seconds since some moment; never less than before."""
+        """Tell the seconds since some moment; they never fall."""
 
     def wait(self, queue: SimpleQueue[_Item], seconds: float) -> _Item | None:
         """Take the next item of a queue; None when none has come after that many seconds."""
@@ -24,7 +24,7 @@ class MachineClock:
     """The monotonic clock of the machine."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Tell the seconds since some moment."""
         return time.monotonic()
 
     def wait(self, queue: SimpleQueue[_Item], seconds: float) -> _Item | None:

@@ -1,4 +1,4 @@
-"""The end of a run: one row a series, in parts of one schema."""
+"""Result parts put together when a run ends: one row a series, in parts of one schema."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ from dsp_batch.model.series import IntArray
 _log = logging.getLogger(__name__)
 
 _ROUNDS = 10
-"""Of putting parts together, while others write to the same run."""
+"""Times that parts are put together while others write to the same run."""
 
 
 class _Part(NamedTuple):
+    """One part of the results."""
+
     key: str
     rows: IntArray
-    """Those that count."""
+    """Rows that count."""
 
     is_whole: bool
-    """All of its rows count."""
+    """True where all rows count."""
 
     schema: pa.Schema
 
@@ -43,14 +45,14 @@ class _Part(NamedTuple):
 def compact(cache: Cache, folder: str, columns: Sequence[str]) -> None:
     """Leave exactly one row a series, in parts that have one schema and more than a few rows.
 
-    Nothing is deleted before its rows are written elsewhere: who is killed here leaves rows twice, not none, and the
-    next attempt puts that right. Parts are named after their content: where several compact the results of one run at
-    the same time, they come to the same parts.
+    Nothing is deleted before its rows are written elsewhere: a process that is killed here leaves rows twice, not none,
+    and the next attempt puts that right. Parts are named after their content: processes that compact the results of one
+    run at the same time come to the same parts.
 
     Args:
         cache: The cache directory.
         folder: Key of `runs/{RUN}/results`.
-        columns: Columns of the manifest that the rows carry; those that earlier attempts carried stay.
+        columns: Columns of the manifest that the rows carry. Columns that earlier attempts carried stay.
 
     Raises:
         SinkError: A part cannot be read, or the cache not be written.
@@ -99,7 +101,7 @@ def _rewrite(cache: Cache, folder: str, keys: Sequence[str], columns: Sequence[s
 
 
 def _unify(schemas: Sequence[pa.Schema], url: str) -> pa.Schema:
-    """All columns of all parts: those of this version as it has them, others as they were found."""
+    """Unite the columns of all parts: those of this version as it has them, others as they were found."""
     own = schemas[0]
     try:
         found = pa.unify_schemas(schemas, promote_options="permissive")
@@ -112,7 +114,7 @@ def _unify(schemas: Sequence[pa.Schema], url: str) -> pa.Schema:
 
 
 def _group(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
-    """Neighbours that make a part of full size together."""
+    """Group neighbours that make a part of full size together."""
     group: list[_Part] = []
     for part in parts:
         group.append(part)

@@ -1,4 +1,4 @@
-"""What the series of a run took: counts, rates, seconds by stage, the slowest and the largest."""
+"""The figures of a run: counts, rates, seconds by stage, the slowest and the largest series."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ("series_uuid", "attempt", "status", "reason", "modality", "bytes_read
 """Columns of the results that are counted."""
 
 SHOWN_SERIES = 5
-"""Slowest and largest series that are named."""
+"""Number of the slowest, and of the largest, series that are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,58 +28,73 @@ class StageFigures:
     """Seconds that one stage took, over the series that went through it."""
 
     series: int
+    """Series that went through the stage."""
+
     total: float
+    """Seconds of all of them together."""
+
     p50: float
+    """Median of the seconds of one series."""
+
     p95: float
+    """95th percentile of the seconds of one series."""
+
     max: float
+    """Seconds of the slowest series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFigures:
-    """What one series took."""
+    """Seconds and bytes that one series took."""
 
     series_uuid: str
     modality: str | None
     seconds: float
-    """Of all stages."""
+    """Seconds of all stages."""
 
     bytes_read: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """What the series of a run took, so far or in the end."""
+    """Counts of the series of a run, and the seconds and bytes that they took, so far or in the end."""
 
     series: int
+    """Series that have a row."""
+
     by_status: dict[str, int]
+    """Status → series, the most frequent first."""
+
     by_reason: dict[str, int]
-    """Series that failed or were skipped, the most frequent reason first."""
+    """Reason → series that failed or were skipped, the most frequent first."""
 
     bytes_read: int
     requests: int
     series_per_second: float | None
-    """Of the last attempt; None where it had nothing to do."""
+    """Rate of the last attempt; None where it had nothing to do."""
 
     megabytes_per_second: float | None
-    """Likewise, 10⁶ bytes."""
+    """Rate of the last attempt in 10⁶ bytes; None where it had nothing to do."""
 
     stages: dict[str, StageFigures]
-    """Those that any series went through, in their order."""
+    """Stages that any series went through, in their order."""
 
     slowest: tuple[SeriesFigures, ...]
+    """Series that took the most seconds, the slowest first."""
+
     largest: tuple[SeriesFigures, ...]
-    """By the bytes that were read."""
+    """Series of which the most bytes were read, the largest first."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Tally:
-    """Counts rows as they stream by; 12 bytes a series are kept, for the percentiles."""
+class FigureCounter:
+    """Counts rows as they stream by. It keeps 12 bytes a series, for the percentiles."""
 
     attempt: int
-    """The attempt whose rate is wanted."""
+    """Number of the attempt whose rate is wanted."""
 
     since: int = 1
-    """First attempt whose rows count."""
+    """Number of the first attempt whose rows count."""
 
     _statuses: Counter[str] = field(default_factory=Counter)
     _reasons: Counter[str] = field(default_factory=Counter)
@@ -99,10 +114,10 @@ class Tally:
             yield counted
 
     def finish(self, seconds: float | None) -> RunFigures:
-        """The figures of what has been counted.
+        """Make the figures of the rows that have been counted.
 
         Args:
-            seconds: What the last attempt has taken; None where that is not known.
+            seconds: Seconds that the last attempt has taken; None where that is not known.
         """
         has_rate = bool(seconds and self._last_series)
         return RunFigures(
@@ -145,7 +160,7 @@ class Tally:
 
 
 def format_figures(figures: RunFigures) -> list[str]:
-    """The figures as text, line by line; what is not known is left out."""
+    """Write the figures as text, line by line; figures that are not known are left out."""
     lines = [f"read {figures.bytes_read / 1e6:,.1f} MB in {figures.requests:,} requests"]
     if figures.series_per_second is not None and figures.megabytes_per_second is not None:
         lines[0] += (
@@ -177,14 +192,14 @@ def _sum(column: pa.ChunkedArray) -> int:
 
 
 def _top(table: pa.Table, seconds: FloatArray, measure: np.ndarray[Any, Any]) -> Iterator[SeriesFigures]:
-    """The series of the largest measures of a table, those of none left out."""
-    places = np.argsort(-measure, kind="stable")[:SHOWN_SERIES]
-    places = places[measure[places] > 0]
-    for place, row in zip(places.tolist(), table.take(pa.array(places)).to_pylist(), strict=True):
+    """Find the series of the largest measures in a table, without those that measure nothing."""
+    largest = np.argsort(-measure, kind="stable")[:SHOWN_SERIES]
+    largest = largest[measure[largest] > 0]
+    for number, row in zip(largest.tolist(), table.take(pa.array(largest)).to_pylist(), strict=True):
         yield SeriesFigures(
             series_uuid=row["series_uuid"],
             modality=row["modality"],
-            seconds=round(float(seconds[place]), 3),
+            seconds=round(float(seconds[number]), 3),
             bytes_read=row["bytes_read"] or 0,
         )
 

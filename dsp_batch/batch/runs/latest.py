@@ -1,7 +1,8 @@
-"""Which rows count: of each series the one of the highest attempt, read part by part."""
+"""The rows that count: for each series the row of the highest attempt, read part by part."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.keys import name_keys
-from dsp_batch.batch.runs.parts import SCHEMA, list_parts, read_part
+from dsp_batch.batch.runs.job import find_run, read_json, results_folder
+from dsp_batch.batch.runs.parts import SCHEMA, list_parts, read_part, result_schema
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model.series import IntArray
@@ -18,15 +20,15 @@ from dsp_batch.model.series import IntArray
 T = TypeVar("T")
 
 
-def fold_latest(cache: Cache, folder: str, columns: Sequence[str], fold: Callable[[Iterator[pa.Table]], T]) -> T:
-    """Fold the row of each series that counts: that of the highest attempt, the one that did not fail among equals.
+def fold_latest(cache: Cache, folder: str, columns: Sequence[str] | None, fold: Callable[[Iterator[pa.Table]], T]) -> T:
+    """Fold the row of each series that counts: the one of the highest attempt, and of two such one that did not fail.
 
     Args:
         cache: The cache directory.
         folder: Key of `runs/{RUN}/results`.
-        columns: What to read.
-        fold: Makes a value of the rows, given part by part. It is called again from the first part on when parts were
-            compacted under its hands.
+        columns: Columns to read; None for all that each part has.
+        fold: Makes a value of the rows, given part by part. It is called again with the first part when another process
+            has compacted the parts meanwhile.
 
     Raises:
         SinkError: A part cannot be read.
@@ -34,22 +36,56 @@ def fold_latest(cache: Cache, folder: str, columns: Sequence[str], fold: Callabl
     keys = list_parts(cache, folder)
     while True:
         try:
-            return fold(_read_chosen(cache, keys, list(columns)))
+            return fold(_read_chosen(cache, keys, columns))
         except SinkError:
             before, keys = keys, list_parts(cache, folder)
             if keys == before:
                 raise
 
 
+def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) -> pa.Table:
+    """Read the results of a run, while it goes on or afterwards.
+
+    Args:
+        cache: The cache directory, as a path, a URL, or from `open_cache`; or the folder of the run, as
+            `RunSummary.url` names it.
+        run: Name of the run; None for the folder of a run, and where the cache directory holds one run alone.
+
+    Returns:
+        One row a series that has one, as its latest attempt left it: the columns of the results, then those that the
+        manifest carries.
+
+    Raises:
+        ManifestError: There is no such run.
+        OptionsError: There are several runs, and none is named.
+        SinkError: A part of the results cannot be read.
+
+    Example:
+        >>> results = read_results("cache")
+        >>> results.num_rows, sorted(set(results["status"].to_pylist()))
+        (9, ['done', 'failed', 'skipped'])
+    """
+    cache, run = find_run(cache, run)
+    asked = read_json(cache, f"runs/{run}/job.json") or {}
+    schema, since = result_schema(asked.get("columns", ())), asked.get("since", 1)
+
+    def join(tables: Iterator[pa.Table]) -> pa.Table:
+        found = [schema.empty_table(), *(table.replace_schema_metadata(None) for table in tables)]
+        joined = pa.concat_tables(found, promote_options="permissive")
+        return joined.filter(pc.greater_equal(joined.column("attempt"), since))
+
+    return fold_latest(cache, results_folder(run), None, join)
+
+
 def latest_rows(cache: Cache, folder: str, columns: Sequence[str]) -> pa.Table:
-    """The rows that count as one table, with `series_uuid`, `attempt`, `status` and these columns."""
+    """Read the rows that count as one table, with `series_uuid`, `attempt`, `status` and these columns."""
     wanted = list(dict.fromkeys(["series_uuid", "attempt", "status", *columns]))
     empty = pa.schema([SCHEMA.field(name) for name in wanted]).empty_table()
     return fold_latest(cache, folder, wanted, lambda tables: pa.concat_tables([empty, *tables]))
 
 
 def pick_rows(cache: Cache, keys: Sequence[str]) -> list[IntArray]:
-    """The rows of each part that count, in rising order; 40 bytes a row are in memory."""
+    """Find the rows of each part that count, in rising order. It takes 40 bytes of memory a row."""
     columns = [_read_keys(cache, key) for key in keys]
     if not columns:
         return []
@@ -68,9 +104,9 @@ def pick_rows(cache: Cache, keys: Sequence[str]) -> list[IntArray]:
     ]
 
 
-def _read_chosen(cache: Cache, keys: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
+def _read_chosen(cache: Cache, keys: Sequence[str], columns: Sequence[str] | None) -> Iterator[pa.Table]:
     for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
-        table = read_part(cache, key, columns)
+        table = read_part(cache, key, None if columns is None else list(columns))
         yield table if len(rows) == len(table) else table.take(pa.array(rows))
 
 
@@ -78,7 +114,7 @@ _KEY = np.dtype([("first", np.uint64), ("second", np.uint64)])
 
 
 def _read_keys(cache: Cache, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Key of the series, attempt, and whether it failed, of each row of a part."""
+    """Read the key of the series, the attempt, and whether the series failed, for each row of a part."""
     table = read_part(cache, key, ["series_uuid", "attempt", "status"])
     names = name_keys(table.column("series_uuid").to_pylist()).keys.view(_KEY)
     attempts = pc.fill_null(table.column("attempt"), 0).to_numpy()

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.keys import KeyArray, name_keys
+from dsp_batch.batch.manifest.keys import name_keys
+from dsp_batch.batch.runs.job import list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import pick_rows
 from dsp_batch.batch.runs.parts import list_parts, read_part
-from dsp_batch.batch.runs.state import list_runs, read_json, results_folder
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
-from dsp_batch.model.series import BoolArray
+from dsp_batch.model.identifiers import find_keys
 
 T = TypeVar("T")
 
@@ -102,22 +102,13 @@ def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], 
         keys = list_parts(cache, results_folder(run.run))
         found = []
         for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
-            table = read_part(cache, key).take(pa.array(rows))
-            table = table.filter(pc.greater_equal(table.column("attempt"), run.job.get("since", 1)))
+            table = read_part(cache, key)
+            counts = pc.fill_null(pc.greater_equal(table.column("attempt"), run.job.get("since", 1)), False).to_numpy()
             names = name_keys(table.column("series_uuid").to_pylist()).keys
-            table = table.filter(pa.array(~_are_among(names, seen)))
+            new = rows[counts[rows] & ~find_keys(seen, names[rows]).found]
             if number + 1 < len(runs):
-                found.append(names)
-            kept = table.select([name for name in table.column_names if wants(name)])
-            for batch in kept.to_batches(_ROWS_AT_ONCE):
-                yield RunRows(run, batch.to_pydict())
+                found.append(names[new])
+            table = table.select([name for name in table.column_names if wants(name)])
+            for start in range(0, len(new), _ROWS_AT_ONCE):
+                yield RunRows(run, table.take(pa.array(new[start : start + _ROWS_AT_ONCE])).to_pydict())
         seen = np.sort(np.concatenate([seen, *found]))
-
-
-def _are_among(keys: KeyArray, ordered: KeyArray) -> BoolArray:
-    """Tell which keys are among sorted ones."""
-    if not len(ordered):
-        return np.zeros(len(keys), np.bool_)
-    ranks = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-    among: BoolArray = ordered[ranks] == keys
-    return among

@@ -1,4 +1,4 @@
-"""Waiting while the cache cannot be written: what has been computed is worth more than a few minutes."""
+"""Outages of the cache: a run waits for it, since what has been computed is worth more than a few minutes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from dsp_batch.errors import DspBatchError, StorageError, UnavailableError
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-PATIENCE = 300.0
-"""Seconds that storage may fail for, after all attempts at each request, before a run gives up."""
+LONGEST_OUTAGE = 300.0
+"""Seconds that storage may fail, after all attempts at each request, before a run gives up."""
 
 SECONDS_BETWEEN_TRIES = 2.0
+"""Seconds between two attempts at reading or writing the cache in an outage."""
 
 
 def is_outage(error: DspBatchError) -> bool:
-    """Whether storage has failed in a way that may pass: neither full nor forbidden nor damaged."""
+    """Tell whether storage has failed in a way that may pass: it is neither full nor forbidden nor damaged."""
     return isinstance(error, UnavailableError) or (isinstance(error, StorageError) and error.reason == "network")
 
 
-def wait_out(action: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def wait_out(action: Callable[[], T], what: str, seconds: float = LONGEST_OUTAGE) -> T:
     """Do something with the cache, again and again while that fails for now.
 
     Args:
         action: May be begun any number of times.
-        what: Begins "… waits" in the warning, of which there is one.
-        seconds: How long.
+        what: Who waits, for the one warning: "WHAT waits for up to 300 s".
+        seconds: Seconds to wait, at most.
 
     Raises:
-        DspBatchError: It has failed for longer than that, or in a way that does not pass.
+        DspBatchError: The action has failed for longer than that, or in a way that does not pass.
     """
     begin, warned = time.monotonic(), False
     while True:
@@ -50,7 +51,7 @@ def wait_out(action: Callable[[], T], what: str, seconds: float = PATIENCE) -> T
 
 
 def give_up(error: DspBatchError, waited: float) -> DspBatchError:
-    """The same error at the end of all patience."""
+    """Make the error that ends the waiting from the last error of the cache."""
     return type(error)(
         f"{error.message}; it has failed for {waited:.0f} s: the same command goes on where this stopped", error.reason
     )

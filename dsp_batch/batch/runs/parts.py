@@ -1,4 +1,4 @@
-"""Result rows as Parquet parts: written while the run goes on, compacted when it ends."""
+"""Result rows as Parquet parts, which are written while a run goes on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
-from dsp_batch.batch.runs.outage import PATIENCE, give_up
+from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, give_up
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
@@ -23,17 +23,19 @@ from dsp_batch.index.arrays import read_parquet
 _log = logging.getLogger(__name__)
 
 ROWS_PER_PART = 20_000
+"""Rows that one part holds, at most."""
 
 SECONDS_PER_PART = 2.0
-"""Between parts in the first minutes of a run; later `SHARE_PER_PART` of its time."""
+"""Seconds between two parts in the first minutes of a run. Later they are `SHARE_PER_PART` of its time."""
 
 SHARE_PER_PART = 0.01
-"""What a killed run loses of its rows at most; a run of a week writes 800 parts."""
+"""Share of its rows that a killed run loses, at most. A run of a week writes 800 parts."""
 
 SECONDS_BETWEEN_LOOKS = 10.0
-"""At a cache that nothing is written to: workers may be waiting for it."""
+"""Seconds between two looks at the cache while nothing is written to it. Workers may be waiting for it."""
 
 _SECONDS_KEY = b"dsp_batch_seconds"
+"""Key of the metadata of a part that holds the seconds of its attempt."""
 
 _TYPES = {
     "n_instances": pa.int32(),
@@ -56,9 +58,9 @@ SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(Se
 
 
 def carried_names(columns: Iterable[str]) -> dict[str, str]:
-    """Names of the manifest's columns in the results: `manifest_` before one that is taken.
+    """Name the manifest's columns in the results: with `manifest_` before a name that is taken.
 
-    SQL engines do not tell small letters from capitals: neither does this.
+    Small letters and capitals make no difference, as in SQL.
 
     Args:
         columns: Columns of the manifest.
@@ -78,16 +80,16 @@ def carried_names(columns: Iterable[str]) -> dict[str, str]:
 
 
 def result_schema(columns: Iterable[str]) -> pa.Schema:
-    """The columns of the results of a run whose manifest carries these columns."""
+    """Make the schema of the results of a run whose manifest carries these columns."""
     return pa.schema([*SCHEMA, *(pa.field(name, pa.string()) for name in carried_names(columns).values())])
 
 
 def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa.Table:
-    """Result rows as a table.
+    """Build a table of result rows.
 
     Args:
         rows: The rows.
-        columns: Columns of the manifest to carry; null in rows that lack them.
+        columns: Columns of the manifest to carry. They are null in rows that lack them.
     """
     arrays = [_build_array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
     arrays += [_build_array([row.columns.get(column) for row in rows], pa.string()) for column in columns]
@@ -105,7 +107,7 @@ def _text(value: Any) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """A text that UTF-8 can hold: names of files that are no UTF-8 come as lone surrogates."""
+    """Make a text that UTF-8 can hold: names of files that are no UTF-8 come with lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -118,32 +120,44 @@ class ResultsWriter:
     """Key of `runs/{RUN}/results`."""
 
     attempt: int
+    """Number of the attempt, from 1."""
+
     columns: tuple[str, ...] = ()
     """Columns of the manifest that the rows carry."""
 
     rows: list[SeriesResult] = field(default_factory=list)
+    """Rows that are not written yet."""
+
     parts: int = 0
+    """Parts that have been written."""
+
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     """Tells the parts of this writer from those of another that does the same run at the same time."""
 
-    patience: float = PATIENCE
+    longest_outage: float = LONGEST_OUTAGE
     """Seconds that rows are held back for while the cache cannot be written."""
 
     clock: Clock = MACHINE_CLOCK
     begin: float = field(init=False)
+    """When the attempt began."""
+
     flushed: float = field(init=False)
+    """When a part was last written, or the writing last failed."""
+
     looked: float = field(init=False)
+    """When the cache last answered, or was last looked at."""
+
     failed: float | None = None
-    """When the cache could first not be written, if it cannot."""
+    """When the present outage of the cache began; None where there is none."""
 
     is_away: bool = False
-    """The cache did not answer when it was last looked at."""
+    """True where the cache did not answer when it was last looked at."""
 
     def __post_init__(self) -> None:
         self.begin = self.flushed = self.looked = self.clock.now()
 
     def open(self) -> None:
-        """Write a part without rows where there is none yet: whoever looks finds a table from the first moment.
+        """Write a part without rows where there is none yet: readers find a table from the first moment.
 
         Raises:
             SinkError: The cache cannot be written.
@@ -170,13 +184,13 @@ class ResultsWriter:
             self.flush()
         except UnavailableError as error:
             if self.failed is None:
-                _log.warning("result rows are held back for up to %.0f s: %s", self.patience, error.message)
+                _log.warning("result rows are held back for up to %.0f s: %s", self.longest_outage, error.message)
             self.flushed, self.failed = self.clock.now(), self.failed or now
-            if self.flushed - self.failed > self.patience:
+            if self.flushed - self.failed > self.longest_outage:
                 raise give_up(error, self.flushed - self.failed) from error
 
     def flush(self) -> None:
-        """Write what has come together.
+        """Write all rows that are held.
 
         Raises:
             SinkError: The cache cannot be written; the rows are still held.
@@ -188,7 +202,7 @@ class ResultsWriter:
         self.failed = None
 
     def _look(self, now: float) -> None:
-        """Tell of a cache that does not answer: that no rows come may be because workers wait for it."""
+        """Warn of a cache that does not answer: workers that wait for it may be why no rows come."""
         if now - self.looked < SECONDS_BETWEEN_LOOKS:
             return
         try:
@@ -210,7 +224,7 @@ class ResultsWriter:
         self.parts += 1
 
     def rescue(self) -> None:
-        """Write what can be written of a run that ends with an error of its own."""
+        """Write the rows that are held when a run ends with an error; where that fails, a warning counts them."""
         try:
             self.flush()
         except SinkError as error:
@@ -218,7 +232,7 @@ class ResultsWriter:
 
 
 def serialize_table(table: pa.Table) -> bytes:
-    """A table as a part of the results."""
+    """Write a table as Parquet."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
@@ -226,18 +240,18 @@ def serialize_table(table: pa.Table) -> bytes:
 
 
 def note_seconds(table: pa.Table, seconds: float) -> pa.Table:
-    """The table with a note of how long its attempt had taken: whoever reads a part need not trust clocks."""
+    """Note in a table how many seconds its attempt had taken, so that readers of the part need not trust clocks."""
     return table.replace_schema_metadata({_SECONDS_KEY: f"{seconds:.6f}"})
 
 
 def read_seconds(cache: Cache, key: str) -> float | None:
-    """How long its attempt had taken when a part was written; None where the part does not say."""
+    """Read how many seconds an attempt had taken when it wrote a part; None where the part does not say."""
     noted = (read_part(cache, key).schema.metadata or {}).get(_SECONDS_KEY)
     return float(noted) if noted is not None else None
 
 
 def list_parts(cache: Cache, folder: str) -> list[str]:
-    """Keys of the parts of a run, oldest attempt first."""
+    """List the keys of the parts of a run, oldest attempt first."""
     names = sorted(entry.key for entry in cache.list(folder))
     return [f"{folder}/{name}" for name in names if name.startswith("part-") and name.endswith(".parquet")]
 
@@ -248,10 +262,10 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
     Args:
         cache: The cache directory.
         key: Key of the part.
-        columns: Columns to read, null where another version wrote none; None for all that are there.
+        columns: Columns to read, which are null where another version wrote none; None for all that are there.
 
     Raises:
-        SinkError: It is gone or no Parquet.
+        SinkError: The part is gone, or it is no Parquet.
     """
     data = cache.read(key)
     if data is None:
@@ -267,7 +281,7 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
 
 
 def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of a schema, null where it lacks one."""
+    """Bring a table to the columns of a schema. Columns that it lacks are null."""
     arrays = [
         table.column(f.name).cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
         for f in schema

@@ -1,52 +1,66 @@
-"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a run: counts and rates as it goes on, and plain lines of them in the log."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from dsp_batch.batch.runs.row import SeriesResult
 
 _log = logging.getLogger(__name__)
+
 SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress(Protocol):
-    """Told about a run as it goes on."""
+    """Is told about a run as it goes on."""
 
     def start(self, total: int) -> None:
         """The run begins; it has that many series."""
 
     def skip(self, series: int) -> None:
-        """Series that an earlier attempt finished."""
+        """An earlier attempt has finished that many series."""
 
     def advance(self, rows: Iterable[SeriesResult]) -> None:
-        """Series whose rows are there now."""
+        """The rows of some series are there now."""
 
     def stop(self) -> None:
         """The run has ended, for whatever reason."""
 
 
 @dataclass(slots=True)
-class _Counts:
+class ProgressCounts:
+    """Series, failures and bytes of a run so far, and the rates that follow from them."""
+
     total: int = 0
+    """Series of the run."""
+
     earlier: int = 0
+    """Series that earlier attempts have finished."""
+
     series: int = 0
+    """Series whose rows have come since."""
+
     failed: int = 0
     bytes_read: int = 0
     begin: float = field(default_factory=time.monotonic)
 
+    def skip(self, series: int) -> None:
+        """Count series that an earlier attempt has finished."""
+        self.earlier += series
+
     def add(self, rows: Iterable[SeriesResult]) -> None:
+        """Count rows."""
         for row in rows:
             self.series += 1
             self.failed += row.status == "failed"
             self.bytes_read += row.bytes_read
 
     def describe(self) -> str:
+        """Counts and rates in a few words."""
         seconds = max(time.monotonic() - self.begin, 1e-3)
         return (
             f"{self.earlier + self.series} of {self.total} series, {self.failed} failed, "
@@ -54,25 +68,26 @@ class _Counts:
         )
 
     def seconds_left(self) -> float | None:
+        """Seconds until the end at the present rate; None before the first row."""
         left = self.total - self.earlier - self.series
         return left * (time.monotonic() - self.begin) / self.series if self.series else None
 
 
 class LineProgress:
-    """A line in the log every half minute."""
+    """Writes a line to the log every half minute."""
 
     def __init__(self) -> None:
-        self._counts = _Counts()
+        self._counts = ProgressCounts()
         self._next = 0.0
 
     def start(self, total: int) -> None:
         """Begin counting."""
-        self._counts = _Counts(total=total)
+        self._counts = ProgressCounts(total=total)
         self._next = time.monotonic() + SECONDS_BETWEEN_LINES
 
     def skip(self, series: int) -> None:
         """Count series that were there before."""
-        self._counts.earlier += series
+        self._counts.skip(series)
 
     def advance(self, rows: Iterable[SeriesResult]) -> None:
         """Count rows, and write a line when it is time."""
@@ -84,49 +99,3 @@ class LineProgress:
 
     def stop(self) -> None:
         """Nothing is left to do."""
-
-
-class BarProgress:
-    """A bar with rate, failures and time left."""
-
-    def __init__(self) -> None:
-        self._counts = _Counts()
-        self._bar: Any = None
-        self._task: Any = None
-
-    def start(self, total: int) -> None:
-        """Show the bar."""
-        from rich.console import Console  # noqa: PLC0415  # 0.1 s, on terminals only
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415  # as above
-        from rich.progress import Progress as Bar  # noqa: PLC0415  # as above
-
-        self._counts = _Counts(total=total)
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        self._bar = Bar(*columns, console=Console(stderr=True), refresh_per_second=4)
-        self._task = self._bar.add_task("", total=total)
-        self._bar.start()
-
-    def skip(self, series: int) -> None:
-        """Move the bar over series that were there before."""
-        self._counts.earlier += series
-        self._bar.advance(self._task, series)
-
-    def advance(self, rows: Iterable[SeriesResult]) -> None:
-        """Move the bar."""
-        before = self._counts.series
-        self._counts.add(rows)
-        self._bar.update(self._task, advance=self._counts.series - before, description=self._counts.describe())
-
-    def stop(self) -> None:
-        """Leave the bar as it stands."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def open_progress(*, bar: bool = True) -> Progress:
-    """A bar where standard error is a terminal, else lines.
-
-    Args:
-        bar: Whether a bar may be shown at all.
-    """
-    return BarProgress() if bar and sys.stderr.isatty() else LineProgress()

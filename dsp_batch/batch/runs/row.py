@@ -1,4 +1,4 @@
-"""One row of a run's results: what became of one series."""
+"""Rows of the results of a run: what became of each series."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsp_batch.errors import Reason
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.version import __version__
 
 Status = Literal["done", "kept", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesResult:
-    """One row of a run's results; one series."""
+    """One row of the results of a run: what became of one series."""
 
     series_uuid: str
     root: str
@@ -23,7 +25,7 @@ class SeriesResult:
     status: Status
     reason: Reason | None = None
     error: str | None = None
-    """One line, without patient attributes."""
+    """The error in one line, without patient attributes."""
 
     series_instance_uid: str | None = None
     study_instance_uid: str | None = None
@@ -57,7 +59,21 @@ class SeriesResult:
 
     attempt: int = 1
     program: str | None = None
-    """Version that made it."""
+    """Version of dsp-batch that made the preview."""
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's other columns."""
+
+
+def build_row(ref: SeriesRef, status: Status, attempt: int, **known: Any) -> SeriesResult:
+    """Make the row of a series: what its manifest tells of it, and what is known besides.
+
+    Args:
+        ref: The series.
+        status: What became of it.
+        attempt: Number of the attempt that makes the row.
+        known: Further fields of the row.
+    """
+    own = {"series_uuid": ref.series_uuid, "root": ref.root, "endpoint_url": ref.endpoint_url}
+    about = {"status": status, "attempt": attempt, "columns": ref.columns}
+    return SeriesResult(**{"program": __version__, **known, **own, **about})

@@ -1,17 +1,18 @@
-"""How runs stand: read from what they wrote, while they go on and afterwards."""
+"""The status of runs, read from what they have written, while they go on and afterwards."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally
+from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
+from dsp_batch.batch.runs.job import find_run, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import list_parts, read_seconds
-from dsp_batch.batch.runs.state import list_runs, read_json, results_folder
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import ManifestError, SinkError
 
@@ -20,77 +21,83 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """One run."""
+    """The status of a run: its counts and figures, so far or in the end."""
 
     run: str
+    """Name of the run."""
+
     url: str
+    """Path or URL of the folder of the run."""
+
     verb: str
+    """`mosaic`, `get-image`, `contrast-mosaic` or `build-index`."""
+
     name: str
-    """Name of its previews."""
+    """Name of the previews."""
 
     manifest: str
-    """Where its manifest was read, as it was written."""
+    """Path or URL of the manifest, as the user wrote it."""
 
     series: int
     """Series of the manifest."""
 
     attempts: int
+    """Starts of the run so far."""
+
     started: str | None
     """When the last attempt began, ISO 8601."""
 
     finished: str | None
-    """When it ended; None while it goes on, after it was killed, and where series have no row."""
+    """When the last attempt ended; None while it goes on, after it was killed, and where series have no row."""
 
     seconds: float | None
-    """What the last attempt took, or had taken when it last wrote rows; None before it wrote any."""
+    """Seconds that the last attempt took, or had taken when it last wrote rows; None before it wrote any."""
 
     figures: RunFigures
-    """What became of its series so far, and what they took."""
+    """Counts of the series so far, and the seconds and bytes that they took."""
 
 
-def find_run(url: str, endpoint_url: str | None = None) -> tuple[Cache, str]:
-    """Open a run by the path or URL of its folder.
+def read_status(cache: Cache | str | os.PathLike[str], run: str | None = None) -> RunStatus:
+    """Read how a run stands, while it goes on or afterwards.
 
-    Returns:
-        The cache directory that it lies in, and its name.
+    Args:
+        cache: The cache directory, as a path, a URL, or from `open_cache`; or the folder of the run, as
+            `RunSummary.url` names it.
+        run: Name of the run; None for the folder of a run, and where the cache directory holds one run alone.
 
     Raises:
-        ManifestError: There is no run.
+        ManifestError: There is no such run, or another version wrote it.
+        OptionsError: There are several runs, and none is named.
+        SinkError: What the run has written cannot be read.
+
+    Example:
+        >>> status = read_status("cache")
+        >>> status.series, status.figures.by_status["done"]
+        (9, 7)
     """
-    cache = open_cache(url, endpoint_url)
-    directory, _, run = cache.url.rpartition("/runs/")
-    if not directory or "/" in run:
-        raise ManifestError(f"{url} is no run: give the folder CACHE_DIR/runs/RUN that a run printed")
-    cache = open_cache(directory, endpoint_url)
-    if read_json(cache, f"runs/{run}/job.json") is None:
-        raise ManifestError(
-            f"there is no run {run} in {directory}: `dsp-batch status {directory}` lists those there are"
-        )
-    return cache, run
+    return _read_status(*find_run(cache, run))
 
 
-def read_statuses(url: str, endpoint_url: str | None = None) -> list[RunStatus]:
+def read_statuses(place: str, endpoint_url: str | None = None) -> list[RunStatus]:
     """Read how one run, or every run of a cache directory, stands.
 
     Args:
-        url: Path or URL of `CACHE_DIR/runs/RUN`, or of `CACHE_DIR`.
+        place: Path or URL of `CACHE_DIR/runs/RUN`, or of `CACHE_DIR`.
         endpoint_url: S3-compatible server; None for the environment's.
 
     Raises:
         ManifestError: There is no run.
         StorageError: The place cannot be read.
     """
-    cache = open_cache(url, endpoint_url)
+    cache = open_cache(place, endpoint_url)
     runs = list_runs(cache)
-    if not runs and "/runs/" in cache.url:
-        return [_read_status(*find_run(url, endpoint_url))]
     if not runs:
-        raise ManifestError(f"there is no run in {cache.url}: give a cache directory, or CACHE_DIR/runs/RUN")
+        return [read_status(cache)]
     return [status for run in runs if (status := _try_status(cache, run))]
 
 
 def _try_status(cache: Cache, run: str) -> RunStatus | None:
-    """One of several runs; one that cannot be read is a warning, and does not hide the others."""
+    """Read the status of one of several runs. One that cannot be read is a warning, and does not hide the others."""
     try:
         return _read_status(cache, run)
     except (ManifestError, SinkError) as error:
@@ -109,10 +116,10 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
 
     def count(tables: Iterator[pa.Table]) -> RunFigures:
         # Rows of earlier attempts say nothing of one that makes everything anew.
-        tally = Tally(attempt=job["attempt"], since=job["since"])
-        for _ in tally.watch(tables):
+        counter = FigureCounter(attempt=job["attempt"], since=job["since"])
+        for _ in counter.watch(tables):
             pass
-        return tally.finish(seconds)
+        return counter.finish(seconds)
 
     return RunStatus(
         run=run,
@@ -130,7 +137,7 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
 
 
 def _read_seconds(cache: Cache, run: str, attempt: int) -> float | None:
-    """How long an attempt has taken, by the last part that it has written; None before there is one."""
+    """Find the seconds that an attempt has taken when it last wrote a part; None before it wrote any."""
     last = {}
     for key in list_parts(cache, results_folder(run)):
         writer = key.rpartition("-")[0]

@@ -1,59 +1,53 @@
-"""The account of a run: what its manifest held, and what became of each series."""
+"""The end of a run: what became of its series, counted, and the series that failed."""
 
 from __future__ import annotations
 
-import logging
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
-from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.read import SHOWN_REJECTS, Entry, RejectedLine, list_lines
-from dsp_batch.batch.manifest.rows import name_columns
+from dsp_batch.batch.manifest.table import Manifest
+from dsp_batch.batch.manifest.write import list_lines
+from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.compaction import compact
-from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally
-from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
+from dsp_batch.batch.runs.job import Job, results_folder, write_json
 from dsp_batch.batch.runs.latest import fold_latest
-from dsp_batch.batch.runs.state import Attempt, results_folder, write_json
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
-
-_log = logging.getLogger(__name__)
-
-_WATCHED_AT_ONCE = 1_024
-
-_CARRIED = attrgetter("columns")
-_FLAT = str.maketrans("\t\r\n", "   ")
-
-MOST_COLUMNS = 500
-"""Columns of a manifest that are carried: JSON items may each bring their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """The account of a run that has ended."""
+    """The counts and figures of a run that has ended. As text it is the line that the command ends with."""
 
     run: str
+    """Name of the run."""
+
     url: str
-    """Where the run's files are."""
+    """Path or URL of the folder of the run, which `read_results` and `read_status` take."""
 
     attempt: int
+    """Number of the attempt that has ended, from 1."""
+
     left: int
-    """Series of the manifest that have no row: the run was stopped, and only its failed ones were retried since."""
+    """Series of the manifest that have no row."""
 
     rejected: int
+    """Lines of the manifest that name no series."""
+
     duplicates: int
+    """Lines of the manifest that name a series which an earlier line named."""
+
     seconds: float
-    """Wall time of this attempt."""
+    """Wall time of the attempt."""
 
     figures: RunFigures
-    """What the series took."""
+    """Counts of the series, and the seconds and bytes that they took."""
 
     @property
     def series(self) -> int:
@@ -72,7 +66,7 @@ class RunSummary:
 
     @property
     def succeeded(self) -> bool:
-        """Every series is done, kept or skipped, and every line was understood."""
+        """True when every series is done, kept or skipped, and every line was understood."""
         return not (self.by_status.get("failed") or self.rejected or self.left)
 
     def __str__(self) -> str:
@@ -85,94 +79,27 @@ class RunSummary:
         )
 
 
-class PackedText:
-    """A long text that is written once and read once, in a tenth of its memory: its lines are much alike."""
-
-    def __init__(self) -> None:
-        self._packer = zlib.compressobj(level=1)
-        self._packed = list[bytes]()  # one long piece would be copied whenever it grows
-
-    def add(self, text: str) -> None:
-        """Append some lines."""
-        self._packed.append(self._packer.compress(text.encode("utf-8", "backslashreplace")))
-
-    def unpack(self) -> bytes:
-        """The whole, in UTF-8. What is no Unicode is written with backslashes."""
-        return zlib.decompress(b"".join([*self._packed, self._packer.copy().flush()]))
-
-
-@dataclass(slots=True, kw_only=True)
-class Survey:
-    """What a pass over a manifest finds."""
-
-    series: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    columns: tuple[str, ...] = ()
-    """Columns that are carried into the results."""
-
-    _lines: PackedText = field(default_factory=PackedText)
-    """What `rejected.txt` will hold."""
-
-    def watch(self, entries: Iterator[Entry]) -> Iterator[SeriesRef]:
-        """Pass on the series and take note of all else."""
-        return chain.from_iterable(self._watch_together(entries))
-
-    def _watch_together(self, entries: Iterator[Entry]) -> Iterator[list[SeriesRef]]:
-        columns: dict[str, None] = {}
-        while batch := [*islice(entries, _WATCHED_AT_ONCE)]:
-            refs = cast("list[SeriesRef]", batch)
-            if {*map(type, batch)} != {SeriesRef}:
-                refs = [entry for entry in batch if type(entry) is SeriesRef]
-                rejected = [entry for entry in batch if type(entry) is RejectedLine]
-                self.duplicates += len(batch) - len(refs) - len(rejected)
-                self._reject(rejected)
-            self.series += len(refs)
-            if len(columns) < MOST_COLUMNS:
-                columns |= name_columns([*map(_CARRIED, refs)])
-            yield refs
-        self.columns = tuple(columns)[:MOST_COLUMNS]
-
-    def describe(self) -> dict[str, Any]:
-        """What `job.json` says of the manifest."""
-        names = ("series", "duplicates", "rejected", "columns")
-        return {name: getattr(self, name) for name in names}
-
-    def rejected_lines(self) -> bytes:
-        """What `rejected.txt` says: number, text and reason of each line, between tabs."""
-        return self._lines.unpack()
-
-    def _reject(self, lines: Sequence[RejectedLine]) -> None:
-        for line in lines[: max(0, SHOWN_REJECTS - self.rejected)]:
-            _log.warning("%s", line)
-        if self.rejected <= SHOWN_REJECTS < self.rejected + len(lines):
-            _log.warning("more lines are not understood; all are in rejected.txt")
-        self.rejected += len(lines)
-        rows = "".join([f"{number}\t{text}\t{reason}\n" for _, number, text, reason in lines])
-        if (rows.count("\t"), rows.count("\n"), rows.count("\r")) != (2 * len(lines), len(lines), 0):
-            cells = ((number, text.translate(_FLAT), reason.translate(_FLAT)) for _, number, text, reason in lines)
-            rows = "".join([f"{number}\t{text}\t{reason}\n" for number, text, reason in cells])
-        self._lines.add(rows)
-
-
-def conclude(run: str, job: Job, survey: Survey, attempt: Attempt, seconds: float) -> RunSummary:
-    """Bring the results of a run that has ended to their final form, and write its account.
+def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seconds: float) -> RunSummary:
+    """Bring the results of a run that has ended to their final form, and write its summary and its failed series.
 
     Args:
         run: Name of the run.
         job: What was done.
-        survey: What its manifest held.
+        manifest: The series of the run.
         attempt: The attempt that has ended.
-        seconds: How long it took.
+        seconds: Wall time of that attempt.
+
+    Raises:
+        SinkError: A part of the results cannot be read, or the cache cannot be written.
     """
     folder = results_folder(run)
-    compact(job.cache, folder, survey.columns)
+    compact(job.cache, folder, manifest.columns)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, bytes]:
-        tally = Tally(attempt=attempt.number, since=attempt.since)
-        lines = list_lines(_read_failed(tally.watch(tables), job))
+        counter = FigureCounter(attempt=attempt.number, since=attempt.since)
+        lines = list_lines(_read_failed(counter.watch(tables), job))
         text = b"".join(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
-        return tally.finish(seconds), text
+        return counter.finish(seconds), text
 
     figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root", "endpoint_url"], count)
     job.cache.write(f"runs/{run}/failed.txt", failed)
@@ -180,9 +107,9 @@ def conclude(run: str, job: Job, survey: Survey, attempt: Attempt, seconds: floa
         run=run,
         url=job.cache.url_of(f"runs/{run}"),
         attempt=attempt.number,
-        left=max(0, survey.series - figures.series),
-        rejected=survey.rejected,
-        duplicates=survey.duplicates,
+        left=max(0, len(manifest) - figures.series),
+        rejected=len(manifest.rejected),
+        duplicates=manifest.duplicates,
         seconds=round(seconds, 3),
         figures=figures,
     )

@@ -1,1 +1,1 @@
-"""Bytes to header elements, and these to values by keyword."""
+"""Read header elements from bytes, and decode their values by keyword."""

@@ -1,4 +1,4 @@
-"""Decoded attributes of one instance or sequence item, by keyword."""
+"""Read the decoded attributes of one instance or sequence item by keyword."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from typing import Any, Protocol
 
 
 class Values(Protocol):
-    """What holds a header, whether it decodes it now or has it in a dictionary."""
+    """A container of decoded values, which may decode them when asked."""
 
     def get(self, keyword: str, /) -> Any:
-        """The value of an element; None where it is absent."""
+        """Return the value of an element; None where it is absent."""
 
 
 class Attributes:
-    """Read access to a header by keyword, whatever holds it: a cached index, DICOM JSON, a test's literals.
+    """The attributes of a header by keyword, wherever it is kept: in a cached index, as DICOM JSON, in a dictionary.
 
     Args:
-        values: Keyword → value. A value is a scalar, a list of scalars, bytes, or for a sequence a list of
-            `Attributes`. None and empty lists count as absent. Private and repeating elements go by `gggg_eeee`.
+        values: Values by keyword. A value is a scalar, a list of scalars, bytes, or for a sequence a list of
+            `Attributes`. None and empty lists count as absent. Private and repeating elements have the names
+            `gggg_eeee`.
     """
 
     __slots__ = ("_values",)
@@ -38,45 +39,45 @@ class Attributes:
         return next((value for value in self._all(keyword) if value is not None and value != ""), None)
 
     def text(self, keyword: str) -> str | None:
-        """The first value as text, or None."""
+        """Return the first value as text; None where it is absent."""
         value = self._first(keyword)
         return None if value is None else str(value)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """All values as text."""
+        """Return all values as text."""
         return tuple("" if value is None else str(value) for value in self._all(keyword))
 
     def number(self, keyword: str) -> float | None:
-        """The first value as a number; None where it is absent or no number."""
+        """Return the first value as a number; None where it is absent or no number."""
         return _number(self._first(keyword))
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
-        """All values as numbers; empty when any is not one."""
+        """Return all values as numbers, or none of them if any is not a number."""
         numbers = tuple(_number(value) for value in self._all(keyword))
         return tuple(n for n in numbers if n is not None) if None not in numbers else ()
 
     def integer(self, keyword: str) -> int | None:
-        """The first value as an integer; None where it is absent or not integral."""
+        """Return the first value as an integer; None where it is absent or not integral."""
         number = _number(self._first(keyword))
         return int(number) if number is not None and number == number // 1 else None
 
     def binary(self, keyword: str) -> bytes | None:
-        """The value field of an OB, OW … element; None where it is absent or was not fetched."""
+        """Return the value field of a binary element (OB, OW …); None where it is absent or was not fetched."""
         value = self._values.get(keyword)
         return value if isinstance(value, bytes) else None
 
     def items(self, keyword: str) -> tuple[Attributes, ...]:
-        """The items of a sequence."""
+        """Return the items of a sequence."""
         return tuple(item for item in self._all(keyword) if isinstance(item, Attributes))
 
     def item_at(self, keyword: str, number: int) -> Attributes:
-        """One item of a sequence, counted from 0; an empty one where there is none. Sequences may be long: no copy."""
+        """Return one item of a sequence, counted from 0, or an empty one. A long sequence is not copied for it."""
         values = self._values.get(keyword)
         found = values[number] if isinstance(values, list | tuple) and number < len(values) else None
         return found if isinstance(found, Attributes) else EMPTY
 
     def item(self, keyword: str) -> Attributes:
-        """The first item of a sequence; an empty one where there is none."""
+        """Return the first item of a sequence, or an empty one."""
         return next(iter(self.items(keyword)), EMPTY)
 
 
@@ -93,7 +94,7 @@ def _number(value: Any) -> float | None:
 
 
 def frame_macro(attributes: Attributes, frame: int, sequence: str) -> Attributes:
-    """The item of a functional group macro that holds for one frame.
+    """Find the item of a functional group macro that applies to one frame.
 
     Args:
         attributes: The whole header of the instance.

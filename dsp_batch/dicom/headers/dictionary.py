@@ -1,7 +1,7 @@
-"""VR and keyword of a tag, from the data files of pydicom's dictionaries.
+"""Look up the VR and keyword of a tag in the data files of pydicom's dictionaries.
 
-They are loaded beside pydicom, not through it: importing the package takes 0.7 s, most of it for reading and writing
-files, which a header index never needs; the two tables take 0.03 s.
+The two files are loaded without the package around them. Importing pydicom takes 0.7 s, most of it for reading and
+writing files, which a header index never needs; the two files take 0.03 s.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 _REPEATING_GROUPS = (range(0x5000, 0x5020), range(0x6000, 0x6020))
-"""Curves and overlays: one keyword stands for up to 16 groups (PS3.5 7.6)."""
+"""Groups of curves and overlays: one keyword stands for up to 16 groups (PS3.5 7.6)."""
 
 _CHOICES = {"US or SS": "US", "US or SS or OW": "OW", "US or OW": "OW", "OB or OW": "OW"}
-"""VR that stands for a choice which the dictionary leaves (PS3.5 A.1); `effective_vr` decides the sign."""
+"""The VR to take where the dictionary leaves a choice (PS3.5 A.1); `effective_vr` decides the sign."""
 
 
 @cache
@@ -34,7 +34,7 @@ def _load_tables(file: str) -> Any:
 
 
 def _find_entry(tag: int) -> tuple[str, str] | None:
-    """VR and keyword of a public element."""
+    """Look up the VR and keyword of a public element."""
     entry = _load_tables("_dicom_dict").DicomDictionary.get(tag)
     if entry is None and _is_repeating(tag):
         entry = _load_tables("_dicom_dict").RepeatersDictionary.get(f"{tag >> 24:02X}xx{tag & 0xFFFF:04X}")
@@ -46,13 +46,13 @@ def _is_repeating(tag: int) -> bool:
 
 
 def is_private(tag: int) -> bool:
-    """Whether a tag's group is odd (PS3.5 7.8)."""
+    """Tell whether a tag is private: its group is odd (PS3.5 7.8)."""
     return bool(tag >> 16 & 1)
 
 
 @cache
 def vr_of(tag: int, creator: str | None = None) -> str:
-    """Value representation from the dictionaries.
+    """Look up the value representation of an element in the dictionaries.
 
     Args:
         tag: Group and element, `group << 16 | element`.
@@ -82,7 +82,7 @@ def vr_of(tag: int, creator: str | None = None) -> str:
 
 @cache
 def name_of(tag: int) -> str:
-    """Keyword of a public element; `gggg_eeee` for private, unknown and repeating ones."""
+    """Name an element: by its keyword, or as `gggg_eeee` if it is private, unknown or repeating."""
     entry = None if is_private(tag) or _is_repeating(tag) else _find_entry(tag)
     return entry[1] if entry and entry[1] else f"{tag >> 16:04x}_{tag & 0xFFFF:04x}"
 
@@ -94,7 +94,7 @@ def _tags_by_keyword() -> dict[str, int]:
 
 @cache
 def tag_of(name: str) -> int | None:
-    """Tag of a keyword or of `gggg_eeee`; None where there is no such element."""
+    """Look up the tag of a keyword or of `gggg_eeee`; None where there is no such element."""
     group, _, element = name.partition("_")
     if len(group) == len(element) == 4:
         return int(group, 16) << 16 | int(element, 16)
@@ -103,6 +103,6 @@ def tag_of(name: str) -> int | None:
 
 @cache
 def is_ambiguous_sign(tag: int) -> bool:
-    """Whether the dictionary says `US or SS`: Pixel Representation decides (PS3.5 A.1, PS3.3 C.7.6.3.1)."""
+    """Tell whether a VR is `US or SS`, so that Pixel Representation decides the sign (PS3.5 A.1, PS3.3 C.7.6.3.1)."""
     entry = None if is_private(tag) else _find_entry(tag)
     return entry is not None and "US or SS" in entry[0]

@@ -1,4 +1,4 @@
-"""Walking over encoded elements (PS3.5 7): where each one begins and ends, without decoding values."""
+"""Find where encoded elements begin and end (PS3.5 7), without decoding their values."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DELIMITER_GROUP = 0xFFFE
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-"""Float, Double Float and Pixel Data: the header ends here."""
+"""Tags of Float Pixel Data, Double Float Pixel Data and Pixel Data, where the header ends."""
 
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 """VRs with a 32-bit length after two reserved bytes (PS3.5 7.1.2)."""
 
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 SMALLEST_ELEMENT = 8
-"""Bytes of an element without value: tag and length."""
+"""Number of bytes of an element without value: tag and length."""
 
 _DELIMITER_BYTES = 8
-"""Bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
+"""Number of bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
 
 MAX_DEPTH = 32
-"""Nested sequences beyond this are damage, not content."""
+"""Largest depth of nested sequences; a header that nests deeper is damaged."""
 
 VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
 SHORT_VR_NAMES = {name: vr for name, vr in VR_NAMES.items() if vr not in LONG_VRS}
-"""VRs as encoded, and as text."""
+"""VRs with a 16-bit length: as encoded, and as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How elements are encoded."""
+    """The encoding of elements: whether they name their VR, and their byte order."""
 
     implicit_vr: bool = False
     big_endian: bool = False
 
     @property
     def order(self) -> str:
-        """Byte order as `struct` writes it."""
+        """Return the byte order as `struct` writes it."""
         return ">" if self.big_endian else "<"
 
 
@@ -55,17 +55,17 @@ class ElementHead(NamedTuple):
 
     tag: int
     vr: str
-    """As encoded or, where that is implicit, from the dictionary; `UN` for unknown ones."""
+    """VR as encoded; empty where the element has none."""
 
     start: int
     """First byte of the value."""
 
     length: int
-    """Bytes of the value, or `UNDEFINED`."""
+    """Number of bytes of the value, or `UNDEFINED`."""
 
 
 class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
-    """The bytes end inside an element; `stop` is where they would have to reach at least."""
+    """Signal that the bytes end inside an element. They have to reach at least to `stop`."""
 
     def __init__(self, stop: int) -> None:
         super().__init__(stop)
@@ -73,7 +73,7 @@ class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
 
 
 LITTLE_ENDIAN_HEAD = struct.Struct("<HH2sH")
-"""Group, element, VR and length of an element of explicit VR with a short length."""
+"""Layout of the group, element, VR and length of an element of explicit VR with a short length."""
 
 _LITTLE, _BIG = (tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHL", "L")) for order in "<>")
 
@@ -104,11 +104,11 @@ def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
     """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
 
     Returns:
-        The first byte behind the sequence delimitation item.
+        The first byte after the sequence delimitation item.
 
     Raises:
         NeedMore: The data end before it.
-        HeaderError: What stands there is no item, or sequences are nested too deeply.
+        HeaderError: Another element takes the place of an item, or sequences are nested too deeply.
     """
     if depth > MAX_DEPTH:
         raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
@@ -139,7 +139,7 @@ def _find_item_end(data: bytes, at: int, encoding: Encoding, depth: int) -> int:
 
 
 def _skip_short(data: bytes, at: int) -> int:
-    """Go over elements of explicit VR with a short length: nearly all that items hold, in a quarter of the time."""
+    """Skip elements of explicit VR with a short length. Nearly all are in items; this takes a quarter of the time."""
     last = len(data) - SMALLEST_ELEMENT
     while at <= last:
         group, _, vr, length = LITTLE_ENDIAN_HEAD.unpack_from(data, at)
@@ -150,12 +150,12 @@ def _skip_short(data: bytes, at: int) -> int:
 
 
 def nested_encoding(encoding: Encoding, vr: str) -> Encoding:
-    """Encoding inside a sequence: implicit little endian where its own VR is UN (PS3.5 6.2.2)."""
+    """Find the encoding inside a sequence: implicit little endian where its own VR is UN (PS3.5 6.2.2)."""
     return Encoding(implicit_vr=True) if vr == "UN" else encoding
 
 
 def find_creator(tag: int, elements: dict[int, RawElement]) -> tuple[int, RawElement | None]:
-    """The private creator of an element in the same dataset, and its tag; 0 and None for public elements."""
+    """Find the private creator of an element in the same dataset, and its tag; 0 and None for public elements."""
     if not is_private(tag):
         return 0, None
     block = tag & 0xFFFF0000 | tag >> 8 & 0xFF
@@ -163,7 +163,7 @@ def find_creator(tag: int, elements: dict[int, RawElement]) -> tuple[int, RawEle
 
 
 def resolve_vr(head: ElementHead, creator: RawElement | None) -> str:
-    """The VR of an element whose encoding leaves it open, from the dictionaries; its private creator decides."""
+    """Look up the VR of an element that does not name it, for a private element by its creator."""
     name = creator.value.decode("ascii", "replace").strip(" \0") if creator and creator.value else None
     vr = vr_of(head.tag, name)
     return "SQ" if vr == "UN" and head.length == UNDEFINED else vr
@@ -204,7 +204,7 @@ def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
     """Split the value of a sequence into the datasets of its items (PS3.5 7.5).
 
     Raises:
-        HeaderError: The data end within an item, or something else than an item stands there.
+        HeaderError: The data end within an item, or another element takes the place of an item.
     """
     items: list[bytes] = []
     at = 0
@@ -225,5 +225,5 @@ def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
 
 
 def format_tag(tag: int) -> str:
-    """A tag as people write it: `(0028,0010)`."""
+    """Format a tag as people write it: `(0028,0010)`."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

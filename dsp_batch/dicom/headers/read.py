@@ -1,7 +1,7 @@
-"""Bytes to headers: a sparse walk that asks for small ranges and knows whether it has reached the end.
+"""Read headers by small ranges, and make sure that each is complete.
 
 A header ends where Pixel Data begins or where the object ends. Anything else is a truncated object, never a short
-header: a parser that takes what it was given would call a cut header complete.
+header. A parser that stops wherever its bytes stop would call half a header complete.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from dsp_batch.dicom.headers.elements import UNDEFINED, Encoding
-from dsp_batch.dicom.headers.shared import Stretches
-from dsp_batch.dicom.headers.walk import FIRST_RANGE, Setting, SparseWalk, Steps
+from dsp_batch.dicom.headers.shared import SharedElementTable
+from dsp_batch.dicom.headers.walk import FIRST_RANGE, Setting, SparseWalk
 from dsp_batch.dicom.syntaxes import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, GE_PRIVATE_BIG, IMPLICIT_LITTLE
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.ranges import ByteRange, Reader
 from dsp_batch.model.series import InstanceHeader
 
 WHOLE_OBJECT = 32 * 1024
-"""Objects up to this size are read whole: a second request would cost more than the bytes."""
+"""Bytes of the largest object that is read whole: a second request would cost more than the bytes."""
 
 MAX_INFLATED = 1 << 30
-"""Bytes that a deflated dataset may grow to."""
+"""Bytes of the largest dataset that a deflated one may grow to."""
 
 _ENCODINGS = {
     IMPLICIT_LITTLE: Encoding(implicit_vr=True),
@@ -42,26 +42,26 @@ _TRANSFER_SYNTAX_UID = 0x00020010
 
 @dataclass(slots=True)
 class HeaderHint:
-    """What the headers of a series that were read tell of those to come: how much to ask for, and what to expect.
+    """Sizes and elements of the headers of a series that were read, which help to read the others.
 
-    The instances of a series have nearly the same elements, so that 6 KB headers need no requests of 16 KB, and what is
-    the same in all is parsed once.
+    The instances of a series have nearly the same elements. So a series with headers of 6 KB needs no requests of 16
+    KB, and elements that are the same in all headers are parsed once.
     """
 
     first: int = FIRST_RANGE
     """Bytes of the first request."""
 
     more: int = FIRST_RANGE
-    """Bytes that a request behind a large value asks for."""
+    """Bytes of a request that continues after a large value."""
 
-    stretches: dict[Setting, Stretches] = field(default_factory=dict)
+    shared: dict[Setting, SharedElementTable] = field(default_factory=dict)
     """The elements that headers share."""
 
     _first_used: int = 0
     _more_used: int = 0
 
     def learn(self, first_used: int, more_used: int) -> None:
-        """Take up how many bytes of the first request, and of one behind a large value, a header used."""
+        """Note how many bytes a header used of its first request, and of one that continued after a large value."""
         self._first_used = max(self._first_used, first_used)
         self._more_used = max(self._more_used, more_used)
         self.first = min(_round_up(self._first_used), FIRST_RANGE)
@@ -70,7 +70,7 @@ class HeaderHint:
 
 
 def _round_up(used: int) -> int:
-    """A few hundred bytes more than the longest header so far, in whole half kilobytes."""
+    """Add a few hundred bytes to the longest header so far, and round up to 512 bytes."""
     return (used + 256 + 511) // 512 * 512
 
 
@@ -85,9 +85,9 @@ def read_header(
 
     Args:
         name: Object name, for the result.
-        size: Bytes of the object as listed; None where unknown.
+        size: Number of bytes of the object as listed; None where unknown.
         bulk: Tags whose values are wanted however large they are; None for all.
-        hint: Shared by the headers of a series.
+        hint: A hint that all headers of a series share, and that each improves; None for none.
 
     Returns:
         A reader of the header, up to Pixel Data or the end of the object.
@@ -105,19 +105,19 @@ def read_header(
         data=bytes(reply.parts[0]),
         size=reply.size,
         bulk=bulk,
-        shared=hint.stretches,
+        shared=hint.shared,
         growth=hint.more,
     )
     header = yield from _read_header(name, walk)
     end = header.pixel_data_offset or header.fragments_offset or header.size
-    behind = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
-    hint.learn(end if walk.first_used is None else walk.first_used, behind)
+    more_used = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
+    hint.learn(end if walk.first_used is None else walk.first_used, more_used)
     if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
         raise HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
     return header
 
 
-def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
+def _read_header(name: str, walk: SparseWalk) -> Reader[InstanceHeader]:
     size = walk.size
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     declared_syntax = walk.elements.get(_TRANSFER_SYNTAX_UID)
@@ -149,7 +149,7 @@ def _read_header(name: str, walk: SparseWalk) -> Steps[InstanceHeader]:
 
 
 def _find_start(data: bytes) -> int:
-    """First byte of the file meta information, or of a dataset without any (PS3.10 7.1)."""
+    """Find the first byte of the file meta information, or of a dataset without any (PS3.10 7.1)."""
     begins_with_element = data[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08")
     if data[128:132] == b"DICM" and not (begins_with_element and data[4:6].isalpha()):
         return 132
@@ -161,7 +161,7 @@ def _find_start(data: bytes) -> int:
 
 
 def _check_encoding(declared: Encoding | None, data: bytes) -> Encoding:
-    """Hold the declared encoding against the first element: headers that lie about it are common."""
+    """Compare the declared encoding with the first element: headers that declare a wrong one are common."""
     if len(data) < 8:
         return declared or Encoding()
     big_endian = declared.big_endian if declared else data[0] == 0
@@ -188,21 +188,23 @@ def inflate(data: bytes) -> bytes:
 
 
 class InflatedObject(NamedTuple):
-    """A deflated object in memory, inflated."""
+    """A deflated object, inflated in memory."""
 
     data: bytes
     """The dataset, explicit VR little endian."""
 
     pixel_data_offset: int | None
+    """First byte of the value of native Pixel Data in `data`; None where there is none."""
+
     pixel_data_length: int | None
-    """Native Pixel Data within `data`."""
+    """Number of bytes of native Pixel Data; None where there is none."""
 
 
 def read_inflated() -> Reader[InflatedObject]:
     """Read a deflated object whole, for its pixels.
 
     Raises:
-        HeaderError: It is no deflated object, or it is damaged.
+        HeaderError: The object is not deflated, or it is damaged.
     """
     reply = yield (ByteRange(0, WHOLE_OBJECT),)
     walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size)

@@ -1,17 +1,17 @@
-"""What the headers of a series have in common, parsed once.
+"""Share the elements that the headers of a series have in common: they are parsed once.
 
-The instances of a series differ in a dozen elements out of hundreds. What lies between those are stretches of elements
-whose bytes are the same in each header. A stretch that was parsed once is taken over wherever its bytes stand again
-where an element begins, whatever stands before them: one comparison of bytes instead of a hundred elements.
+The instances of a series differ in a dozen elements out of hundreds. The elements between those have the same bytes in
+each header. Such shared elements are parsed once and reused in every header that has their bytes where an element
+begins: one comparison of bytes instead of parsing a hundred elements.
 
-That is exact because the elements of a stretch depend on nothing but
+That is exact, because parsing shared elements depends on nothing but
 
-* its bytes: a stretch holds whole elements only;
-* how they are encoded and which values stay in the object: each such setting has stretches of its own;
-* the private creators before it, where the encoding leaves a VR open: they are compared (PS3.5 7.8.1).
+* their bytes, which are those of whole elements;
+* the encoding and the large values wanted: each such setting has a table of its own;
+* the private creators before them, where the encoding leaves a VR open: these are compared (PS3.5 7.8.1).
 
-Where the bytes differ, the stretch is cut around the element that differs. An element that differs again and again is
-one of those that vary, and is parsed in each header.
+Where bytes differ, the shared elements are split around the element that differs. An element that differs repeatedly is
+no longer shared, and is parsed in each header.
 """
 
 from __future__ import annotations
@@ -23,94 +23,101 @@ from typing import NamedTuple
 from dsp_batch.model.series import RawElement
 
 _MOST_ELEMENTS = 64
-"""Elements of a stretch. To cut one costs as much as it holds, and damage may ask for a cut anywhere."""
+"""Largest number of elements that are shared together. Splitting them takes time for each of them, and damage may ask
+for it anywhere."""
 
 _MOST_VALUES = 3
-"""Values of an element that are tried: the second may be that of all but a localizer in front."""
+"""Number of values of an element after which it is no longer shared. The second may be that of all instances but one
+localizer at the beginning."""
 
 
-class Part(NamedTuple):
-    """One element of a stretch."""
+class SharedElement(NamedTuple):
+    """One element that headers share."""
 
     data: bytes
-    """All its bytes; the first four are its tag as encoded."""
+    """All bytes of the element; the first four are its tag as encoded."""
 
     tag: int
     element: RawElement | None
-    """None for a group length, which no header keeps."""
+    """The parsed element; None for a group length, which no header keeps."""
 
     creator_tag: int = 0
-    """Where a private creator decided its VR; 0 where none did."""
+    """Tag of the private creator that decided the VR of the element; 0 where none did."""
 
     creator: RawElement | None = None
+    """That private creator; None where it is absent."""
 
     @property
     def key(self) -> bytes:
-        """The tag as encoded."""
+        """Return the tag as encoded."""
         return self.data[:4]
 
 
-class Stretch(NamedTuple):
-    """Consecutive elements, each tag once."""
+class SharedElements(NamedTuple):
+    """Consecutive elements that headers share, each tag once."""
 
     data: bytes
-    """Their bytes."""
+    """The bytes of all the elements."""
 
-    parts: Sequence[Part]
+    parts: Sequence[SharedElement]
+    """The elements one by one, in their order."""
+
     elements: dict[int, RawElement]
-    """Tag → element, in their order; never modified, and shared by headers."""
+    """The parsed elements by tag, in their order. They are never modified, and headers share them."""
 
     creators: Sequence[tuple[int, RawElement | None]]
-    """The private creators in front of the stretch that decided VRs in it: tag → element."""
+    """Tags and elements of the private creators before these elements that decided their VRs."""
 
 
-def _build_stretch(parts: Sequence[Part]) -> Stretch:
+def _join(parts: Sequence[SharedElement]) -> SharedElements:
     elements = {part.tag: part.element for part in parts if part.element is not None}
     outside = {
         part.creator_tag: part.creator
         for part in parts
         if part.creator_tag and (part.creator is None or elements.get(part.creator_tag) is not part.creator)
     }
-    return Stretch(b"".join([part.data for part in parts]), parts, elements, tuple(outside.items()))
+    return SharedElements(b"".join([part.data for part in parts]), parts, elements, tuple(outside.items()))
 
 
 @dataclass(slots=True)
-class Stretches:
-    """The stretches of headers that are read with one setting."""
+class SharedElementTable:
+    """All shared elements of headers that are read with one setting."""
 
-    holding: dict[bytes, Stretch | None] = field(default_factory=dict)
-    """Tag as encoded → the stretch that holds the element; None for elements that vary. Others were never met."""
+    by_tag: dict[bytes, SharedElements | None] = field(default_factory=dict)
+    """The shared elements that include an element, by its tag as encoded; None for an element that varies."""
 
-    _lessons: list[Lesson] = field(default_factory=list)
+    _parsed: list[ParsedElements] = field(default_factory=list)
+    """Elements of earlier headers that are not in the table yet."""
+
     _values: dict[bytes, int] = field(default_factory=dict)
-    """Tag as encoded → how many of its values differed from the next one."""
+    """Number of times that the value of an element differed from the one before, by its tag as encoded."""
 
-    def take_over(self, data: bytes, at: int, elements: dict[int, RawElement]) -> int:
-        """Take over the stretches that stand at `at`, one behind the other.
+    def reuse(self, data: bytes, at: int, elements: dict[int, RawElement]) -> int:
+        """Reuse shared elements from `at` on, as long as their bytes follow one another there.
 
         Args:
-            data: The bytes in hand.
-            at: Where an element begins.
-            elements: What precedes it; filled with what was found.
+            data: The bytes in memory.
+            at: First byte of an element.
+            elements: The elements before it; the reused elements are added.
 
         Returns:
-            Where the first element begins that must be parsed.
+            First byte of the first element that must be parsed.
         """
-        while stretch := self.holding.get(data[at : at + 4]):
-            if not data.startswith(stretch.data, at):
-                stretch = self._cut(stretch, data, at)
-            for tag, creator in stretch.creators:
+        while shared := self.by_tag.get(data[at : at + 4]):
+            if not data.startswith(shared.data, at):
+                shared = self._split(shared, data, at)
+            for tag, creator in shared.creators:
                 if elements.get(tag) != creator:
                     return at
-            if not stretch.parts:
+            if not shared.parts:
                 break
-            elements.update(stretch.elements)
-            at += len(stretch.data)
+            elements.update(shared.elements)
+            at += len(shared.data)
         return at
 
-    def _cut(self, stretch: Stretch, data: bytes, at: int) -> Stretch:
-        """Cut a stretch to what of it stands in `data`, from the element at `at` on; keep the rest on its own."""
-        parts = stretch.parts
+    def _split(self, shared: SharedElements, data: bytes, at: int) -> SharedElements:
+        """Split shared elements: keep those that `data` holds from `at` on together, and the others on their own."""
+        parts = shared.parts
         first = next(number for number, part in enumerate(parts) if data.startswith(part.key, at))
         stop, end = first, at
         while stop < len(parts) and data.startswith(parts[stop].data, end):
@@ -120,56 +127,56 @@ class Stretches:
         self._keep(parts[stop + self._count_differing(parts[stop:], data, end) :])
         return self._keep(parts[first:stop])
 
-    def _count_differing(self, parts: Sequence[Part], data: bytes, at: int) -> int:
-        """1 where the first element has another value in `data`, which ends its being part of a stretch, else 0."""
+    def _count_differing(self, parts: Sequence[SharedElement], data: bytes, at: int) -> int:
+        """Return 1 if the first element has another value in `data`, so that it is no longer shared here, else 0."""
         if not parts or not data.startswith(parts[0].key, at):
             return 0  # another element stands there
         part = parts[0]
         if part.data.startswith(data[at : at + len(part.data)]):
-            return 0  # its end is not in hand, so that nobody knows
+            return 0  # its end is not in memory, so it may be the same
         self._values[part.key] = values = self._values.get(part.key, 0) + 1
         if values < _MOST_VALUES:
-            self.holding.pop(part.key, None)
+            self.by_tag.pop(part.key, None)
         else:
-            self.holding[part.key] = None
+            self.by_tag[part.key] = None
         return 1
 
-    def _keep(self, parts: Sequence[Part]) -> Stretch:
-        stretch = _build_stretch(parts)
-        self.holding.update((part.key, stretch) for part in parts)
-        return stretch
+    def _keep(self, parts: Sequence[SharedElement]) -> SharedElements:
+        shared = _join(parts)
+        self.by_tag.update((part.key, shared) for part in parts)
+        return shared
 
-    def learn_later(self, lesson: Lesson) -> None:
-        """Set aside what was parsed in a header, until there is another one to use it."""
-        if lesson.found:
-            self._lessons.append(lesson)
+    def set_aside(self, parsed: ParsedElements) -> None:
+        """Keep what was parsed in a header until another header can use it."""
+        if parsed.found:
+            self._parsed.append(parsed)
 
-    def learn(self) -> None:
-        """Make stretches of the elements that were set aside and lie behind one another."""
-        for lesson in self._lessons:
-            parts: list[Part] = []
+    def add_parsed(self) -> None:
+        """Add the elements that were set aside to the table; those that follow one another are shared together."""
+        for parsed in self._parsed:
+            parts: list[SharedElement] = []
             end = 0
-            for start, stop, tag, element in lesson.found:
-                part = Part(lesson.data[start:stop], tag, element, *lesson.creators.get(start, (0, None)))
+            for start, stop, tag, element in parsed.found:
+                part = SharedElement(parsed.data[start:stop], tag, element, *parsed.creators.get(start, (0, None)))
                 if start != end or len(parts) == _MOST_ELEMENTS:
                     self._keep(parts)
                     parts = []
-                if part.key not in self.holding:
-                    self.holding[part.key] = None
+                if part.key not in self.by_tag:
+                    self.by_tag[part.key] = None
                     parts.append(part)
                     end = stop
             self._keep(parts)
-        self._lessons = []
+        self._parsed = []
 
 
-class Lesson(NamedTuple):
-    """The elements of one header that were parsed because no stretch holds them yet."""
+class ParsedElements(NamedTuple):
+    """The elements of one header that were parsed because they are not shared yet."""
 
     data: bytes
-    """The bytes in hand; positions count in them."""
+    """The bytes in memory; positions count from their start."""
 
     found: list[tuple[int, int, int, RawElement | None]]
-    """First byte, first byte behind it, tag and element, in their order; None for a group length."""
+    """First byte, first byte after it, tag and value of each element, in their order; no value for a group length."""
 
     creators: dict[int, tuple[int, RawElement | None]]
-    """First byte → tag and element of the private creator that decided the VR of an element."""
+    """Tag and element of the private creator that decided the VR of an element, by the first byte of that element."""

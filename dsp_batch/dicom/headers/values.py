@@ -1,4 +1,4 @@
-"""Raw elements to Python values and to the DICOM JSON model (PS3.5 6.2, PS3.18 F)."""
+"""Decode raw elements to Python values and to the DICOM JSON model (PS3.5 6.2, PS3.18 F)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
 
 _CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 
-Decoded = list[Any] | bytes | None
-"""Text and numbers: a list, empty where the value is; sequences: a list of `DicomJson`; binary, and sequences that are
-damaged: bytes, little endian. None where the value was left in the object."""
+DecodedValue = list[Any] | bytes | None
+"""A list of texts or numbers, a list of `DicomJson` for a sequence, or bytes (little endian) for a binary value or a
+damaged sequence. An empty value is an empty list; None stands for a value that was not read."""
 
 
 def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Values of Specific Character Set (0008,0005), or those of the enclosing dataset."""
+    """Read the values of Specific Character Set (0008,0005), or take those of the enclosing dataset."""
     element = elements.get(_CHARACTER_SET)
     if element is None or not element.value:
         return inherited
@@ -56,7 +56,7 @@ def _split_terms(value: bytes) -> tuple[str, ...]:
 
 
 def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
-    """The VR to decode with: Pixel Representation decides `US or SS` where the encoding is implicit."""
+    """Choose the VR to decode with: Pixel Representation decides `US or SS` where the encoding is implicit."""
     if element.vr == "US" and header.implicit_vr and is_ambiguous_sign(tag):
         representation = header.elements.get(_PIXEL_REPRESENTATION)
         if representation is not None and representation.value and any(representation.value):
@@ -64,10 +64,12 @@ def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
     return element.vr
 
 
-def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = (), depth: int = 0) -> Decoded:
-    """Decode the value field of one element, `depth` sequences deep.
+def decode_value(
+    element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = (), depth: int = 0
+) -> DecodedValue:
+    """Decode the value field of one element that is nested in `depth` sequences.
 
-    Numbers that do not parse stay text, as written, and sequences bytes: a damaged value must not hide the rest of the
+    Damaged numbers stay text, as written, and damaged sequences stay bytes, so that they do not hide the rest of the
     header.
     """
     value, vr = element.value, element.vr
@@ -82,7 +84,7 @@ def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, .
     return _decode_tags(value, encoding) if vr == "AT" else _decode_texts(vr, value, charsets)
 
 
-def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> Decoded:
+def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DecodedValue:
     if depth > MAX_DEPTH:
         return value
     if value[:4] == _LITTLE_ENDIAN_ITEM and encoding.big_endian:
@@ -177,8 +179,8 @@ def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth
     }
 
 
-def value_json(vr: str, decoded: Decoded) -> DicomJson:
-    """One element in the DICOM JSON model (PS3.18 F.2); a sequence that is damaged as the unknown that it is."""
+def value_json(vr: str, decoded: DecodedValue) -> DicomJson:
+    """Convert one element to the DICOM JSON model (PS3.18 F.2); a damaged sequence becomes an unknown value."""
     if isinstance(decoded, bytes):
         vr = "UN" if vr == "SQ" else vr
         return {"vr": vr, "InlineBinary": base64.b64encode(decoded).decode("ascii")} if decoded else {"vr": vr}
@@ -190,7 +192,7 @@ def value_json(vr: str, decoded: Decoded) -> DicomJson:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they go as text."""
+    """Turn NaN and infinity into text, because JSON has neither."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -200,7 +202,7 @@ def _person_name(text: str) -> dict[str, str]:
 
 
 def decoding_key(header: InstanceHeader) -> Hashable:
-    """Instances of which this is equal decode equal elements alike."""
+    """Make a key that is equal for instances that decode equal elements alike."""
     representation = header.elements.get(_PIXEL_REPRESENTATION)
     sign = representation and representation.value
     return header.implicit_vr, header.big_endian, character_sets(header.elements), sign
@@ -214,7 +216,7 @@ class HeaderDecoder:
         self._encoding = Encoding(header.implicit_vr, header.big_endian)
         self._charsets = character_sets(header.elements)
 
-    def decode(self, tag: int, element: RawElement) -> Decoded:
+    def decode(self, tag: int, element: RawElement) -> DecodedValue:
         """Decode one element of the header."""
         encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self._encoding, element.vr)
         vr = effective_vr(tag, element, self.header)
@@ -223,16 +225,16 @@ class HeaderDecoder:
         return decode_value(element, encoding, self._charsets)
 
     def json(self, tag: int, element: RawElement) -> DicomJson:
-        """One element of the header in the DICOM JSON model."""
+        """Convert one element of the header to the DICOM JSON model."""
         return value_json(effective_vr(tag, element, self.header), self.decode(tag, element))
 
     def attributes(self) -> Attributes:
-        """The whole header, decoded as it is asked for."""
+        """Return the attributes of the whole header, which are decoded when asked for."""
         return Attributes(JsonAttributes(_HeaderJson(self)))
 
 
 class _HeaderJson(Mapping[str, DicomJson]):
-    """The elements of a header in the DICOM JSON model; long sequences that nobody asks for are never decoded."""
+    """The elements of a header in the DICOM JSON model. Each is decoded when it is asked for."""
 
     def __init__(self, decoder: HeaderDecoder) -> None:
         self._decoder = decoder
@@ -250,7 +252,7 @@ class _HeaderJson(Mapping[str, DicomJson]):
 
 
 class JsonAttributes(Mapping[str, Any]):
-    """The elements of a DICOM JSON dataset by keyword, converted when asked for."""
+    """The values of a DICOM JSON dataset by keyword, each converted when it is asked for."""
 
     __slots__ = ("_known", "_values")
 
@@ -274,7 +276,7 @@ class JsonAttributes(Mapping[str, Any]):
 
 
 def element_value(element: Mapping[str, Any]) -> Any:
-    """The value of one element of the DICOM JSON model, as `Attributes` takes it."""
+    """Convert one element of the DICOM JSON model to a value as `Attributes` takes it."""
     if "InlineBinary" in element:
         return base64.b64decode(element["InlineBinary"])
     values: Sequence[Any] = element.get("Value", ())

@@ -1,8 +1,7 @@
-"""The sparse walk: from element to element of an object of which only small ranges are fetched."""
+"""Walk from element to element of an object of which only small ranges are fetched."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from dsp_batch.dicom.headers.elements import (
@@ -21,58 +20,70 @@ from dsp_batch.dicom.headers.elements import (
     parse_head,
     resolve_vr,
 )
-from dsp_batch.dicom.headers.shared import Lesson, Stretches
+from dsp_batch.dicom.headers.shared import ParsedElements, SharedElementTable
 from dsp_batch.errors import HeaderError
-from dsp_batch.model.ranges import ByteRange, Reply, T
+from dsp_batch.model.ranges import ByteRange, Reader
 from dsp_batch.model.series import RawElement
 
 FIRST_RANGE = 16 * 1024
-"""Bytes of the first request: the whole header of most CT, PET and many MR instances."""
+"""Bytes of the first request. Most CT and PET and many MR instances have their whole header in it."""
 
 LARGE_VALUE = 16 * 1024
-"""Binary values longer than this stay in the object unless asked for."""
+"""Bytes of the longest binary value that is read without being asked for."""
 
 _LARGEST_SHARED = 16 * 1024
-"""Elements longer than this are parsed in each header: what they hold in memory is worth more than the time."""
+"""Bytes of the longest element that headers share. Longer ones are parsed in each: keeping them costs more memory than
+it saves time."""
 
 _MAX_GROWTH = 4 << 20
-"""Bytes that one further request may add beyond what is known to be needed."""
+"""Largest number of bytes that a request may ask for beyond what is known to be needed."""
 
 _MAX_PADDING = 64 * 1024
-"""Zeros that may follow the last element; more are a file whose bytes never arrived."""
+"""Largest number of zeros that may follow the last element. More mean that the rest of the file never arrived."""
 
-Steps = Generator[Sequence[ByteRange], Reply, T]
 
 Setting = tuple[Encoding, int, frozenset[int] | None]
-"""What decides, besides the bytes, how an element is read: the encoding, the last group, the large values wanted."""
+"""Encoding, last group, and tags of wanted large values: what decides, besides the bytes, how an element is read."""
 
 _PLAIN = Encoding()
 
 
 @dataclass(slots=True)
 class SparseWalk:
-    """One pass over an object: the part of it that is in hand, and the elements found so far."""
+    """One pass over an object: the part of it that is in memory, and the elements found so far."""
 
     data: bytes
+    """The part of the object that is in memory."""
+
     size: int
+    """Number of bytes of the object."""
+
     elements: dict[int, RawElement] = field(default_factory=dict)
+    """The elements found so far, by tag."""
+
     bulk: frozenset[int] | None = frozenset()
-    shared: dict[Setting, Stretches] = field(default_factory=dict)
-    """What is known from other headers of the series."""
+    """Tags whose values are wanted however large they are; None for all."""
+
+    shared: dict[Setting, SharedElementTable] = field(default_factory=dict)
+    """The elements that other headers of the series have shown to be shared."""
 
     base: int = 0
+    """Position of `data` in the object."""
+
     growth: int = FIRST_RANGE
+    """Bytes that the next request asks for, at least."""
+
     left_out: int | None = None
-    """Where the last value begins that was left in the object."""
+    """First byte of the last value that was not read."""
 
     first_used: int | None = None
     """Bytes of the first request that were needed, once there was a second one."""
 
     padding: int = 0
-    """Zeros skipped."""
+    """Number of zeros skipped."""
 
-    def fetch(self, start: int, stop: int) -> Steps[None]:
-        """Bring [start, stop) and some more into hand, keeping what there is from `start` on."""
+    def fetch(self, start: int, stop: int) -> Reader[None]:
+        """Read [start, stop) and some more into memory, and keep what is in memory from `start` on."""
         if stop > self.size:
             raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {stop}")
         kept = self.data[start - self.base :]
@@ -89,17 +100,19 @@ class SparseWalk:
         if len(self.data) < end - start:
             raise HeaderError(f"the object ends at byte {start + len(self.data)} though it was listed with {self.size}")
 
-    def run(self, position: int, encoding: Encoding, last_group: int = 0xFFFF) -> Steps[tuple[int, ElementHead | None]]:
-        """Walk to Pixel Data, to the end of the object, or to the first element of a group behind `last_group`.
+    def run(
+        self, position: int, encoding: Encoding, last_group: int = 0xFFFF
+    ) -> Reader[tuple[int, ElementHead | None]]:
+        """Walk to Pixel Data, to the end of the object, or to the first element of a group after `last_group`.
 
         Returns:
-            Where the walk stopped, and the head of Pixel Data, its start counted from the start of the object.
+            The byte where the walk stopped, and the head of Pixel Data, its start counted from the start of the object.
         """
         setting = (encoding, last_group, self.bulk)
-        stretches = self.shared.get(setting) or self.shared.setdefault(setting, Stretches())
-        stretches.learn()
+        table = self.shared.get(setting) or self.shared.setdefault(setting, SharedElementTable())
+        table.add_parsed()
         while position < self.size:
-            position, head, needed = self._walk_in_hand(position, encoding, last_group, stretches)
+            position, head, needed = self._walk_in_memory(position, encoding, last_group, table)
             if head is not None:
                 return position, head if head.tag in PIXEL_TAGS else None
             if needed is None:
@@ -113,30 +126,30 @@ class SparseWalk:
             raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {position}")
         return position, None
 
-    def _walk_in_hand(
-        self, position: int, encoding: Encoding, last_group: int, stretches: Stretches
+    def _walk_in_memory(
+        self, position: int, encoding: Encoding, last_group: int, table: SharedElementTable
     ) -> tuple[int, ElementHead | None, int | None]:
-        """Walk as far as the bytes in hand allow.
+        """Walk as far as the bytes in memory allow.
 
         Returns:
-            Where the walk stopped; the head of the element that ends it, if one does; how far the bytes have to reach
-            to go on, where they end too early.
+            The byte where the walk stopped; the head of the element that ended it, if one did; the byte that the
+            memory has to reach to go on, if it ended too early.
         """
         data, base = self.data, self.base
-        lesson = Lesson(data, [], {})
+        parsed = ParsedElements(data, [], {})
         at = position - base
         try:
-            while (at := stretches.take_over(data, at, self.elements)) + base < self.size:
-                if encoding == _PLAIN and at < (at := self._take_short(at, last_group, stretches, lesson)):
+            while (at := table.reuse(data, at, self.elements)) + base < self.size:
+                if encoding == _PLAIN and at < (at := self._take_short(at, last_group, table, parsed)):
                     continue
                 head = parse_head(data, at, encoding)
                 if head.tag in PIXEL_TAGS or head.tag >> 16 > last_group:
                     return at + base, head._replace(start=head.start + base), None
-                at = self._take(at, head, encoding, stretches, lesson) if head.tag else self._skip_padding(at)
+                at = self._take(at, head, encoding, table, parsed) if head.tag else self._skip_padding(at)
         except NeedMore as need:
             return at + base, None, need.stop + base
         finally:
-            stretches.learn_later(lesson)
+            table.set_aside(parsed)
         return at + base, None, None
 
     def _skip_padding(self, at: int) -> int:
@@ -149,34 +162,36 @@ class SparseWalk:
             raise HeaderError(f"nothing but zeros follows byte {begin}: it is damaged")
         return at + max(zeros - zeros % SMALLEST_ELEMENT, SMALLEST_ELEMENT)
 
-    def _take_short(self, at: int, last_group: int, stretches: Stretches, lesson: Lesson) -> int:
-        """Take up elements of explicit VR little endian as long as nothing about them is special: the bulk of a header.
+    def _take_short(self, at: int, last_group: int, table: SharedElementTable, parsed: ParsedElements) -> int:
+        """Parse elements of explicit VR little endian that need no special care: nearly all of a header.
 
         Returns:
-            Where the first element begins that is not whole, has a long VR or none, belongs to a later group, or is in
-            a stretch.
+            First byte of the first element that is not whole, has a long VR or none, belongs to a later group, or is
+            shared.
         """
-        data, elements, holding, found = self.data, self.elements, stretches.holding, lesson.found
+        data, elements, by_tag, found = self.data, self.elements, table.by_tag, parsed.found
         unpack, names, build, end = LITTLE_ENDIAN_HEAD.unpack_from, SHORT_VR_NAMES, tuple.__new__, len(data)
         while at + 8 <= end:
             group, number, vr_bytes, length = unpack(data, at)
             vr, stop, key = names.get(vr_bytes), at + 8 + length, data[at : at + 4]
-            if vr is None or stop > end or group > last_group or holding.get(key):
+            if vr is None or stop > end or group > last_group or by_tag.get(key):
                 break
             tag = group << 16 | number
             element = build(RawElement, (vr, data[at + 8 : stop], length)) if number else None
             if element:
                 elements[tag] = element
-            if key not in holding:
+            if key not in by_tag:
                 found.append((at, stop, tag, element))
             at = stop
         return at
 
-    def _take(self, at: int, head: ElementHead, encoding: Encoding, stretches: Stretches, lesson: Lesson) -> int:
-        """Take up the element at `at` and return where it ends, which may lie beyond what is in hand."""
+    def _take(
+        self, at: int, head: ElementHead, encoding: Encoding, table: SharedElementTable, parsed: ParsedElements
+    ) -> int:
+        """Parse the element at `at` and return where it ends, which may lie beyond the bytes in memory."""
         tag, vr, start, length = head
         if vr in ("", "UN"):
-            _, creator = lesson.creators[at] = find_creator(tag, self.elements)
+            _, creator = parsed.creators[at] = find_creator(tag, self.elements)
             vr = resolve_vr(head, creator)
         end = start + length
         if length == UNDEFINED:
@@ -190,6 +205,6 @@ class SparseWalk:
         element = RawElement(vr, self.data[start:end], end - start) if tag & 0xFFFF else None
         if element:
             self.elements[tag] = element
-        if end - at <= _LARGEST_SHARED and self.data[at : at + 4] not in stretches.holding:
-            lesson.found.append((at, end, tag, element))
+        if end - at <= _LARGEST_SHARED and self.data[at : at + 4] not in table.by_tag:
+            parsed.found.append((at, end, tag, element))
         return end

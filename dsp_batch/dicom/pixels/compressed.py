@@ -56,7 +56,7 @@ def decode_jpeg(data: bytes, pixels: PixelFormat) -> DecodedSamples:
         is_rgb = stream.is_lossless or not _transforms_color(stream, pixels)
         inside, outside = "RGB" if is_rgb else "YCBCR", "RGB"
         photometric = photometric if stream.is_lossless else "RGB"
-    import imagecodecs  # noqa: PLC0415  # see above
+    import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
     # Not ljpeg_decode nor jpegsof3_decode for what this one refuses: damaged data crash them.
     samples = _run_codec(lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside), pixels)
@@ -71,9 +71,9 @@ def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     """Decode JPEG-LS. Its codestream tells neither sign nor color, so the header does."""
     stream = parse_jpeg(data)
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
-    import imagecodecs  # noqa: PLC0415  # see above
+    import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
-    # Without an end of image CharLS counts zeros behind damaged data, for half a minute a frame.
+    # Without an end of image CharLS reads zeros after damaged data, for half a minute a frame.
     ended = data if data.rstrip(b"\0").endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
     samples = _run_codec(lambda: imagecodecs.jpegls_decode(ended), pixels)
     return DecodedSamples(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
@@ -87,7 +87,7 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     """
     stream = parse_jpeg_2000(data)
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
-    import imagecodecs  # noqa: PLC0415  # see above
+    import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
     samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
     photometric = "RGB" if stream.transforms_color else pixels.photometric
@@ -97,7 +97,7 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> DecodedSamples:
 def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     """Decode JPEG XL. The codec returns RGB, whatever the image was encoded from."""
     _check_claims(data, (*parse_jpeg_xl(data), pixels.samples_per_pixel), pixels)
-    import imagecodecs  # noqa: PLC0415  # see above
+    import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
     samples = _run_codec(lambda: imagecodecs.jpegxl_decode(data, numthreads=1), pixels)
     photometric = "RGB" if samples.ndim == 3 else pixels.photometric

@@ -48,7 +48,7 @@ def convert_to_srgb(rgb: ByteArray, profile: bytes) -> ByteArray:
 @lru_cache(maxsize=8)
 def _build_transform(profile: bytes) -> ImageCmsTransform | None:
     """Build a conversion. That takes longer than to apply it, so the frames of a slide share one."""
-    from PIL import ImageCms  # noqa: PLC0415  # likewise
+    from PIL import ImageCms  # noqa: PLC0415  # few images have a profile
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import TemporaryError
-from dsp_batch.storage.failures import translate_status
-from dsp_batch.storage.urls import split_scheme
+from dsp_batch.storage.backend import StoredKey, TemporaryError
+from dsp_batch.storage.failures import explain_cause, first_line, translate_status
+from dsp_batch.storage.retry import retry_temporary
+from dsp_batch.storage.runtime import run_blocking
+from dsp_batch.storage.urls import Location
 from dsp_batch.storage.usage import count_usage
 
 _EXTRAS: dict[str, tuple[str, str]] = {
     "gs": ("gcsfs", "gcs"),
-    "gcs": ("gcsfs", "gcs"),
     "az": ("adlfs", "azure"),
     "abfs": ("adlfs", "azure"),
 }
 """Scheme → the package that reads it, and the extra of dsp-batch that brings it."""
 
-_ANONYMOUS: dict[str, dict[str, Any]] = {
+_ANONYMOUS_OPTIONS: dict[str, dict[str, Any]] = {
     "gs": {"token": "anon"},
-    "gcs": {"token": "anon"},
     "az": {"anon": True},
     "abfs": {"anon": True},
 }
@@ -43,7 +46,7 @@ def open_filesystem(scheme: str, anonymous: bool | None = None) -> Any:  # noqa:
     """
     import fsspec  # noqa: PLC0415  # most roots do without
 
-    options = _ANONYMOUS.get(scheme, {}) if anonymous else {}
+    options = _ANONYMOUS_OPTIONS.get(scheme, {}) if anonymous else {}
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:
@@ -58,15 +61,15 @@ class FilesystemBackend:
     """A root in an fsspec file system.
 
     Args:
-        root: Normalised URL.
+        location: The root.
         anonymous: True for requests without credentials, where the file system can do that.
         max_workers: Threads, at most, for file systems without an event loop of their own.
     """
 
-    def __init__(self, root: str, *, anonymous: bool | None, max_workers: int) -> None:
-        scheme, self._path = split_scheme(root)
-        self._root = root
-        self._filesystem = open_filesystem(scheme, anonymous)
+    def __init__(self, location: Location, *, anonymous: bool | None, max_workers: int) -> None:
+        self._root = str(location)
+        self._path = f"{location.container}/{location.key}".strip("/")
+        self._filesystem = open_filesystem(location.scheme, anonymous)
         self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
 
     async def list_objects(self, folder: str) -> list[ObjectInfo]:
@@ -84,6 +87,48 @@ class FilesystemBackend:
     def open_object(self, folder: str, info: ObjectInfo) -> FilesystemSource:
         """Prepare to read an object."""
         return FilesystemSource(self, f"{self._path}/{folder}/{info.name}", info.size)
+
+    def read_whole(self, key: str) -> bytes | None:
+        """Read a whole object; None where there is none."""
+        url = f"{self._root}/{key}"
+        count_usage(requests=1)
+        try:
+            data: bytes = self._filesystem.cat_file(url)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise _reading_error(error, f"read {url}") from error
+        count_usage(bytes_read=len(data))
+        return data
+
+    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
+        """Write an object whole, tried again as reads are."""
+        url = f"{self._root}/{key}"
+        _change(lambda: self._filesystem.pipe_file(url, data), f"write {url}")
+
+    def delete(self, key: str) -> None:
+        """Delete an object; nothing happens where there is none."""
+        url = f"{self._root}/{key}"
+
+        def remove() -> None:
+            with suppress(FileNotFoundError):
+                self._filesystem.rm_file(url)
+
+        _change(remove, f"delete {url}")
+
+    def list_keys(self, folder: str) -> Iterator[StoredKey]:
+        """List the objects below a folder, or below the root where it is empty."""
+        url = f"{self._root}/{folder}".rstrip("/")
+        count_usage(requests=1)
+        try:
+            found = self._filesystem.find(url, detail=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise _reading_error(error, f"list {url}") from error
+        above = f"{self._path}/{folder}".strip("/")
+        for name, entry in found.items():
+            yield StoredKey(name.strip("/").removeprefix(above).lstrip("/"), entry["size"], _find_time(entry))
 
     async def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Make one call, in the file system's own event loop where it has one."""
@@ -146,10 +191,39 @@ def translate_filesystem_error(error: Exception, what: str) -> Exception:
     return TemporaryError(first_line(error))
 
 
-def first_line(error: BaseException) -> str:
-    """The beginning of an exception's message, fit for one line."""
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__
+def _change(action: Callable[[], object], what: str) -> None:
+    """Write or delete an object, in as many attempts as it takes; each leaves everything or nothing."""
+
+    async def attempt() -> None:
+        count_usage(requests=1)
+        try:
+            action()
+        except (TimeoutError, ConnectionError) as error:
+            cause = "timed out" if isinstance(error, TimeoutError) else explain_cause(str(error))
+            raise TemporaryError(cause) from error
+        except Exception as error:
+            raise SinkError(f"cannot {what}: {_explain(error)}") from error
+
+    try:
+        run_blocking(retry_temporary(attempt, what))
+    except StorageError as error:
+        raise UnavailableError(error.message) from error
+
+
+def _reading_error(error: Exception, what: str) -> StorageError:
+    reason: Reason = "access-denied" if isinstance(error, PermissionError) else "network"
+    return StorageError(f"cannot {what}: {_explain(error)}", reason)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "access denied (forbidden)"
+    return "no such object" if isinstance(error, FileNotFoundError) else first_line(error)
+
+
+def _find_time(entry: dict[str, Any]) -> float | None:
+    moment = entry.get("mtime") or entry.get("last_modified") or entry.get("LastModified") or entry.get("created")
+    return moment.timestamp() if isinstance(moment, datetime) else None
 
 
 def _last_part(entry: dict[str, Any]) -> str:

@@ -5,45 +5,56 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakValueDictionary
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backends.bucket_page import is_bucket_answer, listing_url, parse_bucket_page, split_bucket_urls
-from dsp_batch.storage.backends.http_listing import Page, encode_url, fetch_page, require_body
-from dsp_batch.storage.backends.links import Entry, parse_listing
+from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.backends.http_listing import (
+    Entry,
+    is_bucket_answer,
+    listing_url,
+    parse_bucket_page,
+    parse_listing,
+    split_bucket_urls,
+)
+from dsp_batch.storage.backends.http_pages import Page, encode_url, fetch_page, read_page, require_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
 from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.urls import Location
+
+if TYPE_CHECKING:
+    from obstore.store import HTTPStore
 
 _BODIES_AT_ONCE = 32
-"""Whole bodies in flight for one call, at most: each takes a thread."""
+"""Whole bodies in flight for one series, at most: each takes a thread."""
 
 _CALLS_AT_ONCE = 4
-"""That have threads for as many bodies: a slow series must not keep its neighbours waiting."""
+"""Series that have threads for as many bodies at a time: a slow one must not keep its neighbours waiting."""
 
 
-class WebBackend:
+class HttpBackend:
     """A folder of an HTTP server, or an S3 bucket that is given by its HTTP address.
 
     Args:
-        root: Normalised URL.
-        max_workers: Whole bodies in flight for one call, at most 32 of them.
+        location: The root.
+        max_workers: Whole bodies in flight for one series, but never more than 32.
     """
 
-    def __init__(self, root: str, max_workers: int) -> None:
-        from obstore.store import HTTPStore  # noqa: PLC0415  # local roots do without
-
-        self.root = encode_url(root)
+    def __init__(self, location: Location, max_workers: int) -> None:
+        self._location = location
+        self.root = encode_url(str(location))
         self.ranges_ignored: bool | None = None
         self._bucket: tuple[str, str] | None = None
-        self._store = HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
         self._at_once = min(max_workers, _BODIES_AT_ONCE)
-        self._rooms: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
-        """What limits each call; gone with its last body."""
+        self._semaphores: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakValueDictionary()
+        """Event loop of a call → the limit of its bodies in flight. An entry goes with the last body of its call."""
 
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
 
@@ -56,16 +67,32 @@ class WebBackend:
         """List the folders below the root whose names start with a raw prefix."""
         return [each.name for each in await self._list("", prefix) if each.is_folder and each.name.startswith(prefix)]
 
-    def open_object(self, folder: str, info: ObjectInfo) -> WebSource:
+    def open_object(self, folder: str, info: ObjectInfo) -> HttpSource:
         """Prepare to read an object."""
         path = f"{folder}/{info.name}"
-        return WebSource(self, RangedSource(self._store, path, info.size, place=self.root, access="anonymous"), path)
+        return HttpSource(self, RangedSource(self._client, path, info.size, root=self.root, access="anonymous"), path)
+
+    def read_whole(self, key: str) -> bytes | None:
+        """Read a whole object; None where the server has none."""
+        return read_page(f"{self.root}/{key}")
+
+    def list_keys(self, folder: str) -> Iterator[StoredKey]:
+        """List the objects that the pages below a folder link to."""
+        from dsp_batch.storage.backends.filesystem import FilesystemBackend  # noqa: PLC0415  # fsspec walks the pages
+
+        return FilesystemBackend(self._location, anonymous=None, max_workers=1).list_keys(folder)
+
+    @cached_property
+    def _client(self) -> HTTPStore:
+        from obstore.store import HTTPStore  # noqa: PLC0415  # whole bodies do without
+
+        return HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
 
     async def fetch(self, url: str, what: str) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
         loop = asyncio.get_running_loop()  # each call has its own
         context, abandoned = contextvars.copy_context(), threading.Event()
-        room = self._rooms.setdefault(loop, asyncio.Semaphore(self._at_once))
+        room = self._semaphores.setdefault(loop, asyncio.Semaphore(self._at_once))
         async with room:
             try:
                 return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
@@ -123,10 +150,10 @@ class WebBackend:
                 return entries
 
 
-class WebSource:
+class HttpSource:
     """One object over HTTP; its whole body is kept while its reader runs where the server ignores ranges."""
 
-    def __init__(self, backend: WebBackend, ranged: RangedSource, path: str) -> None:
+    def __init__(self, backend: HttpBackend, ranged: RangedSource, path: str) -> None:
         self._backend = backend
         self._ranged = ranged
         self._path = path
@@ -158,5 +185,5 @@ class WebSource:
         return self._body[start:stop]
 
     def close(self) -> None:
-        """Let go of the body."""
+        """Free the body."""
         self._body = None

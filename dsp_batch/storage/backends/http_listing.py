@@ -1,122 +1,147 @@
-"""Whole bodies over HTTP through the standard library: listings, and servers that do not know ranges."""
+"""Listings of HTTP servers, read: directory pages as HTML or JSON, and S3's XML."""
 
 from __future__ import annotations
 
-import http.client
-import threading
-import urllib.error
-import urllib.request
+import json
+import re
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urljoin, urlsplit
+from xml.etree import ElementTree as ET
 
-from dsp_batch.storage.backend import TemporaryError
-from dsp_batch.storage.failures import translate_status
-from dsp_batch.storage.retry import retry_temporary
-from dsp_batch.storage.runtime import run_blocking
-from dsp_batch.storage.usage import count_usage
+from dsp_batch.errors import StorageError
+from dsp_batch.storage.backends.http_pages import Page
 
-SILENCE = 30.0
-"""Seconds without a byte that end an attempt."""
-
-_PIECE = 1 << 20
+_PLAIN_LINK = re.compile(r"[^:/?#\s]+/?")
+"""A link that is nothing but a name: nearly all are, and resolving each as a URL takes 100 µs."""
 
 
-class Page(NamedTuple):
-    """A body and where it came from."""
+class Entry(NamedTuple):
+    """One line of a directory listing."""
 
-    url: str
-    """After redirects."""
+    name: str
+    """Name of the object or folder, decoded, without trailing slash."""
 
-    status: int
-    """200, or 403 or 404, whose body may say that this is S3."""
+    size: int | None
+    """Bytes of the object, where the listing gives them exactly."""
 
-    data: bytes
+    is_folder: bool
 
 
-def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) -> Page:
-    """Make one attempt at a whole body.
-
-    Unlike obstore, this takes chunked answers, which listings are as a rule.
+def parse_listing(page: Page) -> list[Entry]:
+    """Read the listing of a folder, as HTML links (nginx, Apache, Python) or as nginx's JSON.
 
     Args:
-        url: Percent-encoded.
-        what: For messages: `read …`.
-        abandoned: Set when nobody waits for it any more: the connection is closed at the next bytes.
+        page: The answer to a GET of the folder's URL.
+
+    Returns:
+        The entries directly in that folder, each name once, in the order of the page.
 
     Raises:
-        TemporaryError: Another attempt may help, or it was abandoned.
-        StorageError: The server refuses, with a status other than 403 and 404.
+        StorageError: The page is no listing.
     """
-    request = urllib.request.Request(url, headers={"User-Agent": "dsp-batch"})  # noqa: S310  # http and https only
-    count_usage(requests=1)
+    entries = _parse_json(page) if page.data.lstrip()[:1] in (b"[", b"{") else _parse_html(page)
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        if _is_plain(entry.name):
+            seen.setdefault(entry.name, entry)
+    return list(seen.values())
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.base: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        target = dict(attrs).get("href")
+        if target is not None and tag == "a":
+            self.targets.append(target)
+        elif target is not None and tag == "base":
+            self.base = target
+
+
+def _parse_html(page: Page) -> Iterator[Entry]:
+    parser = _Links()
+    parser.feed(page.data.decode("utf-8", "replace"))
+    folder = urlsplit(page.url)
+    here = unquote(folder.path)
+    base = urljoin(page.url, parser.base) if parser.base else page.url
+    for target in parser.targets:
+        if parser.base is None and here.endswith("/") and _PLAIN_LINK.fullmatch(target):
+            yield Entry(unquote(target).removesuffix("/"), None, target.endswith("/"))
+            continue
+        link = urlsplit(urljoin(base, target.strip()))
+        # Column headings link to the folder itself with a query; parents and other servers lead away.
+        path = unquote(link.path)
+        if link.netloc != folder.netloc or link.query or not path.startswith(here) or path == here:
+            continue
+        name = path[len(here) :]
+        yield Entry(name.removesuffix("/"), None, name.endswith("/"))
+
+
+def _parse_json(page: Page) -> Iterable[Entry]:
     try:
-        page = _open(request, abandoned or threading.Event())
-    except urllib.error.URLError as error:
-        raise TemporaryError(_explain(error.reason)) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise TemporaryError(_explain(error)) from error
-    count_usage(bytes_read=len(page.data))
-    if page.status not in (200, 403, 404):
-        raise translate_status(page.status, "", what, "anonymous")
-    return page
+        entries = json.loads(page.data)
+        return [Entry(each["name"], each.get("size"), each["type"] == "directory") for each in entries]
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"cannot list {page.url}: the server's answer is no listing", reason="not-found") from error
 
 
-def require_body(page: Page, what: str) -> bytes:
-    """The body of a page that must exist.
+def _is_plain(name: str) -> bool:
+    return bool(name) and name not in (".", "..") and "/" not in name and name.isprintable()
+
+
+class BucketPage(NamedTuple):
+    """One page of a listing."""
+
+    objects: list[tuple[str, int]]
+    """Key and size in bytes of each object."""
+
+    prefixes: list[str]
+    """Common prefixes, ending in `/`."""
+
+    token: str | None
+    """Continuation token of the next page; None on the last."""
+
+
+def is_bucket_answer(data: bytes) -> bool:
+    """Tell whether an answer, good or bad, was written by S3 or its like."""
+    start = data[:1000]
+    return b"<ListBucketResult" in start or (b"<Error>" in start and b"<Code>" in start)
+
+
+def listing_url(bucket_url: str, prefix: str, token: str | None) -> str:
+    """Build the URL that lists one level of a bucket (ListObjectsV2)."""
+    query = f"?list-type=2&delimiter=%2F&prefix={quote(prefix, safe='')}"
+    return bucket_url + query + (f"&continuation-token={quote(token, safe='')}" if token else "")
+
+
+def split_bucket_urls(scheme: str, host: str, path: str) -> list[tuple[str, str]]:
+    """List the ways to read `scheme://host/path` as bucket and key prefix: bucket in the path, bucket in the host."""
+    bucket, _, rest = path.partition("/")
+    ways = [(f"{scheme}://{host}/{bucket}", rest)] if bucket else []
+    return [*ways, (f"{scheme}://{host}/", path)]
+
+
+def parse_bucket_page(data: bytes, url: str) -> BucketPage:
+    """Read one page of a ListBucketResult.
 
     Raises:
-        StorageError: The server denied it or has no such thing.
+        StorageError: It is none.
     """
-    if page.status != 200:
-        raise translate_status(page.status, "", what, "anonymous")
-    return page.data
-
-
-def read_page(url: str) -> bytes | None:
-    """Read a whole object over HTTP; None where the server has none.
-
-    Raises:
-        StorageError: It cannot be read.
-    """
-    what = f"read {url}"
-
-    async def attempt() -> Page:
-        return fetch_page(encode_url(url), what)
-
-    page = run_blocking(retry_temporary(attempt, what))
-    return None if page.status == 404 else require_body(page, what)
-
-
-def encode_url(url: str) -> str:
-    """Percent-encode what a URL must not hold, blanks and letters beyond ASCII, and nothing that is encoded already."""
-    return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
-
-
-def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
     try:
-        with urllib.request.urlopen(request, timeout=SILENCE) as answer:  # noqa: S310  # http and https only
-            return Page(answer.url, answer.status, _read(answer, abandoned))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Page(request.full_url, error.code, error.read())
+        tree = ET.fromstring(data)  # noqa: S314  # expat limits the expansion of entities itself
+    except ET.ParseError as error:
+        raise StorageError(f"cannot list {url}: the server's answer is no listing", reason="not-found") from error
+    if not tree.tag.endswith("ListBucketResult"):
+        raise StorageError(f"cannot list {url}: the server's answer is no listing", reason="not-found")
+    objects = [(_text(each, "Key"), int(_text(each, "Size") or 0)) for each in tree.findall("{*}Contents")]
+    prefixes = [_text(each, "Prefix") for each in tree.findall("{*}CommonPrefixes")]
+    return BucketPage(objects, prefixes, _text(tree, "NextContinuationToken") or None)
 
 
-def _read(answer: http.client.HTTPResponse, abandoned: threading.Event) -> bytes:
-    """The body as it comes; `read` alone would wait for all of it."""
-    pieces = []
-    while piece := answer.read1(_PIECE):
-        pieces.append(piece)
-        if abandoned.is_set():
-            raise TimeoutError
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
-    return b"".join(pieces)
-
-
-def _explain(error: object) -> str:
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
-        return "connection closed before the answer was complete"
-    text = getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0][:120].lower() if text else type(error).__name__
+def _text(element: ET.Element, name: str) -> str:
+    return element.findtext(f"{{*}}{name}") or ""

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = "10s"
 READ_TIMEOUT = "30s"
-"""Silence of a server that ends an attempt; a long body that keeps coming may take longer."""
+"""Time without a byte that ends an attempt; a long body that keeps coming may take longer."""
 REQUEST_TIMEOUT = "300s"
-"""One whole request: a frame of a whole slide may be large and the network slow."""
+"""Time for one whole request: a frame of a whole slide may be large and the network slow."""
 
 NO_RETRY: RetryConfig = {"max_retries": 0}
-"""Attempts are counted and limited in one place, `retry.py`."""
+"""obstore makes one attempt; `retry.py` alone counts and limits them."""
 
 
 _client_processes: set[int] = set()
-"""This process, once it has opened a client, and those that it was forked from."""
+"""Numbers of the processes that opened a client: this one, and those that it was forked from."""
 
 
 def client_options() -> ClientConfig:
@@ -58,17 +58,17 @@ class RangedSource:
         store: The client.
         path: Key of the object in it.
         size: Bytes of the object, None where unknown.
-        place: What `path` is below, for messages.
+        root: URL that `path` is below, for messages.
         access: `anonymous` or `signed`, for messages.
     """
 
-    __slots__ = ("_access", "_path", "_place", "_store", "size")
+    __slots__ = ("_access", "_path", "_root", "_store", "size")
 
-    def __init__(self, store: ObjectStore, path: str, size: int | None, *, place: str, access: str) -> None:
+    def __init__(self, store: ObjectStore, path: str, size: int | None, *, root: str, access: str) -> None:
         self.size = size
         self._store = store
         self._path = path
-        self._place = place
+        self._root = root
         self._access = access
 
     async def read_range(self, start: int, stop: int) -> Buffer:
@@ -102,7 +102,7 @@ class RangedSource:
 
         if isinstance(error, NotSupportedError):
             return RangesIgnoredError("the whole object came instead of a range")
-        return translate_failure(error, f"read {self._place}/{self._path}", self._access)
+        return translate_failure(error, f"read {self._root}/{self._path}", self._access)
 
     async def _beyond_end(self, start: int) -> Buffer:
         if self.size is None and start == 0:

@@ -170,7 +170,7 @@ function uuidFile(uuid) {
 async function findSeries(uuid) {
   const file = uuidFile(uuid);
   if (!file) return null;
-  const lines = await loadLines(`column-${file}`);
+  const lines = await loadLines(file);
   for (const place of findInLines(lines, `${uuid.toLowerCase()}\n`)) {
     const row = await loadRow(place);
     if (row.series_uuid.toLowerCase() === uuid.toLowerCase()) return place;

@@ -80,7 +80,7 @@ async function findWord(found, word) {
     for (let place = 0; place < array.length; place += 1) if (fits[array[place]]) found[place] = 1;
   }
   for (const file of identifierFiles(word)) {
-    for (const place of findInLines(await loadLines(`column-${file}`), word)) found[place] = 1;
+    for (const place of findInLines(await loadLines(file), word)) found[place] = 1;
   }
 }
 

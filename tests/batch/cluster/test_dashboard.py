@@ -13,13 +13,14 @@ import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.dashboard import observe
+from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.cluster.interrupt import Interrupted
-from dsp_batch.batch.run import RunOptions, RunSummary, run_manifest
+from dsp_batch.batch.run import RunOptions, run_manifest
 from dsp_batch.batch.runs.figures import STAGES
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.progress import LineProgress
+from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import SeriesRef
@@ -91,7 +92,7 @@ def test_a_run_whose_shards_come_one_by_one_leaves_no_record_of_each(root: Path,
         (span,) = dask_scheduler.extensions["spans"].spans_search_by_name[("mosaic/alone",)]
         return len(span.groups)
 
-    with Client(cluster, set_as_default=False) as client, client.as_current(), observe(client, job, None):
+    with Client(cluster, set_as_default=False) as client, client.as_current(), report_run(client, job, None):
         for ref in refs:
             assert len(submit_shard(client, delay_shard((ref,), job, 1)).result()) == 1
         assert client.run_on_scheduler(count_groups) == len(STAGES)

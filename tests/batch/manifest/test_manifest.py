@@ -7,7 +7,6 @@ import os
 import random
 import uuid
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,19 @@ from manifest_reading import (
     GOOGLE,
     GOOGLE_COMMENT,
     INSTANCE,
-    NO_INDEX,
     OPEN,
     A,
     B,
     C,
     entries,
     reasons,
+    stream,
     urls,
 )
 
-from dsp_batch.batch.manifest.keys import SeenKeys, name_keys
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries
-from dsp_batch.batch.manifest.source import name_folders
+from dsp_batch.batch.manifest.read import DuplicateLine
+from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 
@@ -178,7 +176,7 @@ def test_a_folder_gives_every_series_below_it(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
-    found = list(read_entries("../series/", lookup=NO_INDEX))
+    found = list(stream("../series/"))
 
     assert urls(found) == [f"{tmp_path}/series/{name}" for name in (A, B, "some folder")]
 
@@ -187,31 +185,20 @@ def test_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
     for name in (b"caf\xe9", A.encode(), "café".encode()):
         (tmp_path / os.fsdecode(name)).mkdir()
 
-    found = list(read_entries(f"{tmp_path}/", lookup=NO_INDEX, label="series/"))
+    found = list(stream(f"{tmp_path}/", label="series/"))
 
     assert reasons(found) == ["series/:3: its name is no UTF-8: rename the folder"]
     assert [entry.url for entry in found if isinstance(entry, SeriesRef)] == [f"{tmp_path}/{A}", f"{tmp_path}/café"]
 
 
-def test_folders_are_read_some_thousand_at_once(tmp_path: Path) -> None:
-    class Listing:
-        def list_series(self, prefix: str = "") -> list[str]:
-            return [f"{prefix}{number}" for number in range(20_000)]
-
-    batches = [*name_folders(OPEN, Listing())]
-
-    assert sum(map(len, batches)) == 20_000
-    assert max(map(len, batches)) < 5_000
-
-
 def test_a_folder_without_slash_is_told_to_have_one(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=f"{tmp_path} is a folder: write {tmp_path}/"):
-        list(read_entries(str(tmp_path), lookup=NO_INDEX))
+        list(stream(str(tmp_path)))
 
 
 def test_an_empty_folder_names_no_series(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="names no series"):
-        list(read_entries(f"{tmp_path}/", lookup=NO_INDEX))
+        list(stream(f"{tmp_path}/"))
 
 
 # Where series are
@@ -232,9 +219,6 @@ def test_superseded_series_are_read_with_a_note(
 
     assert urls(found)[0] == f"{OPEN}/{OLD_CT}"
     assert "2 series are superseded" in caplog.text
-    caplog.clear()
-    assert entries(tmp_path, f"{OLD_CT}\n", replace(indexed, warns=False))
-    assert not caplog.messages
 
 
 def test_a_root_of_ones_own_is_not_second_guessed(tmp_path: Path, indexed: Lookup) -> None:
@@ -290,18 +274,15 @@ def test_folders_of_one_name_in_two_places_are_two_series(tmp_path: Path) -> Non
     assert "manifest.txt:2: a series folder 'head' came before from another place" in reasons(found)[0]
 
 
-def test_keys_are_remembered_over_many_batches() -> None:
+def test_duplicates_are_found_however_far_they_are_apart(tmp_path: Path) -> None:
     source = random.Random(7)
     names = [str(uuid.UUID(int=source.getrandbits(128))) for _ in range(20_000)]
     shown = [source.choice(names) for _ in range(60_000)]
-    seen, expected = SeenKeys(), set[str]()
 
-    for start in range(0, len(shown), 700):
-        batch = shown[start : start + 700]
-        is_new = seen.add(name_keys(batch).keys).tolist()
-        for name, new in zip(batch, is_new, strict=True):
-            assert new == (name not in expected)
-            expected.add(name)
+    found = entries(tmp_path, "\n".join(shown))
+
+    assert [each.series_uuid for each in found if isinstance(each, SeriesRef)] == list(dict.fromkeys(shown))
+    assert Counter(type(each) for each in found)[DuplicateLine] == 60_000 - len({*shown})
 
 
 def test_duplicates_alone_are_counted(tmp_path: Path) -> None:

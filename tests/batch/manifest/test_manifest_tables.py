@@ -12,19 +12,20 @@ from idc_tables import CT
 from manifest_reading import (
     INSTANCE,
     MINE,
-    NO_INDEX,
     OPEN,
     A,
     B,
     C,
     entries,
     reasons,
+    stream,
     urls,
     write_manifest,
 )
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import DuplicateLine, RejectedLine, read_entries, read_manifest
+from dsp_batch.batch.manifest.read import DuplicateLine, read_manifest
+from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 
@@ -169,7 +170,7 @@ def test_parquet_carries_its_other_columns(tmp_path: Path) -> None:
     table = pa.table({"series_aws_url": [f"{OPEN}/{A}/*", None], "crdc_series_uuid": [None, B], "size": [1.5, None]})
     pq.write_table(table, tmp_path / "cohort")
 
-    found = list(read_entries(str(tmp_path / "cohort"), lookup=NO_INDEX))
+    found = list(stream(str(tmp_path / "cohort")))
 
     assert found == [
         SeriesRef(root=OPEN, series_uuid=A, columns={"size": 1.5}, line=1),
@@ -181,7 +182,7 @@ def test_parquet_without_a_series_column_is_one_error(tmp_path: Path) -> None:
     pq.write_table(pa.table({"age": [1]}), tmp_path / "cohort.parquet")
 
     with pytest.raises(ManifestError, match=r"cohort\.parquet: none of its columns names a series.*crdc_series_uuid"):
-        list(read_entries(str(tmp_path / "cohort.parquet"), lookup=NO_INDEX))
+        list(stream(str(tmp_path / "cohort.parquet")))
 
 
 def test_damaged_parquet_is_one_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Manifests as text: encodings, line ends, what is no manifest; how they are read twice, and written."""
+"""Manifests as text: encodings, line ends, what is no manifest; how they are written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import tracemalloc
 import uuid
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,25 +18,21 @@ import pytest
 from manifest_reading import (
     GOOGLE,
     MINE,
-    NO_INDEX,
     OPEN,
     A,
     B,
     C,
     entries,
     reasons,
+    stream,
     urls,
     write_manifest,
 )
 
-from dsp_batch.batch.manifest.read import (
-    RejectedLine,
-    digest_series,
-    hold_manifest,
-    list_lines,
-    read_entries,
-    read_manifest,
-)
+from dsp_batch.batch.manifest.keys import digest_series
+from dsp_batch.batch.manifest.read import read_manifest
+from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 
@@ -83,7 +78,6 @@ def test_text_of_another_encoding_spoils_no_series_and_is_told_of_once(
     assert urls(entries(tmp_path, text.encode("latin-1"))) == [f"{OPEN}/{A}"]
     assert caplog.messages == ["manifest.txt: not all of it is UTF-8: what is not is carried as \ufffd"]
     caplog.clear()
-    assert urls(entries(tmp_path, text.encode("latin-1"), replace(NO_INDEX, warns=False))) == [f"{OPEN}/{A}"]
     assert urls(entries(tmp_path, text)) == [f"{OPEN}/{A}"]
     assert not caplog.messages
 
@@ -117,7 +111,7 @@ def test_a_manifest_of_garbage_is_an_error_that_shows_the_first_line(tmp_path: P
 
 def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"nowhere.txt: no such manifest"):
-        list(read_entries(str(tmp_path / "nowhere.txt"), lookup=NO_INDEX))
+        list(stream(str(tmp_path / "nowhere.txt")))
 
 
 # Reading and writing
@@ -134,20 +128,22 @@ def test_the_public_reader_yields_series_and_logs_the_rest(tmp_path: Path, caplo
     assert "10 more lines name no series" in caplog.text
 
 
-def test_stdin_is_held_for_a_second_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{A}\n".encode())))
+def test_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{A}\nwhat?\n".encode())))
 
-    with hold_manifest("-") as held:
-        first, second = (urls(list(read_entries(held, lookup=NO_INDEX, label="stdin"))) for _ in range(2))
+    series, rejected = stream("-")
 
-    assert first == second == [f"{OPEN}/{A}"]
+    assert isinstance(series, SeriesRef)
+    assert series.url == f"{OPEN}/{A}"
+    assert str(rejected).startswith("stdin:2: 'what?' names no series")
 
 
-def test_errors_of_what_is_done_with_a_manifest_are_not_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{A}\n".encode())))
+def test_errors_of_what_is_done_with_a_manifest_are_not_its_own(tmp_path: Path) -> None:
+    found = read_manifest(write_manifest(tmp_path, f"{A}\n{B}\n"))
+    next(found)
 
-    with pytest.raises(FileNotFoundError, match="of the run"), hold_manifest("-"):
-        raise FileNotFoundError("of the run")
+    with pytest.raises(FileNotFoundError, match="of the run"):
+        found.throw(FileNotFoundError("of the run"))
 
 
 def test_parquet_comes_through_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +151,7 @@ def test_parquet_comes_through_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"crdc_series_uuid": [A]}), data)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.getvalue())))
 
-    assert urls(list(read_entries("-", lookup=NO_INDEX))) == [f"{OPEN}/{A}"]
+    assert urls(list(stream("-"))) == [f"{OPEN}/{A}"]
 
 
 def test_written_manifests_read_back(tmp_path: Path) -> None:
@@ -196,13 +192,13 @@ def test_long_manifests_stream(tmp_path: Path) -> None:
 
     tracemalloc.start()
     try:
-        count = sum(1 for _ in read_entries(str(tmp_path / "long.txt"), lookup=NO_INDEX))
+        count = sum(1 for _ in stream(str(tmp_path / "long.txt")))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert count == 60_000
-    assert peak < 8e6
+    assert peak < 16e6
 
 
 def test_binary_files_are_one_error(tmp_path: Path) -> None:

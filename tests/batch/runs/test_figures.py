@@ -1,4 +1,4 @@
-"""The account of a run, counted over its parts: against pandas over the same rows."""
+"""The figures of a run, counted over its parts: against pandas over the same rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from complete_runs import make_manifest
 
-from dsp_batch.batch.runs.figures import COLUMNS, RunFigures, Tally, format_figures
+from dsp_batch.batch.runs.attempt import Attempt
+from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures, format_figures
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.latest import fold_latest, latest_rows, pick_rows
 from dsp_batch.batch.runs.parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import Attempt
-from dsp_batch.batch.runs.summary import Survey, conclude
+from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError
 from dsp_batch.options import MosaicOptions
@@ -67,7 +68,7 @@ def write_parts(cache: Cache) -> pd.DataFrame:
 
 
 def tally(cache: Cache, seconds: float | None, since: int = 1) -> RunFigures:
-    counted = Tally(attempt=2, since=since)
+    counted = FigureCounter(attempt=2, since=since)
     return fold_latest(
         cache,
         FOLDER,
@@ -158,7 +159,7 @@ def test_a_fold_begins_again_when_parts_are_compacted_under_it(cache: Cache) -> 
             if passes == 1:  # another process ends the run
                 job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
                 attempt = Attempt(number=2, since=1, generation=1, resumes=True, overwrites=False)
-                conclude("mosaic-mosaic-0123456789ab", job, Survey(), attempt, 1.0)
+                summarize_run("mosaic-mosaic-0123456789ab", job, make_manifest([]), attempt, 1.0)
         return series
 
     assert fold_latest(cache, FOLDER, COLUMNS, count) == len(expected)

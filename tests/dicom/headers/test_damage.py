@@ -221,8 +221,8 @@ def decode_or_fail(data: bytes) -> None:
 @example(ExplicitVRBigEndian, [(0x90, 0xFF)])
 def test_changed_bytes_give_a_header_or_a_clear_error(syntax: str, changes: list[tuple[int, int]]) -> None:
     data = bytearray(write_dataset(make_small_dataset(), syntax))
-    for place, value in changes:
-        data[place % len(data)] = value
+    for offset, value in changes:
+        data[offset % len(data)] = value
 
     decode_or_fail(bytes(data))
 

@@ -154,7 +154,7 @@ _ELEMENTS = st.tuples(
 def test_few_elements_in_any_order_repeated_and_nested_are_read_as_if_alone(
     series: list[list[tuple[int, bytes, bytes]]],
 ) -> None:
-    """Values that look like elements, tags that come twice, the same elements at other places."""
+    """Values that look like elements, tags that come twice, the same elements at other offsets."""
     start = encode(0x00080018, b"UI", b"1.2\0")
     objects = [start + b"".join(encode(*element) for element in elements) for elements in series]
 
@@ -165,8 +165,8 @@ def test_few_elements_in_any_order_repeated_and_nested_are_read_as_if_alone(
 def test_one_changed_byte_changes_one_element(syntax: str) -> None:
     """Wherever it is, whatever it makes of the header, and though the headers before and after lack it."""
     whole = RICH[syntax]
-    places = range(132, len(whole) - 32, 1 if syntax == ExplicitVRLittleEndian else 7)
-    changed = [whole[:at] + bytes([whole[at] ^ 0x11]) + whole[at + 1 :] for at in places]
+    offsets = range(132, len(whole) - 32, 1 if syntax == ExplicitVRLittleEndian else 7)
+    changed = [whole[:at] + bytes([whole[at] ^ 0x11]) + whole[at + 1 :] for at in offsets]
     objects = [each for pair in zip(changed, [whole] * len(changed), strict=True) for each in pair]
 
     check(read_together([whole, *objects]), [whole, *objects])
@@ -281,7 +281,7 @@ def test_instances_of_several_encodings_do_not_mix() -> None:
 
 
 def test_headers_of_thousands_of_elements_that_all_vary_cost_what_they_hold() -> None:
-    """Damage may ask for a cut anywhere; a cut costs no more than a stretch holds."""
+    """Damage may ask for a split anywhere; a split costs no more than the elements that are shared together."""
     objects = []
     for letter in b"abcdefgh":
         parts = [

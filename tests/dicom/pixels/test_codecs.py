@@ -111,7 +111,7 @@ class TestNative:
     @given(bits=st.integers(2, 31), values=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=30))
     def test_words_that_fill_no_bytes_are_packed(self, bits: int, values: list[int]) -> None:
         values = [value % 2**bits for value in values]
-        stream = sum(value << (place * bits) for place, value in enumerate(values))
+        stream = sum(value << (number * bits) for number, value in enumerate(values))
         data = stream.to_bytes(-(-bits * len(values) // 8), "little")
 
         decoded = decode_frame(data, make_pixels((1, len(values)), bits_allocated=bits, bits_stored=bits))
@@ -338,9 +338,9 @@ class TestJpegColor:
         rest = kept + data[at:]
         frame, scan = rest.index(b"\xff\xc0"), rest.index(b"\xff\xda")
         renamed = bytearray(rest)
-        for place in range(3):
-            renamed[frame + 10 + 3 * place] = place
-            renamed[scan + 5 + 2 * place] = place
+        for component in range(3):
+            renamed[frame + 10 + 3 * component] = component
+            renamed[scan + 5 + 2 * component] = component
         return bytes(renamed)
 
     @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
@@ -419,8 +419,8 @@ class TestBadInput:
 
     def test_a_small_codestream_that_claims_a_gigantic_image_takes_no_memory(self) -> None:
         data = bytearray(encode_lossless(JPEG_LS, np.zeros((5, 6), np.uint16), 16))
-        place = data.index(b"\xff\xf7")
-        data[place + 5 : place + 9] = b"\xff\xff\xff\xff"
+        offset = data.index(b"\xff\xf7")
+        data[offset + 5 : offset + 9] = b"\xff\xff\xff\xff"
 
         assert parse_jpeg(bytes(data)).rows == 65535
         with pytest.raises(PixelError, match="65535 x 65535"):

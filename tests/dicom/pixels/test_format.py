@@ -412,8 +412,8 @@ def test_real_lookup_tables_are_those_of_pydicom(series: str, values: tuple[int,
     expected = apply_modality_lut(stored, dataset) if transform.modality_lut else apply_voi_lut(stored, dataset)
 
     assert isinstance(table, LookupTable)
-    places = np.clip(stored - table.first_value, 0, len(table.values) - 1)
-    assert (table.values[places] == expected).all()
+    entries = np.clip(stored - table.first_value, 0, len(table.values) - 1)
+    assert (table.values[entries] == expected).all()
 
 
 def test_an_empty_header_is_an_error_not_a_crash() -> None:

@@ -40,7 +40,7 @@ def encapsulate(table: Sequence[int], pieces: Sequence[bytes], suffix: bytes = S
 
 
 def offsets_of(pieces: Sequence[bytes]) -> list[int]:
-    return [sum(len(piece) + 8 for piece in pieces[:place]) for place in range(len(pieces))]
+    return [sum(len(piece) + 8 for piece in pieces[:number]) for number in range(len(pieces))]
 
 
 def make_source(data: bytes, count: int, uid: str = JPEG, **fields: Any) -> PixelSource:
@@ -206,8 +206,8 @@ class TestEncapsulated:
     @pytest.mark.parametrize("has_delimiter", [True, False])
     def test_several_fragments_a_frame(self, *, has_table: bool, has_delimiter: bool) -> None:
         pieces = [frame[start : start + 14] for frame in FRAMES for start in range(0, len(frame), 14)]
-        starts = [place for place, piece in enumerate(pieces) if piece.startswith(b"\xff\xd8\xff")]
-        table = [offsets_of(pieces)[place] for place in starts] if has_table else []
+        starts = [number for number, piece in enumerate(pieces) if piece.startswith(b"\xff\xd8\xff")]
+        table = [offsets_of(pieces)[number] for number in starts] if has_table else []
         data = encapsulate(table, pieces, SUFFIX if has_delimiter else b"")
 
         found, _ = read_counted(make_source(data, 6), [0, 2, 5], data)
@@ -302,8 +302,8 @@ class TestEncapsulated:
 
     def test_damage_between_items_loses_the_frames_behind_it(self) -> None:
         data = bytearray(encapsulate([], FRAMES))
-        place = data.index(item(FRAMES[3]))
-        data[place : place + 4] = b"oops"
+        offset = data.index(item(FRAMES[3]))
+        data[offset : offset + 4] = b"oops"
 
         found, _ = read_counted(make_source(data, 6), range(6), bytes(data))
 

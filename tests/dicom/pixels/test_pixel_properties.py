@@ -168,9 +168,9 @@ def encode_rle(words: Values) -> bytes:
     """Byte planes, the highest byte of the first sample first (PS3.5 G.2)."""
     samples = words.reshape(*words.shape[:2], -1).astype(words.dtype.newbyteorder(">"))
     cells = samples.view(np.uint8).reshape(*words.shape[:2], -1)
-    planes = [bytes(imagecodecs.packbits_encode(cells[..., place].tobytes())) for place in range(cells.shape[-1])]
+    planes = [bytes(imagecodecs.packbits_encode(cells[..., channel].tobytes())) for channel in range(cells.shape[-1])]
     planes = [plane + b"\0" * (len(plane) % 2) for plane in planes]
-    offsets = [64 + sum(map(len, planes[:place])) for place in range(len(planes))]
+    offsets = [64 + sum(map(len, planes[:number])) for number in range(len(planes))]
     return struct.pack("<16L", len(planes), *offsets, *[0] * (15 - len(planes))) + b"".join(planes)
 
 

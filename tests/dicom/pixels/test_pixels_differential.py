@@ -59,7 +59,7 @@ class Case:
         return DATA / "series" / self.index.series_uuid / self.index.values("FileName")[self.ref.instance]
 
     @property
-    def place(self) -> str:
+    def title(self) -> str:
         return f"{self.path.parent.name[:8]}/{self.path.name[:8]} frame {self.ref.frame}"
 
     @property
@@ -82,8 +82,8 @@ def draw_cases(series_uuid: str) -> list[Case]:
     """The frames at the three positions, read through the package's whole path."""
     index = load_real_index(series_uuid)
     drawables = list_pictures(index)
-    places = dict.fromkeys(select_position(drawables.order, position) for position in POSITIONS)
-    refs = list(dict.fromkeys(ref for place in places for ref in drawables.pictures[place].frames[:MOST_FRAMES]))
+    ranks = dict.fromkeys(select_position(drawables.order, position) for position in POSITIONS)
+    refs = list(dict.fromkeys(ref for rank in ranks for ref in drawables.pictures[rank].frames[:MOST_FRAMES]))
     wanted: dict[int, list[int]] = {}
     for ref in refs:
         wanted.setdefault(ref.instance, []).append(ref.frame)
@@ -161,8 +161,8 @@ def test_stored_values_and_colors_are_those_of_pydicom(series_uuid: str, tmp_pat
             continue
         expected = decode_independently(case, tmp_path)
 
-        assert case.frame.values.shape == expected.shape, case.place
-        np.testing.assert_array_equal(case.frame.values, expected, err_msg=case.place)
+        assert case.frame.values.shape == expected.shape, case.title
+        np.testing.assert_array_equal(case.frame.values, expected, err_msg=case.title)
 
 
 def frame_item(dataset: Dataset, frame: int, keyword: str) -> Dataset | None:
@@ -181,9 +181,9 @@ def modality_values(dataset: Dataset, frame: int, stored: npt.NDArray[Any]) -> n
 
 
 def window_item(dataset: Dataset, frame: int) -> Dataset | None:
-    """The first place that has a window or a VOI LUT."""
-    places = (frame_item(dataset, frame, "FrameVOILUTSequence"), dataset)
-    return next((place for place in places if place and ("WindowWidth" in place or place.get("VOILUTSequence"))), None)
+    """The first item that has a window or a VOI LUT."""
+    items = (frame_item(dataset, frame, "FrameVOILUTSequence"), dataset)
+    return next((item for item in items if item and ("WindowWidth" in item or item.get("VOILUTSequence"))), None)
 
 
 def expected_display(case: Case, dataset: Dataset) -> npt.NDArray[np.float64]:
@@ -227,7 +227,7 @@ def test_display_values_are_those_of_pydicoms_lookup_functions(series_uuid: str)
         expected = expected_display(case, read_dataset(case.path)) * 255
 
         difference = np.abs(display_values(case.frame, case.voi) - expected).max()
-        assert difference <= 1, (case.place, difference)
+        assert difference <= 1, (case.title, difference)
 
 
 NO_PICTURE_BY_DCMTK = {
@@ -287,4 +287,4 @@ def test_pictures_are_those_of_dcmtk(series_uuid: str, tmp_path: Path) -> None:
         expected = draw_by_dcmtk(case, tmp_path).astype(int)
 
         difference = np.abs(display_values(case.frame, case.voi) - expected).max()
-        assert difference <= 1, (case.place, difference)
+        assert difference <= 1, (case.title, difference)

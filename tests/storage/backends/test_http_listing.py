@@ -1,8 +1,7 @@
 import pytest
 
 from dsp_batch.errors import StorageError
-from dsp_batch.storage.backends.http_listing import Page
-from dsp_batch.storage.backends.links import Entry, parse_listing
+from dsp_batch.storage.backends.http_listing import Entry, Page, parse_listing
 
 _APACHE = b"""<html><body><h1>Index of /data/s</h1><table>
 <tr><th><a href="?C=N;O=D">Name</a></th><th><a href="?C=M;O=A">Last modified</a></th></tr>

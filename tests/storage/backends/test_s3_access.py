@@ -11,7 +11,7 @@ from servers import S3Server, WebServer
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.once import forget_opened
+from dsp_batch.storage.runtime import forget_opened
 from dsp_batch.storage.store import Store, build_store
 
 

@@ -8,12 +8,13 @@ import pytest
 from faulty_server import run_faulty_server
 from idc_tables import CT, CT_UID, OLD_CT, RAW, SEG, SR, write_index
 
-from dsp_batch import idc
 from dsp_batch.batch.cluster.graph import delay_shard
 from dsp_batch.batch.plan.expectations import expect_series
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import open_cache
+from dsp_batch.idc.index import IdcIndex
+from dsp_batch.idc.viewer import viewer_url
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import IndexOptions, MosaicOptions
 from dsp_batch.phantom.objects import PhantomSeries
@@ -23,10 +24,13 @@ VIEWER = "https://viewer.imaging.datacommons.cancer.gov"
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A mosaic job of a client that has a small index."""
-    index = write_index(tmp_path)
-    monkeypatch.setattr("dsp_batch.idc.open_index", lambda: index)
+def index(tmp_path: Path) -> IdcIndex:
+    return write_index(tmp_path)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A mosaic job."""
     return Job(verb="mosaic", options=MosaicOptions(), cache=open_cache(str(tmp_path / "cache")), name="mosaic")
 
 
@@ -34,8 +38,8 @@ def refs(*uuids: str, root: str = "s3://idc-open-data") -> list[SeriesRef]:
     return [SeriesRef(root=root, series_uuid=uuid, columns={"color": "red"}) for uuid in uuids]
 
 
-def test_series_without_pixels_get_their_rows_without_a_request(job: Job) -> None:
-    left, rows = expect_series(refs(CT, SR, SEG, RAW, OLD_CT), job, idc.open_index(), attempt=3)
+def test_series_without_pixels_get_their_rows_without_a_request(job: Job, index: IdcIndex) -> None:
+    left, rows = expect_series(refs(CT, SR, SEG, RAW, OLD_CT), job, index, attempt=3)
 
     assert [each.ref.series_uuid for each in left] == [CT, SEG, OLD_CT]
     assert [(row.series_uuid, row.status, row.reason, row.attempt) for row in rows] == [
@@ -49,7 +53,7 @@ def test_series_without_pixels_get_their_rows_without_a_request(job: Job) -> Non
 
 
 @pytest.mark.parametrize("elsewhere", ["root", "server", "index verb"])
-def test_the_index_says_nothing_of_series_elsewhere(job: Job, tmp_path: Path, elsewhere: str) -> None:
+def test_the_index_says_nothing_of_series_elsewhere(job: Job, index: IdcIndex, elsewhere: str) -> None:
     wanted = refs(SR, RAW, root="s3://mirror" if elsewhere == "root" else "s3://idc-open-data")
     others = {
         "root": job,
@@ -57,7 +61,7 @@ def test_the_index_says_nothing_of_series_elsewhere(job: Job, tmp_path: Path, el
         "index verb": Job(verb="build-index", options=IndexOptions(), cache=job.cache, name="i"),
     }
 
-    left, rows = expect_series(wanted, others[elsewhere], idc.open_index(), attempt=1)
+    left, rows = expect_series(wanted, others[elsewhere], index, attempt=1)
 
     assert [each.ref for each in left] == wanted
     assert not rows
@@ -83,7 +87,7 @@ def test_a_series_of_idc_is_shown_in_ohif(tmp_path: Path) -> None:
 
 
 def test_a_slide_of_idc_is_shown_in_slim() -> None:
-    assert idc.viewer_url("SM", "1.2", "1.3") == f"{VIEWER}/slim/studies/1.2/series/1.3"
+    assert viewer_url("SM", "1.2", "1.3") == f"{VIEWER}/slim/studies/1.2/series/1.3"
 
 
 def test_a_series_of_another_bucket_is_in_no_viewer(tmp_path: Path) -> None:
@@ -92,4 +96,4 @@ def test_a_series_of_another_bucket_is_in_no_viewer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("study", "series"), [(None, CT_UID), ("1.2", None), ("1.2&x=1", "1.3"), ("1.2", "")])
 def test_without_two_uids_there_is_no_page(study: str | None, series: str | None) -> None:
-    assert idc.viewer_url("CT", study, series) is None
+    assert viewer_url("CT", study, series) is None

@@ -1,0 +1,103 @@
+"""Holds, shows and writes the lines of a manifest that name no series."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+_log = logging.getLogger(__name__)
+
+SHOWN_LINES = 20
+"""Lines that are shown one by one."""
+
+_FLAT = str.maketrans("\t\r\n", "   ")
+
+
+class RejectedLine(NamedTuple):
+    """A line, row or item of a manifest that names no series."""
+
+    source: str
+    """Name of the manifest."""
+
+    line: int
+    """Counted from 1; in a JSON array, a table or a Parquet file the item or row."""
+
+    text: str
+    """The line itself; of a long one the beginning."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedLines:
+    """The lines of a manifest that name no series. They are packed, because there may be millions of them.
+
+    Iterating unpacks them one by one, in the order of the manifest.
+    """
+
+    source: str
+    """Name of the manifest."""
+
+    count: int
+    packed: bytes
+    """Number, text and reason of each as JSON Lines, compressed with gzip."""
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[RejectedLine]:
+        with gzip.open(io.BytesIO(self.packed), "rt", encoding="ascii") as lines:
+            for line in lines:
+                yield RejectedLine(self.source, *json.loads(line))
+
+
+class RejectedLinesBuilder:
+    """Packs lines that name no series as they come.
+
+    Args:
+        source: Name of the manifest.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._count = 0
+        self._packed = io.BytesIO()
+        self._file = gzip.GzipFile(fileobj=self._packed, mode="wb", compresslevel=1, mtime=0)
+
+    def add(self, line: RejectedLine) -> None:
+        """Append a line."""
+        self._file.write(f"{json.dumps(line[1:])}\n".encode("ascii"))
+        self._count += 1
+
+    def finish(self) -> RejectedLines:
+        """Return all lines. Nothing can be added any more."""
+        self._file.close()
+        return RejectedLines(source=self._source, count=self._count, packed=self._packed.getvalue())
+
+
+def show_rejected(lines: RejectedLines, more: str) -> None:
+    """Show the first lines as warnings.
+
+    Args:
+        lines: The lines.
+        more: What is said of the others, where there are any.
+    """
+    for line in islice(lines, SHOWN_LINES):
+        _log.warning("%s", line)
+    if len(lines) > SHOWN_LINES:
+        _log.warning("%s", more)
+
+
+def format_rejected(lines: Iterable[RejectedLine]) -> bytes:
+    """Write lines for `rejected.txt`: number, text and reason, between tabs."""
+    rows = (f"{line.line}\t{line.text.translate(_FLAT)}\t{line.reason.translate(_FLAT)}\n" for line in lines)
+    return b"".join(row.encode("utf-8", "backslashreplace") for row in rows)

@@ -1,0 +1,195 @@
+"""The manifest as one table: its series in order, what they carry along, and the lines that name none."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dsp_batch.batch.manifest.rejected import RejectedLines
+from dsp_batch.errors import ManifestError
+from dsp_batch.index.arrays import build_array
+from dsp_batch.model.series import NO_COLUMNS, SeriesRef
+
+MOST_COLUMNS = 500
+"""Columns of a manifest that are carried: JSON items may each bring their own."""
+
+_ROWS_AT_ONCE = 16_384
+_METADATA_KEY = b"dsp_batch"
+_LONGEST_METADATA = 2**31 - 1
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Manifest:
+    """The series of a manifest, each once, and what else was in it."""
+
+    table: pa.Table
+    """A row for each series, in the order of the manifest: `root` (dictionary of strings), `series_uuid` (string),
+    `endpoint_url` (dictionary of strings, null for the default server), `line` (int64), then the carried columns in the
+    order of `columns`. A carried column with one of these four names has `manifest_` before its own."""
+
+    columns: tuple[str, ...]
+    """Names of the carried columns, as the manifest has them."""
+
+    rejected: RejectedLines
+    duplicates: int
+    """Lines that name a series which an earlier line named."""
+
+    digest: str
+    """Tells which series these are, whatever their order and what they carry: 32 hex digits."""
+
+    def __len__(self) -> int:
+        """Number of series."""
+        return int(self.table.num_rows)
+
+    def series(self, start: int = 0, stop: int | None = None) -> Iterator[SeriesRef]:
+        """Stream the series of some rows, from `start` to before `stop`; None for the end."""
+        end = len(self) if stop is None else min(stop, len(self))
+        for first in range(start, end, _ROWS_AT_ONCE):
+            rows = self.table.slice(first, min(_ROWS_AT_ONCE, end - first))
+            roots, names, servers, lines, *carried = (column.to_pylist() for column in rows.columns)
+            columns: Iterable[Mapping[str, Any]] = [NO_COLUMNS] * len(names)
+            if carried:
+                columns = (dict(zip(self.columns, cells, strict=True)) for cells in zip(*carried, strict=True))
+            yield from map(SeriesRef, roots, names, servers, columns, lines)
+
+
+class TableBuilder:
+    """Gathers series as the rows of one table."""
+
+    def __init__(self) -> None:
+        self._refs = list[SeriesRef]()
+        self._chunks = list[pa.Table]()
+        self._carried = dict[str, list[pa.Array]]()
+        self._rows = 0
+
+    def add(self, ref: SeriesRef) -> None:
+        """Append a series."""
+        self._refs.append(ref)
+        if len(self._refs) == _ROWS_AT_ONCE:
+            self._append()
+
+    def finish(self) -> tuple[pa.Table, tuple[str, ...]]:
+        """Return the table, and the names of the carried columns in the order of its last columns."""
+        self._append()
+        table = pa.concat_tables(self._chunks).unify_dictionaries()
+        for name, chunks in self._carried.items():
+            table = table.append_column(_free_name(name, table.schema.names), _join_chunks(chunks))
+        return table, tuple(self._carried)
+
+    def _append(self) -> None:
+        """Make columns of the series that were added since the last time."""
+        refs, self._refs = self._refs, []
+        own = {
+            "root": build_array([ref.root for ref in refs], pa.string()).dictionary_encode(),
+            "series_uuid": build_array([ref.series_uuid for ref in refs], pa.string()),
+            "endpoint_url": build_array([ref.endpoint_url for ref in refs], pa.string()).dictionary_encode(),
+            "line": build_array([ref.line for ref in refs], pa.int64()),
+        }
+        self._chunks.append(pa.table(own))
+        rows = [ref.columns for ref in refs]
+        for name in dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names):
+            if name in self._carried or len(self._carried) < MOST_COLUMNS:
+                chunks = self._carried.setdefault(name, [pa.nulls(self._rows)])
+                chunks.append(_build_column([row.get(name) for row in rows]))
+        self._rows += len(refs)
+        for chunks in self._carried.values():
+            chunks.append(pa.nulls(self._rows - sum(map(len, chunks))))
+
+
+def serialize_manifest(manifest: Manifest) -> bytes:
+    """Write a manifest as a Parquet file, about 20 bytes a series, with all that is no series in its metadata."""
+    told = {
+        "format": _FORMAT,
+        "columns": manifest.columns,
+        "duplicates": manifest.duplicates,
+        "digest": manifest.digest,
+        "source": manifest.rejected.source,
+        "rejected": manifest.rejected.count,
+        "rejected_lines": base64.b64encode(manifest.rejected.packed).decode("ascii"),
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        manifest.table.replace_schema_metadata({_METADATA_KEY: json.dumps(told)}),
+        sink,
+        compression="zstd",
+        use_dictionary=[name for name in manifest.table.schema.names if name not in ("series_uuid", "line")],
+        column_encoding={"line": "DELTA_BINARY_PACKED"},
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest back that `serialize_manifest` wrote.
+
+    Raises:
+        ManifestError: It is damaged, or something else, or another version wrote it.
+    """
+    try:
+        limits = {"thrift_string_size_limit": _LONGEST_METADATA}
+        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, **limits)
+        told = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+        if told["format"] != _FORMAT:
+            raise ManifestError(f"the manifest of the run has format {told['format']}: start the run with its command")
+        packed = base64.b64decode(told["rejected_lines"])
+        return Manifest(
+            table=file.read(use_threads=False).replace_schema_metadata(None),
+            columns=tuple(told["columns"]),
+            rejected=RejectedLines(source=told["source"], count=told["rejected"], packed=packed),
+            duplicates=told["duplicates"],
+            digest=told["digest"],
+        )
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"not readable as the manifest of a run: {error}") from error
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    name = _plain(name)
+    while name in taken:
+        name = f"manifest_{name}"
+    return name
+
+
+def _build_column(values: Sequence[Any]) -> pa.Array:
+    """Build a column of the one type that its cells have; of text where they have several, or none that Arrow knows."""
+    kinds = {*map(type, values)} - {NoneType}
+    if kinds <= {str}:
+        return _build_texts(values) if kinds else pa.nulls(len(values))
+    if len(kinds) == 1:
+        try:
+            return pa.array(values)
+        except (pa.ArrowException, OverflowError):  # a whole number of more than 64 bits, for example
+            return _build_texts([*map(_write_cell, values)])
+    return _build_texts([*map(_write_cell, values)])
+
+
+def _join_chunks(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
+    """Join chunks to a column of the one type that they have; of text where they have several, or are all empty."""
+    kinds = {chunk.type for chunk in chunks if not pa.types.is_null(chunk.type)}
+    kind = kinds.pop() if len(kinds) == 1 else pa.string()
+    if kinds:
+        chunks = [_build_texts([*map(_write_cell, chunk.to_pylist())]) for chunk in chunks]
+    return pa.chunked_array([chunk.cast(kind) for chunk in chunks if len(chunk)], kind)
+
+
+def _write_cell(value: Any) -> str | None:
+    """Write a cell as results show it."""
+    return None if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def _build_texts(texts: Sequence[str | None]) -> pa.Array:
+    return build_array([text and _plain(text) for text in texts], pa.string())
+
+
+def _plain(text: str) -> str:
+    """Replace what UTF-8 cannot hold: JSON may hold lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,106 @@
+"""Starts of a run, and which rows and previews of earlier ones still count.
+
+Nothing here goes by clocks: a cache may be copied, and storage and client need not agree on the time. Previews of one
+name have a generation, a number in their `product.json` that `--overwrite` raises; each run notes the generation that
+it works on and the first attempt that did so. Rows of earlier attempts, and of other generations, count no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from dsp_batch.batch.runs.job import Job, read_json, results_folder, write_json
+from dsp_batch.batch.runs.parts import list_parts
+from dsp_batch.cache import Cache
+from dsp_batch.errors import OptionsError
+
+
+class Attempt(NamedTuple):
+    """One start of a run."""
+
+    number: int
+    """Number of the attempt, from 1."""
+
+    since: int
+    """Number of the first attempt whose rows count."""
+
+    generation: int
+    """Generation of the previews that the attempt makes."""
+
+    resumes: bool
+    """True where the run was begun before."""
+
+    overwrites: bool
+    """True where everything is made again, whatever is there."""
+
+    columns: tuple[str, ...] | None = None
+    """Columns of the manifest that rows of earlier attempts carry; None where none of these count."""
+
+    @property
+    def renews(self) -> bool:
+        """True where what lies in the cache from before may have to be made again."""
+        return self.since > 1
+
+    def describe(self) -> dict[str, Any]:
+        """The attempt for `job.json`."""
+        return {
+            "attempt": self.number,
+            "since": self.since,
+            "generation": self.generation,
+            "overwrites": self.overwrites,
+        }
+
+
+def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
+    """Number a start of a run, after making sure that the previews under its name are of its kind.
+
+    Args:
+        job: The job.
+        run: Name of the run.
+        overwrite: Make everything again. An attempt at that which did not end is gone on with.
+
+    Raises:
+        OptionsError: The name is taken by previews made with other options.
+    """
+    asked = read_json(job.cache, f"runs/{run}/job.json") or {}
+    summary = read_json(job.cache, f"runs/{run}/summary.json") or {}
+    ended = summary.get("attempt", 0)
+    number = 1 + max(asked.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
+    found = _read_product(job, overwrite=overwrite) if job.draws else asked
+    generation = found.get("generation", 1)
+    same = asked.get("generation", 1) == generation
+    goes_on = same and asked.get("overwrites", False) and (ended < asked.get("attempt", 0) or summary.get("left", 0))
+    if overwrite and not goes_on:
+        generation, same = generation + 1, False
+    wanted = {**job.product, "generation": generation}
+    if job.draws and found != wanted:
+        write_json(job.cache, _product_key(job.name), wanted)
+    return Attempt(
+        number=number,
+        since=asked.get("since", 1) if same else number,
+        generation=generation,
+        resumes=bool(asked),
+        overwrites=overwrite or bool(goes_on),
+        columns=tuple(asked.get("columns", ())) if asked and same else None,
+    )
+
+
+def _attempts_of_parts(cache: Cache, run: str) -> list[int]:
+    numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, results_folder(run)))
+    return [0, *(int(number) for number in numbers if number.isdecimal())]
+
+
+def _product_key(name: str) -> str:
+    return f"previews/{name}/product.json"
+
+
+def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
+    """Read what the previews under the job's name were made with; empty where there are none."""
+    found = read_json(job.cache, _product_key(job.name)) or {}
+    made = {name: value for name, value in found.items() if name != "generation"}
+    if made and made != job.product and not overwrite:
+        raise OptionsError(
+            f"the previews {job.name!r} in {job.cache.url} were made with other options: "
+            "run the command with another --name, or with --overwrite to make them anew"
+        )
+    return found

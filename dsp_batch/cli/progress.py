@@ -1,0 +1,53 @@
+"""The progress bar of a run on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from dsp_batch.batch.runs.progress import LineProgress, Progress, ProgressCounts
+from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.cli.logs import logs_json
+
+
+class BarProgress:
+    """A bar with rate, failures and time left."""
+
+    def __init__(self) -> None:
+        self._counts = ProgressCounts()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def start(self, total: int) -> None:
+        """Show the bar."""
+        from rich.console import Console  # noqa: PLC0415  # 0.1 s, on terminals only
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415  # as above
+        from rich.progress import Progress as Bar  # noqa: PLC0415  # as above
+
+        self._counts = ProgressCounts(total=total)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._bar = Bar(*columns, console=Console(stderr=True), refresh_per_second=4)
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def skip(self, series: int) -> None:
+        """Move the bar over series that were there before."""
+        self._counts.skip(series)
+        self._bar.advance(self._task, series)
+
+    def advance(self, rows: Iterable[SeriesResult]) -> None:
+        """Move the bar."""
+        before = self._counts.series
+        self._counts.add(rows)
+        self._bar.update(self._task, advance=self._counts.series - before, description=self._counts.describe())
+
+    def stop(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def open_progress() -> Progress:
+    """A bar where standard error is a terminal and messages are text, else lines in the log."""
+    return BarProgress() if sys.stderr.isatty() and not logs_json() else LineProgress()

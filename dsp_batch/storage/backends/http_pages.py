@@ -1,0 +1,122 @@
+"""Whole bodies over HTTP through the standard library: listings, and servers that do not know ranges."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from typing import NamedTuple
+from urllib.parse import quote
+
+from dsp_batch.storage.backend import TemporaryError
+from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.retry import retry_temporary
+from dsp_batch.storage.runtime import run_blocking
+from dsp_batch.storage.usage import count_usage
+
+_SILENCE_SECONDS = 30.0
+"""Seconds without a byte that end an attempt."""
+
+_BYTES_AT_ONCE = 1 << 20
+
+
+class Page(NamedTuple):
+    """A body and where it came from."""
+
+    url: str
+    """The page's own URL, after redirects."""
+
+    status: int
+    """HTTP status: 200, or 403 or 404, whose body may say that this is S3."""
+
+    data: bytes
+
+
+def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) -> Page:
+    """Make one attempt at a whole body.
+
+    Unlike obstore, this takes chunked answers, which listings are as a rule.
+
+    Args:
+        url: Percent-encoded.
+        what: For messages: `read …`.
+        abandoned: Set when nobody waits for it any more: the connection is closed at the next bytes.
+
+    Raises:
+        TemporaryError: Another attempt may help, or it was abandoned.
+        StorageError: The server refuses, with a status other than 403 and 404.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "dsp-batch"})  # noqa: S310  # http and https only
+    count_usage(requests=1)
+    try:
+        page = _open(request, abandoned or threading.Event())
+    except urllib.error.URLError as error:
+        raise TemporaryError(_explain(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise TemporaryError(_explain(error)) from error
+    count_usage(bytes_read=len(page.data))
+    if page.status not in (200, 403, 404):
+        raise translate_status(page.status, "", what, "anonymous")
+    return page
+
+
+def require_body(page: Page, what: str) -> bytes:
+    """Return the body of a page that must exist.
+
+    Raises:
+        StorageError: The server denied it or has no such thing.
+    """
+    if page.status != 200:
+        raise translate_status(page.status, "", what, "anonymous")
+    return page.data
+
+
+def read_page(url: str) -> bytes | None:
+    """Read a whole object over HTTP; None where the server has none.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    what = f"read {url}"
+
+    async def attempt() -> Page:
+        return fetch_page(encode_url(url), what)
+
+    page = run_blocking(retry_temporary(attempt, what))
+    return None if page.status == 404 else require_body(page, what)
+
+
+def encode_url(url: str) -> str:
+    """Percent-encode what a URL must not hold, blanks and letters beyond ASCII, and nothing that is encoded already."""
+    return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+
+
+def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
+    try:
+        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:  # noqa: S310  # http and https only
+            return Page(answer.url, answer.status, _read_body(answer, abandoned))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Page(request.full_url, error.code, error.read())
+
+
+def _read_body(answer: http.client.HTTPResponse, abandoned: threading.Event) -> bytes:
+    """Read the body as it comes; `read` alone would wait for all of it."""
+    pieces = []
+    while piece := answer.read1(_BYTES_AT_ONCE):
+        pieces.append(piece)
+        if abandoned.is_set():
+            raise TimeoutError
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return b"".join(pieces)
+
+
+def _explain(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
+        return "connection closed before the answer was complete"
+    text = getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[0][:120].lower() if text else type(error).__name__
