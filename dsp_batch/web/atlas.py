@@ -14,7 +14,7 @@ from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import ByteArray, IntArray
 from dsp_batch.web.files import Files
 from dsp_batch.web.rows import list_pictures
-from dsp_batch.web.table import SeriesTable
+from dsp_batch.web.table import GalleryTable
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ THUMBNAIL = 64
 _QUALITY = 50
 
 
-def write_atlases(cache: Cache, table: SeriesTable, order: IntArray, files: Files) -> list[str]:
+def write_atlases(cache: Cache, table: GalleryTable, order: IntArray, files: Files) -> list[str]:
     """Write the atlases of all rows, 256 rows each; those that are there from before are kept.
 
     Returns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ class CodeColumn:
     def __init__(self) -> None:
         self._codes: list[npt.NDArray[np.unsignedinteger[Any]]] = []
         self._known = _Codes({"": 0})
+        self._taken: list[str | None] | None = None
 
     def extend(self, values: Sequence[Any]) -> None:
         """Add the values of further rows."""
@@ -56,9 +56,16 @@ class CodeColumn:
         ranks[sorted(range(len(compared)), key=compared.__getitem__)] = np.arange(len(compared))
         return ranks
 
-    def codes(self) -> IntArray:
+    def codes(self) -> npt.NDArray[np.unsignedinteger[Any]]:
         """The code of each row."""
-        return np.concatenate([np.empty(0, np.uint8), *self._codes]).astype(np.int64)
+        self._codes = [np.concatenate([np.empty(0, np.uint8), *self._codes])]
+        return self._codes[0]
+
+    def take(self, rows: IntArray) -> list[str | None]:
+        """The values of some rows."""
+        values: list[str | None] = [None, *self.values[1:]] if self._taken is None else self._taken
+        self._taken = values
+        return [values[code] for code in self.codes()[rows].tolist()]
 
     def pack(self, order: IntArray, *, with_values: bool = True) -> Packed:
         """The column in an order of rows, with codes that rise with the values.
@@ -81,7 +88,7 @@ class NumberColumn:
     """A column of numbers; NaN where a row has none."""
 
     def __init__(self) -> None:
-        self._numbers = array("d")
+        self._numbers: list[npt.NDArray[np.floating[Any]]] = []
 
     def extend(self, values: Sequence[Any]) -> None:
         """Add the values of further rows: numbers, or text that stands for one."""
@@ -89,7 +96,7 @@ class NumberColumn:
             numbers = np.array(values, np.float64)  # None becomes NaN
         except (ValueError, TypeError):
             numbers = np.array([*map(read_number, values)], np.float64)
-        self._numbers.frombytes(numbers.tobytes())
+        self._numbers.append(_shorten(numbers))
 
     @property
     def is_empty(self) -> bool:
@@ -98,11 +105,16 @@ class NumberColumn:
 
     def numbers(self) -> npt.NDArray[np.float64]:
         """The number of each row."""
-        return np.frombuffer(self._numbers, np.float64)
+        return np.concatenate([np.empty(0, np.float64), *self._numbers])
 
     def pack(self, order: IntArray) -> Packed:
         """The column in an order of rows, in half the bytes where that loses nothing."""
-        numbers = self.numbers()[order]
-        short = numbers.astype("<f4")
-        exact = np.array_equal(short.astype(np.float64), numbers, equal_nan=True)
-        return Packed({"kind": "numbers", "type": "f4" if exact else "f8"}, (short if exact else numbers).tobytes())
+        numbers = _shorten(self.numbers()[order])
+        return Packed({"kind": "numbers", "type": f"f{numbers.itemsize}"}, numbers.tobytes())
+
+
+def _shorten(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.floating[Any]]:
+    """Numbers of 32 bits where that loses nothing."""
+    with np.errstate(over="ignore"):
+        short = numbers.astype(np.float32)
+    return short if np.array_equal(short.astype(np.float64), numbers, equal_nan=True) else numbers

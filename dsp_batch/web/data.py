@@ -13,7 +13,7 @@ from dsp_batch.web.fields import FACETS, IDENTIFIERS, NUMBERS, SEARCHED, TILE_CO
 from dsp_batch.web.files import Files
 from dsp_batch.web.rows import list_pictures
 from dsp_batch.web.scripts import GrowingScript, Packed, build_script
-from dsp_batch.web.table import SeriesTable, drop_empty
+from dsp_batch.web.table import GalleryTable, drop_empty
 
 ROWS_PER_FILE = 4_096
 
@@ -26,7 +26,7 @@ _SHARED_COLUMNS = frozenset(("series_uuid", "preview", "n_instances", "study_dat
 _HEX = frozenset("0123456789abcdef")
 
 
-def write_data(table: SeriesTable, order: IntArray, facts: Mapping[str, Any], files: Files) -> int:
+def write_data(table: GalleryTable, order: IntArray, facts: Mapping[str, Any], files: Files) -> int:
     """Write all data files.
 
     Args:
@@ -59,7 +59,7 @@ def write_data(table: SeriesTable, order: IntArray, facts: Mapping[str, Any], fi
     return pictures
 
 
-def _write_columns(table: SeriesTable, order: IntArray, files: Files) -> tuple[list[str], dict[str, str]]:
+def _write_columns(table: GalleryTable, order: IntArray, files: Files) -> tuple[list[str], dict[str, str]]:
     """Write the facets, and each further column.
 
     Returns:
@@ -84,7 +84,7 @@ def _write_column(name: str, packed: Packed, files: Files) -> None:
 
 
 def _write_rows(
-    table: SeriesTable, order: IntArray, facts: Mapping[str, Any], files: Files
+    table: GalleryTable, order: IntArray, facts: Mapping[str, Any], files: Files
 ) -> tuple[int, list[str], list[str]]:
     """Write the rows in files of 4,096, and what is gathered from them on the way: UIDs, UUIDs, `series.json`.
 
@@ -123,9 +123,14 @@ def _write_row_files(number: int, columns: dict[str, list[Any]], files: Files) -
 
 
 def _build_rows(name: str, columns: dict[str, list[Any]], stamp: str) -> bytes:
-    same = {column: values[0] for column, values in columns.items() if values.count(values[0]) == len(values)}
+    same = {column: values[0] for column, values in columns.items() if _are_alike(values)}
     varying = {column: values for column, values in columns.items() if column not in same}
     return build_script(name, stamp, [Packed({"kind": "rows", "same": same, "columns": varying})])
+
+
+def _are_alike(values: list[Any]) -> bool:
+    # Most columns tell by their ends that they are not.
+    return bool(values[0] == values[-1] and values.count(values[0]) == len(values))
 
 
 def _write_shared(number: int, columns: dict[str, list[Any]], files: Files) -> str:

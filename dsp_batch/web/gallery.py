@@ -22,7 +22,7 @@ from dsp_batch.web.page import write_page
 from dsp_batch.web.pictures import copy_pictures, locate_cache
 from dsp_batch.web.product import Products, choose_runs, describe_command
 from dsp_batch.web.rows import compact_rows
-from dsp_batch.web.table import SeriesTable
+from dsp_batch.web.table import GalleryTable
 
 _log = logging.getLogger(__name__)
 
@@ -110,8 +110,8 @@ def _is_wanted(column: str, hidden: frozenset[str]) -> bool:
     return not (plain_name(column) in hidden or is_personal(column))
 
 
-def _gather(parts: Iterator[RunRows], options: GalleryOptions, products: Products) -> SeriesTable:
-    table = SeriesTable(options.columns)
+def _gather(parts: Iterator[RunRows], options: GalleryOptions, products: Products) -> GalleryTable:
+    table = GalleryTable(options.columns)
     hidden = frozenset(map(plain_name, options.hidden))
     for run, columns in parts:
         unified = unify_columns(columns, hidden)
@@ -121,7 +121,7 @@ def _gather(parts: Iterator[RunRows], options: GalleryOptions, products: Product
     return table
 
 
-def _write(cache: Cache, options: GalleryOptions, runs: Sequence[NamedRun], table: SeriesTable) -> Gallery:
+def _write(cache: Cache, options: GalleryOptions, runs: Sequence[NamedRun], table: GalleryTable) -> Gallery:
     output = normalise_root(options.output or cache.url_of("gallery"))
     files = Files(output=output, endpoint_url=cache.endpoint_url, stamp=stamp_gallery(cache, options))
     order = table.sort()

@@ -12,7 +12,7 @@ from dsp_batch.model.series import IntArray
 from dsp_batch.storage.urls import parse_location
 from dsp_batch.web.files import Files
 from dsp_batch.web.rows import list_pictures
-from dsp_batch.web.table import SeriesTable
+from dsp_batch.web.table import GalleryTable
 
 _ROWS_AT_ONCE = 4_096
 _WEB_HOSTS = {"s3": "https://{bucket}.s3.amazonaws.com", "gs": "https://storage.googleapis.com/{bucket}"}
@@ -58,7 +58,7 @@ def _locate_folder(folder: Path, page: Path) -> str:
     return quote(Path(relative).as_posix()) + "/"
 
 
-def copy_pictures(cache: Cache, table: SeriesTable, order: IntArray, files: Files) -> None:
+def copy_pictures(cache: Cache, table: GalleryTable, order: IntArray, files: Files) -> None:
     """Copy the previews of all rows beside the page; those that are there already are left alone."""
     there = files.list("previews")
     for start in range(0, len(order), _ROWS_AT_ONCE):

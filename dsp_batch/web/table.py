@@ -23,7 +23,7 @@ _NO_NUMBER = 1e300
 """Rows without a series number follow those that have one."""
 
 
-class SeriesTable:
+class GalleryTable:
     """The rows of a gallery; the temporary file goes with it."""
 
     def __init__(self, facets: Sequence[str] = ()) -> None:
@@ -31,6 +31,7 @@ class SeriesTable:
         self.searched = {name: CodeColumn() for name in SEARCHED}
         self.numbers = {name: NumberColumn() for name in NUMBERS}
         self.study = CodeColumn()
+        self._coded = {**self.facets, **self.searched, "study_instance_uid": self.study}
         self._layouts: list[tuple[str, ...]] = []
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the table
         self._ends = array("Q", [0])
@@ -43,11 +44,6 @@ class SeriesTable:
         """Delete the temporary file."""
         self._file.close()
 
-    @property
-    def columns(self) -> list[str]:
-        """All columns of all rows."""
-        return list(dict.fromkeys(name for layout in self._layouts for name in layout))
-
     def extend(self, columns: dict[str, list[Any]]) -> None:
         """Add rows.
 
@@ -56,15 +52,14 @@ class SeriesTable:
         """
         count = len(columns["series_uuid"])
         absent = [None] * count
-        coded = {**self.facets, **self.searched, "study_instance_uid": self.study}
-        filled: dict[str, CodeColumn | NumberColumn] = {**coded, **self.numbers}
+        filled: dict[str, CodeColumn | NumberColumn] = {**self._coded, **self.numbers}
         for name, column in filled.items():
             column.extend(columns.get(name, absent))
-        layout = tuple(columns)
+        layout = tuple(name for name in columns if name not in self._coded)
         if layout not in self._layouts:
             self._layouts.append(layout)
         number, end = self._layouts.index(layout), self._ends[-1]
-        for values in zip(*columns.values(), strict=True):
+        for values in zip(*(columns[name] for name in layout), strict=True):
             end += self._file.write(marshal.dumps((number, *values)))
             self._ends.append(end)
 
@@ -104,6 +99,11 @@ class SeriesTable:
         Returns:
             Column → its value in each row; None where a row lacks it.
         """
+        coded = {name: column.take(rows) for name, column in self._coded.items() if not column.is_empty}
+        return {**self._read_others(rows), **coded}
+
+    def _read_others(self, rows: IntArray) -> dict[str, list[Any]]:
+        """Read the columns that are in the file."""
         found = list(self._load(rows))
         layouts = {number for number, *_ in found}
         if len(layouts) == 1:
@@ -112,7 +112,8 @@ class SeriesTable:
             next(values)  # the number of the layout
             return dict(zip(names, map(list, values), strict=True))
         dictionaries = [dict(zip(self._layouts[number], rest, strict=True)) for number, *rest in found]
-        return {name: [each.get(name) for each in dictionaries] for name in self.columns}
+        names = tuple(dict.fromkeys(name for layout in self._layouts for name in layout))
+        return {name: [each.get(name) for each in dictionaries] for name in names}
 
     def _load(self, rows: IntArray) -> Iterator[tuple[Any, ...]]:
         self._file.flush()
@@ -132,5 +133,5 @@ def drop_empty(columns: dict[str, list[Any]], names: Collection[str] | None = No
     return {
         name: values
         for name, values in columns.items()
-        if (names is None or name in names) and values.count(None) < len(values)
+        if (names is None or name in names) and any(value is not None for value in values)
     }

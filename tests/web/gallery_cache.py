@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from dsp_batch.batch.runs.parts import build_table, carried_names, serialize_table
+from dsp_batch.batch.runs.parts import build_table, serialize_table
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.core.encoding import encode_image
@@ -125,7 +125,6 @@ def write_run(
 def write_part(cache: Cache, run: str, rows: Sequence[SeriesResult], number: int = 0) -> None:
     """Write rows as one part of a run."""
     names = list(dict.fromkeys(name for row in rows for name in row.columns))
-    assert carried_names(names)
     cache.write(
         f"runs/{run}/results/part-0001-aaaaaaaa-{number:06d}.parquet", serialize_table(build_table(rows, names))
     )

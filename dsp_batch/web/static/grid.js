@@ -37,7 +37,7 @@ function layOutGrid() {
   find("grid").setAttribute("aria-colcount", columns);
   longScroll.setHeight(layout.height);
   clearLines();
-  requestDraw();
+  drawLines(); // at once: between two frames the grid would be empty
 }
 
 // Small tiles have no captions: their names are still there to be heard.
