@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from urllib.parse import unquote
 
 from dsp_batch.errors import OptionsError, StorageError
 from dsp_batch.idc.index import INSTALL_HINT, find_series_uids, open_index
@@ -21,9 +21,6 @@ ACCEPTED_FORMS = (
     "a series UUID, 32 hex digits, a prefix (38902e14*), a URL or path of the series folder "
     "(s3://bucket/UUID, ./folder/UUID), or a SeriesInstanceUID (1.3.6.1…)"
 )
-
-_NAMELESS = re.compile(r"(?:.*[/\\])?\.{1,2}[/\\]*\*?", re.DOTALL)
-"""Paths that end in `.` or `..`: they tell of a folder by where it is, not by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,11 +156,16 @@ def _parse_folder(text: str, endpoint_url: str | None) -> SeriesName:
     is_folder = text.rstrip(" ").endswith(("/", "/*", "\\", "\\*"))
     if not is_folder and _ends_at_instance(location.parts):
         location = location.parent
-    if not location.parts or _NAMELESS.fullmatch(text):
+    # A path that ends in `.` or `..` tells where a folder is, not its name.
+    if not location.parts or text.replace("\\", "/").rstrip("/*").rpartition("/")[2] in (".", ".."):
         raise OptionsError(
             f"{show_text(text)} names no series folder; URLs of instances directly below a bucket name none"
         )
-    return _name_folder(location.parts[-1], str(location.parent), text)
+    # Listings of servers give decoded names, and the name of a folder is the key of its series.
+    folder = unquote(location.parts[-1]) if location.is_http else location.parts[-1]
+    if "/" in folder:
+        raise OptionsError(f"{show_text(text)} names no series folder: there is an escaped slash in its last part")
+    return _name_folder(folder, str(location.parent), text)
 
 
 def _name_folder(folder: str, root: str, text: str) -> SeriesName:

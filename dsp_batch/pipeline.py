@@ -1,4 +1,4 @@
-"""The path of a series, from its name to its picture, in the order in which it is walked.
+"""The path of a series, from its name to its picture: the public functions first, then its stages.
 
     name → SeriesRef → headers → SeriesIndex → pictures → frames → tiles → EncodedImage
 
@@ -124,8 +124,8 @@ def find_series(
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
 
     Returns:
-        Root and folder. Only a prefix is listed, and a SeriesInstanceUID looked up: that a folder named in full is
-        there shows when it is read.
+        Root and folder. A prefix is listed, and a SeriesInstanceUID looked up: that a folder named in full is there
+        shows when it is read.
 
     Raises:
         OptionsError: The text names no series; the message gives the accepted forms.

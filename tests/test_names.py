@@ -101,6 +101,12 @@ def test_a_slash_at_the_end_tells_a_folder_from_an_object() -> None:
     assert parsed(f"/d/{study}/first") == ("/d", study, "folder")
 
 
+def test_folders_of_servers_are_named_as_their_listings_name_them() -> None:
+    assert parsed("https://host/a%20b/My%20Folder/") == ("https://host/a%20b", "My Folder", "folder")
+    with pytest.raises(OptionsError, match="escaped slash"):
+        parse_series("https://host/a/My%2FFolder/", "s3://mine")
+
+
 def test_a_prefix_may_stand_at_the_end_of_a_url() -> None:
     assert parsed("s3://bucket/389*") == ("s3://bucket", "389", "prefix")
 

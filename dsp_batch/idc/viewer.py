@@ -10,6 +10,7 @@ from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import is_idc_root, is_public
+from dsp_batch.storage.urls import parse_location
 
 _VIEWERS = "https://viewer.imaging.datacommons.cancer.gov"
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
@@ -37,8 +38,9 @@ def link_viewer(ref: SeriesRef, endpoint_url: str | None, known: Mapping[str, An
     Returns:
         The URL; None for series of other buckets than IDC's, which may be on AWS, at Google or mirrored.
     """
-    scheme, _, bucket = ref.root.partition("://")
-    if scheme != "s3" or not is_public(bucket, resolve_endpoint(endpoint_url, ref.endpoint_url)):
+    server = resolve_endpoint(endpoint_url, ref.endpoint_url)
+    location = parse_location(ref.root, server)
+    if location.scheme != "s3" or location.parts or not is_public(location.container, server):
         return None
     return viewer_url(known["modality"], known["study_instance_uid"], known["series_instance_uid"])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dsp_batch.errors import SinkError
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import StoredKey
@@ -28,9 +27,7 @@ def write_once(url: str, data: bytes, *, make_parents: bool = False, endpoint_ur
         SinkError: It cannot be written: the folder is missing, forbidden or full, or the storage is only read.
     """
     location = _locate(url, endpoint_url)
-    if location.is_http:
-        raise SinkError(f"cannot write {location}: HTTP servers are only read; give a folder or a bucket")
-    open_writable(location.top, endpoint_url).write_once(location.key, data, make_parents=make_parents)
+    open_writable(location, endpoint_url).write_once(location.key, data, make_parents=make_parents)
     return Receipt(url=str(location), size=len(data))
 
 
@@ -75,7 +72,7 @@ def delete(url: str, *, endpoint_url: str | None = None) -> None:
         SinkError: It cannot be deleted.
     """
     location = _locate(url, endpoint_url)
-    open_writable(location.top, endpoint_url).delete(location.key)
+    open_writable(location, endpoint_url).delete(location.key)
 
 
 def remove_stale_temporary(url: str) -> int:

@@ -29,15 +29,19 @@ def open_backend(
 
 
 def open_writable(location: Location, endpoint_url: str | None) -> WritableBackend:
-    """Open the backend that reads and writes a root.
+    """Open the backend of the bucket or file system that an object is written to.
+
+    Args:
+        location: The object; its `key` is the key in the backend.
+        endpoint_url: As in `open_backend`.
 
     Raises:
-        SinkError: It is only read.
+        SinkError: The location is only read.
         StorageError: As in `open_backend`.
     """
     if location.is_http:
-        raise SinkError("HTTP servers are only read; give a folder or a bucket")
-    return _open_writable(location, endpoint_url, None, MOST_IN_FLIGHT)
+        raise SinkError(f"cannot write {location}: HTTP servers are only read; give a folder or a bucket")
+    return _open_writable(location.top, endpoint_url, None, MOST_IN_FLIGHT)
 
 
 @once_in_process

@@ -151,11 +151,11 @@ def _parse_url(scheme: str, rest: str, written: str, endpoint_url: str | None) -
         _refuse(written, "has a query or a fragment: give the URL of the folder alone")
     read = unquote("/".join(parts)) if is_http and "%" in rest else "/".join(parts)
     _check_characters(container + read, written)
-    if any(part in (".", "..") for part in (container, *read.split("/"))):
+    if not {".", ".."}.isdisjoint((container, *read.split("/"))):
         _refuse(written, "has '.' or '..' in it: give the full URL of the folder")
-    if not all(parts):
+    if "" in parts:
         _refuse(written, "has two slashes in a row: give the URL of the folder without empty parts")
-    if parts[-1:] == ["*"] or [container, *parts][-1].endswith(" "):
+    if (parts[-1] if parts else container).endswith(" ") or parts[-1:] == ["*"]:
         _refuse(written, "ends in a second wildcard, or in a blank before the slash: give the URL of one folder")
     if is_http:
         container = container.lower()

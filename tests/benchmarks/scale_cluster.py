@@ -16,8 +16,8 @@ import psutil
 from phantom_bulk import build_many
 from servers import run_nginx, run_process, wait_for
 
-from dsp_batch.batch.runs.job import list_runs, results_folder
-from dsp_batch.batch.runs.latest import latest_rows
+from dsp_batch.batch.runs.job import list_runs
+from dsp_batch.batch.runs.latest import read_results
 from dsp_batch.cache import Cache
 from dsp_batch.phantom.series import write_collection
 
@@ -188,7 +188,7 @@ def run_and_kill(share: float, collection: Collection, cluster: Cluster, cache: 
     bound = share * len(collection.series_uuids)
     run_client(collection, cluster, cache, lambda series: series >= bound)
     (run,) = list_runs(cache)
-    told = set(latest_rows(cache, results_folder(run), []).column("series_uuid").to_pylist())
+    told = set(read_results(cache, run).column("series_uuid").to_pylist())
     there = {path.stem for path in Path(cache.url).glob("previews/mosaic/*/*.webp")}
     return Kill(series=len(there), without_row=len(there - told), requests=collection.count_requests())
 

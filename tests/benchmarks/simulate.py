@@ -30,7 +30,7 @@ from dsp_batch.batch.plan.work import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.run import StartedRun, begin_attempt, find_missing
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job, results_folder, run_name
-from dsp_batch.batch.runs.latest import latest_rows
+from dsp_batch.batch.runs.latest import read_results
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.state import find_state
@@ -216,7 +216,7 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
         meter.read("run")
         summary = summarize_run(run, job, series_of_run, attempt, cluster.now())
         meter.read("account")
-    told = latest_rows(cache, folder, []).column("series_uuid")
+    told = read_results(cache, run).column("series_uuid")
     return Attempt(cluster, meter.seconds, summary, writer.parts, frozenset(told.to_pylist()))
 
 

@@ -12,8 +12,7 @@ import pytest
 from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
 
-from dsp_batch.batch.runs.latest import latest_rows
-from dsp_batch.cache import open_cache
+from dsp_batch.batch.runs.latest import read_results
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import build_mr, build_report, write_collection
 
@@ -269,6 +268,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_the_account_agrees_with_the_rows(start: Callable[..., Outcome], manifest: Path, tmp_path: Path) -> None:
     outcome = start("mosaic", manifest)
 
-    rows = latest_rows(open_cache(str(tmp_path / "cache")), f"runs/{run_folder(outcome).name}/results", ["reason"])
+    rows = read_results(run_folder(outcome)).select(["series_uuid", "attempt", "status", "reason"])
     assert sorted(rows.column("status").to_pylist()) == ["done", "done", "skipped"]
     assert rows.column("reason").drop_null().to_pylist() == ["no-pixels"]

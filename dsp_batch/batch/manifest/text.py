@@ -38,9 +38,9 @@ _QUOTED = re.compile(r'"[^"]*"')
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
 
 # What most lines of most manifests look like: a root, the UUID of the series, and an ending that may be left out.
-_PLACED = rf"((?:[a-z0-9]+:/)?/[\w.~:/-]*/)({_UUID})(?:/\*?|(/[\w.-]+\.dcm))?"
-_PLACED_LINE = re.compile(_PLACED, re.ASCII)
-_COPY_LINE = re.compile(rf"(?:cp|sync|mv)\s+(?!https?:)(?=[a-z0-9]+:){_PLACED}(?:\s(?!.*--endpoint-url).*)?", re.ASCII)
+_ROOTED = rf"((?:[a-z0-9]+:/)?/[\w.~:/-]*/)({_UUID})(?:/\*?|(/[\w.-]+\.dcm))?"
+_ROOTED_LINE = re.compile(_ROOTED, re.ASCII)
+_COPY_LINE = re.compile(rf"(?:cp|sync|mv)\s+(?!https?:)(?=[a-z0-9]+:){_ROOTED}(?:\s(?!.*--endpoint-url).*)?", re.ASCII)
 _SOME_UUID = "00000000-0000-4000-8000-000000000000"
 
 _PREAMBLE_ROWS = 20
@@ -229,7 +229,7 @@ def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Map
         return _parse_uuid(number, uuid, surroundings, columns)
     if len(text) >= LONGEST_LINE:
         raise OptionsError(f"longer than {LONGEST_LINE} characters")
-    usual = _PLACED_LINE.fullmatch(text) or _COPY_LINE.fullmatch(text)
+    usual = _ROOTED_LINE.fullmatch(text) or _COPY_LINE.fullmatch(text)
     root = usual and _find_root(usual[1], surroundings.server, is_instance=usual[3] is not None)
     if usual and root:
         return SeriesRef(root, usual[2], surroundings.endpoint_url, columns, number)
@@ -237,7 +237,7 @@ def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Map
     text = text[1:-1].strip() if is_quoted else text
     if _COMMAND.match(text):
         surroundings = _follow_endpoint(text, surroundings)
-        return _parse_place(number, _find_source(text), surroundings, columns)
+        return _parse_name(number, _find_source(text), surroundings, columns)
     cells = [] if is_quoted else _split_cells(text)
     texts = _find_series_cells(cells) if len(cells) > 1 else [text]
     if len(cells) > 1 and len(texts) == 1:
@@ -245,7 +245,7 @@ def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Map
     if len(texts) > 1:
         names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
         return NamedLine(number, text, names, None, columns)
-    return _parse_place(number, text, surroundings, columns)
+    return _parse_name(number, text, surroundings, columns)
 
 
 @lru_cache(maxsize=1_024)
@@ -258,7 +258,7 @@ def _find_root(prefix: str, server: str | None, *, is_instance: bool) -> str | N
     return name.root if (name.name, name.kind, name.own_root) == (_SOME_UUID, "folder", True) else None
 
 
-def _parse_place(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read a text that is a name, a URL or a path and nothing else."""
     name = parse_series(text, surroundings.root, surroundings.server)
     if name.kind != "folder":

@@ -18,6 +18,7 @@ from dsp_batch.batch.runs.parts import (
     read_part,
     result_schema,
     serialize_table,
+    unite_schemas,
 )
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
@@ -78,7 +79,7 @@ def _rewrite(cache: Cache, folder: str, keys: Sequence[str], columns: Sequence[s
         Keys of the parts that are left, sorted.
     """
     parts = list(_read_parts(cache, keys))
-    schema = _unify([result_schema(columns), *(part.schema for part in parts)], cache.url_of(folder))
+    schema = unite_schemas([result_schema(columns), *(part.schema for part in parts)], cache.url_of(folder))
     small = [p for p in parts if not (p.is_whole and p.schema.equals(schema) and len(p.rows) >= ROWS_PER_PART // 2)]
     left = set(keys)
     if len(small) == 1 and small[0].is_whole and small[0].schema.equals(schema):
@@ -98,19 +99,6 @@ def _rewrite(cache: Cache, folder: str, keys: Sequence[str], columns: Sequence[s
             cache.delete(each)
         left -= outdated
     return sorted(left)
-
-
-def _unify(schemas: Sequence[pa.Schema], url: str) -> pa.Schema:
-    """Unite the columns of all parts: those of this version as it has them, others as they were found."""
-    own = schemas[0]
-    try:
-        found = pa.unify_schemas(schemas, promote_options="permissive")
-    except pa.ArrowException as error:
-        cause = " ".join(str(error).split())
-        raise SinkError(
-            f"{url} holds parts of another version ({cause}): go on with that, or move them away"
-        ) from error
-    return pa.schema([own.field(each.name) if each.name in own.names else each for each in found])
 
 
 def _group(parts: Iterable[_Part]) -> Iterator[list[_Part]]:

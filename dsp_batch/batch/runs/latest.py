@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.runs.job import find_run, read_json, results_folder
-from dsp_batch.batch.runs.parts import SCHEMA, list_parts, read_part, result_schema
+from dsp_batch.batch.runs.parts import conform_table, list_parts, read_part, result_schema, unite_schemas
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model.series import IntArray
@@ -65,23 +65,17 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
         >>> results.num_rows, sorted(set(results["status"].to_pylist()))
         (9, ['done', 'failed', 'skipped'])
     """
-    cache, run = find_run(cache, run)
-    asked = read_json(cache, f"runs/{run}/job.json") or {}
+    place, name = find_run(cache, run)
+    asked = read_json(place, f"runs/{name}/job.json") or {}
     schema, since = result_schema(asked.get("columns", ())), asked.get("since", 1)
 
     def join(tables: Iterator[pa.Table]) -> pa.Table:
         found = [schema.empty_table(), *(table.replace_schema_metadata(None) for table in tables)]
-        joined = pa.concat_tables(found, promote_options="permissive")
+        united = unite_schemas([table.schema for table in found], place.url_of(results_folder(name)))
+        joined = pa.concat_tables([conform_table(table, united) for table in found])
         return joined.filter(pc.greater_equal(joined.column("attempt"), since))
 
-    return fold_latest(cache, results_folder(run), None, join)
-
-
-def latest_rows(cache: Cache, folder: str, columns: Sequence[str]) -> pa.Table:
-    """Read the rows that count as one table, with `series_uuid`, `attempt`, `status` and these columns."""
-    wanted = list(dict.fromkeys(["series_uuid", "attempt", "status", *columns]))
-    empty = pa.schema([SCHEMA.field(name) for name in wanted]).empty_table()
-    return fold_latest(cache, folder, wanted, lambda tables: pa.concat_tables([empty, *tables]))
+    return fold_latest(place, results_folder(name), None, join)
 
 
 def pick_rows(cache: Cache, keys: Sequence[str]) -> list[IntArray]:

@@ -287,3 +287,24 @@ def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for f in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def unite_schemas(schemas: Sequence[pa.Schema], url: str) -> pa.Schema:
+    """Unite the columns of all parts of a run: those of this version as it has them, others as they were found.
+
+    Args:
+        schemas: Schema of this version, then those of the parts.
+        url: Folder of the parts, for the message.
+
+    Raises:
+        SinkError: A column has types that do not go together.
+    """
+    own = schemas[0]
+    try:
+        found = pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        cause = " ".join(str(error).split())
+        raise SinkError(
+            f"{url} holds parts of another version ({cause}): go on with that, or move them away"
+        ) from error
+    return pa.schema([own.field(each.name) if each.name in own.names else each for each in found])

@@ -178,6 +178,12 @@ def test_the_digest_is_of_the_series_alone(tmp_path: Path) -> None:
     assert len(plain) == 32
 
 
+def test_the_digest_stays_from_version_to_version() -> None:
+    names = [(MINE, A), (MINE, B.upper()), (MINE, "1.2.3"), ("/d", "some folder")]
+
+    assert digest_series(SeriesRef(*name) for name in names) == "cc893d09eab1ed42bb055a4b2bdb40ae"
+
+
 @pytest.mark.parametrize("other", [f"{A}\n{B}\n", f"{A}\n{B}\n{C[:-1]}2\n", f"{A}\n{B}\n/d/{C[:-1]}/\n"])
 def test_other_series_have_another_digest(tmp_path: Path, other: str) -> None:
     digest = digest_series(read_manifest(write_manifest(tmp_path, f"{A}\n{B}\n{C}\n"), root=MINE))

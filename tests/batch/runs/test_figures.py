@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from complete_runs import make_manifest
 
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures, format_figures
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.latest import fold_latest, latest_rows, pick_rows
+from dsp_batch.batch.runs.latest import fold_latest, pick_rows
 from dsp_batch.batch.runs.parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.batch.runs.summary import summarize_run
@@ -143,7 +144,8 @@ def test_of_two_rows_of_one_attempt_the_one_that_did_not_fail_counts(cache: Cach
         cache.write(f"{FOLDER}/part-{number}.parquet", serialize_table(build_table([row])))
 
     assert [rows.tolist() for rows in pick_rows(cache, list_parts(cache, FOLDER))] == [[0], [], []]
-    assert latest_rows(cache, FOLDER, []).to_pylist() == [{"series_uuid": "a", "attempt": 3, "status": "done"}]
+    counted = fold_latest(cache, FOLDER, ["attempt", "status"], pa.concat_tables)
+    assert counted.to_pylist() == [{"attempt": 3, "status": "done"}]
 
 
 def test_a_fold_begins_again_when_parts_are_compacted_under_it(cache: Cache) -> None:
