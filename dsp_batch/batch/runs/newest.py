@@ -112,3 +112,4 @@ def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], 
             for start in range(0, len(new), _ROWS_AT_ONCE):
                 yield RunRows(run, table.take(pa.array(new[start : start + _ROWS_AT_ONCE])).to_pydict())
         seen = np.sort(np.concatenate([seen, *found]))
+        pa.default_memory_pool().release_unused()

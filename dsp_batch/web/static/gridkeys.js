@@ -103,7 +103,7 @@ function linesPerPage() {
 function moveFocus(step) {
   if (!layout.segments.length) return;
   const spot = findSpot();
-  focusSpot(spot ? step(spot) : firstSpot());
+  focusSpot(spot || step === lastSpot ? step(spot) : firstSpot());
 }
 
 function focusSpot({ number, at }) {

@@ -74,8 +74,10 @@ const SEARCHED = ["series_description", "study_description", "patient_id", "titl
 async function findWord(found, word) {
   const named = SEARCHED.filter((name) => facts.columns[name]);
   const columns = await Promise.all(named.map(loadColumn));
-  for (const { values, array } of columns) {
-    const fits = Uint8Array.from(values, (value) => (value.toLowerCase().includes(word) ? 1 : 0));
+  for (const column of columns) {
+    const { array } = column;
+    column.lower ||= column.values.map((value) => value.toLowerCase());
+    const fits = Uint8Array.from(column.lower, (value) => (value.includes(word) ? 1 : 0));
     if (!fits.includes(1)) continue;
     for (let place = 0; place < array.length; place += 1) if (fits[array[place]]) found[place] = 1;
   }
