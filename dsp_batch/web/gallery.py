@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
+import os
+import webbrowser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from html import escape
 from typing import Any
 
 from dsp_batch.batch.runs.newest import NamedRun, RunRows, fold_newest, list_named_runs, list_result_parts
-from dsp_batch.cache import Cache
-from dsp_batch.storage.urls import normalise_root
+from dsp_batch.cache import Cache, open_cache
+from dsp_batch.storage.urls import normalise_root, parse_location
 from dsp_batch.version import __version__
 from dsp_batch.web.atlas import MOST_BY_DEFAULT, write_atlases
 from dsp_batch.web.data import write_data
@@ -23,8 +25,6 @@ from dsp_batch.web.pictures import copy_pictures, locate_cache
 from dsp_batch.web.product import Products, choose_runs, describe_command
 from dsp_batch.web.rows import compact_rows
 from dsp_batch.web.table import GalleryTable
-
-_log = logging.getLogger(__name__)
 
 _NEVER_SHOWN = ("worker", "attempt")
 """Columns about the machines of a run, which a public page need not name."""
@@ -75,6 +75,16 @@ class Gallery:
     live: bool
     """A run that it shows had not ended."""
 
+    @property
+    def address(self) -> str:
+        """Its URL for a browser: `file://` where it lies on disk."""
+        path = parse_location(self.url).path
+        return self.url if path is None else path.as_uri()
+
+    def _repr_html_(self) -> str:
+        """Show a link in a notebook."""
+        return f'<a href="{escape(self.address)}" target="_blank">Gallery of {self.series} series</a>'
+
 
 def write_gallery(cache: Cache, options: GalleryOptions) -> Gallery:
     """Write the gallery of a cache directory, replacing an older one.
@@ -97,6 +107,25 @@ def write_gallery(cache: Cache, options: GalleryOptions) -> Gallery:
         return _write(cache, options, runs, table)
     finally:
         table.close()
+
+
+def open_gallery(cache: Cache | str | os.PathLike[str], options: GalleryOptions | None = None) -> Gallery:
+    """Write the gallery of a cache directory and open it in a browser.
+
+    Args:
+        cache: The cache directory, or its path or URL.
+        options: What to show, and where to write it; None for all defaults.
+
+    Returns:
+        The gallery. A notebook shows a link to it.
+
+    Raises:
+        DspBatchError: As in `write_gallery`.
+    """
+    opened = cache if isinstance(cache, Cache) else open_cache(cache)
+    gallery = write_gallery(opened, options or GalleryOptions())
+    webbrowser.open(gallery.address)
+    return gallery
 
 
 def stamp_gallery(cache: Cache, options: GalleryOptions) -> str:

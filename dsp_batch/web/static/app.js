@@ -92,7 +92,7 @@ function openTools() {
 
 // Brings the controls of the bar to what the state says.
 function showTools() {
-  const sortable = { "": "patient, study", ...facts.columns, ...facts.facets };
+  const sortable = { "": "study", ...facts.columns, ...facts.facets };
   find("sort").replaceChildren(...Object.entries(sortable).map(([value, title]) => make("option", { value }, title)));
   find("sort").value = sorting.column;
   find("group").replaceChildren(...Object.keys(LEVELS).map((by) => make("option", { value: by }, by)));
