@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from browsers import require_browser, run_browser
+from browsers import SERIES, Watched, require_browser, run_browser, serve
 from gallery_cache import make_cache, make_row, write_run
 
 from dsp_batch.cache import Cache
 from dsp_batch.web.gallery import GalleryOptions, write_gallery
-
-SERIES = 60
 
 
 @pytest.fixture(scope="session")
@@ -42,41 +36,6 @@ def server(cache: Cache) -> Iterator[str]:
     """The cache behind Python's own HTTP server, below a path as a proxy would put it."""
     with serve(Path(cache.url).parent) as url:
         yield f"{url}/{Path(cache.url).name}"
-
-
-class serve:  # noqa: N801  # used as a function
-    """A folder behind `http.server`."""
-
-    def __init__(self, folder: Path) -> None:
-        class Handler(SimpleHTTPRequestHandler):
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-
-    def __enter__(self) -> str:
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Watched:
-    """A page, and all that it said and asked for."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.said: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("requestfailed", lambda request: self.said.append(f"failed: {request.url}"))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def hosts(self) -> set[str]:
-        return {urlsplit(url).netloc for url in self.requests if not url.startswith(("data:", "blob:"))}
 
 
 @pytest.fixture

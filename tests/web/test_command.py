@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browsers import Watched, until
 from click.testing import CliRunner
 from gallery_cache import make_cache, make_row, write_run
 from servers import S3Server
@@ -50,12 +52,13 @@ def test_python_opens_a_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert gallery._repr_html_().startswith(f'<a href="{opened[0]}"')
 
 
-def test_a_cache_in_a_bucket_gets_its_gallery_there(s3_environment: S3Server) -> None:
-    s3_environment.make_bucket("galleries")
+def test_a_public_bucket_serves_its_gallery(s3_environment: S3Server, open_page: Callable[[str], Watched]) -> None:
+    s3_environment.create_bucket("galleries", public=True)
     cache = open_cache("s3://galleries/cache")
     write_run(cache, [make_row(number) for number in range(3)])
-
     gallery = write_gallery(cache, GalleryOptions())
     assert gallery.url == "s3://galleries/cache/gallery/index.html"
-    assert b"<!DOCTYPE html>" in (cache.read("gallery/index.html") or b"")
-    assert {entry.key for entry in cache.list("gallery")} >= {"app.js", "data/rows-000.js", "series.json"}
+
+    watched = open_page(f"{s3_environment.endpoint}/galleries/cache/gallery/index.html")
+    until(watched.page, "document.querySelector('[role=gridcell] img')?.naturalWidth === 192")
+    assert len(watched.hosts()) == 1

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SERIES, Watched
+from browsers import SERIES, Watched, until
 from gallery_cache import make_cache, make_row, series_uuid, write_run
 
 from dsp_batch.batch.manifest.read import read_manifest
@@ -27,14 +26,6 @@ def counts(page: Any) -> tuple[int, int, int]:
     match = re.search(r"(\d+) of (\d+) series, (\d+) selected", text)
     assert match, text
     return tuple(map(int, match.groups()))  # type: ignore[return-value]
-
-
-def until(page: Any, expression: str, seconds: float = 10) -> None:
-    """Wait until an expression holds. Playwright's own way evaluates strings in the page, which its policy forbids."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"not within {seconds} s: {expression}"
-        page.wait_for_timeout(50)
 
 
 def wait_for(page: Any, shown: int, selected: int = 0) -> None:
