@@ -293,8 +293,10 @@ def test_labels_are_imported(page: Any, tmp_path: Path) -> None:
     assert list(csv.reader(again.open()))[1] == [series_uuid(4), "9", 'said "so", twice']
 
 
-@pytest.mark.parametrize("form", ["s5cmd manifest", "CSV", "Plain list"])
-def test_selections_are_manifests_that_a_batch_reads(page: Any, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("form", ["s5cmd manifest", "CSV", "Plain list", "Python"])
+def test_selections_are_manifests_that_a_batch_reads(
+    page: Any, tmp_path: Path, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
     tiles(page).nth(0).locator("img").wait_for()
     tiles(page).nth(0).click()
     tiles(page).nth(2).click(modifiers=["Shift"])
@@ -303,18 +305,31 @@ def test_selections_are_manifests_that_a_batch_reads(page: Any, tmp_path: Path, 
 
     found = [(ref.root, ref.series_uuid) for ref in read_manifest(str(path))]
     assert found == [("s3://idc-open-data", series_uuid(number)) for number in (0, 1, 2)]
+    assert caplog.messages == []  # no line of it was rejected
 
 
-def test_licenses_and_a_program_are_exported_too(page: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["s5cmd manifest", "CSV", "Plain list", "Python"])
+def test_selections_of_series_on_disk_lead_back_to_their_folders(
+    tmp_path: Path, open_page: Callable[[str], Watched], form: str
+) -> None:
+    cache, root = open_cache(tmp_path / "cache"), "/data/my 100% series"
+    write_run(cache, [make_row(0, root=root)])
+    write_gallery(cache, GalleryOptions())
+    page = open_page(f"file://{cache.url}/gallery/index.html").page
     page.get_by_role("button", name="Export…").click()
-    dialog = page.get_by_role("dialog")
-    licenses = save(page, dialog.get_by_role("button", name="Licenses").click, tmp_path)
-    program = save(page, dialog.get_by_role("button", name="Python").click, tmp_path)
+    path = save(page, page.get_by_role("dialog").get_by_role("button", name=form).click, tmp_path)
+
+    assert [(ref.root, ref.series_uuid) for ref in read_manifest(str(path))] == [(root, series_uuid(0))]
+
+
+def test_licenses_and_citations_are_counted(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("button", name="Export…").click()
+    licenses = save(page, page.get_by_role("dialog").get_by_role("button", name="Licenses").click, tmp_path)
 
     rows = list(csv.DictReader(licenses.open()))
     assert sum(int(row["series"]) for row in rows) == SERIES
     assert {row["license"] for row in rows} == {"CC BY 4.0", "CC BY-NC 3.0"}
-    compile(program.read_text(), "series.py", "exec")
+    assert {row["citation"] for row in rows} == {f"https://doi.org/10.7937/{number}" for number in range(3)}
 
 
 def test_a_link_shows_the_same_elsewhere(page: Any, open_page: Callable[[str], Watched]) -> None:

@@ -43,7 +43,7 @@ async function showFirstRows() {
 }
 
 // Matches, orders and lays out all rows. Of several in a row, the last counts.
-async function refilter() {
+async function refilter(fromTop = false) {
   matching += 1;
   const number = matching;
   const match = await matchRows(labelColumn);
@@ -55,6 +55,7 @@ async function refilter() {
   showFacets(match);
   showStatus();
   if (overview.isOpen) layOutOverview(); else layOutGrid();
+  if (fromTop) { longScroll.moveTo(0); find("overview").scrollTop = 0; drawLines(); }
   find("message").hidden = view.places.length > 0;
   find("message").textContent = facts.count ? "No series matches these filters." : "There is no series yet.";
   noteAddress();
@@ -74,13 +75,13 @@ function showStatus() {
 }
 
 function openTools() {
-  find("sort").addEventListener("change", (event) => { sorting.column = event.target.value; refilter(); });
+  find("sort").addEventListener("change", (event) => { sorting.column = event.target.value; refilter(true); });
   find("descending").addEventListener("click", () => {
     sorting.descending = !sorting.descending;
     showTools();
-    refilter();
+    refilter(true);
   });
-  find("group").addEventListener("change", (event) => { grouping.by = event.target.value; refilter(); });
+  find("group").addEventListener("change", (event) => { grouping.by = event.target.value; refilter(true); });
   find("size").addEventListener("input", (event) => {
     tile.size = Number(event.target.value);
     layOutGrid();

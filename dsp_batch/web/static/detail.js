@@ -132,6 +132,7 @@ function stepDetail(by) {
 function openDetailDialog() {
   const dialog = find("detail");
   dialog.addEventListener("close", () => {
+    if (dialog.open) return; // the event comes late: it has been opened again
     opened.place = null;
     detailScrubber.hide();
     dialog.replaceChildren();

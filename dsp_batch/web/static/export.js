@@ -5,7 +5,7 @@ const FORMATS = [
   ["s5cmd manifest", "manifest.s5cmd", "text/plain", writeS5cmd],
   ["CSV", "series.csv", "text/csv", writeCsv],
   ["Plain list", "series.txt", "text/plain", writePlain],
-  ["Python", "series.py", "text/x-python", writePython],
+  ["Python list", "series.py", "text/x-python", writePython],
   ["Licenses and citations", "licenses.csv", "text/csv", writeLicenses],
 ];
 
@@ -16,7 +16,7 @@ function openExport() {
     make("h2", { id: "export-title" }, "Export"),
     make("p", { id: "export-what" }),
     make("div", { class: "formats" }, ...buttons),
-    make("p", { class: "hint" }, "dsp-batch reads manifest, CSV and plain list; s5cmd runs the manifest."),
+    make("p", { class: "hint" }, "dsp-batch reads the first four as manifests; s5cmd runs the first."),
     makeButton("Close", () => dialog.close()),
   );
   find("export-open").addEventListener("click", () => {
@@ -72,10 +72,11 @@ function writePlain(rows) {
   return rows.map((row) => `${seriesAddress(row)}\n`).join("");
 }
 
+// Manifests of IDC call the address series_aws_url, whatever storage it is on.
 function writeCsv(rows) {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !INTERNAL.has(name));
   const others = names.filter((name) => name !== "series_uuid");
-  const head = csvLine(["series_uuid", "url", "label", "note", ...others]);
+  const head = csvLine(["series_uuid", "series_aws_url", "label", "note", ...others]);
   return head + rows.map((row) => csvLine([
     row.series_uuid,
     seriesAddress(row),
@@ -85,13 +86,11 @@ function writeCsv(rows) {
   ])).join("");
 }
 
-const INTERNAL = new Set(["preview", "viewer", "grid", "products", "run"]); // of the page alone
+const INTERNAL = new Set(["preview", "viewer", "grid", "products", "run", "root"]); // of the page alone, or in the address
 
+// A list that Python, as a literal, and dsp-batch, as JSON, read alike.
 function writePython(rows) {
-  const list = rows.map((row) => `    ${JSON.stringify(seriesAddress(row))},\n`).join("");
-  return `"""${rows.length} series, chosen in a gallery."""\n\nimport dsp_batch\n\nSERIES = [\n${list}]\n\n` +
-    'if __name__ == "__main__":\n    for series in SERIES:\n        index = dsp_batch.load_index(series)\n' +
-    '        print(series, len(index), "instances")\n';
+  return `[\n${rows.map((row) => `  ${JSON.stringify(seriesAddress(row))}`).join(",\n")}\n]\n`;
 }
 
 // How many of the series have each license and source.

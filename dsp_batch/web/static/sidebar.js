@@ -10,8 +10,9 @@ const facetBoxes = new Map(); // name → {element, list, wanted, isLong}
 function openSidebar() {
   let timer = null;
   find("search").addEventListener("input", (event) => {
+    filters.search = event.target.value; // at once: whoever shows the filters meanwhile must not take letters away
     clearTimeout(timer);
-    timer = setTimeout(() => { filters.search = event.target.value; refilter(); }, SEARCH_DELAY);
+    timer = setTimeout(() => refilter(true), SEARCH_DELAY);
   });
   find("clear").addEventListener("click", clearFilters);
   find("filters-toggle").addEventListener("click", () => {
@@ -52,7 +53,7 @@ function setRange(name, end, input) {
   if (Number.isNaN(number)) return;
   range[end] = number;
   if (range.from === null && range.to === null) filters.ranges.delete(name); else filters.ranges.set(name, range);
-  refilter();
+  refilter(true);
 }
 
 function readDecimal(text) {
@@ -87,7 +88,7 @@ function clearFilters() {
   filters.search = "";
   filters.facets.clear();
   filters.ranges.clear();
-  refilter();
+  refilter(true);
 }
 
 // Shows how many rows each value of each facet would have.
@@ -130,7 +131,7 @@ function buildValue(name, value, count, chosen) {
     const set = filters.facets.get(name) || new Set();
     if (input.checked) set.add(value); else set.delete(value);
     filters.facets.set(name, set);
-    refilter();
+    refilter(true);
   });
   const text = make("span", { class: "value", title: value }, value || "none");
   return make("li", { class: count ? null : "empty", "data-value": value }, make("label", {}, input, text, " ", makeNumber(count)));
