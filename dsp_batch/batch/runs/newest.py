@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.runs.job import list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import pick_rows
 from dsp_batch.batch.runs.parts import list_parts, read_part
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
-from dsp_batch.model.identifiers import find_keys
+from dsp_batch.model.identifiers import find_keys, name_keys
 
 T = TypeVar("T")
 
