@@ -106,6 +106,26 @@ class TestVR:
         assert "(0010,21B0)" in header.notes[0]
 
 
+class TestSequences:
+    @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+    @pytest.mark.parametrize("is_private", [True, False])
+    def test_a_damaged_sequence_hides_no_other_element(self, syntax: str, *, is_private: bool) -> None:
+        tag = 0x00191001 if is_private else 0x00081140
+        dataset = make_plain()
+        dataset.add_new(0x00190010, "LO", "VENDOR")
+        dataset.add_new(tag, "SQ", [make_dataset(PatientName="A^B"), make_dataset(PatientName="C^D")])
+        dataset[tag].is_undefined_length = True
+        data = write_dataset(dataset, syntax)
+        order = ">" if syntax == ExplicitVRBigEndian else "<"
+        at = data.rindex(struct.pack(f"{order}HH", 0xFFFE, 0xE000))
+
+        header = parse_object(data[:at] + b"oops" + data[at + 4 :])
+
+        assert attributes_of(header).integer("Rows") == 4
+        assert attributes_of(header).text("PatientName") == "A^B"
+        assert header.notes == (f"({tag >> 16:04X},{tag & 0xFFFF:04X}) with damaged items: left out",)
+
+
 class TestDeflated:
     @pytest.mark.parametrize(
         ("compress", "note"),
