@@ -131,6 +131,15 @@ def test_center_and_width_of_a_window_come_from_the_same_index(pairs: list[tuple
     assert found == next(iter(whole), None)
 
 
+@pytest.mark.parametrize(("center", "width"), [(40, 0), (40, -5), ("x", 80), (None, 80), (40, 10**400)])
+def test_a_window_that_is_none_is_left_out_with_a_note(center: Any, width: Any) -> None:
+    transform = describe_transform(make_attributes(WindowCenter=center, WindowWidth=width))
+
+    assert transform.voi is None
+    assert transform.notes == ("Window Center and Window Width make no window: left out",)
+    assert describe_transform(make_attributes()).notes == ()
+
+
 @needs_data
 def test_palette_8_declared_16_stored() -> None:
     attributes, _, _ = read_source(DATA / "reports" / "palette-8-declared-16-stored" / "1.dcm")
