@@ -43,7 +43,8 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tu
     found = []
     for uid in _name_series(index):
         refs = (ref for find in (_find_series, _name_scanned) if (ref := find(uid, store)))
-        known = next((each for ref in refs if (each := read_index(cache, ref.series_uuid, ref.root))), None)
+        indices = (read_index(cache, ref.series_uuid, ref.root, ref.folder) for ref in refs)
+        known = next((each for each in indices if each), None)
         if known:
             found.append(Reference(index=known, store=replace(store, root=known.root)))
         else:
@@ -60,7 +61,7 @@ def _name_series(index: SeriesIndex) -> list[str]:
 
 def _name_scanned(uid: str, store: Store) -> SeriesRef | None:
     """Name the series of the same root that a scan would have found."""
-    return None if is_idc_root(store.root) else SeriesRef(store.root, build_series_uuid(uid))
+    return None if is_idc_root(store.root) else SeriesRef(store.root, build_series_uuid(uid), folder="")
 
 
 def _find_series(uid: str, store: Store) -> SeriesRef | None:
