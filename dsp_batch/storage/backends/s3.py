@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
-from dsp_batch.storage.backend import Level, StoredKey, Subfolder, TemporaryError, join_key
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, TemporaryError, join_key
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.failures import explain_cause, first_line, is_missing_bucket, translate_failure, translate_status
 from dsp_batch.storage.flow import Flow, find_flow
@@ -64,10 +64,10 @@ class S3Backend:
     def _client(self) -> BucketClient:
         return open_bucket(self._bucket, self._endpoint_url, anonymous=self._anonymous)
 
-    async def list_level(self, folder: str) -> Level:
+    async def list_level(self, folder: str) -> FolderListing:
         """List the objects and common prefixes directly below a folder, with sizes and times."""
         objects, folders = await self._list(f"{self._prefix}{folder}/" if folder else self._prefix)
-        return Level(objects, [Subfolder(name) for name in folders])
+        return FolderListing(objects, [Subfolder(name) for name in folders])
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the folders below the root whose names start with a raw prefix."""
