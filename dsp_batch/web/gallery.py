@@ -12,7 +12,7 @@ from functools import partial
 from html import escape
 from typing import Any
 
-from dsp_batch.batch.runs.latest import NamedRun, RunRows, fold_newest, list_named_runs, list_result_parts
+from dsp_batch.batch.runs.newest import NamedRun, RunRows, fold_newest, list_named_runs, list_result_parts
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.storage.urls import normalise_root, parse_location
 from dsp_batch.version import __version__

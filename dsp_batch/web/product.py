@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.batch.runs.latest import NamedRun, RunRows, fold_newest, list_named_runs
+from dsp_batch.batch.runs.newest import NamedRun, RunRows, fold_newest, list_named_runs
 from dsp_batch.cache import Cache
 from dsp_batch.errors import ManifestError
 
