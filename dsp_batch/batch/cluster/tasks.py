@@ -20,7 +20,7 @@ from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, read_index, write_index
-from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
+from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
@@ -39,9 +39,6 @@ T = TypeVar("T")
 
 KEPT_BYTES = 16 << 20
 """Bytes of whole objects that one series may keep between its headers and its preview; fewer where memory is short."""
-
-SKIPPED_REASONS = frozenset({"no-pixels", "raw-data"})
-"""Reasons of series that are skipped; all other reasons mean that they failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

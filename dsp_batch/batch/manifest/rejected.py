@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from dsp_batch.errors import printable
+
 _log = logging.getLogger(__name__)
 
 SHOWN_LINES = 20
 """Lines that are shown one by one."""
-
-_FLAT = str.maketrans("\t\r\n", "   ")
 
 
 class RejectedLine(NamedTuple):
@@ -98,6 +98,6 @@ def show_rejected(lines: RejectedLines, more: str) -> None:
 
 
 def format_rejected(lines: Iterable[RejectedLine]) -> bytes:
-    """Write lines for `rejected.txt`: number, text and reason, between tabs."""
-    rows = (f"{line.line}\t{line.text.translate(_FLAT)}\t{line.reason.translate(_FLAT)}\n" for line in lines)
-    return b"".join(row.encode("utf-8", "backslashreplace") for row in rows)
+    """Write lines for `rejected.txt`: number, text and reason, between tabs, their control characters written out."""
+    rows = (f"{line.line}\t{printable(line.text)}\t{printable(line.reason)}\n" for line in lines)
+    return b"".join(map(str.encode, rows))

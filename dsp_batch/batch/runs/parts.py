@@ -17,7 +17,7 @@ from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, give_up
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
-from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
+from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
 from dsp_batch.index.arrays import read_parquet
 
 _log = logging.getLogger(__name__)
@@ -53,6 +53,9 @@ _TYPES = {
     "seconds_render": pa.float64(),
     "attempt": pa.int32(),
 }
+_PLACES = frozenset({"series_uuid", "root", "endpoint_url", "preview"})
+"""Columns that name where something is, as it is spelt there."""
+
 SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(SeriesResult) if f.name != "columns"])
 """The columns of a result row; the manifest's other columns follow as text."""
 
@@ -91,9 +94,14 @@ def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa
         rows: The rows.
         columns: Columns of the manifest to carry. They are null in rows that lack them.
     """
-    arrays = [_build_array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
+    arrays = [_build_array([_write_value(f.name, getattr(row, f.name)) for row in rows], f.type) for f in SCHEMA]
     arrays += [_build_array([row.columns.get(column) for row in rows], pa.string()) for column in columns]
     return pa.Table.from_arrays(arrays, schema=result_schema(columns))
+
+
+def _write_value(name: str, value: Any) -> Any:
+    """Write out control characters of texts that headers and servers told; names of places are looked up by."""
+    return printable(value) if isinstance(value, str) and name not in _PLACES else value
 
 
 def _build_array(values: list[Any], kind: pa.DataType) -> pa.Array:
