@@ -32,6 +32,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _COMMENT_BEHIND = re.compile(r"\s+#")
+_WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#\s')
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -83,6 +84,7 @@ def parse_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Re
 
 def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read a text that names a series, behind which a comment may stand."""
+    text = _drop_comment(text)
     try:
         return _parse_text(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
@@ -91,6 +93,12 @@ def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
         if reading is None or isinstance(reading, RejectedLine):
             return reject(number, text, surroundings, reading.reason if reading else error.message)
         return reading
+
+
+def _drop_comment(text: str) -> str:
+    """Drop the comment behind a text that is whole without it: a comment may hold URLs, options and delimiters."""
+    found = _WHOLE_BEFORE_COMMENT.match(text)
+    return found[1] if found else text
 
 
 def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
@@ -134,7 +142,7 @@ def _find_header(lines: Sequence[str]) -> Header | None:
             continue
         width = 1
         for delimiter in DELIMITERS:
-            cells = tuple(split_record(line, delimiter))
+            cells = tuple(split_record(_drop_comment(line), delimiter))
             columns = match_columns(cells)
             if columns is not None:
                 return Header(cells, columns, delimiter, number)

@@ -5,8 +5,9 @@ Everything is joined with the manifest by the 16-byte keys of its series, whatev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -23,9 +24,12 @@ from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.cache import preview_key
+from dsp_batch.errors import Reason
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.model.identifiers import KeyArray, find_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
+
+_log = logging.getLogger(__name__)
 
 _NAMES_AT_ONCE = 8_192
 
@@ -162,6 +166,30 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
         known=known,
         rows=rows,
     )
+
+
+def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason]) -> RunState:
+    """Keep in a state the series alone that failed for one of some reasons; all others count as finished.
+
+    Raises:
+        SinkError: A part of the results cannot be read.
+    """
+    keys, chosen = _build_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
+
+    def find(tables: Iterator[pa.Table]) -> IntArray:
+        found = [np.empty(0, np.int64)]
+        for table in tables:
+            failed = table.filter(pc.equal(table.column("status"), "failed"))
+            counted = failed.filter(pc.greater_equal(failed.column("attempt"), state.attempt.since))
+            wanted = counted.filter(pc.is_in(counted.column("reason"), pa.array([*reasons])))
+            found.append(keys.find_names(wanted.column("series_uuid").to_pylist()))
+        return np.concatenate(found)
+
+    chosen[fold_latest(job.cache, results_folder(run), ["series_uuid", "attempt", "status", "reason"], find)] = True
+    chosen &= ~state.finished
+    if not chosen.any():
+        _log.warning("no series of the run has failed for this reason: %s", ", ".join(sorted(reasons)))
+    return replace(state, finished=~chosen, kept=state.kept & chosen)
 
 
 def _build_keys(manifest: Manifest) -> ManifestKeys:
