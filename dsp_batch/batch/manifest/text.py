@@ -32,7 +32,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _COMMENT_BEHIND = re.compile(r"\s+#")
-_WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#\s')
+_WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#(?:\s|$)')
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')

@@ -38,7 +38,7 @@ class FailedSeries:
     @property
     def cause(self) -> str:
         """Reason and error in one line, as far as they are known."""
-        return printable(": ".join(text for text in (self.reason, self.error) if text) or "unknown")
+        return printable(": ".join(text for text in (self.reason, self.error) if text).strip()) or "unknown"
 
     def __str__(self) -> str:
         return f"{self.series_uuid} failed, {self.cause}"
