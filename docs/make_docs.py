@@ -62,9 +62,7 @@ PICTURES: dict[str, Picture] = {
     "order-sagittal.webp": Picture(build=partial(_build_small_ct, "ct-sagittal", plane="sagittal"), options=_EIGHT),
     "order-oblique.webp": Picture(build=partial(_build_small_ct, "ct-oblique", plane="oblique"), options=_EIGHT),
     "order-times.webp": Picture(build=build_bolus, options=MosaicOptions(image_width=96, quality=40)),
-    "order-localizer.webp": Picture(
-        build=build_localizer, options=MosaicOptions(tile_width=3, tile_height=1, quality=50)
-    ),
+    "order-localizer.webp": Picture(build=build_localizer, options=MosaicOptions(tile_width=3, quality=50)),
     "order-cine.webp": Picture(build=build_ultrasound, options=MosaicOptions(tile_width=5, tile_height=2, quality=50)),
     "contrast-columns.webp": Picture(
         build=_build_small_ct,

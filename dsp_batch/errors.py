@@ -37,12 +37,10 @@ CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u
 
 
 def printable(text: str) -> str:
-    r"""Write out the control characters and line ends of a text from outside, as `\x1b` and `\n`."""
-    return CONTROL_CHARACTERS.sub(_write_out, text)
-
-
-def _write_out(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+    r"""Write out what of a text from outside is not printable: control characters as `\x1b`, line ends as `\n`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 
 class DspBatchError(Exception):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
-from dsp_batch.errors import DspBatchError, StorageError, out_of_memory
+from dsp_batch.errors import DspBatchError, HeaderError, StorageError, out_of_memory
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
+from dsp_batch.model.object_names import is_object_name
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
 from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
@@ -76,9 +76,13 @@ def fetch_headers(
     objects = store.list_objects(ref.series_uuid, timeout=allowance.seconds)
     if not objects:
         raise _no_series(ref)
-    chosen = objects[: options.limit]
+    rejected: dict[str, DspBatchError] = {
+        info.name: HeaderError("its name leads out of the folder", "not-dicom")
+        for info in objects
+        if not is_object_name(info.name)
+    }
+    chosen = tuple(info for info in objects[: options.limit] if info.name not in rejected)
     headers: list[InstanceHeader] = []
-    rejected: dict[str, DspBatchError] = {}
     bodies: dict[str, Buffer] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = keep is not None and len(chosen) > LOOK_FIRST
@@ -91,13 +95,14 @@ def fetch_headers(
         _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(may_be_drawn, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
-    report_rejected(ref, rejected)
+    for name, error in rejected.items():
+        _log.debug("%s/%s is no instance: %s", ref.url, name, error.message)
     return SeriesHeaders(
         ref=ref,
         headers=tuple(headers),
         listed=len(objects),
         rejected=rejected,
-        partial=len(chosen) < len(objects),
+        partial=options.limit is not None and options.limit < len(objects),
         bodies=bodies,
     )
 
@@ -142,17 +147,6 @@ def _sort_headers(
             rejected[name] = value
         else:
             raise value
-
-
-def report_rejected(ref: SeriesRef, rejected: Mapping[str, DspBatchError]) -> None:
-    """Warn of the objects that are no instances."""
-    if not rejected:
-        return
-    name, error = next(iter(rejected.items()))
-    what = "1 object is no instance:" if len(rejected) == 1 else f"{len(rejected)} objects are no instances; the first,"
-    _log.warning("%s: %s %s: %s", ref.url, what, name, error.message)
-    for name, error in rejected.items():
-        _log.debug("%s/%s: %s", ref.url, name, error.message)
 
 
 @dataclass(slots=True, kw_only=True)

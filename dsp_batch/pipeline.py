@@ -18,6 +18,7 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import parse_series, resolve_series
 from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
@@ -217,6 +218,7 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
         "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),
         "transfer_syntax": "|".join(syntaxes) or None,
         "unit": describe_unit(first),
+        "notes": join_notes(index.notes),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -43,8 +43,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
     with log_stage("render"):
         frames = open_frames(index, store, kept, source.max_frame_mb << 20)
         image = render_preview(index, frames, options, suffix)
-    for failure in image.failures:
-        _log.warning("%s: %s", ref.url, failure)
+    _warn(ref, (*image.notes, *image.failures))
     with log_stage("write"):
         receipt = write_once(output, image.data, endpoint_url=source.endpoint_url)
     _log.debug("%s: %d frames, %d bytes", receipt.url, image.n_tiles, receipt.size)
@@ -110,7 +109,8 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
     kept = _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        index_series(ref, store, kept)
+        index = index_series(ref, store, kept)
+    _warn(ref, index.notes)
     return kept.url_of(index_key(ref.series_uuid))
 
 
@@ -131,6 +131,7 @@ def _write_index(
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
         index = build_index(headers)
+    _warn(ref, index.notes)
     with log_stage("write"):
         if isinstance(target, str):
             data = serialize_index(index, __version__)
@@ -138,6 +139,12 @@ def _write_index(
         else:
             receipt = write_index(index, target)
     _log.debug("%s: %d instances, %d bytes", receipt.url, len(index), receipt.size)
+
+
+def _warn(ref: SeriesRef, lines: Iterable[str]) -> None:
+    """Warn of what was left out or could not be drawn."""
+    for line in lines:
+        _log.warning("%s: %s", ref.url, line)
 
 
 def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:

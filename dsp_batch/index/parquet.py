@@ -9,8 +9,9 @@ import zlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import SeriesError
+from dsp_batch.errors import HeaderError, SeriesError, printable
 from dsp_batch.index.arrays import ColumnFile
+from dsp_batch.index.check import check_index
 from dsp_batch.index.series_index import SeriesIndex
 
 FORMAT = 1
@@ -35,6 +36,7 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "partial": index.partial,
         "constants": index.constants,
         "objects": dict(index.objects),
+        "notes": list(index.notes),
     }
     metadata = {METADATA_KEY: json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()}
     table = index.table.replace_schema_metadata(metadata)
@@ -69,17 +71,20 @@ def parse_index(data: bytes) -> SeriesIndex:
         if description["format"] != FORMAT:
             raise SeriesError(f"it has format {description['format']}, not {FORMAT}")
         _check_columns(columns, data, metadata.get(CHECKSUM_KEY))
-        return SeriesIndex(
+        index = SeriesIndex(
             series_uuid=description["series_uuid"],
             root=description["root"],
             columns=columns,
             constants=description["constants"],
             objects=description["objects"],
             partial=description["partial"],
+            notes=tuple(description.get("notes", ())),  # indices of earlier versions have none
         )
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        check_index(index)
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, RecursionError, HeaderError) as error:
         reason = str(error).partition("\n")[0]
-        raise SeriesError(f"it is not readable as an index ({reason})") from error
+        raise SeriesError(f"it is not readable as an index ({printable(reason)})") from error
+    return index
 
 
 def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:

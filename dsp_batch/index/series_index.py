@@ -14,6 +14,7 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_value
+from dsp_batch.errors import HeaderError
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
@@ -54,6 +55,9 @@ class SeriesIndex:
 
     partial: bool = False
     """True where only some of the objects were read (`--limit`)."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the series was left out, or read otherwise than it is declared."""
 
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Whole objects by name, as far as they were read together with their headers; never part of a file."""
@@ -120,6 +124,13 @@ class SeriesIndex:
             known[name] = column[1].to_pylist() if column else [value] * len(self)
         return known[name]
 
+    def texts(self, name: str) -> list[str]:
+        """List the first value of one element as text, row by row; empty where it is absent."""
+        known = self._texts
+        if name not in known:
+            known[name] = [_first_text(value) for value in self.values(name)]
+        return known[name]
+
     def attributes(self, row: int) -> Attributes:
         """Read the header of one instance."""
         return Attributes(_RowValues(self, row))
@@ -182,6 +193,10 @@ class SeriesIndex:
         return {}
 
     @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return {}
+
+    @cached_property
     def _sequences(self) -> dict[tuple[str, int], tuple[int, Any]]:
         return {}
 
@@ -219,8 +234,16 @@ class _RowValues:
         return values[self._row]
 
 
+def _first_text(value: Any) -> str:
+    first = next(iter(value), None) if isinstance(value, list) else value
+    return "" if first is None else str(first)
+
+
 def _parse_sequence(text: str) -> Any:
     if not text:
         return None
-    model = json.loads(text)
+    try:
+        model = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HeaderError("a sequence in the index of the series is no JSON: build the index again") from error
     return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})

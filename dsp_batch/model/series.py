@@ -110,6 +110,9 @@ class InstanceHeader:
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say where the bytes were read otherwise than the header declares them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHeaders:
@@ -184,7 +187,7 @@ class FrameOrder:
     """Entry of the frame table at each rank, shape (n,)."""
 
     stack: IntArray
-    """Stack of each frame, shape (n,): 0 is the main stack, and comes first."""
+    """Stack of each frame, shape (n,), counted from 0 in the order of display."""
 
     sort_key: FloatArray
     """Key that rises along the display order of a stack: mm along its normal or axis; InstanceNumber on axis I."""
@@ -196,7 +199,16 @@ class FrameOrder:
     """Coordinate on the primary axis in mm (LPS); the InstanceNumber on axis I; NaN where unknown."""
 
     time: FloatArray
-    """The first of the table's times that every frame of the main stack has and that varies, else NaN, shape (n,)."""
+    """The first of the table's times that every frame of stack 0 has and that varies, else NaN, shape (n,)."""
+
+    has_main: bool = True
+    """Stack 0 is the main stack: it holds more than half of the frames, and positions and ranges are along it. Without
+    a main stack they are along all frames, by index."""
+
+    @property
+    def n_addressed(self) -> int:
+        """Frames that positions and ranges are along: the first ones displayed."""
+        return int(np.count_nonzero(self.stack == 0)) if self.has_main else len(self.stack)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
@@ -203,6 +204,7 @@ def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:
         "window_center": image.window.center if image.window else None,
         "window_width": image.window.width if image.window else None,
         "error": image.failures[0] if image.failures else None,
+        "notes": join_notes(image.notes),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from dsp_batch.errors import printable
+from dsp_batch.errors import CONTROL_CHARACTERS, printable
 from dsp_batch.model.series import SeriesRef
 
 _AWS_ENDPOINT = "https://s3.amazonaws.com"
@@ -31,9 +31,14 @@ def list_commented_lines(series: Iterable[tuple[SeriesRef, str]]) -> Iterator[st
             endpoint_url = ref.endpoint_url
             server = printable(endpoint_url or _AWS_ENDPOINT)
             yield f"# s5cmd --no-sign-request --endpoint-url {server} run <this file>"
-        yield _name_series(printable(ref.url), is_in_bucket=ref.root.startswith("s3://")) + (
+        yield _name_series(_write_out(ref.url), is_in_bucket=ref.root.startswith("s3://")) + (
             f" # {printable(comment)}" if comment else ""
         )
+
+
+def _write_out(url: str) -> str:
+    """Write out the control characters of a URL, which no name of a series may hold; other signs are its spelling."""
+    return CONTROL_CHARACTERS.sub(lambda found: printable(found[0]), url)
 
 
 def _name_series(url: str, *, is_in_bucket: bool) -> str:

@@ -27,6 +27,9 @@ class SeriesResult:
     error: str | None = None
     """The error in one line, without patient attributes."""
 
+    notes: str | None = None
+    """Sentences that say what was left out, or read otherwise than it is declared, joined by `; `."""
+
     series_instance_uid: str | None = None
     study_instance_uid: str | None = None
     modality: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from dsp_batch.dicom.pixels.compressed import (
     decode_jpeg_xl,
 )
 from dsp_batch.dicom.pixels.native import decode_deflated_frame, decode_native, decode_rle
+from dsp_batch.dicom.pixels.signature import describe_departure, identify_syntax
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PaletteTable, PixelFormat
 from dsp_batch.model.ranges import Buffer
@@ -53,17 +55,24 @@ TRANSFER_SYNTAXES: Mapping[str, Decoder] = {
 """The decoder of each transfer syntax, by UID. Another codec is one more entry."""
 
 
-def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None = None) -> StoredArray:
-    """Decode one frame.
+class DecodedFrame(NamedTuple):
+    """One frame, decoded."""
+
+    values: StoredArray
+    """Monochrome: stored values, (rows, columns), of the smallest integer type that holds bits_stored, or floats.
+    Color: RGB of 8 bit, (rows, columns, 3)."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say where it was read otherwise than its format declares."""
+
+
+def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None = None) -> DecodedFrame:
+    """Decode one frame, by the codec that its bytes are of.
 
     Args:
         data: The frame's bytes, as `read_frames` gives them.
         pixels: Its format.
         palette: The palette of a PALETTE COLOR image.
-
-    Returns:
-        Monochrome: stored values, (rows, columns), of the smallest integer type that holds bits_stored, or floats.
-        Color: RGB of 8 bit, (rows, columns, 3).
 
     Raises:
         PixelError: The transfer syntax is not supported (reason `unsupported-transfer-syntax`), or the data are
@@ -72,6 +81,14 @@ def decode_frame(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None
     References:
         DICOM PS3.5 8 (encoding), A (transfer syntaxes); PS3.3 C.7.6.3 (Image Pixel).
     """
+    uid = identify_syntax(data, pixels)
+    if uid == pixels.transfer_syntax_uid:
+        return DecodedFrame(_decode_values(data, pixels, palette))
+    values = _decode_values(data, replace(pixels, transfer_syntax_uid=uid), palette)
+    return DecodedFrame(values, describe_departure(pixels.transfer_syntax_uid, uid))
+
+
+def _decode_values(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None) -> StoredArray:
     uid = pixels.transfer_syntax_uid
     decoder = TRANSFER_SYNTAXES.get(uid)
     if decoder is None:

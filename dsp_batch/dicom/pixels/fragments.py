@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from dsp_batch.dicom.pixels.signature import opens_codestream
 from dsp_batch.errors import PixelError
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader
 
@@ -32,14 +33,6 @@ _PEEK = 32
 
 _WRAP = 1 << 32
 """Number of values of a basic offset. It has 32 bit, and writers of larger objects let it overflow."""
-
-_STARTS = (
-    b"\xff\xd8\xff",  # JPEG, JPEG-LS: SOI and another marker
-    b"\xff\x4f\xff\x51",  # JPEG 2000: SOC, SIZ
-    b"\x00\x00\x00\x0cjP  ",  # JPEG 2000 in a JP2 file
-    b"\xff\x0a",  # JPEG XL codestream
-    b"\x00\x00\x00\x0cJXL ",  # JPEG XL container
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,19 +222,10 @@ def _walk(layout: Encapsulation, base: int, last: int) -> Reader[tuple[list[_Fra
         stop = position + _HEAD + struct.unpack_from("<L", head, 4)[0]
         if stop > layout.end:
             break
-        fragments.append(_Fragment(position, stop, _opens_frame(head[_HEAD:])))
+        fragments.append(_Fragment(position, stop, opens_codestream(head[_HEAD:])))
         is_frame_each = is_frame_each and fragments[-1].opens_frame
         position = stop
     return fragments, held
-
-
-def _opens_frame(content: bytes) -> bool:
-    """Tell whether a fragment begins as a codestream does.
-
-    An RLE codestream begins with its number of segments, 1 to 15, and the first of them at byte 64 (PS3.5 G.5).
-    """
-    is_rle = content[1:8] == b"\0\0\0\x40\0\0\0" and 1 <= content[0] <= 15
-    return is_rle or content.startswith(_STARTS)
 
 
 def _group_fragments(fragments: list[_Fragment], number_of_frames: int) -> list[list[_Fragment]]:

@@ -48,6 +48,7 @@ def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTrans
         voi=voi,
         padding=_padding(attributes, signed=is_signed),
         inverted=_is_inverted(attributes),
+        notes=voi.notes if isinstance(voi, LookupTable) else (),
     )
 
 
@@ -79,14 +80,18 @@ def _describe_voi(
 
 
 def _describe_window(source: Attributes, *, is_integral: bool) -> Window | None:
-    """Read the first window; None where its numbers make no window.
+    """Read the first window that has both center and width; None where these make no window.
+
+    Numbers of one index belong together (PS3.3 C.11.2.1.2.1): a width whose center is empty is no part of a window.
 
     LINEAR takes values to be integers and requires a width of 1 or more (PS3.3 C.11.2.1.2.1). Writers of fractional
     values leave the function at its default all the same. So a width below 1, or of 1 where values are fractions, is
     read as LINEAR_EXACT.
     """
-    width, center = source.number("WindowWidth"), source.number("WindowCenter")
-    if width is None or center is None or not (math.isfinite(width) and math.isfinite(center) and width > 0):
+    widths, centers = source.optional_numbers("WindowWidth"), source.optional_numbers("WindowCenter")
+    pairs = ((width, center) for width, center in zip(widths, centers, strict=False))
+    width, center = next(((w, c) for w, c in pairs if w is not None and c is not None), (math.nan, math.nan))
+    if not (math.isfinite(width) and math.isfinite(center) and width > 0):
         return None
     function = _FUNCTIONS.get((source.text("VOILUTFunction") or "").strip().upper(), "LINEAR")
     if function == "LINEAR" and (width < 1 or (width == 1 and not is_integral)):

@@ -95,13 +95,14 @@ def _expand_422(words: StoredArray, pixels: PixelFormat) -> StoredArray:
 
 
 def decode_deflated_frame(data: Buffer, pixels: PixelFormat) -> StoredArray:
-    """Inflate a frame (PS3.5 A.4.13): a raw deflate stream of native bytes."""
+    """Inflate a frame (PS3.5 A.4.13): a raw deflate stream of native bytes, or one in a zlib wrapper."""
     limit = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated // 8 + 64
-    try:
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit)
-    except zlib.error as error:
-        raise PixelError(f"its deflated frame is damaged: {error}") from error
-    return decode_native(inflated, pixels)
+    for wbits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
+        try:
+            return decode_native(zlib.decompressobj(wbits).decompress(data, limit), pixels)
+        except zlib.error as error:
+            damage = error
+    raise PixelError(f"its deflated frame is damaged: {damage}") from damage
 
 
 def decode_rle(data: Buffer, pixels: PixelFormat) -> StoredArray:

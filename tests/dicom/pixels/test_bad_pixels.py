@@ -322,6 +322,7 @@ DRAWN = {
     "GH340.dcm",
     "MR_small_padded.dcm",
     "badVR.dcm",
+    "genFile.dcm",
 }
 """Broken files whose pixels are all there."""
 
