@@ -62,6 +62,7 @@ HOMES = {
     "pyarrow": {"index", "idc", "batch/manifest", "batch/runs"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
+    "prometheus_client": {"batch/cluster"},
 }
 """Heavy dependency → rooms, or files, that may import it."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
+from dsp_batch.batch.cluster.metrics import count_rows
 from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
@@ -114,6 +115,7 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     alone = MemoryShare(budget, is_all=True)
     rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
     publish_rows(rows)
+    count_rows(rows, job)
     return_memory()
     return rows
 
