@@ -21,12 +21,12 @@ from dsp_batch.index.elements import MOST_FRAMES, split_elements
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.notes import count_notes, gather_notes
+from dsp_batch.model.object_names import encode_name
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
 
 _IMAGE_TYPE, _SERIES_INSTANCE_UID = 0x00080008, 0x0020000E
 
 _OBJECT_COLUMNS = {
-    "FileName": ("name", pa.string()),
     "ObjectSize": ("size", pa.int64()),
     "PixelDataOffset": ("pixel_data_offset", pa.int64()),
     "PixelDataLength": ("pixel_data_length", pa.int64()),
@@ -82,13 +82,15 @@ def _tabulate_headers(series: SeriesHeaders, notes: Sequence[str]) -> SeriesInde
     return SeriesIndex(
         series_uuid=series.ref.series_uuid,
         root=series.ref.root,
+        folder=series.ref.folder,
         columns=_build_table(list(columns.values())),
         constants={f"{tag:08X}": each for tag, each in split.items() if isinstance(each, dict)},
         objects={
             "listed": series.listed,
             "instances": len(series.headers),
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
-        },
+        }
+        | ({"digest": series.digest} if series.digest else {}),
         partial=series.partial,
         notes=gather_notes((*notes, *_note_rejected(series), *_note_headers(series.headers), *misread)),
         bodies=series.bodies,
@@ -142,6 +144,7 @@ def _build_table(columns: Sequence[Column]) -> pa.Table:
 def _object_columns(headers: Sequence[InstanceHeader]) -> list[Column]:
     """Build the columns about each object besides its elements."""
     kept = [(name, kind, [getattr(each, key) for each in headers]) for name, (key, kind) in _OBJECT_COLUMNS.items()]
+    kept.append(("FileName", pa.string(), [encode_name(each.name) for each in headers]))
     grids = [_find_grid(header) for header in headers]
     if any(grids):
         kept += [

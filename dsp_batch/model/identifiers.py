@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,21 @@ def normalise_uuid(text: str) -> str | None:
         digits = text.lower()
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     return None
+
+
+def build_series_uuid(series_instance_uid: str, patient_id: str | None = None) -> str:
+    """Build the key of a series outside of IDC's layout: the UUIDv5 of its SeriesInstanceUID.
+
+    Args:
+        series_instance_uid: Series Instance UID (0020,000E).
+        patient_id: Patient ID (0010,0020) of the second and later patients that have this UID; None for the first.
+
+    Example:
+        >>> build_series_uuid("1.2.840.113619.2.30.1")
+        'b18c447a-8e1e-53c0-8bc0-f9511d542d8f'
+    """
+    name = series_instance_uid if patient_id is None else f"{series_instance_uid}/{patient_id}"
+    return str(uuid5(NAMESPACE_OID, name))
 
 
 def is_series_instance_uid(text: str) -> bool:

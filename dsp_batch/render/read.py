@@ -14,7 +14,7 @@ from dsp_batch.dicom.headers.values import HeaderDecoder
 from dsp_batch.dicom.pixels.codecs import decode_frame
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES, check_frame_size, describe_aspect, describe_pixels
 from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
-from dsp_batch.dicom.pixels.grayscale import describe_transform
+from dsp_batch.dicom.pixels.grayscale import describe_transform, hide_missing
 from dsp_batch.dicom.pixels.overlays import Graphics, combine_overlays, overlay_data_tags
 from dsp_batch.dicom.pixels.palette import describe_palette, describe_supplement, has_supplement
 from dsp_batch.dicom.pixels.profiles import describe_profile, find_profile
@@ -80,7 +80,7 @@ class EncodedFrames:
             graphics = combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else Graphics()
             return StoredFrame(
                 values=decoded.values,
-                transform=transform,
+                transform=hide_missing(transform, decoded),
                 aspect=self.index.derive(describe_aspect, self.row, frame),
                 overlay=graphics.mask,
                 notes=self.notes + decoded.notes + transform.notes + graphics.notes,
@@ -179,7 +179,7 @@ def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[
     attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):
         return attributes
-    name, size = index.values("FileName")[row], index.values("ObjectSize")[row]
+    name, size = index.object_names[row], index.values("ObjectSize")[row]
     header = yield from read_header(name, size, bulk=tags)
     return HeaderDecoder(header).attributes()
 

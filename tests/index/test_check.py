@@ -20,7 +20,7 @@ from dsp_batch.errors import DspBatchError, SeriesError
 from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import METADATA_KEY, parse_index, serialize_index
-from dsp_batch.model.object_names import is_object_name
+from dsp_batch.model.object_names import decode_name, encode_name, is_object_name
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.options import ImageOptions, IndexOptions
 from dsp_batch.phantom.series import build_ct, write_collection
@@ -187,6 +187,14 @@ def test_a_name_never_leads_out_of_a_folder(parts: list[str]) -> None:
         assert (folder / name).resolve().is_relative_to(folder)
         assert (folder / name).resolve() != folder
     assert is_object_name(name) == {"..", ".", ""}.isdisjoint(parts)
+
+
+@given(st.lists(st.sampled_from(["\\", "udc5c", "udce4", "\udce4", "\udc80", "a", "/"]), max_size=6).map("".join))
+def test_a_name_that_is_no_utf_8_is_kept_as_text_and_found_again(name: str) -> None:
+    text = encode_name(name)
+
+    assert text.encode("utf-8").decode("utf-8") == text
+    assert decode_name(text) == name
 
 
 def test_names_of_a_listing_that_lead_out_are_no_instances(ref: SeriesRef, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slides import cut_tiles, frames_of, make_slide
+from written_objects import make_dataset, write_dataset
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.errors import SeriesError
 from dsp_batch.kinds.kind import Contents
 from dsp_batch.kinds.slide import MAX_SAMPLED_TILES, MAX_STORED_BYTES, SLIDE
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import MosaicOptions
+from dsp_batch.pipeline import draw_series
+from dsp_batch.storage.store import Store
+from dsp_batch.storage.usage import measure_usage
 
 
 def test_a_slide_of_nothing_but_a_label_is_refused_in_these_words() -> None:
@@ -130,3 +138,41 @@ def test_a_matrix_that_no_slide_has_takes_no_memory(matrix: tuple[int, int], siz
 
     assert len(picture.frames) == 1
     assert drawn.values.nbytes < 60_000_000
+
+
+def write_slide(path: Path, tiles: int) -> None:
+    """Write a slide of tiles × tiles tiles of 256 × 256 black pixels, most of which are a hole in the file."""
+    dataset = make_dataset(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.6",
+        ImageType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"],
+        SamplesPerPixel=3,
+        PhotometricInterpretation="RGB",
+        PlanarConfiguration=0,
+        Rows=256,
+        Columns=256,
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        PixelRepresentation=0,
+        NumberOfFrames=tiles**2,
+        TotalPixelMatrixRows=256 * tiles,
+        TotalPixelMatrixColumns=256 * tiles,
+        DimensionOrganizationType="TILED_FULL",
+    )
+    length = 256 * 256 * 3 * tiles**2
+    header = write_dataset(dataset) + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, length)
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + length)
+
+
+def test_a_slide_whose_only_level_is_large_is_drawn_and_little_of_it_is_read(tmp_path: Path) -> None:
+    write_slide(tmp_path / "series" / "1.dcm", 20)
+    store = Store(str(tmp_path))
+    with measure_usage() as usage:
+        image = draw_series(SeriesRef(root=store.root, series_uuid="series"), store, None, MosaicOptions(), ".webp")
+
+    assert (image.n_tiles, image.failures) == (1, ())
+    assert image.notes == ("324 of 400 tiles are drawn: the smallest level of the slide has 75 MB",)
+    assert usage.bytes_read < MAX_STORED_BYTES + 100_000

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 from data_folder import DATA, needs_data
 
+from dsp_batch.cache import Cache
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
-from dsp_batch.pipeline import index_series, render_preview
+from dsp_batch.pipeline import draw_series, index_series, render_preview
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store
@@ -72,3 +76,19 @@ def test_of_two_series_in_one_folder_one_is_drawn_and_the_other_counted() -> Non
     assert set(index.values("SeriesInstanceUID")) == {"2.25.37473790836865559193582037095"}
     assert image.n_tiles == 2
     assert image.notes == ("2 instances are left out: of another SeriesInstanceUID in the same folder",)
+
+
+def test_names_of_files_that_are_no_utf_8_lead_back_to_the_files(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    shutil.copytree(DATA / "reports" / "file-names-latin1", folder)
+    folder.chmod(0o755)
+    for path in list(folder.iterdir()):
+        path.rename(folder / os.fsdecode(b"Sch\xe4del" + os.fsencode(path.name)))
+    store, cache = Store(str(tmp_path)), Cache(url=str(tmp_path / "cache"))
+    ref = SeriesRef(root=store.root, series_uuid="series")
+
+    first = draw_series(ref, store, cache, MosaicOptions(), ".webp")
+    again = draw_series(ref, store, cache, MosaicOptions(), ".webp")
+
+    assert (first.n_tiles, first.failures) == (3, ())
+    assert again.data == first.data

@@ -278,7 +278,7 @@ INSTANCES = {
     "GH223.dcm": "no-pixels",
     "GH340.dcm": "drawn",
     "MR_small_padded.dcm": "drawn",
-    "MR_truncated.dcm": "cut",
+    "MR_truncated.dcm": "drawn",
     "badVR.dcm": "drawn",
     "genFile.dcm": "drawn",
     "mr_1.0.0.0.dcm": "no-pixels",

@@ -147,7 +147,7 @@ def _refuse_odd_name(ref: SeriesRef, surroundings: Surroundings) -> SeriesRef | 
 
     Its name comes with lone surrogates in the place of bytes.
     """
-    if ref.url.isascii() or not _SURROGATE.search(ref.url):
+    if ref.folder is not None or ref.url.isascii() or not _SURROGATE.search(ref.url):
         return ref
     return reject(ref.line or 0, ref.url, surroundings, "its name is no UTF-8: rename the folder")
 

@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
@@ -20,7 +19,8 @@ from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, rej
 from dsp_batch.batch.manifest.text import parse_line, parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.storage.urls import local_path, normalise_root
+from dsp_batch.scan import scan_tree
+from dsp_batch.storage.urls import local_path, normalise_root, parse_location
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +33,13 @@ _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xf
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Tell whether a source is a folder or bucket of series: text that ends in a slash, or the path of a folder."""
-    if isinstance(source, str):
-        return source.endswith(("/", os.sep))
-    return Path(source).is_dir()
+    """Tell whether a source is a folder or bucket of series: a slash ends it, or it is a folder of this machine."""
+    if isinstance(source, str) and source.endswith(("/", os.sep)):
+        return True
+    if source == STDIN:
+        return False
+    location = parse_location(source)
+    return not location.parts if location.path is None else location.path.is_dir()
 
 
 def is_table(source: Source) -> bool:
@@ -63,9 +66,8 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
         yield from _parse_names(source, surroundings)
     elif is_folder(source):
         root = normalise_root(source, surroundings.server)
-        for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
-            if not folder.startswith("."):
-                yield SeriesRef(root, folder, line=number)
+        for number, ref in enumerate(lookup.scan(root) if lookup.scan else scan_tree(lookup.store_of(root, None)), 1):
+            yield ref._replace(line=number)
     else:
         with _open_manifest(os.fspath(source), surroundings.server) as stream:
             yield from _parse_stream(stream, surroundings)
@@ -132,8 +134,6 @@ def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]
     try:
         with path.open("rb") if path else _copy_remote(source, endpoint_url) as stream:
             yield stream
-    except IsADirectoryError:
-        raise ManifestError(f"{source} is a folder: write {source}/ for every series below it") from None
     except FileNotFoundError:
         raise ManifestError(f"{source}: no such manifest") from None
     except OSError as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsp_batch.errors import PixelError
+from dsp_batch.model.series import StoredArray
 
 _SOI, _EOI, _SOS, _APP0, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
@@ -21,6 +23,28 @@ _MOST_TILES_UNCHECKED = 1024
 _JPEG_XL_LENGTH_BITS = (9, 13, 18, 30)
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Ratios of columns to rows, by the number that stands for each in a codestream."""
+
+
+class DecodedSamples(NamedTuple):
+    """The samples of one frame as a decoder returns them."""
+
+    samples: StoredArray
+    """Samples, shape (rows, columns) or (rows, columns, samples)."""
+
+    photometric: str
+    """Photometric interpretation after decoding: a codec may have turned chrominance into RGB."""
+
+    bits: int
+    """Number of bits of a sample that may be used."""
+
+    sign_bits: int
+    """Number of bits of a signed value, the highest being its sign. The codec may say otherwise than the header."""
+
+    missing: int = 0
+    """Number of pixels at the end of the frame that its data do not reach."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the data is missing or left over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

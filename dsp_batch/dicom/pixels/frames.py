@@ -112,8 +112,10 @@ def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameByte
     end = min(length, source.size - start)
     bits = _frame_bits(source)
     spans = {frame: (frame * bits // 8 // 2 * 2, -(-(frame + 1) * bits // 8)) for frame in wanted}
-    present = [frame for frame in wanted if spans[frame][1] <= end]
-    ranges = [ByteRange(start + first, start + stop + stop % 2) for first, stop in map(spans.__getitem__, present)]
+    # Of a frame that is cut off, at least half is enough: it is drawn as far as it goes.
+    present = [frame for frame in wanted if 2 * (end - spans[frame][0]) >= spans[frame][1] - spans[frame][0]]
+    stops = {frame: min(spans[frame][1], end) for frame in present}
+    ranges = [ByteRange(start + spans[f][0], start + stops[f] + stops[f] % 2) for f in present]
     may_swap = source.pixels.transfer_syntax_uid in BIG_ENDIAN and source.pixels.bits_allocated <= 8
     head = [ByteRange(max(start - _EXPLICIT_HEAD, 0), start)] if may_swap else []
     reply = (yield [*ranges, *head]) if ranges else None
@@ -121,8 +123,8 @@ def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameByte
     swap = bool(head and parts and parts[-1][4:6] == b"OW")
     found: FrameBytes = {frame: _cut_off(source, frame) for frame in wanted}
     for frame, part in zip(present, parts, strict=False):
-        first, stop = spans[frame]
-        if len(part) >= stop - first:
+        first = spans[frame][0]
+        if len(part) >= stops[frame] - first:
             found[frame] = _align(_swap_bytes(part) if swap else part, frame * bits - first * 8, bits)
     return found
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
+from dsp_batch.dicom.pixels.codecs import DecodedFrame
 from dsp_batch.dicom.pixels.luts import parse_lookup_table
 from dsp_batch.model.frame import GrayscaleTransform, LookupTable
 from dsp_batch.model.window import Window
@@ -50,6 +52,17 @@ def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTrans
         inverted=_is_inverted(attributes),
         notes=voi.notes if isinstance(voi, LookupTable) else (),
     )
+
+
+def hide_missing(transform: GrayscaleTransform, frame: DecodedFrame) -> GrayscaleTransform:
+    """Make the blank value of the pixels that are missing padding, so that they are black and count for no window.
+
+    The lowest value is black under nearly any window; where the object has padding of its own, that stays.
+    """
+    if not frame.missing or transform.padding is not None or frame.values.dtype.kind == "f" or frame.values.ndim == 3:
+        return transform
+    blank = float(frame.values[-1, -1])
+    return replace(transform, padding=(blank, blank))
 
 
 def _rescale(attributes: Attributes, frame: int) -> tuple[float, float] | None:

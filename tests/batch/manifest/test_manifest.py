@@ -171,29 +171,31 @@ def test_flat_urls_of_the_first_version_name_no_series(tmp_path: Path) -> None:
 
 
 def test_a_folder_gives_every_series_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (B, A, "some folder", ".hidden"):
+    for name in (B, A, f"some folder/{C}", f".hidden/{A}", "empty"):
         (tmp_path / "series" / name).mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
     found = list(stream("../series/"))
 
-    assert urls(found) == [f"{tmp_path}/series/{name}" for name in (A, B, "some folder")]
+    assert urls(found) == [f"{tmp_path}/series/{name}" for name in (A, B, f"some folder/{C}")]
 
 
-def test_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
-    for name in (b"caf\xe9", A.encode(), "café".encode()):
-        (tmp_path / os.fsdecode(name)).mkdir()
+def test_series_of_idc_in_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
+    for name in (b"caf\xe9/" + B.encode(), A.encode(), "café/".encode() + C.encode()):
+        (tmp_path / os.fsdecode(name)).mkdir(parents=True)
 
     found = list(stream(f"{tmp_path}/", label="series/"))
 
-    assert reasons(found) == ["series/:3: its name is no UTF-8: rename the folder"]
-    assert [entry.url for entry in found if isinstance(entry, SeriesRef)] == [f"{tmp_path}/{A}", f"{tmp_path}/café"]
+    assert [reason.partition(":3: ")[2] for reason in reasons(found)] == ["its name is no UTF-8: rename the folder"]
+    refs = [entry.url for entry in found if isinstance(entry, SeriesRef)]
+    assert refs == [f"{tmp_path}/{A}", f"{tmp_path}/café/{C}"]
 
 
-def test_a_folder_without_slash_is_told_to_have_one(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=f"{tmp_path} is a folder: write {tmp_path}/"):
-        list(stream(str(tmp_path)))
+def test_a_folder_needs_no_slash(tmp_path: Path) -> None:
+    (tmp_path / A).mkdir()
+
+    assert urls(list(stream(str(tmp_path)))) == [f"{tmp_path}/{A}"]
 
 
 def test_an_empty_folder_names_no_series(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from written_objects import DEFLATED, NATIVE_SYNTAXES, add_pixels, make_dataset,
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.read import read_header
 from dsp_batch.dicom.headers.values import HeaderDecoder
-from dsp_batch.errors import HeaderError
+from dsp_batch.errors import HeaderError, SeriesError
+from dsp_batch.fetch import HeaderMeter
 from dsp_batch.model.ranges import ByteRange, Reply, read_bytes
 from dsp_batch.model.series import InstanceHeader
 
@@ -272,6 +273,15 @@ class TestClaims:
             assert caught.value.reason == "too-large"
         else:
             assert 0x00280008 in parse_object(data).elements
+
+    def test_what_a_deflated_header_grows_to_is_weighed(self) -> None:
+        data = write_dataset(make_dataset(TextValue="x" * 1_000_000), DEFLATED)
+        meter = HeaderMeter(url="/root/series", count=1, limit=900_000)
+
+        with pytest.raises(SeriesError) as caught:
+            read_bytes(meter.weigh(read_header("a.dcm", len(data))), data)
+
+        assert caught.value.reason == "out-of-memory"
 
     @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     def test_a_header_of_endless_elements_is_refused(self, syntax: str) -> None:
