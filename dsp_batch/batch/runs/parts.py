@@ -255,7 +255,10 @@ def note_seconds(table: pa.Table, seconds: float) -> pa.Table:
 def read_seconds(cache: Cache, key: str) -> float | None:
     """Read how many seconds an attempt had taken when it wrote a part; None where the part does not say."""
     noted = (read_part(cache, key).schema.metadata or {}).get(_SECONDS_KEY)
-    return float(noted) if noted is not None else None
+    try:
+        return float(noted) if noted is not None else None
+    except ValueError as error:
+        raise SinkError(f"{cache.url_of(key)} is damaged ({error}): move it away, and run again") from error
 
 
 def list_parts(cache: Cache, folder: str) -> list[str]:
@@ -280,12 +283,28 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
     try:
         table = read_parquet(data, columns)
-        return table if columns is None else conform_table(table, pa.schema([SCHEMA.field(name) for name in columns]))
-    except pa.ArrowException as error:
+        # Every reader must be able to count on the columns that all parts have, and on texts that are text.
+        own = [field for field in SCHEMA if columns is None or field.name in columns]
+        conformed = conform_table(table, pa.schema(own))
+        conformed.validate(full=True)
+        _check_keys(conformed)
+        return table if columns is None else conformed.select(columns)
+    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
         cause = " ".join(str(error).split())
         raise SinkError(
             f"{cache.url_of(key)} is no part of this version ({cause}): move it away, and run again"
         ) from error
+
+
+def _check_keys(table: pa.Table) -> None:
+    """Refuse a table of something else.
+
+    Raises:
+        ValueError: A row does not tell its series, its attempt or its status.
+    """
+    for name in ("series_uuid", "attempt", "status"):
+        if name in table.column_names and table.column(name).null_count:
+            raise ValueError(f"rows without {name}")
 
 
 def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:

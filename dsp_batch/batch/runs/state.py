@@ -24,8 +24,8 @@ from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import SeriesResult, build_row
-from dsp_batch.cache import preview_key
-from dsp_batch.errors import Reason
+from dsp_batch.cache import Cache, preview_key
+from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.model.identifiers import KeyArray, find_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
@@ -264,11 +264,22 @@ class _OtherRun(NamedTuple):
 def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[_OtherRun]:
     """Find the other runs that made previews of this name and generation."""
     for other in list_runs(job.cache):
-        asked = read_json(job.cache, f"runs/{other}/job.json") or {}
+        asked = _try_asked(job.cache, other)
         product = {"verb": asked.get("verb"), "options": asked.get("options")}
         same = product == job.product and asked.get("name") == job.name
         if other != run and same and asked.get("generation", 1) == attempt.generation:
             yield _OtherRun(results_folder(other), asked.get("since", 1))
+
+
+def _try_asked(cache: Cache, run: str) -> dict[str, Any]:
+    """Read what another run was asked to do. A document that is damaged is a warning, and nothing is known by it."""
+    try:
+        return read_json(cache, f"runs/{run}/job.json") or {}
+    except UnavailableError:
+        raise
+    except SinkError as error:
+        _log.warning("rows of another run are not taken over: %s", error.message)
+        return {}
 
 
 def _read_known(
