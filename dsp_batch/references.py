@@ -41,7 +41,7 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tu
     found = []
     for uid in _name_series(index):
         ref = _find_series(uid, store)
-        known = read_index(cache, ref.series_uuid, ref.root) if ref else None
+        known = read_index(cache, ref.series_uuid, ref.root, ref.folder) if ref else None
         if ref and known:
             found.append(Reference(index=known, store=replace(store, root=ref.root)))
         else:

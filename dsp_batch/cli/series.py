@@ -46,8 +46,9 @@ NAME = "dicom-series-preview"
 
 @click.group(
     cls=SeriesProgram,
-    epilog="SERIES is a series UUID (with or without hyphens), a prefix of one (38902e14*), a URL or path of a series "
-    "folder, or a SeriesInstanceUID. Exit status: 0 success, 1 any error, 130 interrupted.",
+    epilog="SERIES is a folder or file that is there, a series UUID (with or without hyphens), a prefix of one "
+    "(38902e14*), a URL of a series folder, or a SeriesInstanceUID. Exit status: 0 success, 1 any error, "
+    "130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:

@@ -86,8 +86,9 @@ def _name_kind(kind: pa.DataType) -> str | None:
 def _check_objects(index: SeriesIndex) -> None:
     if not 0 < len(index) <= MOST_FRAMES:
         raise ValueError(f"it has {len(index)} rows")
-    if None in index.values("FileName"):
-        raise ValueError("an object has no name")
+    for column in ("FileName", "TransferSyntaxUID"):
+        if None in index.values(column):
+            raise ValueError(f"an object has no {column}")
     above = f"{index.folder}/" if index.folder else ""
     for name in index.object_names:
         if not name.startswith(above) or not is_object_name(name):

@@ -43,7 +43,7 @@ class Subfolder(NamedTuple):
     """The path that it leads to, free of links, where it is a symbolic link."""
 
 
-class Level(NamedTuple):
+class FolderListing(NamedTuple):
     """What lies directly in a folder."""
 
     objects: list[ObjectInfo]
@@ -81,7 +81,7 @@ class Backend(Protocol):
     nothing. `read_whole` and `list_keys` are called from synchronous code and try again themselves.
     """
 
-    async def list_level(self, folder: str) -> Level | None:
+    async def list_level(self, folder: str) -> FolderListing | None:
         """List what lies directly in a folder of the root, in any order; None where there is no such folder.
 
         Storage without folders has nothing in a folder that is not there.

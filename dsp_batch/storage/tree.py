@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import Backend, Level, Subfolder, join_key
+from dsp_batch.storage.backend import Backend, FolderListing, Subfolder, join_key
 from dsp_batch.storage.flow import Flow
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -98,10 +98,10 @@ class Tree:
                 pending += [_Pending(join_key(each.name, name), (*each.above, digest)) for name in found.folders]
                 yield found
 
-    async def _list(self, some: Sequence[_Pending]) -> list[Level | DspBatchError]:
+    async def _list(self, some: Sequence[_Pending]) -> list[FolderListing | DspBatchError]:
         return list(await asyncio.gather(*map(self._list_one, some)))
 
-    async def _list_one(self, folder: _Pending) -> Level | DspBatchError:
+    async def _list_one(self, folder: _Pending) -> FolderListing | DspBatchError:
         what = f"list {join_key(self.url, folder.name)}"
         try:
             level = await retry_temporary(partial(self.backend.list_level, folder.name), what, self.flow)
@@ -109,7 +109,7 @@ class Tree:
             return error
         return StorageError(f"cannot {what}: no such folder", "not-found") if level is None else level
 
-    def _sort_out(self, folder: _Pending, level: Level) -> ListedFolder:
+    def _sort_out(self, folder: _Pending, level: FolderListing) -> ListedFolder:
         """Leave out what is hidden, what is no object of a series, and folders that have been or will be walked."""
         uuids = sorted(each.name for each in level.folders if normalise_uuid(each.name))
         others = [each for each in level.folders if normalise_uuid(each.name) is None]

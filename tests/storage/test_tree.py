@@ -10,7 +10,7 @@ import pytest
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import Level, Subfolder
+from dsp_batch.storage.backend import FolderListing, Subfolder
 from dsp_batch.storage.flow import Flow
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.tree import DEEPEST, Tree
@@ -20,9 +20,9 @@ from dsp_batch.storage.tree import DEEPEST, Tree
 class Folders:
     """A storage of folders, of which some cannot be listed."""
 
-    levels: dict[str, Level | StorageError | None]
+    levels: dict[str, FolderListing | StorageError | None]
 
-    async def list_level(self, folder: str) -> Level | None:
+    async def list_level(self, folder: str) -> FolderListing | None:
         """List a folder, or fail."""
         await asyncio.sleep(0)
         level = self.levels[folder]
@@ -31,11 +31,11 @@ class Folders:
         return level
 
 
-def level(*objects: str, folders: tuple[str, ...] = ()) -> Level:
-    return Level([ObjectInfo(name=name, size=1) for name in objects], [Subfolder(name) for name in folders])
+def level(*objects: str, folders: tuple[str, ...] = ()) -> FolderListing:
+    return FolderListing([ObjectInfo(name=name, size=1) for name in objects], [Subfolder(name) for name in folders])
 
 
-def walk(levels: dict[str, Level | StorageError | None]) -> list[str]:
+def walk(levels: dict[str, FolderListing | StorageError | None]) -> list[str]:
     tree = Tree(backend=Folders(levels), url="s3://b", flow=Flow(), top="")  # type: ignore[arg-type]  # one method is used
     return [f"{folder.name}/{each.name}" for folder in tree.walk("") for each in folder.objects]
 

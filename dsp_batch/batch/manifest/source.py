@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -14,9 +15,10 @@ from typing import IO, Any
 
 from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
 from dsp_batch.batch.manifest.items import parse_json
+from dsp_batch.batch.manifest.line import parse_line
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.text import parse_line, parse_lines
+from dsp_batch.batch.manifest.text import parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.scan import scan_tree
@@ -28,6 +30,8 @@ Source = str | os.PathLike[str] | Iterable[str | SeriesRef] | Any
 """What a manifest is read from: a path, a URL, `-` for stdin, names of series, or a table."""
 
 STDIN = "-"
+
+_HEAD_BYTES = 4_096
 
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
@@ -93,35 +97,45 @@ def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
     for magic, kind in _PACKED.items():
         if head.startswith(magic):
             raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
-    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = _Text(stream, encoding, surroundings.source)
+    is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    end = "\0" if not is_utf16 and _ends_in_nul(stream) else "\n"
+    text = _Text(stream, "utf-16" if is_utf16 else "utf-8-sig", errors="replace")
+    text.source = surroundings.source
     first = _first_character(text)
     if first == "<":
         raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
     text.seek(0)
     if first in ("[", "{"):
         return parse_json(text, surroundings)
-    return parse_lines(read_lines(text, surroundings.source), surroundings)
+    return parse_lines(read_lines(text, surroundings.source, end), surroundings)
+
+
+def _ends_in_nul(stream: IO[bytes]) -> bool:
+    """Tell whether NULs end the names of a text, as `find -print0` writes them. In UTF-16 they part all letters."""
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(-min(1, len(head)), os.SEEK_END)
+    end = stream.read(1)
+    stream.seek(0)
+    return end == b"\0" and b"\0\0" not in head and re.search(rb"[^\0]{2}", head) is not None
 
 
 class _Text(io.TextIOWrapper):
     """The text of a manifest. It warns once where not all of it is of the encoding that it should be."""
 
-    def __init__(self, stream: IO[bytes], encoding: str, source: str) -> None:
-        super().__init__(stream, encoding=encoding, errors="replace")
-        self._source: str | None = source
+    source: str | None = None
+    """Name of the manifest; None where the warning was given."""
 
     def read(self, size: int | None = -1) -> str:
         """Read as the parent class does."""
         piece = super().read(size)
-        if self._source and "\ufffd" in piece:
-            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
-            self._source = None
+        if self.source and "\ufffd" in piece:
+            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self.source)
+            self.source = None
         return piece
 
 
 def _first_character(text: io.TextIOWrapper) -> str:
-    while piece := text.read(4_096):
+    while piece := text.read(_HEAD_BYTES):
         if piece := piece.lstrip():
             return piece[0]
     return ""
@@ -129,10 +143,12 @@ def _first_character(text: io.TextIOWrapper) -> str:
 
 @contextmanager
 def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Open a local path, a URL, or stdin for reading from its first byte."""
+    """Open a local path, a URL, or stdin for reading from any offset."""
     path = None if source == STDIN else local_path(source)
     try:
-        with path.open("rb") if path else _copy_remote(source, endpoint_url) as stream:
+        with path.open("rb") if path else tempfile.TemporaryFile() as stream:
+            if path is None:
+                _copy_remote(source, endpoint_url, stream)
             yield stream
     except FileNotFoundError:
         raise ManifestError(f"{source}: no such manifest") from None
@@ -140,19 +156,15 @@ def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-@contextmanager
-def _copy_remote(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Bring stdin or a URL into a temporary file, which can be read from any offset."""
-    with tempfile.TemporaryFile() as copy:
-        if source == STDIN:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-        else:
-            from dsp_batch.storage.objects import read_whole  # noqa: PLC0415  # storage clients are slow to import
+def _copy_remote(source: str, endpoint_url: str | None, copy: IO[bytes]) -> None:
+    """Bring stdin or a URL into a file."""
+    if source == STDIN:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    else:
+        from dsp_batch.storage.objects import read_whole  # noqa: PLC0415  # storage clients are slow to import
 
-            data = read_whole(source, endpoint_url=endpoint_url)
-            if data is None:
-                raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
-            copy.write(data)
-            del data
-        copy.seek(0)
-        yield copy
+        data = read_whole(source, endpoint_url=endpoint_url)
+        if data is None:
+            raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
+        copy.write(data)
+    copy.seek(0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from types import NoneType
 from typing import Any
@@ -14,9 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.batch.manifest.rejected import RejectedLines
+from dsp_batch.batch.manifest.rejected import RejectedLine, RejectedLines
+from dsp_batch.batch.manifest.rows import Entry
 from dsp_batch.errors import ManifestError
 from dsp_batch.index.arrays import build_array
+from dsp_batch.model.identifiers import digest_series
 from dsp_batch.model.series import NO_COLUMNS, IntArray, SeriesRef
 
 MOST_COLUMNS = 500
@@ -76,28 +80,49 @@ class Manifest:
             yield from map(SeriesRef, roots, names, servers, columns, lines, folders, repeat(None), scans, digests)
 
 
-class TableBuilder:
-    """Gathers series as the rows of one table."""
+class ManifestBuilder:
+    """Gathers the lines of a manifest: series as rows of one table, the others packed.
 
-    def __init__(self) -> None:
+    Args:
+        source: Name of the manifest.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._refs = list[SeriesRef]()
         self._chunks = list[pa.Table]()
         self._carried = dict[str, list[pa.Array]]()
-        self._rows = 0
+        self._rows = self._rejected = self._duplicates = 0
+        self._packed = io.BytesIO()
+        self._file = gzip.GzipFile(fileobj=self._packed, mode="wb", compresslevel=1, mtime=0)
 
-    def add(self, ref: SeriesRef) -> None:
-        """Append a series."""
-        self._refs.append(ref)
-        if len(self._refs) == _ROWS_AT_ONCE:
-            self._append()
+    def add(self, line: Entry) -> None:
+        """Append a line."""
+        if isinstance(line, SeriesRef):
+            self._refs.append(line)
+            if len(self._refs) == _ROWS_AT_ONCE:
+                self._append()
+        elif isinstance(line, RejectedLine):
+            self._file.write(f"{json.dumps(line[1:])}\n".encode("ascii"))
+            self._rejected += 1
+        else:
+            self._duplicates += 1
 
-    def finish(self) -> tuple[pa.Table, tuple[str, ...]]:
-        """Return the table, and the names of the carried columns in the order of its last columns."""
+    def finish(self) -> Manifest:
+        """Return the manifest. Nothing can be added any more."""
         self._append()
+        self._file.close()
         table = pa.concat_tables(self._chunks).unify_dictionaries()
         for name, chunks in self._carried.items():
             table = table.append_column(_free_name(name, table.schema.names), _join_chunks(chunks))
-        return table, tuple(self._carried)
+        manifest = Manifest(
+            table=table,
+            columns=tuple(self._carried),
+            rejected=RejectedLines(source=self._source, count=self._rejected, packed=self._packed.getvalue()),
+            duplicates=self._duplicates,
+            digest="",
+        )
+        return replace(manifest, digest=digest_series(manifest.series()))
 
     def _append(self) -> None:
         """Make columns of the series that were added since the last time."""

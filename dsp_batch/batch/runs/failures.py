@@ -13,7 +13,7 @@ from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.errors import printable
 from dsp_batch.model.series import SeriesRef
 
-_TOLD = ("series_uuid", "root", "endpoint_url", "reason", "error")
+_TOLD = ("series_uuid", "root", "folder", "endpoint_url", "reason", "error")
 
 FAILURE_COLUMNS = ("attempt", "status", *_TOLD)
 """Columns of the results that tell which series failed, and why."""
@@ -28,6 +28,9 @@ class FailedSeries:
 
     series_uuid: str
     root: str
+    folder: str | None = None
+    """Folder below the root; None where `series_uuid` names it."""
+
     endpoint_url: str | None
     """S3-compatible server that the manifest names."""
 
@@ -51,6 +54,7 @@ def find_failed(row: SeriesResult) -> FailedSeries | None:
     return FailedSeries(
         series_uuid=row.series_uuid,
         root=row.root,
+        folder=row.folder,
         endpoint_url=row.endpoint_url,
         reason=row.reason,
         error=row.error and printable(row.error),
@@ -78,5 +82,9 @@ def list_failed_lines(failures: Iterable[FailedSeries], endpoint_url: str | None
         failures: The series.
         endpoint_url: S3-compatible server that was given by hand; None for those that the manifest names.
     """
-    for_each = ((SeriesRef(each.root, each.series_uuid, endpoint_url or each.endpoint_url), each) for each in failures)
-    yield from list_commented_lines((ref, each.cause) for ref, each in for_each)
+    yield from list_commented_lines((_refer(each, endpoint_url), each.cause) for each in failures)
+
+
+def _refer(failed: FailedSeries, endpoint_url: str | None) -> SeriesRef:
+    server = endpoint_url or failed.endpoint_url
+    return SeriesRef(failed.root, failed.series_uuid, server, folder=failed.folder)

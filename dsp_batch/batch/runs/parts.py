@@ -53,7 +53,7 @@ _TYPES = {
     "seconds_render": pa.float64(),
     "attempt": pa.int32(),
 }
-_PLACES = frozenset({"series_uuid", "root", "endpoint_url", "preview"})
+_PLACES = frozenset({"series_uuid", "root", "folder", "endpoint_url", "preview"})
 """Columns that name where something is, as it is spelt there."""
 
 SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(SeriesResult) if f.name != "columns"])

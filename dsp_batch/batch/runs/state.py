@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.changes import find_changed
@@ -27,7 +26,7 @@ from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer
-from dsp_batch.model.identifiers import KeyArray, find_keys
+from dsp_batch.model.identifiers import KeyArray, find_keys, name_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 
 from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import Level, StoredKey, Subfolder, TemporaryError, join_key
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, TemporaryError, join_key
 from dsp_batch.storage.failures import explain_cause, first_line, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -72,9 +72,9 @@ class FilesystemBackend:
         self._filesystem = open_filesystem(location.scheme, anonymous)
         self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
 
-    async def list_level(self, folder: str) -> Level:
+    async def list_level(self, folder: str) -> FolderListing:
         """List the objects and folders directly below a folder."""
-        level = Level([], [])
+        level = FolderListing([], [])
         for each in await self._list(join_key(self._path, folder)):
             if each["type"] == "directory":
                 level.folders.append(Subfolder(_last_part(each)))

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import Level, StoredKey, Subfolder, join_key
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, join_key
 from dsp_batch.storage.backends.http_listing import (
     Entry,
     is_bucket_answer,
@@ -58,10 +58,10 @@ class HttpBackend:
 
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
 
-    async def list_level(self, folder: str) -> Level | None:
+    async def list_level(self, folder: str) -> FolderListing | None:
         """List the objects and folders directly below a folder; sizes only where the listing gives them exactly."""
         entries = await self._list(f"{quote(folder)}/" if folder else "", "")
-        return Level(
+        return FolderListing(
             [ObjectInfo(name=each.name, size=each.size) for each in entries if not each.is_folder],
             [Subfolder(each.name) for each in entries if each.is_folder],
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import Level, StoredKey, Subfolder
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder
 from dsp_batch.storage.usage import count_usage
 
 _STALE_SECONDS = 86400.0
@@ -34,11 +34,11 @@ class LocalBackend:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def list_level(self, folder: str) -> Level | None:
+    async def list_level(self, folder: str) -> FolderListing | None:
         """List the files and folders directly below a folder, with sizes and times."""
         count_usage(requests=1)
         path = os.path.join(self._root, folder)  # noqa: PTH118  # pathlib takes 50 µs
-        level = Level([], [])
+        level = FolderListing([], [])
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -154,7 +154,7 @@ class LocalSource:
         return self._file, self.size
 
 
-def _take_entry(entry: os.DirEntry[str], level: Level) -> None:
+def _take_entry(entry: os.DirEntry[str], level: FolderListing) -> None:
     """Add an entry of a folder to what is listed of it. Links that lead nowhere, pipes and devices are left out."""
     if entry.is_file():
         try:

@@ -13,10 +13,10 @@ import pytest
 from manifest_reading import GOOGLE_COMMENT, NO_INDEX, OPEN, A, B, C, write_manifest
 
 from dsp_batch.batch.manifest import table
-from dsp_batch.batch.manifest.keys import digest_series
 from dsp_batch.batch.manifest.read import read_manifest, read_manifest_table
 from dsp_batch.batch.manifest.table import Manifest, parse_manifest, serialize_manifest
 from dsp_batch.errors import ManifestError
+from dsp_batch.model.identifiers import digest_series
 
 
 def read(tmp_path: Path, content: str) -> Manifest:
