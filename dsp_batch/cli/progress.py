@@ -1,4 +1,4 @@
-"""The progress bar of a run on a terminal."""
+"""The progress of a run on standard error: a bar on a terminal, or a record for each failure."""
 
 from __future__ import annotations
 
@@ -53,15 +53,30 @@ class BarProgress:
             self._bar.stop()
 
 
-class FailureRecords(LineProgress):
+class FailureRecords:
     """Lines in the log, and a record for each series that fails, as soon as it has."""
+
+    def __init__(self) -> None:
+        self._lines = LineProgress()
+
+    def start(self, total: int) -> None:
+        """Begin counting."""
+        self._lines.start(total)
+
+    def skip(self, series: int) -> None:
+        """Count series that were there before."""
+        self._lines.skip(series)
 
     def advance(self, rows: Iterable[SeriesResult]) -> None:
         """Count rows, and write a record for each that failed."""
         rows = tuple(rows)
-        super().advance(rows)
+        self._lines.advance(rows)
         for failure in filter(None, map(find_failed, rows)):
             _log.warning("%s", failure, extra=with_members(failure=asdict(failure)))
+
+    def stop(self) -> None:
+        """Nothing is left to do."""
+        self._lines.stop()
 
 
 def open_progress() -> Progress:
