@@ -23,10 +23,10 @@ from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
 from dsp_batch.batch.manifest.source import Source, is_folder
 from dsp_batch.batch.manifest.table import Manifest, serialize_manifest
+from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
 from dsp_batch.batch.runs.job import Job, describe_job, find_verb, results_folder, run_name, write_json
-from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.progress import LineProgress, Progress
 from dsp_batch.batch.runs.row import SeriesResult

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
-from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, give_up
+from dsp_batch.batch.outage import LONGEST_OUTAGE, give_up
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
