@@ -114,7 +114,8 @@ def _run(manifest: str, options: Options, settings: RunSettings, cluster: Cluste
             max_workers=source.max_workers,
             max_frame_bytes=source.max_frame_mb << 20,
             progress=open_progress(),
-        )
+        ),
+        settings.allowed,
     )
 
 

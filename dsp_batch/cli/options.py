@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -192,6 +193,37 @@ cache_options = option_set(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedFailures:
+    """How many series of a run may fail without making its exit status 1."""
+
+    value: float
+    is_percentage: bool
+    """True where the value is a percentage of the series of the run, not a number of them."""
+
+    def cover(self, failed: int, series: int) -> bool:
+        """Tell whether so many failed series are allowed."""
+        return failed <= (self.value * series / 100 if self.is_percentage else self.value)
+
+
+def _parse_allowed(_context: click.Context, _parameter: click.Parameter, text: str) -> AllowedFailures:
+    found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text.strip(), re.ASCII)
+    if not found or (found[2] and float(found[2]) > 100):
+        raise click.BadParameter(f"{text!r} is neither a number of series, such as 10, nor a share, such as 1%")
+    return AllowedFailures(value=float(found[1] or found[2]), is_percentage=found[1] is None)
+
+
+allow_failures_option: Option = click.option(
+    "--allow-failures",
+    "allowed",
+    callback=_parse_allowed,
+    default="0",
+    show_default=True,
+    metavar="N|N%",
+    help="Number of series, or percentage of them, that may fail while the exit status is still 0.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """The options about working through a manifest."""
 
@@ -209,9 +241,11 @@ class RunSettings:
     timeout: float
     """Seconds that one series may take."""
 
+    allowed: AllowedFailures
+
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "timeout")}
+    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "timeout", "allowed")}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
@@ -245,6 +279,7 @@ run_options = option_set(
             metavar="SECONDS",
             help="Seconds that a series may take before it counts as failed.",
         ),
+        "allowed": allow_failures_option,
         **_SOURCE,
     },
 )

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, unquote
 
-from dsp_batch.errors import Reason, StorageError
+from dsp_batch.errors import CONTROL_CHARACTERS, Reason, StorageError
 from dsp_batch.storage.public_buckets import find_twin
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _NEARLY_URL = re.compile(r"[^/\\]*://|[a-z][a-z0-9+.-]+:/", re.IGNORECASE | re.ASCII)
 _DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE | re.ASCII)
-# C0 and C1 controls, line and paragraph separators, marks that reverse the direction of text, lone surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _SCHEME_ALIASES = {"s3a": "s3", "gcs": "gs"}
 """Scheme as other programs write it → the scheme as it is written here."""
@@ -218,7 +216,7 @@ def _strip_end(path: str) -> str:
 
 
 def _check_characters(read: str, written: str) -> None:
-    if _CONTROL.search(read):
+    if CONTROL_CHARACTERS.search(read):
         _refuse(written, "holds control characters, or bytes that are no text")
 
 

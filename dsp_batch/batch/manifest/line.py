@@ -46,6 +46,7 @@ _COMMAND = re.compile(
     re.ASCII,
 )
 _COMMENT_BEHIND = re.compile(r"\s+#")
+_WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#(?:\s|$)')
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?(https?://[^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -67,6 +68,7 @@ _SOME_UUID = "00000000-0000-4000-8000-000000000000"
 
 def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read a text that names a series, behind which a comment may stand."""
+    text = drop_comment(text)
     try:
         return _parse_text(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
@@ -75,6 +77,12 @@ def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
         if reading is None or isinstance(reading, RejectedLine):
             return reject(number, text, surroundings, reading.reason if reading else error.message)
         return reading
+
+
+def drop_comment(text: str) -> str:
+    """Drop the comment behind a text that is whole without it: a comment may hold URLs, options and delimiters."""
+    found = _WHOLE_BEFORE_COMMENT.match(text)
+    return found[1] if found else text
 
 
 def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
