@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,13 +28,16 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, parse_series
+from dsp_batch.storage.aws import check_endpoint
+
+_log = logging.getLogger(__name__)
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
 _COMMAND = re.compile(r"(?:s5cmd|aws|gsutil|gcloud|cp|sync|mv)\s", re.ASCII)
 _COMMENT_BEHIND = re.compile(r"\s+#")
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
-_ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?(https?://[^\s\"']+)")
+_ENDPOINT = re.compile(r"--endpoint-url[=\s]+[\"']?([^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]*"?', re.ASCII)
 
@@ -276,11 +280,21 @@ def _parse_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Map
 
 def _follow_comment(line: str, surroundings: Surroundings) -> Surroundings:
     """Return the surroundings behind a line: IDC's portal names the S3-compatible server in a comment."""
-    return _follow_endpoint(line, surroundings) if line.startswith("#") else surroundings
+    if not line.startswith("#"):
+        return surroundings
+    try:
+        return _follow_endpoint(line, surroundings)
+    except OptionsError as error:
+        _log.warning("a comment of the manifest is passed over: %s", error.message)
+        return surroundings
 
 
 def _follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
-    """Return the surroundings of a command, or behind a comment."""
+    """Return the surroundings of a command, or behind a comment.
+
+    Raises:
+        OptionsError: The endpoint is no URL of a server.
+    """
     found = None if surroundings.server_is_given else _ENDPOINT.search(text)
     if found is None:
         return surroundings
@@ -291,7 +305,7 @@ def _follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
 @lru_cache(maxsize=16)
 def _s3_server(endpoint_url: str) -> str | None:
     """Read an endpoint as written in a command; None for AWS itself."""
-    host = urlsplit(endpoint_url).hostname or ""
+    host = urlsplit(check_endpoint(endpoint_url, " of the manifest")).hostname or ""
     return None if host == "amazonaws.com" or host.endswith(".amazonaws.com") else endpoint_url.rstrip("/")
 
 
