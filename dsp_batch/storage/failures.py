@@ -68,11 +68,21 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
         return translate_status(status, code, what, access)
     if isinstance(error, ValueError):  # obstore takes no key with an empty part (`a//b`), or with `.` or `..` as a part
         return StorageError(f"cannot {what}: the key has an empty part, `.` or `..`", reason="not-found")
-    if "certificate" in text.lower():
-        return StorageError(f"cannot {what}: the server's certificate is not trusted", reason="network")
+    if distrust := explain_ssl_failure(text):
+        return StorageError(f"cannot {what}: {distrust}", reason="network")
     if "redirect" in text.lower():
         return translate_status(301, code, what, access)
     return TemporaryError(explain_cause(text))
+
+
+def explain_ssl_failure(error: object) -> str | None:
+    """Say why no HTTPS connection comes about, whatever client tried; None where another attempt may help."""
+    text = str(error)
+    if "InvalidCertificate" in text or "CERTIFICATE_VERIFY_FAILED" in text:
+        return "the server's certificate is not trusted; name its authority's PEM file in SSL_CERT_FILE"
+    if "InvalidContentType" in text or "WRONG_VERSION_NUMBER" in text:
+        return "the server does not speak HTTPS; begin its URL with http://"
+    return None
 
 
 def translate_status(status: int, code: str, what: str, access: str) -> StorageError | TemporaryError:

@@ -9,8 +9,10 @@ import urllib.request
 from typing import NamedTuple
 from urllib.parse import quote
 
+from dsp_batch.errors import StorageError
 from dsp_batch.storage.backend import TemporaryError
-from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.backends.certificates import open_ssl_context
+from dsp_batch.storage.failures import explain_ssl_failure, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
 from dsp_batch.storage.usage import count_usage
@@ -45,13 +47,15 @@ def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) ->
 
     Raises:
         TemporaryError: Another attempt may help, or it was abandoned.
-        StorageError: The server refuses, with a status other than 403 and 404.
+        StorageError: The server refuses, with a status other than 403 and 404, or its certificate is not trusted.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "dsp-batch"})  # noqa: S310  # http and https only
     count_usage(requests=1)
     try:
         page = _open(request, abandoned or threading.Event())
     except urllib.error.URLError as error:
+        if distrust := explain_ssl_failure(error.reason):
+            raise StorageError(f"cannot {what}: {distrust}", reason="network") from error
         raise TemporaryError(_explain(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
         raise TemporaryError(_explain(error)) from error
@@ -94,7 +98,7 @@ def encode_url(url: str) -> str:
 
 def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
     try:
-        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as answer:  # noqa: S310  # http and https only
+        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS, context=open_ssl_context()) as answer:  # noqa: S310  # http and https only
             return Page(answer.url, answer.status, _read_body(answer, abandoned))
     except urllib.error.HTTPError as error:
         with error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.storage.backend import TemporaryError
+from dsp_batch.storage.backends.certificates import read_authorities
 from dsp_batch.storage.failures import is_beyond_end, translate_failure
 from dsp_batch.storage.usage import count_usage
 
@@ -29,9 +30,10 @@ _client_processes: set[int] = set()
 
 
 def client_options() -> ClientConfig:
-    """Settings of every client: time limits, and plain HTTP where the URL says so.
+    """Settings of every client: time limits, plain HTTP where the URL says so, and the user's own authorities.
 
     Raises:
+        OptionsError: As in `find_authorities`.
         StorageError: This process was forked from one with open clients. Their threads are not in it, and requests
             would wait for ever.
     """
@@ -39,12 +41,16 @@ def client_options() -> ClientConfig:
     if len(_client_processes) > 1:
         message = "this process was forked from one that had storage open; start processes with `spawn`"
         raise StorageError(message, reason="internal")
-    return {
+    options: ClientConfig = {
         "allow_http": True,
         "connect_timeout": CONNECT_TIMEOUT,
         "read_timeout": READ_TIMEOUT,
         "timeout": REQUEST_TIMEOUT,
     }
+    authorities = read_authorities()
+    if authorities is not None:
+        options["root_certificate"] = authorities
+    return options
 
 
 class RangesIgnoredError(TemporaryError):

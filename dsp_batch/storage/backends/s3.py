@@ -11,8 +11,16 @@ from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import StoredKey, TemporaryError
+from dsp_batch.storage.backends.certificates import find_authorities_file
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
-from dsp_batch.storage.failures import explain_cause, first_line, is_missing_bucket, translate_failure, translate_status
+from dsp_batch.storage.failures import (
+    explain_cause,
+    explain_ssl_failure,
+    first_line,
+    is_missing_bucket,
+    translate_failure,
+    translate_status,
+)
 from dsp_batch.storage.flow import Flow, find_flow
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import once_in_process, run_blocking
@@ -248,6 +256,8 @@ def _list_pages(
         raise translate_status(status, error.response["Error"]["Code"], what, access.word) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         count_usage(requests=1)
+        if distrust := explain_ssl_failure(error):
+            raise StorageError(f"cannot {what}: {distrust}", reason="network") from error
         raise TemporaryError(explain_cause(str(error))) from error
     except exceptions.BotoCoreError as error:
         raise StorageError(f"cannot {what}: {str(error).splitlines()[0]}", reason="access-denied") from error
@@ -266,7 +276,9 @@ def _open_botocore(access: Access) -> Any:
         connect_timeout=10,
         read_timeout=30,
     )
-    return session.create_client("s3", region_name=access.region, endpoint_url=access.endpoint_url, config=config)
+    return session.create_client(
+        "s3", region_name=access.region, endpoint_url=access.endpoint_url, config=config, verify=find_authorities_file()
+    )
 
 
 @once_in_process
@@ -277,7 +289,7 @@ def _open_writer(bucket: str, endpoint_url: str | None) -> tuple[Any, Access]:
     filesystem = S3FileSystem(
         anon=access.credentials is None,
         endpoint_url=access.endpoint_url,
-        client_kwargs={"region_name": access.region},
+        client_kwargs={"region_name": access.region, "verify": find_authorities_file()},
         config_kwargs={
             "max_pool_connections": _CONNECTIONS,
             "connect_timeout": 10,
@@ -305,7 +317,7 @@ def _find_passing_failure(error: Exception) -> TemporaryError | None:
     from botocore import exceptions  # noqa: PLC0415  # only after a failure
 
     is_connection = isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError | ConnectionError)
-    return TemporaryError(explain_cause(str(error))) if is_connection else None
+    return TemporaryError(explain_cause(str(error))) if is_connection and not explain_ssl_failure(error) else None
 
 
 def _remove(writer: Any, url: str) -> None:
@@ -323,7 +335,7 @@ def _explain(error: Exception, access: Access) -> str:
         return "no such bucket; create it first"
     if isinstance(error, FileNotFoundError):
         return "no such object"
-    return code or first_line(error)
+    return code or explain_ssl_failure(error) or first_line(error)
 
 
 def _error_code(error: Exception) -> str:
