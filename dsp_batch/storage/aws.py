@@ -106,7 +106,9 @@ def _find_endpoint_problem(endpoint_url: str) -> str | None:
     return None
 
 
-def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Access:
+def resolve_access(
+    bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None, region: str | None = None
+) -> Access:
     """Decide on endpoint, region and credentials of a bucket.
 
     Args:
@@ -114,6 +116,7 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
         endpoint_url: S3-compatible server; None for the environment's, else AWS.
         anonymous: True and False decide by hand; None: anonymous for IDC's public buckets, without looking for
             credentials, else signed where the AWS chain finds credentials.
+        region: The bucket's, where it is known; None for that of the environment or the AWS files.
 
     Raises:
         StorageError: Signed requests are asked for and there are no credentials, or the AWS configuration is broken.
@@ -121,17 +124,17 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
     endpoint_url = resolve_endpoint(endpoint_url)
     if anonymous is None and is_public(bucket, endpoint_url):
         # Pinned: AWS_REGION tells where the user's own buckets are.
-        return Access(endpoint_url=endpoint_url, region=PUBLIC_REGION)
+        return Access(endpoint_url=endpoint_url, region=region or PUBLIC_REGION)
     if anonymous:
-        return Access(endpoint_url=endpoint_url, region=_environment_region() or "us-east-1")
-    session, credentials, region = _read_environment() or _find_credentials(bucket)
+        return Access(endpoint_url=endpoint_url, region=region or _environment_region() or "us-east-1")
+    session, credentials, usual_region = _read_environment() or _find_credentials(bucket)
     if credentials is None and anonymous is False:
         raise StorageError(
             f"no AWS credentials for s3://{bucket}: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or read anonymously",
             reason="access-denied",
         )
-    return Access(endpoint_url=endpoint_url, region=region, credentials=credentials, session=session)
+    return Access(endpoint_url=endpoint_url, region=region or usual_region, credentials=credentials, session=session)
 
 
 def build_credential_provider(credentials: Any) -> Callable[[], S3Credential]:

@@ -8,14 +8,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakValueDictionary
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.backend import StoredKey, TemporaryError
 from dsp_batch.storage.backends.http_listing import (
     Entry,
     is_bucket_answer,
@@ -26,7 +26,7 @@ from dsp_batch.storage.backends.http_listing import (
 )
 from dsp_batch.storage.backends.http_pages import Page, encode_url, fetch_page, read_page, require_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
-from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.failures import translate_failure, translate_status
 from dsp_batch.storage.urls import Location
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class HttpBackend:
     def open_object(self, folder: str, info: ObjectInfo) -> HttpSource:
         """Prepare to read an object."""
         path = f"{folder}/{info.name}"
-        return HttpSource(self, RangedSource(self._client, path, info.size, root=self.root, access="anonymous"), path)
+        return HttpSource(self, RangedSource(self._connect, path, info.size, root=self.root), path)
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole object; None where the server has none."""
@@ -82,11 +82,14 @@ class HttpBackend:
 
         return FilesystemBackend(self._location, anonymous=None, max_workers=1).list_keys(folder)
 
+    def _connect(self) -> HttpConnection:
+        return self._connection
+
     @cached_property
-    def _client(self) -> HTTPStore:
+    def _connection(self) -> HttpConnection:
         from obstore.store import HTTPStore  # noqa: PLC0415  # whole bodies do without
 
-        return HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
+        return HttpConnection(HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY))
 
     async def fetch(self, url: str, what: str) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
@@ -148,6 +151,16 @@ class HttpBackend:
             token = found.token
             if token is None:
                 return entries
+
+
+class HttpConnection(NamedTuple):
+    """obstore's client for a server."""
+
+    store: HTTPStore
+
+    def translate(self, error: Exception, what: str) -> StorageError | TemporaryError:
+        """Say what an exception of the client means."""
+        return translate_failure(error, what, "anonymous")
 
 
 class HttpSource:

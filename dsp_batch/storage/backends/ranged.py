@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.backends.certificates import read_authorities
-from dsp_batch.storage.failures import is_beyond_end, translate_failure
+from dsp_batch.storage.failures import is_beyond_end
 from dsp_batch.storage.usage import count_usage
 
 if TYPE_CHECKING:
@@ -57,25 +58,35 @@ class RangesIgnoredError(TemporaryError):
     """The server answers a range with the whole object. S3 never does; a proxy before it may, once."""
 
 
+class Connection(Protocol):
+    """A client of obstore, and what its failures mean."""
+
+    @property
+    def store(self) -> ObjectStore:
+        """The client."""
+
+    def translate(self, error: Exception, what: str) -> Exception:
+        """Say what an exception of the client means; `what` continues "cannot …"."""
+
+
 class RangedSource:
     """One object of an obstore store.
 
     Args:
-        store: The client.
+        connect: Returns the connection; after a failure it is asked for another one.
         path: Key of the object in it.
         size: Bytes of the object, None where unknown.
         root: URL that `path` is below, for messages.
-        access: `anonymous` or `signed`, for messages.
     """
 
-    __slots__ = ("_access", "_path", "_root", "_store", "size")
+    __slots__ = ("_connect", "_connection", "_path", "_root", "size")
 
-    def __init__(self, store: ObjectStore, path: str, size: int | None, *, root: str, access: str) -> None:
+    def __init__(self, connect: Callable[[], Connection], path: str, size: int | None, *, root: str) -> None:
         self.size = size
-        self._store = store
+        self._connect = connect
+        self._connection = connect()
         self._path = path
         self._root = root
-        self._access = access
 
     async def read_range(self, start: int, stop: int) -> Buffer:
         """Read `[start, stop)` in one request."""
@@ -85,7 +96,9 @@ class RangedSource:
         except Exception as error:
             if is_beyond_end(error):
                 return await self._beyond_end(start)
-            raise self._translate(error) from error
+            failure = self._translate(error)
+            self._connection = self._connect()
+            raise failure from error
         count_usage(bytes_read=len(data))
         return data
 
@@ -97,8 +110,8 @@ class RangedSource:
 
         if self.size is not None:
             # One await instead of two: 190 against 370 µs of CPU for 8 KB.
-            return memoryview(await obstore.get_range_async(self._store, self._path, start=start, end=stop))
-        answer = await obstore.get_async(self._store, self._path, options={"range": (start, stop)})
+            return memoryview(await obstore.get_range_async(self._connection.store, self._path, start=start, end=stop))
+        answer = await obstore.get_async(self._connection.store, self._path, options={"range": (start, stop)})
         data = memoryview(await answer.bytes_async())
         self.size = answer.meta["size"]
         return data
@@ -108,7 +121,7 @@ class RangedSource:
 
         if isinstance(error, NotSupportedError):
             return RangesIgnoredError("the whole object came instead of a range")
-        return translate_failure(error, f"read {self._root}/{self._path}", self._access)
+        return self._connection.translate(error, f"read {self._root}/{self._path}")
 
     async def _beyond_end(self, start: int) -> Buffer:
         if self.size is None and start == 0:
