@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import ArchivedError, StorageError
 from dsp_batch.storage.backend import SlowDownError, TemporaryError
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -90,15 +90,16 @@ def translate_status(status: int, code: str, what: str, access: str) -> StorageE
     label = f"HTTP {status} {code}".rstrip()
     if status in _TEMPORARY_STATUS or code in _TEMPORARY_CODES:
         return (SlowDownError if status in _SLOW_DOWN_STATUS or code == "SlowDown" else TemporaryError)(label)
+    if code == "InvalidObjectState":
+        return ArchivedError(f"cannot {what}: archived: restore it first")
     if status in (401, 403) or code in _DENIED_CODES:
         advice = "; set the clock of the machine that made it" if code == "RequestTimeTooSkewed" else ""
         return StorageError(
             f"cannot {what}: access denied ({code or label}; the request was {access}){advice}", reason="access-denied"
         )
-    if code == "NoSuchBucket":
-        return StorageError(f"cannot {what}: no such bucket", reason="not-found")
-    if status in (404, 410):
-        return StorageError(f"cannot {what}: no such object", reason="not-found")
+    if status in (404, 410) or code == "NoSuchBucket":
+        missing = "bucket" if code == "NoSuchBucket" else "object"
+        return StorageError(f"cannot {what}: no such {missing}", reason="not-found")
     if status in (301, 307) or code == "AuthorizationHeaderMalformed":
         return StorageError(f"cannot {what}: the bucket is in another region; set AWS_REGION to it", reason="network")
     return StorageError(f"cannot {what}: the server answered {label}", reason="network")

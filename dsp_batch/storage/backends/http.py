@@ -113,8 +113,7 @@ class HttpBackend:
             return await self._find_bucket(folder, prefix)
         if page.status == 404:
             return await self._list_missing(folder, what)
-        require_body(page, what)
-        return parse_listing(page)
+        return parse_listing(page._replace(data=require_body(page, what)))
 
     async def _list_missing(self, folder: str, what: str) -> list[Entry]:
         if not folder:
@@ -200,3 +199,4 @@ class HttpSource:
     def close(self) -> None:
         """Free the body."""
         self._body = None
+        self._ranged.close()

@@ -7,11 +7,12 @@ import threading
 import urllib.error
 import urllib.request
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from dsp_batch.errors import StorageError
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.backends.certificates import open_ssl_context
+from dsp_batch.storage.backends.content_coding import decode_body
 from dsp_batch.storage.failures import explain_ssl_failure, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -33,6 +34,9 @@ class Page(NamedTuple):
     """HTTP status: 200, or 403 or 404, whose body may say that this is S3."""
 
     data: bytes
+
+    coding: str | None = None
+    """Its Content-Encoding, where there is one."""
 
 
 def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) -> Page:
@@ -66,14 +70,14 @@ def fetch_page(url: str, what: str, abandoned: threading.Event | None = None) ->
 
 
 def require_body(page: Page, what: str) -> bytes:
-    """Return the body of a page that must exist.
+    """Return the body of a page that must exist, decoded.
 
     Raises:
-        StorageError: The server denied it or has no such thing.
+        StorageError: The server denied it or has no such thing, or its coding is unknown or damaged.
     """
     if page.status != 200:
         raise translate_status(page.status, "", what, "anonymous")
-    return page.data
+    return decode_body(page.data, page.coding, urlsplit(page.url).path, what)
 
 
 def read_page(url: str) -> bytes | None:
@@ -99,7 +103,8 @@ def encode_url(url: str) -> str:
 def _open(request: urllib.request.Request, abandoned: threading.Event) -> Page:
     try:
         with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS, context=open_ssl_context()) as answer:  # noqa: S310  # http and https only
-            return Page(answer.url, answer.status, _read_body(answer, abandoned))
+            coding = answer.headers.get("Content-Encoding")
+            return Page(answer.url, answer.status, _read_body(answer, abandoned), coding)
     except urllib.error.HTTPError as error:
         with error:
             return Page(request.full_url, error.code, error.read())

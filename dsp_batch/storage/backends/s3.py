@@ -12,6 +12,7 @@ from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import StoredKey, TemporaryError
 from dsp_batch.storage.backends.certificates import find_authorities_file
+from dsp_batch.storage.backends.content_coding import decode_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.backends.regions import describe_answer, find_region, learn_region
 from dsp_batch.storage.backends.s3_writing import BucketObject, delete_object, put_object
@@ -193,13 +194,15 @@ async def _fetch_key(connect: Callable[[], BucketClient], key: str, what: str) -
     client = connect()
     count_usage(requests=1)
     try:
-        data = (await (await obstore.get_async(client.store, key)).bytes_async()).to_bytes()
+        answer = await obstore.get_async(client.store, key)
+        data = (await answer.bytes_async()).to_bytes()
     except Exception as error:
         if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
             return None
         raise client.translate(error, what) from error
     count_usage(bytes_read=len(data))
-    return data
+    coding = answer.attributes.get("Content-Encoding")
+    return data if coding is None else decode_body(data, coding, key, what)
 
 
 class _Pages:
