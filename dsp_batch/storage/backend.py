@@ -34,6 +34,16 @@ class StoredKey(NamedTuple):
     """Seconds since 1970 at which it was written; None where the storage does not tell."""
 
 
+class ObjectHeaders(NamedTuple):
+    """What a bucket tells web browsers and caches about an object; files have nothing of the kind."""
+
+    content_type: str
+    """Media type, for example `image/webp`."""
+
+    cache_control: str | None = None
+    """Value of the Cache-Control header, for example `public, max-age=86400`; None for no header."""
+
+
 class ObjectSource(Protocol):
     """One object while its reader runs."""
 
@@ -77,8 +87,11 @@ class Backend(Protocol):
 class WritableBackend(Backend, Protocol):
     """A root that a cache or an output may lie in too. Its own methods are synchronous and try again themselves."""
 
-    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:
-        """Write an object whole or not at all; an existing one is replaced. Raises SinkError."""
+    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:
+        """Write an object whole or not at all; an existing one is replaced. Raises SinkError.
+
+        With `make_parents`, missing folders are made, and they and the file are for their owner alone.
+        """
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none. Raises SinkError."""

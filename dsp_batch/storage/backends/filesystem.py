@@ -13,7 +13,7 @@ from typing import Any
 
 from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import StoredKey, TemporaryError
+from dsp_batch.storage.backend import ObjectHeaders, StoredKey, TemporaryError
 from dsp_batch.storage.failures import explain_cause, first_line, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -101,10 +101,11 @@ class FilesystemBackend:
         count_usage(bytes_read=len(data))
         return data
 
-    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
+    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
         """Write an object whole, tried again as reads are."""
         url = f"{self._root}/{key}"
-        _change(lambda: self._filesystem.pipe_file(url, data), f"write {url}")
+        known = _header_arguments(self._filesystem, headers)
+        _change(lambda: self._filesystem.pipe_file(url, data, **known), f"write {url}")
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none."""
@@ -208,6 +209,15 @@ def _change(action: Callable[[], object], what: str) -> None:
         run_blocking(retry_temporary(attempt, what))
     except StorageError as error:
         raise UnavailableError(error.message) from error
+
+
+def _header_arguments(filesystem: Any, headers: ObjectHeaders) -> dict[str, Any]:
+    """Return the headers as the file system takes them: gcsfs does; adlfs and those without headers do not."""
+    if "gs" not in filesystem.protocol:
+        return {}
+    if headers.cache_control is None:
+        return {"content_type": headers.content_type}
+    return {"content_type": headers.content_type, "fixed_key_metadata": {"cache_control": headers.cache_control}}
 
 
 def _reading_error(error: Exception, what: str) -> StorageError:

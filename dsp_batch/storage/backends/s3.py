@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
-from dsp_batch.storage.backend import StoredKey, TemporaryError
+from dsp_batch.storage.backend import ObjectHeaders, StoredKey, TemporaryError
 from dsp_batch.storage.backends.certificates import find_authorities_file
 from dsp_batch.storage.backends.content_coding import decode_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
@@ -86,9 +86,9 @@ class S3Backend:
         attempt = partial(_fetch_key, self._connect, self._prefix + key, what)
         return run_blocking(retry_temporary(attempt, what, self._connect().flow))
 
-    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:  # noqa: ARG002  # buckets have no folders
+    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # buckets have no folders
         """Write an object in a single put, tried again as reads are."""
-        put_object(self._name(key), data)
+        put_object(self._name(key), data, headers)
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.storage.aws import Access, resolve_access, resolve_endpoint
-from dsp_batch.storage.backend import TemporaryError
+from dsp_batch.storage.backend import ObjectHeaders, TemporaryError
 from dsp_batch.storage.backends.certificates import find_authorities_file
 from dsp_batch.storage.backends.regions import describe_answer, find_region, learn_region
 from dsp_batch.storage.failures import explain_cause, explain_ssl_failure, first_line, translate_status
@@ -34,7 +34,7 @@ class BucketObject(NamedTuple):
         return f"s3://{self.bucket}/{self.key}"
 
 
-def put_object(target: BucketObject, data: bytes) -> None:
+def put_object(target: BucketObject, data: bytes, headers: ObjectHeaders) -> None:
     """Write an object in a single put, tried again as reads are.
 
     Raises:
@@ -42,7 +42,10 @@ def put_object(target: BucketObject, data: bytes) -> None:
     """
     # s3fs cuts what is larger than two chunks into parts.
     chunk = max(1, len(data))
-    _change("write", target, lambda writer: writer.pipe_file(str(target), data, chunksize=chunk))
+    known = {"ContentType": headers.content_type}
+    if headers.cache_control is not None:
+        known["CacheControl"] = headers.cache_control
+    _change("write", target, lambda writer: writer.pipe_file(str(target), data, chunksize=chunk, **known))
 
 
 def delete_object(target: BucketObject) -> None:
