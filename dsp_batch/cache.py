@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 CACHE_VARIABLE = "DICOM_SERIES_PREVIEW_CACHE_DIR"
 _APPLICATION = "dicom-series-preview"
 
-FOLDERS = ("indices", "previews", "runs")
+FOLDERS = ("indices", "previews", "runs", "scans")
 """What a cache directory holds."""
 
 
@@ -107,7 +107,8 @@ def read_index(cache: Cache, series_uuid: str, root: str) -> SeriesIndex | None:
     """Read a complete index of a series from the cache.
 
     Returns:
-        The index; None when there is none, or none that serves: unreadable, of another format or root, or partial.
+        The index; None when there is none, or none that serves: unreadable, of another format, series or root, or
+        partial.
         All but absence are logged as a warning.
     """
     data = cache.read(index_key(series_uuid))
@@ -118,6 +119,9 @@ def read_index(cache: Cache, series_uuid: str, root: str) -> SeriesIndex | None:
         index = parse_index(data)
     except SeriesError as error:
         _log.warning("the index %s is built anew: %s", url, error.message)
+        return None
+    if index.series_uuid != series_uuid:
+        _log.warning("the index %s is built anew: it belongs to the series %s", url, index.series_uuid)
         return None
     if index.root != root:
         _log.warning("the index %s is built anew: it belongs to the root %s, not %s", url, index.root, root)

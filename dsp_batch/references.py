@@ -52,7 +52,7 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tu
 def _name_series(index: SeriesIndex) -> list[str]:
     """List the SeriesInstanceUIDs of the other series that a series draws upon."""
     named = [uid for kind, instances in group_by_kind(index) for uid in kind.name_references(instances)]
-    own = set(index.values("SeriesInstanceUID"))
+    own = set(index.texts("SeriesInstanceUID"))
     return [uid for uid in dict.fromkeys(named) if uid not in own]
 
 

@@ -19,8 +19,8 @@ from dsp_batch.dicom.pixels.format import describe_pixels
 from dsp_batch.dicom.pixels.frames import PixelSource, read_frames
 from dsp_batch.dicom.pixels.palette import describe_palette
 from dsp_batch.errors import PixelError
-from dsp_batch.model.frame import PixelFormat
-from dsp_batch.model.ranges import read_bytes
+from dsp_batch.model.frame import PaletteTable, PixelFormat
+from dsp_batch.model.ranges import Buffer, read_bytes
 from dsp_batch.model.series import StoredArray
 
 DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -92,6 +92,11 @@ def read_source(path: Path) -> tuple[Attributes, PixelSource, bytes]:
     return attributes, source, data
 
 
+def decode_values(data: Buffer, pixels: PixelFormat, palette: PaletteTable | None = None) -> StoredArray:
+    """Decode one frame to its values alone."""
+    return decode_frame(data, pixels, palette).values
+
+
 def decode_file(path: Path, frames: Sequence[int] = (0,)) -> dict[int, StoredArray]:
     """Decoded frames of one object.
 
@@ -104,7 +109,7 @@ def decode_file(path: Path, frames: Sequence[int] = (0,)) -> dict[int, StoredArr
     for frame, found in read_bytes(read_frames(source, frames), data).items():
         if isinstance(found, PixelError):
             raise found
-        decoded[frame] = decode_frame(found, source.pixels, palette)
+        decoded[frame] = decode_values(found, source.pixels, palette)
     return decoded
 
 

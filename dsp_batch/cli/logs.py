@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+from dsp_batch.model.notes import printable
+
 VERBOSE = logging.DEBUG
 
 _PACKAGE = "dsp_batch"
@@ -84,12 +86,6 @@ def say_last(level: int, line: str, **more: str) -> None:
     with suppress(OSError):  # nobody listens
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
-
-
-def printable(text: str) -> str:
-    """Put a text on one line and escape its control characters, because names of objects come from outside."""
-    line = " ".join(part for part in text.splitlines() if part)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in line)
 
 
 def _set_levels(*, verbose: bool) -> None:

@@ -7,8 +7,12 @@ import numpy as np
 from dsp_batch.errors import SeriesError
 from dsp_batch.model.series import AxisName, FloatArray, FrameOrder, FrameTable, IntArray
 
-_ORIENTATION_TOLERANCE = 1e-3
-"""Largest difference between direction cosines of one orientation: scanners write four to six digits."""
+_ORIENTATION_TOLERANCE = 0.01
+"""Largest difference between direction cosines of one orientation: half a degree, as motion correction may turn a
+volume between two of its times."""
+
+_AXIS_TOLERANCE = 1e-3
+"""Components of a normal that differ by no more than this are equally dominant: scanners write four to six digits."""
 
 _POSITION_TOLERANCE_MM = 0.01
 """Positions that are closer together than this, in mm, count as one position."""
@@ -30,7 +34,9 @@ def order_frames(table: FrameTable) -> FrameOrder:
     """Put the frames of a series in display order: stack by stack, each from head to feet.
 
     A stack holds the frames that have one orientation and are sorted by the same thing: by position, by SliceLocation
-    alone, or by InstanceNumber. The largest comes first; the order of the table's entries never matters.
+    alone, or by InstanceNumber. The one that holds more than half of the frames is the main stack and comes first;
+    where none does, the stacks follow one another by their lowest InstanceNumber. The order of the table's entries
+    never matters.
 
     Args:
         table: Where and when each frame was taken, at least one. Not modified.
@@ -51,7 +57,8 @@ def order_frames(table: FrameTable) -> FrameOrder:
     criterion = _choose_criteria(position, slice_location)
     tie_rank = _rank_ties(table)
     group, orientations = _group_orientations(criterion, _keep_usable(table.orientation))
-    stack = _number_stacks(group, tie_rank)
+    main = _find_main(group)
+    stack = _number_stacks(group, tie_rank, main)
     axis_of_group, directions = _find_directions(orientations, position, group)
 
     axis = np.choose(criterion, [axis_of_group[group], _AXES.index("Z"), _AXES.index("I")])
@@ -66,6 +73,7 @@ def order_frames(table: FrameTable) -> FrameOrder:
         axis=tuple(_AXES[index] for index in axis[permutation].tolist()),
         primary_position=np.choose(criterion, [on_axis, slice_location, instance_number])[permutation],
         time=_choose_time(table.times, stack == 0)[permutation],
+        has_main=main is not None,
     )
 
 
@@ -151,13 +159,23 @@ def _label_neighbours(rows: FloatArray, sorted_column: int) -> IntArray:
     return labels
 
 
-def _number_stacks(group: IntArray, tie_rank: IntArray) -> IntArray:
-    """Number the groups: the largest 0, the others, and equally large ones, by their lowest InstanceNumber."""
+def _find_main(group: IntArray) -> int | None:
+    """Find the group that holds more than half of the frames.
+
+    Localizers in three planes, rotating projections and the slabs of a spine have none.
+    """
+    sizes = np.bincount(group)
+    largest = int(np.argmax(sizes))
+    return largest if 2 * sizes[largest] > len(group) else None
+
+
+def _number_stacks(group: IntArray, tie_rank: IntArray, main: int | None) -> IntArray:
+    """Number the groups: the main one 0, the others by their lowest InstanceNumber."""
     first_rank = np.full(int(group.max()) + 1, len(group))
     np.minimum.at(first_rank, group, tie_rank)
-    by_rank = np.argsort(first_rank)
-    main = by_rank[np.argmax(np.bincount(group)[by_rank])]
-    return _invert(np.append(main, by_rank[by_rank != main]))[group]
+    if main is not None:
+        first_rank[main] = -1
+    return _invert(np.argsort(first_rank))[group]
 
 
 def _find_directions(orientations: FloatArray, position: FloatArray, group: IntArray) -> tuple[IntArray, FloatArray]:
@@ -167,7 +185,7 @@ def _find_directions(orientations: FloatArray, position: FloatArray, group: IntA
         extent_mm = np.ptp(position[group == index], axis=0)
         normals[index] = np.eye(3)[_find_largest(extent_mm, _POSITION_TOLERANCE_MM)]
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    axis = _find_largest(np.abs(normals), _ORIENTATION_TOLERANCE)
+    axis = _find_largest(np.abs(normals), _AXIS_TOLERANCE)
     on_axis = normals[np.arange(len(axis)), axis]
     return axis, normals * (np.sign(on_axis) * _AXIS_SIGNS[axis])[:, np.newaxis]
 

@@ -21,7 +21,7 @@ def select_position(order: FrameOrder, position: float, slice_offset: int = 0) -
     """Find the frame nearest to a position along the main stack.
 
     Frames are compared by sort key where positions vary, by time where all frames share one position and have times,
-    and by index otherwise. Of equally near frames the earlier one is taken.
+    and by index otherwise, also where there is no main stack. Of equally near frames the earlier one is taken.
 
     Args:
         order: The display order of the series.
@@ -52,7 +52,7 @@ def select_range(order: FrameOrder, start: float, end: float) -> IntArray:
     """Find the frames of a closed range of the main stack.
 
     The range is one of positions; of InstanceNumbers where there are no positions; of indices where InstanceNumbers do
-    not tell the frames apart, or where all frames share one position.
+    not tell the frames apart, where all frames share one position, or where there is no main stack.
 
     Args:
         order: The display order of the series.
@@ -157,10 +157,10 @@ def _round_outwards(fraction: float, rounding: Callable[[float], int]) -> float:
 
 
 def _measure_position(order: FrameOrder) -> tuple[FloatArray, float]:
-    """Measure each frame of the main stack by position, time or index, and tell the largest rounding error of that."""
-    count = _count_main(order)
+    """Measure each frame that is addressed by position, time or index, and tell the largest rounding error of that."""
+    count = _count_addressed(order)
     sort_key, time = order.sort_key[:count], order.time[:count]
-    if order.axis[0] == "I":
+    if order.axis[0] == "I" or not order.has_main:
         return _measure_index(count)
     if sort_key[0] < sort_key[-1]:
         return sort_key, _ROUNDING_MM
@@ -170,9 +170,11 @@ def _measure_position(order: FrameOrder) -> tuple[FloatArray, float]:
 
 
 def _measure_range(order: FrameOrder) -> tuple[FloatArray, float]:
-    """Measure each frame of the main stack by position, InstanceNumber or index, in values that never fall."""
-    count = _count_main(order)
+    """Measure each frame that is addressed by position, InstanceNumber or index, in values that never fall."""
+    count = _count_addressed(order)
     sort_key = order.sort_key[:count]
+    if not order.has_main:
+        return _measure_index(count)
     if order.axis[0] != "I":
         return (sort_key, _ROUNDING_MM) if sort_key[0] < sort_key[-1] else _measure_index(count)
     if np.isfinite(sort_key).all() and (np.diff(sort_key) > 0).all():
@@ -184,8 +186,8 @@ def _measure_index(count: int) -> tuple[FloatArray, float]:
     return np.arange(count, dtype=np.float64), _ROUNDING_SHARE * count
 
 
-def _count_main(order: FrameOrder) -> int:
-    count = int(np.count_nonzero(order.stack == 0))
+def _count_addressed(order: FrameOrder) -> int:
+    count = order.n_addressed
     if not count:
         raise SeriesError("the series has no frame to select", reason="no-pixels")
     return count

@@ -1,7 +1,7 @@
 """Read grid images: the slices of a volume side by side in one frame, as Siemens (MOSAIC) and UIH (VFRAME) write them.
 
 The standard does not describe them. Their private elements are read as the vendors' conformance statements and the
-converters of the neuroimaging field read them.
+converters of the neuroimaging field read them, and found by their creator (PS3.5 7.8.1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ import numpy as np
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.model.series import RawElement, StoredArray
 
-_SIEMENS_SLICES, _SIEMENS_CSA, _UIH_SLICES = "0019_100a", "0029_1010", "0065_1051"
+_SIEMENS_SLICES = ("SIEMENS MR HEADER", 0x0019, 0x0A)
+"""NumberOfImagesInMosaic: creator, group and element."""
+
+_SIEMENS_CSA = ("SIEMENS CSA HEADER", 0x0029, 0x10)
+"""CSA Image Header Info."""
+
+_UIH_SLICES = ("Image Private Header", 0x0065, 0x51)
+"""MR VFrame Sequence."""
+
+_MOST_SLICES = 1 << 16
+"""Number of slices of the largest grid; an element that tells of more is damaged."""
+
 _CSA_TAG_BYTES, _CSA_ITEM_BYTES, _CSA_MOST_TAGS = 84, 16, 1000
 
 
@@ -76,11 +87,13 @@ def crop_slice(values: StoredArray, grid: Grid, number: int) -> StoredArray:
 
 
 def _describe_uih(attributes: Attributes) -> Grid | None:
-    positions = [item.numbers("ImagePositionPatient") for item in attributes.items(_UIH_SLICES)]
+    positions = [
+        item.numbers("ImagePositionPatient") for item in attributes.items(attributes.private_name(*_UIH_SLICES))
+    ]
     if len(positions) < 2:
         return None
     columns = math.ceil(math.sqrt(len(positions)))
-    known = all(len(position) == 3 for position in positions)
+    known = all(len(position) == 3 and all(map(math.isfinite, position)) for position in positions)
     step = (np.array(positions[-1]) - positions[0]) / (len(positions) - 1) if known else np.array([])
     return Grid(
         slices=len(positions),
@@ -92,8 +105,11 @@ def _describe_uih(attributes: Attributes) -> Grid | None:
 
 
 def _describe_siemens(attributes: Attributes) -> Grid | None:
-    csa = parse_csa(attributes.binary(_SIEMENS_CSA) or b"", {"NumberOfImagesInMosaic", "SliceNormalVector"})
-    told = attributes.integer(_SIEMENS_SLICES) or int(next(iter(csa.get("NumberOfImagesInMosaic", ())), 0))
+    header = attributes.binary(attributes.private_name(*_SIEMENS_CSA)) or b""
+    csa = parse_csa(header, {"NumberOfImagesInMosaic", "SliceNormalVector"})
+    told = attributes.integer(attributes.private_name(*_SIEMENS_SLICES))
+    told = told or int(next(iter(csa.get("NumberOfImagesInMosaic", ())), 0))
+    told = told if 0 < told <= _MOST_SLICES else 0
     side = math.ceil(math.sqrt(told)) if told else _side_of_matrix(attributes)
     if side < 2:
         return None

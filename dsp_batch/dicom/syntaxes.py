@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
@@ -28,11 +30,40 @@ JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 92,
 HTJ2K = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203))
 JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
 
+JPEG_EXTENDED, JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.70"
+JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
+JPEG_2000_LOSSLESS, JPEG_2000_ANY = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
+JPEG_XL_ANY = "1.2.840.10008.1.2.4.112"
+
 LOSSY = JPEG_LOSSY | frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (81, 91, 93, 203, 112))
 """Transfer syntaxes whose values may exceed the stored bits. They are clipped; unused bits of others are masked out."""
 
 _VIDEO = "1.2.840.10008.1.2.4.10"
 """Prefix of the video transfer syntaxes: MPEG-2, H.264 and HEVC are 1.2.840.10008.1.2.4.100 to .108."""
+
+
+_CODECS: Mapping[str, str] = {
+    "": "no transfer syntax",
+    **dict.fromkeys(NATIVE, "uncompressed"),
+    DEFLATED_FRAMES: "deflated frames",
+    RLE: "RLE",
+    **dict.fromkeys(JPEG_LOSSY, "lossy JPEG"),
+    **dict.fromkeys(JPEG_LOSSLESS, "lossless JPEG"),
+    **dict.fromkeys(JPEG_LS, "JPEG-LS"),
+    **dict.fromkeys(JPEG_2000 | HTJ2K, "JPEG 2000"),
+    **dict.fromkeys(JPEG_XL, "JPEG XL"),
+}
+"""Names of codecs, by the UIDs of their transfer syntaxes."""
+
+
+def escape_controls(uid: str) -> str:
+    """Write the control characters of a damaged UID out, so that messages about it stay on their line."""
+    return uid if uid.isprintable() else uid.encode("unicode_escape").decode("ascii")
+
+
+def name_codec(uid: str) -> str:
+    """Name the codec of a transfer syntax in a few words: `lossless JPEG`; the UID itself where it is unknown."""
+    return _CODECS.get(uid, uid)
 
 
 def is_native(uid: str) -> bool:

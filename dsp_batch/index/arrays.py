@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dsp_batch.errors import HeaderError
+
 
 def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Build an array.
@@ -103,4 +105,10 @@ class ColumnFile:
 
     def _read(self, names: list[str] | None) -> pa.Table:
         with self._lock:  # one reader serves the threads that draw
-            return self._file.read(names, use_threads=False)
+            try:
+                table = self._file.read(names, use_threads=False)
+                table.validate(full=True)  # a text may be no UTF-8
+            except (pa.ArrowException, OSError) as error:
+                reason = str(error).partition("\n")[0]
+                raise HeaderError(f"a column of the index is damaged, build it again: {reason}") from error
+            return table

@@ -17,15 +17,16 @@ from dsp_batch.dicom.pixels.format import describe_pixels
 from dsp_batch.errors import PixelError, SeriesError
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column
-from dsp_batch.index.elements import split_elements
+from dsp_batch.index.elements import MOST_FRAMES, split_elements
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
+from dsp_batch.model.notes import count_notes, gather_notes
+from dsp_batch.model.object_names import encode_name
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
 
-_IMAGE_TYPE = 0x00080008
+_IMAGE_TYPE, _SERIES_INSTANCE_UID = 0x00080008, 0x0020000E
 
 _OBJECT_COLUMNS = {
-    "FileName": ("name", pa.string()),
     "ObjectSize": ("size", pa.int64()),
     "PixelDataOffset": ("pixel_data_offset", pa.int64()),
     "PixelDataLength": ("pixel_data_length", pa.int64()),
@@ -57,35 +58,83 @@ def build_index(series: SeriesHeaders) -> SeriesIndex:
     """Build the index of a series from its headers. Its instances have the display order of their first frames.
 
     Raises:
-        SeriesError: No object of the series is an instance.
+        SeriesError: No object of the series is an instance, or they have too many frames.
     """
     if not series.headers:
         raise _no_instances(series)
-    index = _sort_rows(_tabulate_headers(series))
+    kept, notes = _keep_commonest(series)
+    table = _tabulate_headers(kept, notes)
+    frames = sum(count or 1 for count in table.values("NumberOfFrames"))
+    if frames > MOST_FRAMES:
+        raise SeriesError(f"{series.ref.url} has {frames} frames, more than {MOST_FRAMES}", "too-large")
+    index = _sort_rows(table)
     known = {field.name: (field, index.table.column(field.name)) for field in index.table.schema}
     known |= {field.name: (field, array) for field, array in _series_columns(index)}
     leading = [known.pop(name) for name in _LEADING]
     return replace(index, columns=_build_table([*leading, *known.values(), *_frame_columns(index)]))
 
 
-def _tabulate_headers(series: SeriesHeaders) -> SeriesIndex:
+def _tabulate_headers(series: SeriesHeaders, notes: Sequence[str]) -> SeriesIndex:
     """Build an index whose rows are in the order of the headers."""
-    split = split_elements(series.headers)
+    split, misread = split_elements(series.headers)
     varying = [column for each in split.values() if not isinstance(each, dict) for column in each]
     columns = {field.name: (field, array) for field, array in [*_object_columns(series.headers), *varying]}
     return SeriesIndex(
         series_uuid=series.ref.series_uuid,
         root=series.ref.root,
+        folder=series.ref.folder,
         columns=_build_table(list(columns.values())),
         constants={f"{tag:08X}": each for tag, each in split.items() if isinstance(each, dict)},
         objects={
             "listed": series.listed,
             "instances": len(series.headers),
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
-        },
+        }
+        | ({"digest": series.digest} if series.digest else {}),
         partial=series.partial,
+        notes=gather_notes((*notes, *_note_rejected(series), *_note_headers(series.headers), *misread)),
         bodies=series.bodies,
     )
+
+
+def _note_rejected(series: SeriesHeaders) -> list[str]:
+    """Say how many objects are no instances, and why the first of them is none."""
+    if not series.rejected:
+        return []
+    name, error = next(iter(series.rejected.items()))
+    count = len(series.rejected)
+    what = "1 object is no instance:" if count == 1 else f"{count} objects are no instances; the first,"
+    return [f"{what} {name}: {error.message}"]
+
+
+def _keep_commonest(series: SeriesHeaders) -> tuple[SeriesHeaders, list[str]]:
+    """Keep the instances of one series where a folder holds several: those of the commonest SeriesInstanceUID.
+
+    Of equally common ones the lowest counts. An instance without SeriesInstanceUID belongs to the series of its folder.
+
+    Returns:
+        What was kept, and a note on what was left out.
+    """
+    elements = [header.elements.get(_SERIES_INSTANCE_UID) for header in series.headers]
+    if elements.count(elements[0]) == len(elements):
+        return series, []
+    uids = [element.text if element else "" for element in elements]
+    counts = Counter(uid for uid in uids if uid)
+    if len(counts) < 2:
+        return series, []
+    kept = min(counts, key=lambda uid: (-counts[uid], uid))
+    headers = tuple(header for header, uid in zip(series.headers, uids, strict=True) if uid in ("", kept))
+    return replace(series, headers=headers), [_note_other_series(counts.total() - counts[kept], len(counts) - 1)]
+
+
+def _note_other_series(count: int, uids: int) -> str:
+    others = "another SeriesInstanceUID" if uids == 1 else f"{uids} other SeriesInstanceUIDs"
+    left_out = "1 instance is" if count == 1 else f"{count} instances are"
+    return f"{left_out} left out: of {others} in the same folder"
+
+
+def _note_headers(headers: Sequence[InstanceHeader]) -> tuple[str, ...]:
+    return count_notes((header.notes for header in headers), "objects")
 
 
 def _build_table(columns: Sequence[Column]) -> pa.Table:
@@ -95,6 +144,7 @@ def _build_table(columns: Sequence[Column]) -> pa.Table:
 def _object_columns(headers: Sequence[InstanceHeader]) -> list[Column]:
     """Build the columns about each object besides its elements."""
     kept = [(name, kind, [getattr(each, key) for each in headers]) for name, (key, kind) in _OBJECT_COLUMNS.items()]
+    kept.append(("FileName", pa.string(), [encode_name(each.name) for each in headers]))
     grids = [_find_grid(header) for header in headers]
     if any(grids):
         kept += [

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
-from dsp_batch.dicom.headers.dictionary import is_private
+from dsp_batch.dicom.headers.dictionary import is_private, vr_of
 from dsp_batch.dicom.headers.values import DicomJson, HeaderDecoder, decoding_key
 from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column, build_columns
+from dsp_batch.index.private import align_private_blocks
+from dsp_batch.index.representations import Elements, unite_representations
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 _ROWS, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00020010
@@ -31,30 +34,36 @@ _MOST_FRAMES_PER_BYTE = 8
 """Largest number of frames in a byte: frames of one bit. A NumberOfFrames that the object cannot hold is damage, and
 its frame table would fill memory."""
 
+MOST_FRAMES = 1 << 22
+"""Largest number of frames of a series. What is known of 4 million takes 0.7 GB; the largest slides have a million."""
+
 _DEFLATE_RATIO = 1032
 """Largest number of bytes that one deflated byte may stand for (RFC 1951)."""
-
-Elements = tuple[RawElement | None, ...]
-"""One element of every instance, row by row; None where it is absent."""
 
 Split = DicomJson | tuple[Column, ...]
 """The one value of an element that all instances share, in the DICOM JSON model, or its columns if it varies."""
 
 
-def split_elements(headers: Sequence[InstanceHeader]) -> dict[int, Split]:
+def split_elements(headers: Sequence[InstanceHeader]) -> tuple[dict[int, Split], list[str]]:
     """Split every element of the headers: one value if all instances share it, columns if it varies.
 
     Args:
         headers: The headers, at least one. Row i of the columns is about the i-th.
 
     Returns:
-        The value or the columns of each tag, tags ascending. Columns that every index has are always among them.
+        The value or the columns of each tag, tags ascending. Columns that every index has are always among them. And
+        notes on elements that were read otherwise than they are encoded, or left out.
     """
-    rows = [header.elements for header in headers]
-    tags = sorted({*_FIXED}.union(*rows))
+    found: Sequence[Mapping[int, RawElement]] = [header.elements for header in headers]
+    tags = sorted({*_FIXED}.union(*found))
+    rows = align_private_blocks(found, tags)
+    if rows is not found:
+        headers = [replace(header, elements=row) for header, row in zip(headers, rows, strict=True)]
+        tags = sorted({*_FIXED}.union(*rows))
     by_row = [list(elements.values()) if list(elements) == tags else list(map(elements.get, tags)) for elements in rows]
     splitter = _Splitter(tuple(headers))
-    return {tag: splitter.split(tag, elements) for tag, elements in zip(tags, zip(*by_row, strict=True), strict=True)}
+    split = {tag: splitter.split(tag, elements) for tag, elements in zip(tags, zip(*by_row, strict=True), strict=True)}
+    return split, splitter.notes
 
 
 class _Splitter:
@@ -64,6 +73,8 @@ class _Splitter:
         self._headers = headers
         self._decoders = _build_decoders(headers)
         self._is_one_encoding = self._decoders.count(self._decoders[0]) == len(self._decoders)
+        self.notes: list[str] = []
+        """Sentences that say which elements were read otherwise than they are encoded, or left out."""
 
     def split(self, tag: int, elements: Elements) -> Split:
         """Split one element.
@@ -71,10 +82,13 @@ class _Splitter:
         Headers with the same bytes share their elements, so that comparing them mostly compares identity.
         """
         first = elements[0]
+        is_same = self._is_one_encoding and first and first.value is not None and elements.count(first) == len(elements)
+        if first and is_same and tag not in _FIXED:
+            return self._decoders[0].json(tag, first)
+        elements, notes = unite_representations(tag, elements)
+        self.notes += notes
         if tag in _FIXED:
             return (self._fixed_column(tag, elements),)
-        if self._is_one_encoding and first and first.value is not None and elements.count(first) == len(elements):
-            return self._decoders[0].json(tag, first)
         columns = build_columns(tag, elements, self._decode_once(tag), self._creator(tag))
         return self._find_common(tag, elements, columns) or tuple(columns)
 
@@ -120,17 +134,35 @@ class _Splitter:
         else:
             decode = self._decode_once(tag)
             decoded = [decode(row, element) if element else None for row, element in enumerate(elements)]
-            values = [each[0] if each else None for each in decoded]
+            written = [each[0] if isinstance(each, list) and each else None for each in decoded]
+            values = [_convert(value, kind) for value in written]
+            self._note_misread(name, written, values)
         if name == "NumberOfFrames":
-            values = [_count_frames(value, header) for value, header in zip(values, headers, strict=True)]
-        elif not pa.types.is_string(kind):
-            values = [
-                None if isinstance(value, str) or abs(value or 0) > _LARGEST_NUMBER else value for value in values
-            ]
+            counted = [_count_frames(value, header) for value, header in zip(values, headers, strict=True)]
+            self._note_misread(
+                name, values, [n if n == value else None for n, value in zip(counted, values, strict=True)]
+            )
+            values = counted
         if pa.types.is_int32(kind) and any(value is not None and abs(value) > 0x7FFFFFFF for value in values):
             kind = pa.int64()
-        vr = next((element.vr for element in elements if element is not None), "")
-        return pa.field(name, kind, metadata={"tag": f"{tag:08X}", "vr": vr}), build_array(values, kind)
+        return pa.field(name, kind, metadata={"tag": f"{tag:08X}", "vr": vr_of(tag)}), build_array(values, kind)
+
+    def _note_misread(self, name: str, written: Sequence[Any], read: Sequence[Any]) -> None:
+        """Note how many instances write something as an element that cannot be read as such."""
+        count = sum(value is None and what is not None for what, value in zip(written, read, strict=True))
+        if count:
+            self.notes.append(f"{name} is not usable in {'1 object' if count == 1 else f'{count} objects'}: left out")
+
+
+def _convert(value: Any, kind: pa.DataType) -> Any:
+    """Convert a decoded value to the type of its column; None where it is of none, or no sensible number."""
+    if pa.types.is_string(kind):
+        return str(value) if isinstance(value, str | int | float) else None
+    if not isinstance(value, int | float) or not abs(value) <= _LARGEST_NUMBER:
+        return None
+    if pa.types.is_floating(kind):
+        return value
+    return int(value) if value == int(value) else None
 
 
 def _build_decoders(headers: tuple[InstanceHeader, ...]) -> list[HeaderDecoder]:
@@ -140,9 +172,13 @@ def _build_decoders(headers: tuple[InstanceHeader, ...]) -> list[HeaderDecoder]:
     return [by_key[key] for key in keys]
 
 
+def most_frames(size: int, transfer_syntax_uid: str | None) -> int:
+    """Compute how many frames an object of a size in bytes can hold at most."""
+    return _MOST_FRAMES_PER_BYTE * (_DEFLATE_RATIO if transfer_syntax_uid == DEFLATED else 1) * size
+
+
 def _count_frames(value: Any, header: InstanceHeader) -> int | None:
     """Count the frames of an instance as far as its object can hold them; None where it has no pixels."""
-    deflated = _DEFLATE_RATIO if header.transfer_syntax_uid == DEFLATED else 1
-    if isinstance(value, int) and 0 < value <= _MOST_FRAMES_PER_BYTE * deflated * header.size:
+    if isinstance(value, int) and 0 < value <= most_frames(header.size, header.transfer_syntax_uid):
         return value
     return 1 if _ROWS in header.elements else None

@@ -12,6 +12,7 @@ import numpy as np
 
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
+from dsp_batch.index.detectors import place_by_detectors
 from dsp_batch.model.series import FloatArray, FrameTable, IntArray
 
 _TIMES = (
@@ -23,6 +24,13 @@ _TIMES = (
     "InstanceCreationTime",
 )
 """The columns of `FrameTable.times`."""
+
+_PLACING_SEQUENCES = (
+    "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence",
+    "DetectorInformationSequence",
+)
+"""Where objects of some kinds tell how they lie, also those of one frame."""
 
 
 class HeaderRows(Protocol):
@@ -53,14 +61,16 @@ def list_frames(index: HeaderRows) -> FrameTable:
     position = _vectors(index.values("ImagePositionPatient"), 3)[rows]
     orientation = _vectors(index.values("ImageOrientationPatient"), 6)[rows]
     times = np.stack([_times(name, index.values(name)) for name in _TIMES], axis=1)[rows]
-    grouped = index.has("PerFrameFunctionalGroupsSequence") or index.has("SharedFunctionalGroupsSequence")
+    grouped = any(map(index.has, _PLACING_SEQUENCES))
     for row in np.flatnonzero((counts > 1) | grouped):
         part = slice(starts[row], starts[row] + counts[row])
         grid = index.grid(int(row))
         if grid is not None:
             position[part] = _locate_slices(grid)
-        else:
-            _fill_in_frames(index.attributes(int(row)), position[part], orientation[part], times[part])
+            continue
+        attributes = index.attributes(int(row))
+        if not place_by_detectors(attributes, position[part], orientation[part]):
+            _fill_in_frames(attributes, position[part], orientation[part], times[part])
     uids, names = index.values("SOPInstanceUID"), index.values("FileName")
     return FrameTable(
         instance=rows,
@@ -146,18 +156,22 @@ def _vectors(values: Sequence[Any], length: int) -> FloatArray:
 
 
 def _numbers(values: Sequence[Any]) -> FloatArray:
-    return np.asarray([_number(value[0] if isinstance(value, list) and value else value) for value in values], float)
+    return np.asarray([_number(_first(value)) for value in values], float)
+
+
+def _first(value: Any) -> Any:
+    return next(iter(value), None) if isinstance(value, list) else value
 
 
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
 def _times(name: str, values: Sequence[Any]) -> FloatArray:
-    seconds = [_seconds(name, value[0] if isinstance(value, list) and value else value) for value in values]
+    seconds = [_seconds(name, _first(value)) for value in values]
     return np.asarray([math.nan if second is None else second for second in seconds], float)
 
 

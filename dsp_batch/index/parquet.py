@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import SeriesError
+from dsp_batch.errors import HeaderError, SeriesError
 from dsp_batch.index.arrays import ColumnFile
+from dsp_batch.index.check import check_index
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.notes import printable
+from dsp_batch.model.object_names import decode_name, encode_name
 
 FORMAT = 1
 """Version of the file's layout; an index of another version is built again."""
@@ -32,9 +36,11 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "program": program,
         "series_uuid": index.series_uuid,
         "root": index.root,
+        "folder": index.folder and encode_name(index.folder),
         "partial": index.partial,
         "constants": index.constants,
         "objects": dict(index.objects),
+        "notes": list(index.notes),
     }
     metadata = {METADATA_KEY: json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()}
     table = index.table.replace_schema_metadata(metadata)
@@ -69,17 +75,27 @@ def parse_index(data: bytes) -> SeriesIndex:
         if description["format"] != FORMAT:
             raise SeriesError(f"it has format {description['format']}, not {FORMAT}")
         _check_columns(columns, data, metadata.get(CHECKSUM_KEY))
-        return SeriesIndex(
+        index = SeriesIndex(
             series_uuid=description["series_uuid"],
             root=description["root"],
+            folder=_parse_folder(description.get("folder")),
             columns=columns,
             constants=description["constants"],
             objects=description["objects"],
             partial=description["partial"],
+            notes=tuple(description.get("notes", ())),  # indices of earlier versions have none
         )
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        check_index(index)
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, RecursionError, HeaderError) as error:
         reason = str(error).partition("\n")[0]
-        raise SeriesError(f"it is not readable as an index ({reason})") from error
+        raise SeriesError(f"it is not readable as an index ({printable(reason)})") from error
+    return index
+
+
+def _parse_folder(text: Any) -> str | None:
+    if text is not None and not isinstance(text, str):
+        raise TypeError("its folder is no text")
+    return text if text is None else decode_name(text)
 
 
 def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:

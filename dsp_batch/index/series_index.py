@@ -14,11 +14,13 @@ from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_value
+from dsp_batch.errors import HeaderError
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
+from dsp_batch.model.object_names import decode_name
 from dsp_batch.model.ranges import Buffer
-from dsp_batch.model.series import FrameOrder, FrameTable
+from dsp_batch.model.series import FrameOrder, FrameTable, locate_series
 
 T = TypeVar("T")
 
@@ -50,10 +52,17 @@ class SeriesIndex:
     """Elements with one value in all instances, in the DICOM JSON model (PS3.18 F)."""
 
     objects: Mapping[str, Any]
-    """Numbers of objects: `listed`, `instances`, and `rejected` by reason."""
+    """Numbers of objects: `listed`, `instances`, and `rejected` by reason; and the `digest` of those listed."""
+
+    folder: str | None = None
+    """Folder below the root that holds all objects of a series which a scan found; None where `series_uuid` names it.
+    The names of such objects are counted from the root."""
 
     partial: bool = False
     """True where only some of the objects were read (`--limit`)."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the series was left out, or read otherwise than it is declared."""
 
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Whole objects by name, as far as they were read together with their headers; never part of a file."""
@@ -71,6 +80,16 @@ class SeriesIndex:
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields for pickling, without values that can be computed from them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @property
+    def url(self) -> str:
+        """Return where the objects of the series are."""
+        return locate_series(self.root, self.series_uuid, self.folder)
+
+    @property
+    def objects_folder(self) -> str:
+        """Return the folder below the root that the names of the objects are counted from."""
+        return self.series_uuid if self.folder is None else ""
 
     @cached_property
     def table(self) -> pa.Table:
@@ -118,6 +137,18 @@ class SeriesIndex:
             column, constant = self.find_column(name), self.find_constant(name) or None
             value = constant[0] if constant is not None and len(constant) == 1 else constant
             known[name] = column[1].to_pylist() if column else [value] * len(self)
+        return known[name]
+
+    @cached_property
+    def object_names(self) -> list[str]:
+        """Return the name of the object of each row, as storage has it, below `objects_folder`."""
+        return [*map(decode_name, self.values("FileName"))]
+
+    def texts(self, name: str) -> list[str]:
+        """List the first value of one element as text, row by row; empty where it is absent."""
+        known = self._texts
+        if name not in known:
+            known[name] = [_first_text(value) for value in self.values(name)]
         return known[name]
 
     def attributes(self, row: int) -> Attributes:
@@ -182,6 +213,10 @@ class SeriesIndex:
         return {}
 
     @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return {}
+
+    @cached_property
     def _sequences(self) -> dict[tuple[str, int], tuple[int, Any]]:
         return {}
 
@@ -219,8 +254,16 @@ class _RowValues:
         return values[self._row]
 
 
+def _first_text(value: Any) -> str:
+    first = next(iter(value), None) if isinstance(value, list) else value
+    return "" if first is None else str(first)
+
+
 def _parse_sequence(text: str) -> Any:
     if not text:
         return None
-    model = json.loads(text)
+    try:
+        model = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HeaderError("a sequence in the index of the series is no JSON: build the index again") from error
     return element_value(model if isinstance(model, dict) else {"vr": "SQ", "Value": model})

@@ -27,6 +27,9 @@ class Contents:
     """The series that the instances draw upon, as far as they were found. The k-th, counted from 1, is `series` k of a
     `FrameRef`."""
 
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    """Row of the series index → bytes of the object, as far as known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -36,11 +39,21 @@ class Picture:
     """The frames that the picture is made of."""
 
     tile_offsets: tuple[tuple[int, int], ...] = ()
-    """Row and column of the first pixel of each frame, from 0, in a picture that is stitched."""
+    """Row and column of the first pixel of each frame, from 0, in a picture that is stitched. Its frames are decoded
+    one after the other, so that there may be many."""
+
+    matrix: tuple[int, int] = (0, 0)
+    """Rows and columns of a picture that is stitched."""
+
+    step: int = 1
+    """Distance between the rows and columns that are kept of a picture that is stitched; 1 keeps all of them."""
 
     subject: FrameRef | None = None
     """The frame of this series that the picture is about: its instance describes the picture, and it tells the rank of
     the picture in the order of the series. None for the first of `frames`."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the object the picture leaves out."""
 
     @property
     def about(self) -> FrameRef:
@@ -60,7 +73,8 @@ class Kind:
     """
 
     list_pictures: Callable[[Contents], list[Picture]]
-    """Function that lists the pictures of a series from headers alone. Only their frames are ever read."""
+    """Function that lists the pictures of a series from headers alone. Only their frames are ever read. It raises
+    `SeriesError` where a series holds nothing but what must not be drawn."""
 
     compose: Callable[[Picture, Attributes, StoredFrames], StoredFrame]
     """Function that makes one picture from its decoded frames, some of which may be missing, and the header of the

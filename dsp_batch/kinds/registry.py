@@ -53,13 +53,13 @@ def may_be_drawn(header: InstanceHeader) -> bool:
 
 def drawable_rows(index: SeriesIndex) -> list[int]:
     """List the rows of the instances that can be drawn: all of a kind that needs no pixels, else those with pixels."""
-    names = ("SOPClassUID", "PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows")
+    names = ("PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows")
     return [
         row
         for row, (sop_class, native, encapsulated, syntax, rows) in enumerate(
-            zip(*map(index.values, names), strict=True)
+            zip(index.texts("SOPClassUID"), *map(index.values, names), strict=True)
         )
-        if not find_kind(sop_class or "").needs_pixels
+        if not find_kind(sop_class).needs_pixels
         or (rows and (native is not None or encapsulated is not None or syntax == DEFLATED))
     ]
 
@@ -67,9 +67,9 @@ def drawable_rows(index: SeriesIndex) -> list[int]:
 def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
     """Group the instances of a series that can be drawn by kind. Their headers are not decoded for that."""
     rows: dict[Kind, list[int]] = {}
-    classes = index.values("SOPClassUID")
+    classes = index.texts("SOPClassUID")
     for row in drawable_rows(index):
-        rows.setdefault(find_kind(classes[row] or ""), []).append(row)
+        rows.setdefault(find_kind(classes[row]), []).append(row)
     return [(kind, {row: index.attributes(row) for row in its_rows}) for kind, its_rows in rows.items()]
 
 

@@ -25,6 +25,9 @@ class LookupTable:
     bits: int
     """Number of bits of an entry: the output range of a VOI LUT is 0 … 2**bits − 1."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say where its data contradict its descriptor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaletteTable:
@@ -35,6 +38,9 @@ class PaletteTable:
 
     colors: ByteArray
     """Red, green and blue of each entry, shape (entries, 3)."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say where its data contradict its descriptors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,9 @@ class GrayscaleTransform:
     supplement: PaletteTable | None = None
     """Supplemental palette: stored values from its first one on have its colors, lower ones are gray."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say where the header was read otherwise than it is written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredFrame:
@@ -118,6 +127,9 @@ class StoredFrame:
 
     color_map: ByteArray | None = None
     """Colors of the display values 0 … 255 of a monochrome frame, shape (256, 3); None for gray."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say where the frame was read otherwise than its header declares it, and what was left out."""
 
     @property
     def is_color(self) -> bool:
@@ -139,6 +151,9 @@ class EncodedImage:
 
     failures: tuple[str, ...] = ()
     """One line for each tile that could not be decoded."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what was left out, or read otherwise than it is declared: of the series and of its frames."""
 
     window: Window | None = None
     """The window of the first frame, where there was one."""

@@ -12,7 +12,7 @@ from dsp_batch.core.selection import distribute, find_substitutes, list_neighbou
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.kind import PLAIN, Contents, Picture
+from dsp_batch.kinds.kind import PLAIN, Contents, Kind, Picture
 from dsp_batch.kinds.registry import group_by_kind, without_pixels
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
@@ -45,13 +45,21 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbO
         StorageError: The frames could not be read.
     """
     pictures = list_pictures(index, source)
-    whole = PictureSet(index=index, source=source, overlays=options.overlays)
+    whole = PictureSet(index=index, source=source, overlays=options.overlays, notes=_note_other_planes(pictures.order))
     if isinstance(options, MosaicOptions):
         rows, columns = options.grid
         return _spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
     if options.position is None:
         return _spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
     return _choose_one(whole, pictures, options)
+
+
+def _note_other_planes(order: FrameOrder) -> tuple[str, ...]:
+    """Say how many frames the main stack leaves out."""
+    count = len(order.stack) - order.n_addressed
+    if not count:
+        return ()
+    return ("1 frame in another plane is left out" if count == 1 else f"{count} frames in other planes are left out",)
 
 
 def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> SeriesPictures:
@@ -64,25 +72,33 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
     Raises:
         SeriesError: There is nothing to draw.
     """
-    url = f"{index.root}/{index.series_uuid}"
+    url = index.url
     groups = group_by_kind(index)
     if not groups:
-        raise without_pixels(url, (uid or "" for uid in index.values("SOPClassUID")))
+        raise without_pixels(url, index.texts("SOPClassUID"))
     references = [each.index for each in source.references] if source else []
+    sizes = dict(enumerate(index.values("ObjectSize")))
     table = index.frames
     entries: list[tuple[int, Picture]] = []
     for kind, instances in groups:
         if kind is PLAIN:
             entries += _list_plain(table, list(instances))
         else:
-            pictures = kind.list_pictures(Contents(instances=instances, references=references))
-            entries += _find_entries(table, pictures)
+            contents = Contents(instances=instances, references=references, sizes=sizes)
+            entries += _find_entries(table, _list_of_kind(kind, contents, url))
     if not entries:
-        raise SeriesError(f"{url} has no level small enough to preview, and no thumbnail or overview", "too-large")
+        raise SeriesError(f"{url} tells of no picture that could be drawn", "no-pixels")
     entries.sort(key=lambda entry: entry[0])
     numbers = np.array([number for number, _ in entries])
     order = index.order if len(numbers) == len(table.instance) else order_frames(take_frames(table, numbers))
     return SeriesPictures(order=order, pictures=tuple(entries[number][1] for number in order.permutation))
+
+
+def _list_of_kind(kind: Kind, contents: Contents, url: str) -> list[Picture]:
+    try:
+        return kind.list_pictures(contents)
+    except SeriesError as error:
+        raise SeriesError(f"{url}: {error.message}", error.reason) from error
 
 
 def _list_plain(table: FrameTable, rows: list[int]) -> list[tuple[int, Picture]]:
@@ -139,8 +155,7 @@ def _choose_one(whole: PictureSet, every: SeriesPictures, options: ImageOptions 
         return chosen
     if not _look(chosen, kept)[0]:
         return replace(chosen, composed=kept)
-    main = int(np.count_nonzero(every.order.stack == 0))
-    near = [every.pictures[other] for other in list_neighbours(main, rank)]
+    near = [every.pictures[other] for other in list_neighbours(every.order.n_addressed, rank)]
     _look(replace(whole, pictures=near), kept)
     filled = [picture for picture in near if picture in kept]
     return replace(whole, pictures=filled[:1], composed=kept) if filled else chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
 from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
 from dsp_batch.model.series import FrameRef, ObjectInfo
 from dsp_batch.references import Reference
@@ -65,6 +67,9 @@ class PictureSet:
     composed: Mapping[Picture, StoredFrame] = field(default_factory=dict)
     """Pictures that were composed already."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the series is not among the pictures that could be chosen."""
+
     def index_of(self, frame: FrameRef) -> SeriesIndex:
         """Find the index of the series that a frame belongs to."""
         return self.source.references[frame.series - 1].index if frame.series else self.index
@@ -110,8 +115,8 @@ def compose_pictures(some: PictureSet) -> Iterator[Composed]:
                 first_error = _name_object(some, picture, composed)
             yield composed
     if first_error is not None and not has_drawn:
-        where = f"{some.index.root}/{some.index.series_uuid}"
-        raise PixelError(f"no frame of {where} could be drawn; the first, in {first_error.message}", first_error.reason)
+        message = f"no frame of {some.index.url} could be drawn; the first, in {first_error.message}"
+        raise PixelError(message, first_error.reason)
 
 
 def split_pictures(some: PictureSet) -> list[PictureSet]:
@@ -145,7 +150,7 @@ def compose_group(group: PictureSet) -> Iterator[Composed]:
 
 def kind_of(index: SeriesIndex, picture: Picture) -> Kind:
     """Find the kind that a picture is of."""
-    return find_kind(index.values("SOPClassUID")[picture.about.instance] or "")
+    return find_kind(index.texts("SOPClassUID")[picture.about.instance])
 
 
 def is_in_color(some: PictureSet, picture: Picture) -> bool:
@@ -172,9 +177,10 @@ def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
 def _count_bytes(some: PictureSet, picture: Picture) -> int:
     """Compute the bytes of the decoded frames of a picture. Frames of damaged instances are never read."""
     total = 0
-    for frame in picture.frames:
+    for instance, count in Counter(_Instance(frame.series, frame.instance) for frame in picture.frames).items():
+        first = FrameRef(instance.row, 0, instance.series)
         try:
-            total += pixels_of(some.index_of(frame), frame.instance).decoded_frame_bytes
+            total += count * pixels_of(some.index_of(first), first.instance).decoded_frame_bytes
         except PixelError:
             continue
     return total
@@ -197,13 +203,13 @@ def _read_instances(
 ) -> dict[int, EncodedFrames | DspBatchError]:
     """Read frames of instances of one series, from objects in memory or from storage."""
     source = group.source
-    names, sizes = index.values("FileName"), index.values("ObjectSize")
+    names, sizes = index.object_names, index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in frames}
     options = ReadingOptions(overlays=group.overlays, max_frame_bytes=source.max_frame_bytes)
     readers = {infos[row]: partial(read_pictures, index, row, numbers, options) for row, numbers in frames.items()}
     found = _read_bodies(readers, index.bodies)
     missing = {info: read() for info, read in readers.items() if info.name not in found}
-    found.update(group.store_of(series).read(index.series_uuid, missing, timeout=source.timeout))
+    found.update(group.store_of(series).read(index.objects_folder, missing, timeout=source.timeout))
     return {row: found[info.name] for row, info in infos.items()}
 
 
@@ -222,18 +228,58 @@ def _read_bodies(
     return found
 
 
-def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
-    """Compose a picture from those of its frames that can be decoded."""
-    frames, error = {}, None
-    for ref in picture.frames:
-        of_object = encoded[_Instance(ref.series, ref.instance)]
-        frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
+class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
+    """The frames of a picture that can be decoded, each when it is asked for.
+
+    Args:
+        picture: Names the frames. Those of a picture that is stitched may be thousands: only the last is kept.
+        encoded: What was read.
+    """
+
+    def __init__(self, picture: Picture, encoded: _Read) -> None:
+        self._encoded = encoded
+        self._refs = dict.fromkeys(picture.frames)
+        self._kept: dict[FrameRef, StoredFrame | DspBatchError] = {}
+        self._keeps_one = bool(picture.tile_offsets)
+        self.failure: tuple[FrameRef, DspBatchError] | None = None
+        """The first frame that could not be decoded, and why."""
+
+        self.notes: list[str] = []
+
+    def __getitem__(self, ref: FrameRef) -> StoredFrame:
+        frame = self._decode(ref) if ref in self._refs else None
         if isinstance(frame, StoredFrame):
-            frames[ref] = frame
-        else:
-            error = error or _locate(some, ref, frame)
-    if error is not None and not frames:
-        return error
+            return frame
+        raise KeyError(ref)
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._refs and isinstance(self._decode(ref), StoredFrame)
+
+    def __iter__(self) -> Iterator[FrameRef]:
+        return (ref for ref in self._refs if ref in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _decode(self, ref: FrameRef) -> StoredFrame | DspBatchError:
+        if ref not in self._kept:
+            of_object = self._encoded[_Instance(ref.series, ref.instance)]
+            frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
+            if self._keeps_one:
+                self._kept.clear()
+            self._kept[ref] = frame
+            if isinstance(frame, StoredFrame):
+                self.notes += frame.notes
+            else:
+                self.failure = self.failure or (ref, frame)
+        return self._kept[ref]
+
+
+def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
+    """Make a picture from those of its frames that can be decoded."""
+    frames = _DecodedFrames(picture, encoded)
+    if picture.frames and next(iter(frames), None) is None and frames.failure:
+        return _locate(some, *frames.failure)
     try:
         header = some.index.attributes(picture.about.instance)
         drawn = kind_of(some.index, picture).compose(picture, header, frames)
@@ -242,7 +288,10 @@ def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     first = picture.frames[0] if picture.frames else None
     of_first = encoded[_Instance(first.series, first.instance)] if first else None
     profile = of_first.profile if isinstance(of_first, EncodedFrames) else None
-    return replace(drawn, values=convert_to_srgb(drawn.values, profile)) if profile and drawn.is_color else drawn
+    if profile and drawn.is_color:
+        drawn = replace(drawn, values=convert_to_srgb(drawn.values, profile))
+    notes = (*picture.notes, *frames.notes, *drawn.notes)
+    return replace(drawn, notes=gather_notes(notes)) if notes else drawn
 
 
 def _locate(some: PictureSet, ref: FrameRef, error: DspBatchError) -> DspBatchError:

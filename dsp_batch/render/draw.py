@@ -13,6 +13,7 @@ from dsp_batch.core.windowing import apply_supplement, choose_voi, display_value
 from dsp_batch.errors import OptionsError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage, LookupTable, StoredFrame
+from dsp_batch.model.notes import count_notes, gather_notes
 from dsp_batch.model.series import ByteArray
 from dsp_batch.model.window import Window
 from dsp_batch.options import Contrast, ImageVerbOptions
@@ -37,6 +38,9 @@ class Tiles:
     window: Window | None
     """The window of the first picture, where it has one."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say what was left out, or read otherwise than it is declared."""
+
 
 def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], width: int) -> Tiles:
     """Draw each picture under each contrast, holding no more than one of them where that can be.
@@ -56,11 +60,13 @@ def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], width: int) -> T
     shape = (1, 1)
     tiles: list[ByteArray | None] = []
     failures: list[str] = []
+    notes: list[tuple[str, ...]] = []
     for each in composed:
         if not isinstance(each, StoredFrame):
             failures.append(each.message)
             tiles.extend(None for _ in contrasts)
             continue
+        notes.append(each.notes)
         if first is None:
             first = each
             shape = _tile_shape(some.index, each, width)
@@ -72,6 +78,7 @@ def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], width: int) -> T
         drawn=len(tiles) - len(failures) * len(contrasts),
         failures=tuple(failures),
         window=voi if isinstance(voi, Window) else None,
+        notes=gather_notes((*some.index.notes, *some.notes, *count_notes(notes, "frames"))),
     )
 
 
@@ -95,6 +102,7 @@ def encode_tiles(tiles: Tiles, options: ImageVerbOptions, suffix: str) -> Encode
         n_tiles=tiles.drawn,
         failures=tiles.failures,
         window=tiles.window,
+        notes=tiles.notes,
     )
 
 
@@ -103,7 +111,7 @@ def _tile_shape(index: SeriesIndex, frame: StoredFrame, width: int) -> tuple[int
     try:
         return tile_shape(rows, columns, frame.aspect, width)
     except OptionsError as error:
-        raise OptionsError(f"{index.root}/{index.series_uuid}: {error.message}", error.reason) from error
+        raise OptionsError(f"{index.url}: {error.message}", error.reason) from error
 
 
 def _open_pictures(some: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:

@@ -14,10 +14,11 @@ from dsp_batch.dicom.headers.values import HeaderDecoder
 from dsp_batch.dicom.pixels.codecs import decode_frame
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES, check_frame_size, describe_aspect, describe_pixels
 from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
-from dsp_batch.dicom.pixels.grayscale import describe_transform
-from dsp_batch.dicom.pixels.overlays import combine_overlays, overlay_data_tags
-from dsp_batch.dicom.pixels.palette import describe_palette, has_supplement
-from dsp_batch.dicom.pixels.profiles import find_profile
+from dsp_batch.dicom.pixels.grayscale import describe_transform, hide_missing
+from dsp_batch.dicom.pixels.overlays import Graphics, combine_overlays, overlay_data_tags
+from dsp_batch.dicom.pixels.palette import describe_palette, describe_supplement, has_supplement
+from dsp_batch.dicom.pixels.profiles import describe_profile, find_profile
+from dsp_batch.dicom.pixels.signature import identify_syntax
 from dsp_batch.dicom.syntaxes import is_native
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.index.series_index import SeriesIndex
@@ -49,6 +50,9 @@ class EncodedFrames:
     profile: bytes | None = None
     """ICC profile of the colors; None where there is none."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the palette and the profile was left out, or read otherwise than declared."""
+
     def decode(self, frame: int) -> StoredFrame | DspBatchError:
         """Decode one frame, or one slice of a grid image; return an error where that fails."""
         grid = self.index.grid(self.row)
@@ -67,16 +71,19 @@ class EncodedFrames:
         data = self.data[frame]
         if isinstance(data, PixelError):
             return data
-        words = data if is_native(self.pixels.transfer_syntax_uid) else None
+        words = data if is_native(identify_syntax(data, self.pixels)) else None
         transform = transform_of(self.index, self.row, frame)
         if self.index.derive(has_supplement, self.row, frame):
             transform = replace(transform, supplement=self.palette)
         try:
+            decoded = decode_frame(data, self.pixels, self.palette)
+            graphics = combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else Graphics()
             return StoredFrame(
-                values=decode_frame(data, self.pixels, self.palette),
-                transform=transform,
+                values=decoded.values,
+                transform=hide_missing(transform, decoded),
                 aspect=self.index.derive(describe_aspect, self.row, frame),
-                overlay=combine_overlays(self.overlays, self.pixels, words, frame) if self.overlays else None,
+                overlay=graphics.mask,
+                notes=self.notes + decoded.notes + transform.notes + graphics.notes,
             )
         except PixelError as error:
             return error
@@ -129,22 +136,29 @@ def read_pictures(
     """
     pixels = pixels_of(index, row)
     check_frame_size(pixels, options.max_frame_bytes)
-    has_palette = pixels.photometric == "PALETTE COLOR" or any(
-        index.derive(has_supplement, row, frame) for frame in frames
-    )
+    needs_palette = pixels.photometric == "PALETTE COLOR"
+    has_palette = needs_palette or any(index.derive(has_supplement, row, frame) for frame in frames)
     planes = index.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
     tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
     whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
     source = _describe_source(index, row, pixels, whole)
     data = yield from read_frames(source, frames if index.grid(row) is None else [0])
+    palette: PaletteTable | None = None
+    notes: tuple[str, ...] = ()
+    if needs_palette:
+        palette = describe_palette(whole)
+    elif has_palette:
+        palette, notes = describe_supplement(whole)
+    profile = find_profile(whole) if pixels.is_color else None
     return EncodedFrames(
         index=index,
         row=row,
         pixels=pixels,
         data=data,
-        palette=describe_palette(whole) if has_palette else None,
+        palette=palette,
         overlays=whole if planes else None,
-        profile=find_profile(whole) if pixels.is_color else None,
+        profile=profile,
+        notes=notes + (palette.notes if palette else ()) + (describe_profile(profile) if profile else ()),
     )
 
 
@@ -165,7 +179,7 @@ def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[
     attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):
         return attributes
-    name, size = index.values("FileName")[row], index.values("ObjectSize")[row]
+    name, size = index.object_names[row], index.values("ObjectSize")[row]
     header = yield from read_header(name, size, bulk=tags)
     return HeaderDecoder(header).attributes()
 

@@ -96,11 +96,11 @@ def _find_endpoint_problem(endpoint_url: str) -> str | None:
         return "has a blank or a control character in it: leave that out"
     try:
         parts = urlsplit(endpoint_url)
-        host, _ = parts.hostname, parts.port
+        host = parts.hostname if parts.port != 0 else None
     except ValueError:
-        return "is no URL: check its host and port"
+        return "is no URL of a server: write https://host"
     if "@" in parts.netloc:
-        return "holds a user name or password: leave it out, and give keys by the AWS variables or a profile"
+        return "holds a user name or password, so it is no URL of a server: write https://host"
     if not host or "?" in endpoint_url or "#" in endpoint_url:
         return "is not the URL of a server alone: give its scheme, host and port, as http://localhost:9000"
     return None

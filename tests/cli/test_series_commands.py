@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -146,7 +147,7 @@ def test_an_index_is_kept_in_the_cache_and_used_again(
 
     assert index_path(tmp_path / "cache", ct).stat().st_mtime_ns == written
     assert "index: " in second.stderr
-    assert ", 1 requests, " in next(line for line in second.stderr.splitlines() if "index: " in line)
+    assert ", 2 requests, " in next(line for line in second.stderr.splitlines() if "index: " in line)
 
 
 def test_no_cache_neither_reads_nor_writes(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path) -> None:
@@ -271,3 +272,19 @@ def test_the_script_and_the_module_do_the_same(ct: PhantomSeries, collection: Pa
     assert (script.status, script.stdout, script.stderr) == (0, "", "")
     assert (module.status, module.stdout, module.stderr) == (0, "", "")
     assert (tmp_path / "script.webp").read_bytes() == (tmp_path / "module.webp").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["mosaic", "build-index", "get-index"])
+def test_each_note_is_one_line_of_warning(
+    preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path, command: str
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(collection / ct.series_uuid, root / ct.series_uuid)
+    (root / ct.series_uuid / "readme").write_text("no object\n" * 20)
+    output = [tmp_path / "out.webp"] if command == "mosaic" else []
+
+    outcome = preview(command, ct.series_uuid, *output, "--root", root)
+
+    assert outcome.status == 0
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith(f"warning: {root}/{ct.series_uuid}: 1 object is no instance: readme: it has no DICM prefix")

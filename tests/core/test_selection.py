@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -227,3 +228,17 @@ def test_frames_of_a_range_are_consecutive_and_a_range_that_is_refused_can_be_wi
 @given(keys=sort_keys, axis=st.sampled_from(["Z", "I"]))
 def test_the_whole_range_is_the_whole_main_stack(keys: list[int], axis: AxisName) -> None:
     assert select_range(make_order(keys, axis=axis, localizers=2), 0, 1).tolist() == list(range(len(keys)))
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5), position=fractions)
+def test_without_a_main_stack_all_frames_are_addressed_by_index(sizes: list[int], position: float) -> None:
+    count = sum(sizes)
+    order = replace(
+        make_order(range(count)),
+        stack=np.repeat(np.arange(len(sizes)), sizes),
+        sort_key=np.concatenate([np.arange(size) * 1000.0 for size in sizes]),
+        has_main=False,
+    )
+
+    assert select_range(order, 0.0, 1.0).tolist() == list(range(count))
+    assert abs(select_position(order, position) - position * (count - 1)) <= 0.5 + 1e-5 * count

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_folder import DATA, needs_data, parse_file
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsp_batch.dicom.grids import Grid, crop_slice, describe_grid, parse_csa
 from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.values import HeaderDecoder
 
 MOSAIC: dict[str, Any] = {
     "ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"],
@@ -19,8 +23,16 @@ MOSAIC: dict[str, Any] = {
     "SpacingBetweenSlices": 4.0,
     "ImagePositionPatient": [-180.0, -120.0, 10.0],
     "ImageOrientationPatient": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+    "0019_0010": "SIEMENS MR HEADER",
     "0019_100a": 7,
+    "0029_0010": "SIEMENS CSA HEADER",
 }
+
+
+def private(group: int, block: int, creator: str, elements: dict[int, Any]) -> dict[str, Any]:
+    """Private elements in a block, with the creator that reserves it."""
+    named = {f"{group:04x}_{block:02x}{element:02x}": value for element, value in elements.items()}
+    return {f"{group:04x}_{block:04x}": creator, **named}
 
 
 def write_csa(tags: dict[str, list[str]]) -> bytes:
@@ -66,9 +78,52 @@ def test_without_private_elements_the_acquired_matrix_tells_the_grid() -> None:
     assert (grid.slices, grid.columns) == (9, 3)
 
 
+blocks = st.integers(0x10, 0xFF)
+
+
+@given(st.lists(blocks, min_size=4, max_size=4, unique=True))
+def test_private_elements_are_found_in_whatever_block_their_creator_reserves(at: list[int]) -> None:
+    others = private(0x19, at[0], "OTHER VENDOR", {0x0A: 3}) | private(0x29, at[2], "OTHER VENDOR", {0x10: b"SV10"})
+    csa = write_csa({"SliceNormalVector": ["0.0", "0.0", "-1.0"]})
+    own = private(0x19, at[1], "SIEMENS MR HEADER ", {0x0A: 5}) | private(
+        0x29, at[3], "SIEMENS CSA HEADER", {0x10: csa}
+    )
+    plain = {name: value for name, value in MOSAIC.items() if "_" not in name}
+
+    grid = describe_grid(Attributes({**plain, **others, **own}))
+
+    assert grid is not None
+    assert (grid.slices, grid.columns) == (5, 3)
+    assert grid.step == pytest.approx((0, 0, -4))
+
+
+def test_an_element_without_its_creator_tells_nothing() -> None:
+    plain = {name: value for name, value in MOSAIC.items() if "_" not in name}
+
+    assert describe_grid(Attributes({**plain, **private(0x19, 0x10, "OTHER VENDOR", {0x0A: 7})})) is None
+
+
+@pytest.mark.parametrize("told", [-4, 0, 10**9, 1e300, "many"])
+def test_an_impossible_number_of_slices_makes_no_grid(told: Any) -> None:
+    assert describe_grid(Attributes({**MOSAIC, "0019_100a": told})) is None
+
+
+@needs_data
+@pytest.mark.parametrize("report", ["siemens-mosaic-block-11", "siemens-mosaic-other-vendor"])
+def test_a_mosaic_whose_private_block_is_another_one(report: str) -> None:
+    header = parse_file(DATA / "reports" / report / "1.dcm")
+
+    grid = describe_grid(HeaderDecoder(header).attributes())
+
+    assert grid is not None
+    assert (grid.slices, grid.rows, grid.columns) == (5, 3, 3)
+
+
 def test_a_vframe_says_where_each_slice_is() -> None:
     items = [Attributes({"ImagePositionPatient": [0.0, 0.0, 5.0 * number]}) for number in range(6)]
-    grid = describe_grid(Attributes({"ImageType": ["M", "VFRAME"], "0065_1051": items}))
+    grid = describe_grid(
+        Attributes({"ImageType": ["M", "VFRAME"], **private(0x0065, 0x10, "Image Private Header", {0x51: items})})
+    )
 
     assert grid == Grid(slices=6, columns=3, rows=2, origin=(0, 0, 0), step=(0, 0, 5))
 

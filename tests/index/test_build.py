@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from index_files import open_index_file
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from written_objects import add_pixels, gather_headers, index_objects, make_dataset, write_dataset
@@ -250,3 +254,24 @@ def test_indices_of_many_kinds_open_as_one_table(tmp_path: Any) -> None:
     assert frame["ObjectSize"].notna().all()
     assert table.column("EchoTime").to_pylist() == [0.25, 0.5, None, None]
     assert table.column("FrameLength").to_pylist() == [None, None, [32, 32, 32], None]
+
+
+@given(st.lists(st.sampled_from(["1.2.1", "1.2.2", "1.2.3", None]), min_size=1, max_size=8), st.randoms())
+@settings(deadline=None)
+def test_an_index_holds_the_commonest_series_of_its_folder_and_counts_the_others(
+    uids: list[str | None], random: Random
+) -> None:
+    objects = [make_slice(number, number, SeriesInstanceUID=uid) for number, uid in enumerate(uids)]
+
+    index = build_index(gather_headers(objects))
+
+    counts = Counter(uid for uid in uids if uid)
+    kept = min(counts, key=lambda uid: (-counts[uid], uid), default=None)
+    assert sorted(index.values("InstanceNumber")) == [n for n, uid in enumerate(uids) if uid in (kept, None)]
+    left_out = sum(counts.values()) - (counts[kept] if kept else 0)
+    assert index.objects["instances"] == len(uids) - left_out == len(index)
+    assert [int(note.split()[0]) for note in index.notes] == ([left_out] if left_out else [])
+    shuffled = random.sample(objects, len(objects))
+    assert sorted(build_index(gather_headers(shuffled)).values("InstanceNumber")) == sorted(
+        index.values("InstanceNumber")
+    )

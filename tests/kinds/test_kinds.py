@@ -8,13 +8,14 @@ import pydicom
 import pytest
 from datasets import DATA, attributes_of, decode_file, make_attributes, needs_data
 from PIL import ImageCms
+from slides import cut_tiles, frames_of, make_slide, stored
 from written_segmentations import segment_planes
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.dicom.pixels.grayscale import describe_transform
-from dsp_batch.dicom.pixels.profiles import convert_to_srgb, find_profile
+from dsp_batch.dicom.pixels.profiles import convert_to_srgb, describe_profile, find_profile
 from dsp_batch.dicom.sop_classes import lacks_pixels, sop_class_name
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.kind import PLAIN, Contents, Picture
@@ -22,20 +23,11 @@ from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP, describe_unit
 from dsp_batch.kinds.registry import find_kind
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import MAX_STITCHED, SLIDE
-from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
 from dsp_batch.model.series import FrameRef, StoredArray
 
 CT, SEG, LABEL_MAP, SM, DOSE_GRID, MAP, SR = (
     f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "66.4", "66.7", "77.1.6", "481.2", "30", "88.33")
 )
-
-
-def stored(values: Any, dtype: Any = np.uint8, aspect: float = 1.0) -> StoredFrame:
-    return StoredFrame(values=np.asarray(values, dtype), transform=GrayscaleTransform(), aspect=aspect)
-
-
-def frames_of(arrays: dict[int, Any], row: int = 0) -> dict[FrameRef, StoredFrame]:
-    return {FrameRef(row, frame): stored(array) for frame, array in arrays.items()}
 
 
 class TestRegistry:
@@ -204,28 +196,6 @@ class TestSegmentation:
         assert last.values[0, 0].tolist() == [0, 0, 0]
 
 
-def make_slide(flavor: str, rows: int, columns: int, tile: int = 4, **values: Any) -> Attributes:
-    across, down = -(-columns // tile), -(-rows // tile)
-    fields = {
-        "ImageType": ["ORIGINAL", "PRIMARY", flavor, "NONE"],
-        "Rows": tile,
-        "Columns": tile,
-        "TotalPixelMatrixRows": rows,
-        "TotalPixelMatrixColumns": columns,
-        "NumberOfFrames": across * down,
-        "DimensionOrganizationType": "TILED_FULL",
-    }
-    return make_attributes(**(fields | values))
-
-
-def cut_tiles(image: StoredArray, tile: int) -> dict[int, StoredArray]:
-    rows, columns = image.shape[:2]
-    padded = np.zeros((-(-rows // tile) * tile, -(-columns // tile) * tile, *image.shape[2:]), image.dtype)
-    padded[:rows, :columns] = image
-    places = [(top, left) for top in range(0, rows, tile) for left in range(0, columns, tile)]
-    return {n: padded[top : top + tile, left : left + tile] for n, (top, left) in enumerate(places)}
-
-
 class TestSlide:
     @pytest.mark.parametrize(
         ("flavors", "chosen"),
@@ -246,11 +216,6 @@ class TestSlide:
         (picture,) = SLIDE.list_pictures(Contents(instances=instances))
 
         assert picture.frames[0].instance == list(flavors).index(chosen)
-
-    def test_the_label_and_a_large_base_level_are_never_drawn(self) -> None:
-        instances = {0: make_slide("LABEL", 30, 30), 1: make_slide("VOLUME", 60000, 70000, 500)}
-
-        assert SLIDE.list_pictures(Contents(instances=instances)) == []
 
     def test_the_smallest_level_of_a_useful_size_is_drawn(self) -> None:
         sizes = [(4000, 4096), (500, 512), (250, 256), (1, 1), (60000, 60000)]
@@ -474,3 +439,5 @@ class TestProfiles:
         rgb = np.zeros((2, 2, 3), np.uint8)
 
         assert convert_to_srgb(rgb, profile) is rgb
+        (note,) = describe_profile(profile)
+        assert note.startswith("ICC Profile is left out: it is ")

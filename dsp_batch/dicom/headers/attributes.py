@@ -56,6 +56,10 @@ class Attributes:
         numbers = tuple(_number(value) for value in self._all(keyword))
         return tuple(n for n in numbers if n is not None) if None not in numbers else ()
 
+    def optional_numbers(self, keyword: str) -> tuple[float | None, ...]:
+        """Return all values by their index; None for each that is empty or no number."""
+        return tuple(map(_number, self._all(keyword)))
+
     def integer(self, keyword: str) -> int | None:
         """Return the first value as an integer; None where it is absent or not integral."""
         number = _number(self._first(keyword))
@@ -80,8 +84,31 @@ class Attributes:
         """Return the first item of a sequence, or an empty one."""
         return next(iter(self.items(keyword)), EMPTY)
 
+    def private_name(self, creator: str, group: int, element: int) -> str:
+        """Find the name `gggg_eeee` of a private element.
+
+        Args:
+            creator: Its private creator. It may reserve any block of the group, from object to object another one.
+            group: Its group, an odd number.
+            element: The last two hexadecimal digits of its element number.
+
+        Returns:
+            The name; empty, which no element is called, where the creator reserves no block.
+
+        References:
+            DICOM PS3.5 7.8.1 (Private Data Element Tags).
+        """
+        for block in _PRIVATE_BLOCKS:
+            found = self._first(f"{group:04x}_{block:04x}")
+            if isinstance(found, str) and found.strip() == creator:
+                return f"{group:04x}_{block:02x}{element:02x}"
+        return ""
+
 
 EMPTY = Attributes({})
+
+_PRIVATE_BLOCKS = range(0x10, 0x100)
+"""Blocks that a private creator may reserve: it is the element of this number."""
 
 
 def _number(value: Any) -> float | None:
@@ -89,7 +116,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

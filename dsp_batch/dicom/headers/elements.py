@@ -29,9 +29,18 @@ _DELIMITER_BYTES = 8
 MAX_DEPTH = 32
 """Largest depth of nested sequences; a header that nests deeper is damaged."""
 
-VR_NAMES = {bytes((a, b)): chr(a) + chr(b) for a in range(65, 91) for b in range(65, 91)}
-SHORT_VR_NAMES = {name: vr for name, vr in VR_NAMES.items() if vr not in LONG_VRS}
-"""VRs with a 16-bit length: as encoded, and as text."""
+SHORT_VRS = frozenset(
+    {"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM"}
+    | {"UI", "UL", "US"}
+)
+"""VRs with a 16-bit length."""
+
+VR_NAMES = {vr.encode(): vr for vr in SHORT_VRS | LONG_VRS}
+SHORT_VR_NAMES = {vr.encode(): vr for vr in SHORT_VRS}
+"""VRs as they are encoded: all, and those with a 16-bit length."""
+
+_MOST_DOUBTED = 1 << 16
+"""Bytes of the longest value behind which the next element is looked at, to tell how a doubtful length is encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,11 @@ class Encoding:
     def order(self) -> str:
         """Return the byte order as `struct` writes it."""
         return ">" if self.big_endian else "<"
+
+    @property
+    def name(self) -> str:
+        """Name the encoding as people do: `explicit VR little endian`."""
+        return f"{'implicit' if self.implicit_vr else 'explicit'} VR {'big' if self.big_endian else 'little'} endian"
 
 
 _EXPLICIT_LITTLE_ENDIAN = Encoding()
@@ -78,11 +92,17 @@ LITTLE_ENDIAN_HEAD = struct.Struct("<HH2sH")
 _LITTLE, _BIG = (tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHL", "L")) for order in "<>")
 
 
-def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
+def parse_head(data: bytes, at: int, encoding: Encoding, size: int) -> ElementHead:
     """Parse the head of the element at `at`.
 
+    Args:
+        data: The bytes in memory of an object or of a nested dataset.
+        at: First byte of the element.
+        encoding: The encoding of the dataset.
+        size: Where the object or the nested dataset ends, counted as `at` is.
+
     Raises:
-        NeedMore: The data end within the head.
+        NeedMore: The data end within the head, or before what tells the length of an element without VR.
     """
     if at + 8 > len(data):
         raise NeedMore(at + 8)
@@ -90,8 +110,9 @@ def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
     group, element, vr_bytes, short = explicit(data, at)
     tag = group << 16 | element
     vr = None if encoding.implicit_vr or group == _DELIMITER_GROUP else VR_NAMES.get(vr_bytes)
+    if vr is None and not encoding.implicit_vr and group != _DELIMITER_GROUP:
+        return _choose_length(data, at, encoding, size)
     if vr is None:
-        # Delimiters carry no VR, and some writers leave one out or write zeros in an explicit dataset.
         return ElementHead(tag, "", at + 8, implicit(data, at)[2])
     if vr not in LONG_VRS:
         return ElementHead(tag, vr, at + 8, short)
@@ -100,8 +121,50 @@ def parse_head(data: bytes, at: int, encoding: Encoding) -> ElementHead:
     return ElementHead(tag, vr, at + 12, long_length(data, at + 8)[0])
 
 
-def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
+def _choose_length(data: bytes, at: int, encoding: Encoding, size: int) -> ElementHead:
+    """Find the length of an element of an explicit dataset that names no known VR.
+
+    Some writers leave the VR out, so that the length has 32 bits. Others write a VR that is none, such as `--`, with a
+    length of 16 bits, or one that came later, with two reserved bytes and 32 bits (PS3.5 7.1.2). The length counts
+    that leads to another element, else the first that stays inside the object.
+    """
+    explicit, implicit, long_length = _BIG if encoding.big_endian else _LITTLE
+    group, element, _, short = explicit(data, at)
+    tag = group << 16 | element
+    heads = [ElementHead(tag, "", at + 8, implicit(data, at)[2]), ElementHead(tag, "", at + 8, short)]
+    if short == 0 and at + 12 <= size:
+        if at + 12 > len(data):
+            raise NeedMore(at + 12)
+        heads.append(ElementHead(tag, "", at + 12, long_length(data, at + 8)[0]))
+    inside = [head for head in heads if head.length == UNDEFINED or head.start + head.length <= size]
+    for head in inside:
+        if head.length < _MOST_DOUBTED and _leads_on(data, head, encoding, size):
+            return head
+    return inside[0] if inside else heads[0]
+
+
+def _leads_on(data: bytes, head: ElementHead, encoding: Encoding, size: int) -> bool:
+    """Tell whether the dataset ends behind an element, or goes on with a higher tag and a known VR or a delimiter."""
+    end = head.start + head.length
+    if end + 8 > size:
+        return end == size
+    if end + 8 > len(data):
+        raise NeedMore(end + 8)
+    group, element, vr_bytes, _ = (_BIG if encoding.big_endian else _LITTLE)[0](data, end)
+    if group == _DELIMITER_GROUP:
+        return (group << 16 | element) in (ITEM_END, SEQUENCE_END)
+    return vr_bytes in VR_NAMES and (group << 16 | element) > head.tag
+
+
+def find_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int = 0) -> int:
     """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
+
+    Args:
+        data: As for `parse_head`.
+        at: First byte of the value.
+        encoding: The encoding inside the value.
+        size: As for `parse_head`.
+        depth: Number of sequences around it.
 
     Returns:
         The first byte after the sequence delimitation item.
@@ -113,27 +176,27 @@ def find_end(data: bytes, at: int, encoding: Encoding, depth: int = 0) -> int:
     if depth > MAX_DEPTH:
         raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
     while True:
-        tag, _, start, length = parse_head(data, at, encoding)
+        tag, _, start, length = parse_head(data, at, encoding, size)
         if tag == SEQUENCE_END:
             return start
         if tag != ITEM:
             raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
-        at = _find_item_end(data, start, encoding, depth) if length == UNDEFINED else start + length
+        at = _find_item_end(data, start, encoding, size, depth) if length == UNDEFINED else start + length
         if at > len(data):
             raise NeedMore(at + 8)
 
 
-def _find_item_end(data: bytes, at: int, encoding: Encoding, depth: int) -> int:
+def _find_item_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int) -> int:
     has_short_heads = encoding == _EXPLICIT_LITTLE_ENDIAN
     while True:
         if has_short_heads:
             at = _skip_short(data, at)
-        tag, vr, start, length = parse_head(data, at, encoding)
+        tag, vr, start, length = parse_head(data, at, encoding, size)
         if tag == ITEM_END:
             return start
         at = start + length
         if length == UNDEFINED:
-            at = find_end(data, start, nested_encoding(encoding, vr), depth + 1)
+            at = find_end(data, start, nested_encoding(encoding, vr), size, depth + 1)
         if at > len(data):
             raise NeedMore(at + 8)
 
@@ -179,10 +242,10 @@ def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
     at = 0
     while at < len(data):
         try:
-            head = parse_head(data, at, encoding)
+            head = parse_head(data, at, encoding, len(data))
             at = head.start + head.length
             if head.length == UNDEFINED:
-                at = find_end(data, head.start, nested_encoding(encoding, head.vr))
+                at = find_end(data, head.start, nested_encoding(encoding, head.vr), len(data))
         except NeedMore:
             at = len(data) + 1
         if at > len(data):
@@ -209,13 +272,13 @@ def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
     items: list[bytes] = []
     at = 0
     while at + 8 <= len(data):
-        tag, _, start, length = parse_head(data, at, encoding)
+        tag, _, start, length = parse_head(data, at, encoding, len(data))
         if tag == SEQUENCE_END:
             break
         if tag != ITEM:
             raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
         try:
-            at = _find_item_end(data, start, encoding, 0) if length == UNDEFINED else start + length
+            at = _find_item_end(data, start, encoding, len(data), 0) if length == UNDEFINED else start + length
         except NeedMore:
             at = len(data) + 1
         if at > len(data):

@@ -10,10 +10,19 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from dsp_batch.dicom.headers.elements import UNDEFINED, Encoding
+from dsp_batch.dicom.headers.checks import check_elements, check_frames
+from dsp_batch.dicom.headers.elements import UNDEFINED, VR_NAMES, ElementHead, Encoding, format_tag
 from dsp_batch.dicom.headers.shared import SharedElementTable
 from dsp_batch.dicom.headers.walk import FIRST_RANGE, Setting, SparseWalk
-from dsp_batch.dicom.syntaxes import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, GE_PRIVATE_BIG, IMPLICIT_LITTLE
+from dsp_batch.dicom.syntaxes import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    GE_PRIVATE_BIG,
+    IMPLICIT_LITTLE,
+    escape_controls,
+    is_native,
+)
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.ranges import ByteRange, Reader
 from dsp_batch.model.series import InstanceHeader
@@ -24,20 +33,41 @@ WHOLE_OBJECT = 32 * 1024
 MAX_INFLATED = 1 << 30
 """Bytes of the largest dataset that a deflated one may grow to."""
 
+MAX_INFLATED_HEADER = 64 << 20
+"""Bytes of the largest header that a deflated dataset may have: so much of it is kept in memory."""
+
+_DETECTED = {(implicit, big): Encoding(implicit, big) for implicit in (False, True) for big in (False, True)}
+"""Encodings by what the first element tells: implicit VR, big endian."""
+
+_DEFAULT = _DETECTED[False, False]
 _ENCODINGS = {
-    IMPLICIT_LITTLE: Encoding(implicit_vr=True),
-    GE_PRIVATE_BIG: Encoding(implicit_vr=True),
-    EXPLICIT_BIG: Encoding(big_endian=True),
+    IMPLICIT_LITTLE: _DETECTED[True, False],
+    GE_PRIVATE_BIG: _DETECTED[True, False],
+    EXPLICIT_BIG: _DETECTED[False, True],
 }
 _GUESSED_SYNTAX = {
-    Encoding(implicit_vr=True): IMPLICIT_LITTLE,
-    Encoding(): EXPLICIT_LITTLE,
-    Encoding(big_endian=True): EXPLICIT_BIG,
-    Encoding(implicit_vr=True, big_endian=True): EXPLICIT_BIG,
+    _DETECTED[True, False]: IMPLICIT_LITTLE,
+    _DEFAULT: EXPLICIT_LITTLE,
+    _DETECTED[False, True]: EXPLICIT_BIG,
+    _DETECTED[True, True]: EXPLICIT_BIG,
 }
 META_GROUP = 0x0002
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
+"""Groups that a dataset begins with, little endian."""
+
 _SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS = 0x00080016, 0x00080018, 0x00280010
+_INSTANCE_TAGS = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS})
+"""Tags of which an instance has at least one."""
+
 _TRANSFER_SYNTAX_UID = 0x00020010
+
+_ALL_GROUPS = 0xFFFF
+_LAST_IDENTITY_GROUP = 0x0020
+"""Group of the Series Instance UID, the Series Number and the Instance Number."""
+
+_IDENTITY_RANGE = 8 * 1024
+"""Bytes of the first request for what identifies an instance: the elements up to group 0020 take 2 to 4 KB, more where
+private ones are among them."""
 
 
 @dataclass(slots=True)
@@ -112,40 +142,111 @@ def read_header(
     end = header.pixel_data_offset or header.fragments_offset or header.size
     more_used = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
     hint.learn(end if walk.first_used is None else walk.first_used, more_used)
-    if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
-        raise HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
+    if not header.elements.keys() & _INSTANCE_TAGS:
+        raise _no_instance()
     return header
 
 
-def _read_header(name: str, walk: SparseWalk) -> Reader[InstanceHeader]:
+def read_identity(name: str, size: int | None) -> Reader[InstanceHeader]:
+    """Read the beginning of a header, up to group 0020: what tells which series an object belongs to.
+
+    Args:
+        name: Object name, for the result.
+        size: Number of bytes of the object as listed; None where unknown.
+
+    Returns:
+        A reader of the elements up to group 0020. Pixel Data is not looked for.
+
+    Raises:
+        HeaderError: As in `read_header`, as far as the object is read.
+    """
+    reply = yield (ByteRange(0, _IDENTITY_RANGE if size is None else min(size, _IDENTITY_RANGE)),)
+    if not reply.parts[0]:
+        raise HeaderError("the object is empty", "not-dicom")
+    walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size)
+    header = yield from _read_header(name, walk, _LAST_IDENTITY_GROUP)
+    if not header.elements.keys() & _INSTANCE_TAGS:
+        raise _no_instance()
+    return header
+
+
+def _no_instance() -> HeaderError:
+    return HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
+
+
+def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> Reader[InstanceHeader]:
     size = walk.size
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     declared_syntax = walk.elements.get(_TRANSFER_SYNTAX_UID)
-    syntax = declared_syntax.text if declared_syntax else ""
+    syntax = escape_controls(declared_syntax.text) if declared_syntax else ""
+    inflated: InflatedData | None = None
+    notes: list[str] = []
     if syntax == DEFLATED:
         yield from walk.fetch(start, size)
-        inflated = inflate(walk.data)
-        walk, start = replace(walk, data=inflated, size=len(inflated), base=0), 0
+        inflated = inflate(walk.data, MAX_INFLATED_HEADER)
+        notes += inflated.notes
+    if inflated is not None and not inflated.is_plain:
+        walk, start = replace(walk, data=inflated.data, size=len(inflated.data), base=0), 0
     elif start + 8 > walk.base + len(walk.data):
         yield from walk.fetch(start, min(start + 8, size))
-    declared = _ENCODINGS.get(syntax, Encoding()) if syntax else None
+    declared = _ENCODINGS.get(syntax, _DEFAULT) if syntax else None
     encoding = _check_encoding(declared, walk.data[start - walk.base :][:8])
-    _, pixels = yield from walk.run(start, encoding)
-    header = InstanceHeader(
+    if declared is not None and declared is not encoding:
+        notes.append(f"The dataset is in {encoding.name}, though {declared.name} is declared")
+        syntax = _correct_syntax(syntax, declared, encoding)
+    reader = _walk(walk, start, encoding, last_group)
+    pixels = yield from (_within_kept(reader, inflated) if inflated else reader)
+    notes += check_elements(walk.elements)
+    if walk.without_vr:
+        notes.append(_describe_without_vr(walk.without_vr))
+    if pixels is not None:
+        check_frames(walk.elements, (inflated.size if inflated else size) - pixels.start)
+    if inflated is not None and not inflated.is_plain:
+        pixels = None  # it has no place in the object
+    is_native_data = pixels is not None and pixels.length != UNDEFINED
+    return InstanceHeader(
         name=name,
         size=size,
         transfer_syntax_uid=syntax or _GUESSED_SYNTAX[encoding],
         elements=walk.elements,
         implicit_vr=encoding.implicit_vr,
         big_endian=encoding.big_endian,
-        pixel_data_offset=None,
-        pixel_data_length=None,
+        pixel_data_offset=pixels.start if pixels and is_native_data else None,
+        pixel_data_length=pixels.length if pixels and is_native_data else None,
+        fragments_offset=pixels.start if pixels and not is_native_data else None,
+        notes=tuple(notes),
     )
-    if pixels is None or syntax == DEFLATED:
-        return header
-    if pixels.length == UNDEFINED:
-        return replace(header, fragments_offset=pixels.start)
-    return replace(header, pixel_data_offset=pixels.start, pixel_data_length=pixels.length)
+
+
+def _correct_syntax(syntax: str, declared: Encoding, encoding: Encoding) -> str:
+    """Give native pixels the transfer syntax of the byte order that the header has, whatever is declared."""
+    is_swapped = declared.big_endian != encoding.big_endian and is_native(syntax)
+    return _GUESSED_SYNTAX[encoding] if is_swapped else syntax
+
+
+def _walk(walk: SparseWalk, start: int, encoding: Encoding, last_group: int) -> Reader[ElementHead | None]:
+    """Walk to the end of a group, and to Pixel Data where it has not shown that the object is an instance."""
+    stop, pixels = yield from walk.run(start, encoding, last_group)
+    if last_group != _ALL_GROUPS and not walk.elements.keys() & _INSTANCE_TAGS:
+        _, pixels = yield from walk.run(stop, encoding)  # Rows alone would do
+    return pixels
+
+
+def _within_kept(reader: Reader[ElementHead | None], inflated: InflatedData) -> Reader[ElementHead | None]:
+    """Walk over a deflated dataset, which must reach Pixel Data within the part of it that was kept."""
+    try:
+        return (yield from reader)
+    except HeaderError as error:
+        if inflated.size == len(inflated.data):
+            raise
+        limit = MAX_INFLATED_HEADER >> 20
+        raise HeaderError(f"the header of the deflated dataset is larger than {limit} MB", "too-large") from error
+
+
+def _describe_without_vr(tags: list[int]) -> str:
+    first, *others = dict.fromkeys(tags)
+    more = f" and {len(others)} more elements" if others else ""
+    return f"{format_tag(first)}{more} without a known VR: read with the length that leads to the next one"
 
 
 def _find_start(data: bytes) -> int:
@@ -161,30 +262,74 @@ def _find_start(data: bytes) -> int:
 
 
 def _check_encoding(declared: Encoding | None, data: bytes) -> Encoding:
-    """Compare the declared encoding with the first element: headers that declare a wrong one are common."""
+    """Compare the declared encoding with the first element: headers that declare a wrong one are common.
+
+    Its group is below 0100, so one byte of it is 0, and tells the byte order.
+    """
     if len(data) < 8:
-        return declared or Encoding()
+        return declared or _DEFAULT
     big_endian = declared.big_endian if declared else data[0] == 0
+    if (data[0] == 0) != (data[1] == 0):
+        big_endian = data[0] == 0
     explicit = data[4:6].isalpha() and data[4:6].isupper()
-    return Encoding(implicit_vr=not explicit, big_endian=big_endian)
+    return _DETECTED[not explicit, big_endian]
 
 
-def inflate(data: bytes) -> bytes:
-    """Inflate a raw deflate stream (PS3.5 A.5, RFC 1951).
+class InflatedData(NamedTuple):
+    """A deflated dataset, or the first part of it, in memory."""
+
+    data: bytes
+    size: int
+    """Number of bytes of the whole dataset, inflated."""
+
+    notes: tuple[str, ...] = ()
+    is_plain: bool = False
+    """True where the dataset is not deflated, though it is declared so; `data` are its own bytes."""
+
+
+def inflate(data: bytes, limit: int) -> InflatedData:
+    """Inflate a raw deflate stream (PS3.5 A.5, RFC 1951), or one in the zlib or gzip wrapper that some writers add.
+
+    Args:
+        data: The stream.
+        limit: Bytes that are kept of the dataset; the rest is inflated to see that it is whole, and forgotten.
 
     Raises:
         HeaderError: The stream is damaged, cut off, or grows beyond `MAX_INFLATED`.
     """
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        inflated = inflater.decompress(data, MAX_INFLATED)
+        return _inflate(data, -zlib.MAX_WBITS, limit)
+    except zlib.error as error:
+        if data[4:6] in VR_NAMES and data[:2] in _FIRST_GROUPS:
+            return InflatedData(data, len(data), ("The dataset is not deflated, though it is declared so",), True)
+        name, wbits = _find_wrapper(data)
+        if not wbits:
+            raise HeaderError(f"the deflated dataset is damaged: {error}") from error
+    try:
+        return _inflate(data, wbits, limit)._replace(notes=(f"The deflated dataset has a {name} header",))
     except zlib.error as error:
         raise HeaderError(f"the deflated dataset is damaged: {error}") from error
-    if inflater.unconsumed_tail:
-        raise HeaderError(f"the deflated dataset grows beyond {MAX_INFLATED >> 20} MB", "too-large")
+
+
+def _find_wrapper(data: bytes) -> tuple[str, int]:
+    """Find the wrapper of a deflate stream by its first two bytes (RFC 1950 2.2, RFC 1952 2.3); "" and 0 for none."""
+    if len(data) >= 2 and data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0:
+        return "zlib", zlib.MAX_WBITS
+    return ("gzip", zlib.MAX_WBITS | 16) if data[:2] == b"\x1f\x8b" else ("", 0)
+
+
+def _inflate(data: bytes, wbits: int, limit: int) -> InflatedData:
+    inflater = zlib.decompressobj(wbits)
+    kept = inflater.decompress(data, min(limit, MAX_INFLATED))
+    size, more = len(kept), len(kept)
+    while not inflater.eof and more:
+        if size >= MAX_INFLATED:
+            raise HeaderError(f"the deflated dataset grows beyond {MAX_INFLATED >> 20} MB", "too-large")
+        more = len(inflater.decompress(inflater.unconsumed_tail, MAX_INFLATED_HEADER))
+        size += more
     if not inflater.eof:
         raise HeaderError("the deflated dataset is cut off")
-    return inflated
+    return InflatedData(kept, size)
 
 
 class InflatedObject(NamedTuple):
@@ -211,6 +356,6 @@ def read_inflated() -> Reader[InflatedObject]:
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     if start < walk.size:
         yield from walk.fetch(start, walk.size)
-    data = inflate(walk.data)
+    data = inflate(walk.data, MAX_INFLATED).data
     _, pixels = yield from SparseWalk(data=data, size=len(data)).run(0, Encoding())
     return InflatedObject(data, pixels.start if pixels else None, pixels.length if pixels else None)

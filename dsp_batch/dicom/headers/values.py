@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cache, lru_cache
+from types import NoneType
 from typing import Any
 
 from dsp_batch.dicom.headers.attributes import Attributes
@@ -33,7 +34,18 @@ _SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
 _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs that Specific Character Set (0008,0005) governs."""
 
+_SCALARS = (str, int, float, NoneType)
+
 _LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
+
+_REPLACED = "\ufffd"
+"""What a decoder writes in place of bytes that it cannot decode."""
+
+_TEXT_CODECS = ("ascii", "iso", "latin", "utf", "cp", "windows", "koi8", "gb", "big5", "shift_jis", "euc", "johab")
+"""How the names of Python's codecs of text begin."""
+
+_TOO_LARGE = 1 << 63
+"""Magnitude of an integer string that nothing can hold. Such a damaged number stays text."""
 
 _CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 
@@ -127,10 +139,12 @@ def _parse_integer(text: str) -> int | str | None:
     if not text:
         return None
     try:
-        return int(text)
+        number: float | str | None = int(text)
     except ValueError:
         number = _parse_float(text)
-        return int(number) if isinstance(number, float) and number.is_integer() else text
+    if isinstance(number, int | float) and abs(number) < _TOO_LARGE and number == int(number):
+        return int(number)
+    return text
 
 
 def _parse_float(text: str) -> float | str | None:
@@ -139,6 +153,8 @@ def _parse_float(text: str) -> float | str | None:
     try:
         return float(text)
     except ValueError:
+        if text.count(",") == 1 and "." not in text:
+            return _parse_float(text.replace(",", "."))  # a comma is no character of DS (PS3.5 6.2): a decimal comma
         return text
 
 
@@ -152,7 +168,8 @@ def _decode_text(value: bytes, charsets: tuple[str, ...]) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # bytes that are no text in their character set are shown as such
         decoded: str = decode_bytes(value, _encodings(charsets), set(b"\\^=\n\r\f"))
-    return decoded
+    # Bytes that are no text of the declared character set are Latin-1 more often than anything else.
+    return decoded if _REPLACED not in decoded or _REPLACED.encode() in value else value.decode("latin-1")
 
 
 @cache
@@ -164,7 +181,8 @@ def _encodings(charsets: tuple[str, ...]) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unknown character set is read as the default one
         encodings: list[str] = convert_encodings(list(charsets) or "")
-    return encodings
+    # Python knows codecs under other names that are none of text (rot13), or that refuse most of it (idna).
+    return [name if name.lower().startswith(_TEXT_CODECS) else "latin_1" for name in encodings]
 
 
 def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DicomJson:
@@ -276,12 +294,21 @@ class JsonAttributes(Mapping[str, Any]):
 
 
 def element_value(element: Mapping[str, Any]) -> Any:
-    """Convert one element of the DICOM JSON model to a value as `Attributes` takes it."""
-    if "InlineBinary" in element:
-        return base64.b64decode(element["InlineBinary"])
-    values: Sequence[Any] = element.get("Value", ())
-    if element["vr"] == "SQ":
-        return [Attributes(JsonAttributes(item)) for item in values]
-    if element["vr"] == "PN":
-        return ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
-    return list(values)
+    """Convert one element of the DICOM JSON model to a value as `Attributes` takes it.
+
+    Raises:
+        HeaderError: It is no element of that model: a cached index holds what whoever wrote it has put there.
+    """
+    try:
+        vr, values, binary = element["vr"], element.get("Value", ()), element.get("InlineBinary")
+        if binary is not None:
+            return base64.b64decode(binary)
+        if vr == "SQ" and all(isinstance(item, dict) for item in values):
+            return [Attributes(JsonAttributes(item)) for item in values]
+        if vr == "PN":
+            values = ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
+        if isinstance(vr, str) and vr != "SQ" and all(isinstance(value, _SCALARS) for value in values):
+            return list(values)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise HeaderError(f"an element is no DICOM JSON: {type(error).__name__}") from error
+    raise HeaderError("an element is no DICOM JSON: its values are of another type")

@@ -38,6 +38,15 @@ it saves time."""
 _MAX_GROWTH = 4 << 20
 """Largest number of bytes that a request may ask for beyond what is known to be needed."""
 
+_MAX_REPEATED = 64 << 20
+"""Largest number of bytes that a request adds to an element whose end is still unknown."""
+
+_MOST_ELEMENTS = 1 << 16
+"""Largest number of elements of a header without those in sequences. Real ones have hundreds."""
+
+_STRETCH = 1 << 20
+"""Bytes after which the elements are counted."""
+
 _MAX_PADDING = 64 * 1024
 """Largest number of zeros that may follow the last element. More mean that the rest of the file never arrived."""
 
@@ -82,6 +91,9 @@ class SparseWalk:
     padding: int = 0
     """Number of zeros skipped."""
 
+    without_vr: list[int] = field(default_factory=list)
+    """Tags of elements of an explicit dataset that name no known VR."""
+
     def fetch(self, start: int, stop: int) -> Reader[None]:
         """Read [start, stop) and some more into memory, and keep what is in memory from `start` on."""
         if stop > self.size:
@@ -91,7 +103,8 @@ class SparseWalk:
         if begin >= stop:
             self.data, self.base = kept, start
             return
-        end = min(max(stop, begin + self.growth), self.size)
+        # As much again as there is of an element that is not whole yet, because its items are walked over again then.
+        end = min(max(stop, begin + max(self.growth, min(len(kept), _MAX_REPEATED))), self.size)
         self.growth = min(max(self.growth, FIRST_RANGE) * 2, _MAX_GROWTH)
         if self.first_used is None:
             self.first_used = FIRST_RANGE if kept or self.left_out is None else self.left_out
@@ -113,6 +126,7 @@ class SparseWalk:
         table.add_parsed()
         while position < self.size:
             position, head, needed = self._walk_in_memory(position, encoding, last_group, table)
+            self._check_count(len(self.elements))
             if head is not None:
                 return position, head if head.tag in PIXEL_TAGS else None
             if needed is None:
@@ -138,11 +152,15 @@ class SparseWalk:
         data, base = self.data, self.base
         parsed = ParsedElements(data, [], {})
         at = position - base
+        limit = min(len(data), at + _STRETCH)
         try:
             while (at := table.reuse(data, at, self.elements)) + base < self.size:
-                if encoding == _PLAIN and at < (at := self._take_short(at, last_group, table, parsed)):
+                if at >= limit:
+                    self._check_count(max(len(self.elements), len(parsed.found)))
+                    limit = min(len(data), at + _STRETCH)
+                if encoding == _PLAIN and at < (at := self._take_short(at, limit, last_group, table, parsed)):
                     continue
-                head = parse_head(data, at, encoding)
+                head = parse_head(data, at, encoding, self.size - base)
                 if head.tag in PIXEL_TAGS or head.tag >> 16 > last_group:
                     return at + base, head._replace(start=head.start + base), None
                 at = self._take(at, head, encoding, table, parsed) if head.tag else self._skip_padding(at)
@@ -162,19 +180,25 @@ class SparseWalk:
             raise HeaderError(f"nothing but zeros follows byte {begin}: it is damaged")
         return at + max(zeros - zeros % SMALLEST_ELEMENT, SMALLEST_ELEMENT)
 
-    def _take_short(self, at: int, last_group: int, table: SharedElementTable, parsed: ParsedElements) -> int:
-        """Parse elements of explicit VR little endian that need no special care: nearly all of a header.
+    def _check_count(self, count: int) -> None:
+        if count > _MOST_ELEMENTS:
+            raise HeaderError(f"it has more than {_MOST_ELEMENTS} elements", "too-large")
+
+    def _take_short(
+        self, at: int, limit: int, last_group: int, table: SharedElementTable, parsed: ParsedElements
+    ) -> int:
+        """Parse elements of explicit VR little endian that need no special care, up to `limit`: nearly all of a header.
 
         Returns:
             First byte of the first element that is not whole, has a long VR or none, belongs to a later group, or is
             shared.
         """
         data, elements, by_tag, found = self.data, self.elements, table.by_tag, parsed.found
-        unpack, names, build, end = LITTLE_ENDIAN_HEAD.unpack_from, SHORT_VR_NAMES, tuple.__new__, len(data)
-        while at + 8 <= end:
+        unpack, names, build = LITTLE_ENDIAN_HEAD.unpack_from, SHORT_VR_NAMES, tuple.__new__
+        while at + 8 <= limit:
             group, number, vr_bytes, length = unpack(data, at)
             vr, stop, key = names.get(vr_bytes), at + 8 + length, data[at : at + 4]
-            if vr is None or stop > end or group > last_group or by_tag.get(key):
+            if vr is None or stop > limit or group > last_group or by_tag.get(key):
                 break
             tag = group << 16 | number
             element = build(RawElement, (vr, data[at + 8 : stop], length)) if number else None
@@ -190,12 +214,15 @@ class SparseWalk:
     ) -> int:
         """Parse the element at `at` and return where it ends, which may lie beyond the bytes in memory."""
         tag, vr, start, length = head
+        is_certain = vr != "" or encoding.implicit_vr
+        if not is_certain:
+            self.without_vr.append(tag)
         if vr in ("", "UN"):
             _, creator = parsed.creators[at] = find_creator(tag, self.elements)
             vr = resolve_vr(head, creator)
         end = start + length
         if length == UNDEFINED:
-            end = find_end(self.data, start, nested_encoding(encoding, head.vr))
+            end = find_end(self.data, start, nested_encoding(encoding, head.vr), self.size - self.base)
         if end - start > LARGE_VALUE and vr in BINARY_VRS and self.bulk is not None and tag not in self.bulk:
             self.left_out = self.base + start
             self.elements[tag] = RawElement(vr, None, end - start)
@@ -205,6 +232,7 @@ class SparseWalk:
         element = RawElement(vr, self.data[start:end], end - start) if tag & 0xFFFF else None
         if element:
             self.elements[tag] = element
-        if end - at <= _LARGEST_SHARED and self.data[at : at + 4] not in table.by_tag:
+        # Where the VR is unknown, what follows has decided the length: such bytes tell nothing about other headers.
+        if is_certain and end - at <= _LARGEST_SHARED and self.data[at : at + 4] not in table.by_tag:
             parsed.found.append((at, end, tag, element))
         return end

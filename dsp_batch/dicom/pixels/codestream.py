@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsp_batch.errors import PixelError
+from dsp_batch.model.series import StoredArray
 
 _SOI, _EOI, _SOS, _APP0, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """Markers that begin a frame header: SOF0 … SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS."""
 
-_LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, 0xF7})
+_JPEG_LS_MARKER = 0xF7
+_LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, _JPEG_LS_MARKER})
 _RGB_IDS = (b"RGB", b"rgb")
+_TILE_BYTES = 14
+"""Number of bytes of the smallest tile of JPEG 2000: markers SOT and SOD, and nothing else (T.800 A.4.2)."""
+
+_MOST_TILES_UNCHECKED = 1024
 _JPEG_XL_LENGTH_BITS = (9, 13, 18, 30)
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Ratios of columns to rows, by the number that stands for each in a codestream."""
+
+
+class DecodedSamples(NamedTuple):
+    """The samples of one frame as a decoder returns them."""
+
+    samples: StoredArray
+    """Samples, shape (rows, columns) or (rows, columns, samples)."""
+
+    photometric: str
+    """Photometric interpretation after decoding: a codec may have turned chrominance into RGB."""
+
+    bits: int
+    """Number of bits of a sample that may be used."""
+
+    sign_bits: int
+    """Number of bits of a signed value, the highest being its sign. The codec may say otherwise than the header."""
+
+    missing: int = 0
+    """Number of pixels at the end of the frame that its data do not reach."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that say what of the data is missing or left over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +61,9 @@ class Codestream:
     """True where samples are two's complement. Only JPEG 2000 can say so."""
 
     is_lossless: bool = False
+    """True where the encoding keeps every value, as far as the header tells: of JPEG-LS it does not."""
+
+    is_jpeg_ls: bool = False
     transforms_color: bool | None = None
     """True where a marker, component names or subsampling say that the decoder has to turn luminance and chrominance
     into RGB, False where they say that it has not, None where the codestream does not tell."""
@@ -88,6 +120,7 @@ def _parse_frame_header(marker: int, segment: bytes, *, is_jfif: bool, adobe_tra
         components=components,
         precision=precision,
         is_lossless=marker in _LOSSLESS_MARKERS,
+        is_jpeg_ls=marker == _JPEG_LS_MARKER,
         transforms_color=transforms_color,
     )
 
@@ -107,25 +140,39 @@ def parse_jpeg_2000(data: bytes) -> Codestream:
     columns, rows, left, top = struct.unpack_from(">4L", data, start + 8)
     if rows <= top or columns <= left:
         raise PixelError("its JPEG 2000 header is damaged: the image ends before it begins (SIZ)")
+    _check_tiles(data, (start, columns, rows))
     components, depth = struct.unpack_from(">HB", data, start + 40)
+    has_component_transform, is_reversible = _read_coding_style(data, start)
     return Codestream(
         rows=rows - top,
         columns=columns - left,
         components=components,
         precision=(depth & 0x7F) + 1,
         signed=bool(depth & 0x80),
-        transforms_color=_has_component_transform(data, start),
+        is_lossless=is_reversible,
+        transforms_color=has_component_transform,
     )
 
 
-def _has_component_transform(data: bytes, start: int) -> bool:
-    """Tell whether COD asks for the multiple component transformation (RCT or ICT)."""
+def _check_tiles(data: bytes, claims: tuple[int, int, int]) -> None:
+    """Refuse a codestream that claims more tiles than it can hold: a decoder takes memory for each of them."""
+    start, columns, rows = claims
+    width, height, left, top = struct.unpack_from(">4L", data, start + 24)
+    if not width or not height or columns <= left or rows <= top:
+        raise PixelError("its JPEG 2000 header is damaged: its tiles hold nothing (SIZ)")
+    tiles = -(-(columns - left) // width) * -(-(rows - top) // height)
+    if tiles > _MOST_TILES_UNCHECKED and tiles * _TILE_BYTES > len(data):
+        raise PixelError(f"its codestream of {len(data)} bytes cannot hold the {tiles} tiles that it claims")
+
+
+def _read_coding_style(data: bytes, start: int) -> tuple[bool, bool]:
+    """Read COD: whether it asks for the multiple component transformation (RCT or ICT), and for the 5-3 wavelet."""
     at = start + 2
-    while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0x93):
+    while at + 14 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0x93):
         if data[at + 1] == 0x52:
-            return data[at + 8] == 1
+            return data[at + 8] == 1, data[at + 13] == 1
         at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
-    return False
+    return False, False
 
 
 def parse_jpeg_xl(data: bytes) -> tuple[int, int]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from dsp_batch.dicom.pixels.codestream import Codestream, parse_jpeg, parse_jpeg_2000, parse_jpeg_xl
+from dsp_batch.dicom.pixels.codestream import Codestream, DecodedSamples, parse_jpeg, parse_jpeg_2000, parse_jpeg_xl
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PixelFormat
 from dsp_batch.model.series import StoredArray
 
 _END_OF_IMAGE = b"\xff\xd9"
+_TRAILER = 1024
+"""Number of bytes at the end of JPEG in which its end marker stands, with what writers put behind it."""
+
 _MOST_UNCHECKED = 1 << 25
 """Number of samples that any codestream may claim: decoding them takes below 300 MB and some seconds at worst."""
 
@@ -23,22 +26,6 @@ and real images of any codec 100 times that."""
 
 CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
 """Exceptions that codecs raise at damaged data."""
-
-
-class DecodedSamples(NamedTuple):
-    """The samples of one frame as a decoder returns them."""
-
-    samples: StoredArray
-    """Samples, shape (rows, columns) or (rows, columns, samples)."""
-
-    photometric: str
-    """Photometric interpretation after decoding: a codec may have turned chrominance into RGB."""
-
-    bits: int
-    """Number of bits of a sample that may be used."""
-
-    sign_bits: int
-    """Number of bits of a signed value, the highest being its sign. The codec may say otherwise than the header."""
 
 
 def decode_jpeg(data: bytes, pixels: PixelFormat) -> DecodedSamples:
@@ -60,7 +47,12 @@ def decode_jpeg(data: bytes, pixels: PixelFormat) -> DecodedSamples:
 
     # Not ljpeg_decode nor jpegsof3_decode for what this one refuses: damaged data crash them.
     samples = _run_codec(lambda: imagecodecs.jpeg8_decode(data, colorspace=inside, outcolorspace=outside), pixels)
-    return DecodedSamples(samples, photometric, stream.precision, pixels.bits_stored)
+    missing = 0
+    notes: tuple[str, ...] = ()
+    if _END_OF_IMAGE not in data[-_TRAILER:]:
+        missing = _count_missing(samples, 1 << (stream.precision - 1))
+        notes = _say_missing(missing) or ("The codestream has no end marker: its last pixels may be missing",)
+    return DecodedSamples(samples, photometric, stream.precision, pixels.bits_stored, missing, notes)
 
 
 def _transforms_color(stream: Codestream, pixels: PixelFormat) -> bool:
@@ -73,10 +65,50 @@ def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
     import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
+    bits = min(stream.precision, pixels.bits_stored)
+    if _has_end(data):
+        samples = _run_codec(lambda: imagecodecs.jpegls_decode(data), pixels)
+        return DecodedSamples(samples, pixels.photometric, stream.precision, bits)
     # Without an end of image CharLS reads zeros after damaged data, for half a minute a frame.
-    ended = data if data.rstrip(b"\0").endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
-    samples = _run_codec(lambda: imagecodecs.jpegls_decode(ended), pixels)
-    return DecodedSamples(samples, pixels.photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+    samples, missing = _decode_cut_jpeg_ls(data.removesuffix(b"\xff") + _END_OF_IMAGE, stream, pixels)
+    return DecodedSamples(samples, pixels.photometric, stream.precision, bits, missing, _say_missing(missing))
+
+
+def _decode_cut_jpeg_ls(data: bytes, stream: Codestream, pixels: PixelFormat) -> tuple[StoredArray, int]:
+    """Decode JPEG-LS that is cut off: the codec fills the rows that it reaches, then it fails."""
+    import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
+
+    blank = np.iinfo(np.uint8 if stream.precision <= 8 else np.uint16).max
+    samples = np.full((pixels.rows, pixels.columns), blank, np.uint8 if stream.precision <= 8 else np.uint16)
+    if stream.components > 1:
+        return _run_codec(lambda: imagecodecs.jpegls_decode(data), pixels), 0
+    try:
+        imagecodecs.jpegls_decode(data, out=samples)
+    except CODEC_ERRORS:
+        return samples, _count_missing(samples, blank)
+    return samples, 0
+
+
+def _has_end(data: bytes) -> bool:
+    return data.rstrip(b"\0").endswith(_END_OF_IMAGE)
+
+
+def _count_missing(samples: StoredArray, blank: int) -> int:
+    """Count the pixels of the last rows, which a codec has left blank because its codestream is cut off.
+
+    Raises:
+        PixelError: Fewer than half of the rows were decoded.
+    """
+    is_row_blank = (samples == blank).reshape(len(samples), -1).all(axis=1)
+    decoded = len(samples) - int(np.argmin(is_row_blank[::-1])) if not is_row_blank.all() else 0
+    if 2 * decoded < len(samples):
+        raise PixelError(f"its codestream is cut off: only {decoded} of its {len(samples)} rows can be decoded")
+    columns: int = samples.shape[1]
+    return (len(samples) - decoded) * columns
+
+
+def _say_missing(missing: int) -> tuple[str, ...]:
+    return (f"Pixel Data is cut off: the last {missing} pixels of the frame are missing",) if missing else ()
 
 
 def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> DecodedSamples:
@@ -89,7 +121,9 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
     import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
-    samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
+    # OpenJPEG refuses a codestream that is whole but for its end marker.
+    ended = data if _has_end(data) else data.removesuffix(b"\xff") + _END_OF_IMAGE
+    samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(ended, numthreads=1), pixels)
     photometric = "RGB" if stream.transforms_color else pixels.photometric
     return DecodedSamples(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
 

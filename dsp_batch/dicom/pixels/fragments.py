@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from dsp_batch.dicom.pixels.signature import opens_codestream
 from dsp_batch.errors import PixelError
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader
 
@@ -32,14 +33,6 @@ _PEEK = 32
 
 _WRAP = 1 << 32
 """Number of values of a basic offset. It has 32 bit, and writers of larger objects let it overflow."""
-
-_STARTS = (
-    b"\xff\xd8\xff",  # JPEG, JPEG-LS: SOI and another marker
-    b"\xff\x4f\xff\x51",  # JPEG 2000: SOC, SIZ
-    b"\x00\x00\x00\x0cjP  ",  # JPEG 2000 in a JP2 file
-    b"\xff\x0a",  # JPEG XL codestream
-    b"\x00\x00\x00\x0cJXL ",  # JPEG XL container
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +100,7 @@ def _read_only_frame(layout: Encapsulation) -> Reader[bytes | PixelError]:
     """Read all fragments as one frame, whatever an offset table says."""
     reply = yield (ByteRange(layout.start, layout.end),)
     data = reply.parts[0]
-    frame = _join_items(data, _skip_table(data))
+    frame = _join_items(data, _skip_table(data), may_be_cut=True)
     return PixelError("its pixels are cut off or damaged within an item") if frame is None else frame
 
 
@@ -119,8 +112,13 @@ def _skip_table(data: Buffer) -> int:
     return _HEAD + length
 
 
-def _join_items(data: Buffer, at: int = 0) -> bytes | None:
-    """Join the contents of the items from `at` to a delimiter or the end; None if they are cut off or are no items."""
+def _join_items(data: Buffer, at: int = 0, *, may_be_cut: bool = False) -> bytes | None:
+    """Join the contents of the items from `at` to a delimiter or the end.
+
+    Returns:
+        The contents; None if they are no items, or are cut off. Where the object ends with them, at least half of the
+        last one is enough: a decoder draws what there is.
+    """
     contents = []
     while at < len(data):
         tag = data[at : at + 4]
@@ -129,11 +127,16 @@ def _join_items(data: Buffer, at: int = 0) -> bytes | None:
         if tag != ITEM or at + _HEAD > len(data):
             return None
         stop = at + _HEAD + struct.unpack_from("<L", data, at + 4)[0]
-        if stop > len(data):
+        if stop > len(data) and not (may_be_cut and _is_half_there(at, stop, len(data))):
             return None
         contents.append(data[at + _HEAD : stop])
         at = stop
     return b"".join(contents) if any(contents) else None
+
+
+def _is_half_there(start: int, stop: int, end: int) -> bool:
+    """Tell whether data that end at `end` have at least half of the content of an item."""
+    return 2 * (end - start - _HEAD) >= stop - start - _HEAD > 0
 
 
 def _read_by_extended_table(layout: Encapsulation, wanted: Sequence[int]) -> Reader[FrameBytes]:
@@ -149,7 +152,10 @@ def _read_spans(layout: Encapsulation, spans: dict[int, ByteRange]) -> Reader[Fr
     if not spans:
         return {}
     reply = yield tuple(spans.values())
-    joined = {frame: _join_items(part) for frame, part in zip(spans, reply.parts, strict=True)}
+    joined = {
+        frame: _join_items(part, may_be_cut=span.stop == layout.end)
+        for (frame, span), part in zip(spans.items(), reply.parts, strict=True)
+    }
     return {frame: data for frame, data in joined.items() if data is not None}
 
 
@@ -186,7 +192,8 @@ def _read_by_walk(layout: Encapsulation, base: int, wanted: Sequence[int]) -> Re
     blocks = {frame: _take_held(held, span) for frame, span in spans.items()}
     found: FrameBytes = {}
     for frame, block in blocks.items():
-        data = _join_items(block) if block is not None else None
+        is_last = spans[frame].stop == layout.end
+        data = _join_items(block, may_be_cut=is_last) if block is not None else None
         if data is not None:
             found[frame] = data
     found |= yield from _read_spans(layout, {f: span for f, span in spans.items() if blocks[f] is None})
@@ -227,21 +234,13 @@ def _walk(layout: Encapsulation, base: int, last: int) -> Reader[tuple[list[_Fra
         if head[:4] != ITEM or len(head) < _HEAD:
             break
         stop = position + _HEAD + struct.unpack_from("<L", head, 4)[0]
-        if stop > layout.end:
+        if stop > layout.end and not _is_half_there(position, stop, layout.end):
             break
-        fragments.append(_Fragment(position, stop, _opens_frame(head[_HEAD:])))
+        stop = min(stop, layout.end)
+        fragments.append(_Fragment(position, stop, opens_codestream(head[_HEAD:])))
         is_frame_each = is_frame_each and fragments[-1].opens_frame
         position = stop
     return fragments, held
-
-
-def _opens_frame(content: bytes) -> bool:
-    """Tell whether a fragment begins as a codestream does.
-
-    An RLE codestream begins with its number of segments, 1 to 15, and the first of them at byte 64 (PS3.5 G.5).
-    """
-    is_rle = content[1:8] == b"\0\0\0\x40\0\0\0" and 1 <= content[0] <= 15
-    return is_rle or content.startswith(_STARTS)
 
 
 def _group_fragments(fragments: list[_Fragment], number_of_frames: int) -> list[list[_Fragment]]:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.elements import UNDEFINED
 from dsp_batch.dicom.headers.read import read_inflated
 from dsp_batch.dicom.pixels.fragments import ITEM, Encapsulation, FrameBytes, read_fragments
+from dsp_batch.dicom.pixels.signature import opens_codestream
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN, DEFLATED, is_native
 from dsp_batch.errors import HeaderError, PixelError
 from dsp_batch.model.frame import PixelFormat
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
+
+_SIGNATURE = 8
+"""Number of bytes that tell an item or a codestream from pixels."""
 
 _EXPLICIT_HEAD = 12
 """Number of bytes before the value of an OB or OW element in explicit VR: tag, VR, reserved, length (PS3.5 7.1.2)."""
@@ -67,7 +72,7 @@ def read_frames(source: PixelSource, frames: Sequence[int]) -> Reader[FrameBytes
         return missing
     if source.fragments_offset is not None:
         found = yield from read_fragments(_layout(source, source.fragments_offset, source.size), wanted)
-    elif source.pixel_data_offset is not None and is_native(source.pixels.transfer_syntax_uid):
+    elif source.pixel_data_offset is not None and _is_plainly_native(source):
         found = yield from _read_native(source, wanted)
     elif source.pixel_data_offset is not None:
         found = yield from _read_defined_length(source, wanted)
@@ -76,6 +81,15 @@ def read_frames(source: PixelSource, frames: Sequence[int]) -> Reader[FrameBytes
     else:
         raise PixelError("it has no Pixel Data", "no-pixels")
     return missing | found
+
+
+def _is_plainly_native(source: PixelSource) -> bool:
+    """Tell whether pixels are declared native, and their element is long enough for all the frames."""
+    return is_native(source.pixels.transfer_syntax_uid) and (source.pixel_data_length or 0) * 8 >= _all_bits(source)
+
+
+def _all_bits(source: PixelSource) -> int:
+    return _frame_bits(source) * source.pixels.number_of_frames
 
 
 def _layout(source: PixelSource, start: int, end: int) -> Encapsulation:
@@ -98,8 +112,10 @@ def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameByte
     end = min(length, source.size - start)
     bits = _frame_bits(source)
     spans = {frame: (frame * bits // 8 // 2 * 2, -(-(frame + 1) * bits // 8)) for frame in wanted}
-    present = [frame for frame in wanted if spans[frame][1] <= end]
-    ranges = [ByteRange(start + first, start + stop + stop % 2) for first, stop in map(spans.__getitem__, present)]
+    # Of a frame that is cut off, at least half is enough: it is drawn as far as it goes.
+    present = [frame for frame in wanted if 2 * (end - spans[frame][0]) >= spans[frame][1] - spans[frame][0]]
+    stops = {frame: min(spans[frame][1], end) for frame in present}
+    ranges = [ByteRange(start + spans[f][0], start + stops[f] + stops[f] % 2) for f in present]
     may_swap = source.pixels.transfer_syntax_uid in BIG_ENDIAN and source.pixels.bits_allocated <= 8
     head = [ByteRange(max(start - _EXPLICIT_HEAD, 0), start)] if may_swap else []
     reply = (yield [*ranges, *head]) if ranges else None
@@ -107,8 +123,8 @@ def _read_native(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameByte
     swap = bool(head and parts and parts[-1][4:6] == b"OW")
     found: FrameBytes = {frame: _cut_off(source, frame) for frame in wanted}
     for frame, part in zip(present, parts, strict=False):
-        first, stop = spans[frame]
-        if len(part) >= stop - first:
+        first = spans[frame][0]
+        if len(part) >= stops[frame] - first:
             found[frame] = _align(_swap_bytes(part) if swap else part, frame * bits - first * 8, bits)
     return found
 
@@ -141,12 +157,22 @@ def _cut_off(source: PixelSource, frame: int) -> PixelError:
 
 
 def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameBytes]:
-    """Read compressed pixels in an element of defined length, which the standard forbids: items, or one codestream."""
+    """Read an element of defined length that is declared compressed, or is shorter than its native frames.
+
+    The standard forbids items and codestreams in it, but writers have put them there. What is as long as the native
+    frames together is native, and so is what is declared so and does not begin as a codestream.
+    """
     start = source.pixel_data_offset or 0
-    end = min(start + (source.pixel_data_length or 0), source.size)
-    reply = yield [ByteRange(start, min(start + 8, end))]
-    if reply.parts[0][:4] == ITEM:
+    length = source.pixel_data_length or 0
+    end = min(start + length, source.size)
+    reply = yield [ByteRange(start, min(start + _SIGNATURE, end))]
+    head = bytes(reply.parts[0])
+    if head[:4] == ITEM:
         return (yield from read_fragments(_layout(source, start, end), wanted))
+    needed = -(-_all_bits(source) // 8)
+    is_exact = length in (needed, needed + needed % 2)
+    if is_exact or (is_native(source.pixels.transfer_syntax_uid) and not opens_codestream(head)):
+        return (yield from _read_native(source, wanted))
     if source.pixels.number_of_frames > 1:
         raise PixelError("its compressed frames are not encapsulated: where each begins is unknown")
     reply = yield [ByteRange(start, end)]
@@ -160,6 +186,9 @@ def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameBy
         raise PixelError(error.message, error.reason) from error
     if inflated.pixel_data_offset is None:
         raise PixelError("it has no Pixel Data", "no-pixels")
+    if inflated.pixel_data_length == UNDEFINED:
+        layout = _layout(source, inflated.pixel_data_offset, len(inflated.data))
+        return read_bytes(read_fragments(layout, wanted), inflated.data)
     within = PixelSource(
         pixels=source.pixels,
         size=len(inflated.data),

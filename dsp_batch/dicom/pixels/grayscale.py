@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
+from dsp_batch.dicom.pixels.codecs import DecodedFrame
 from dsp_batch.dicom.pixels.luts import parse_lookup_table
 from dsp_batch.model.frame import GrayscaleTransform, LookupTable
 from dsp_batch.model.window import Window
@@ -48,7 +50,19 @@ def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTrans
         voi=voi,
         padding=_padding(attributes, signed=is_signed),
         inverted=_is_inverted(attributes),
+        notes=voi.notes if isinstance(voi, LookupTable) else (),
     )
+
+
+def hide_missing(transform: GrayscaleTransform, frame: DecodedFrame) -> GrayscaleTransform:
+    """Make the blank value of the pixels that are missing padding, so that they are black and count for no window.
+
+    The lowest value is black under nearly any window; where the object has padding of its own, that stays.
+    """
+    if not frame.missing or transform.padding is not None or frame.values.dtype.kind == "f" or frame.values.ndim == 3:
+        return transform
+    blank = float(frame.values[-1, -1])
+    return replace(transform, padding=(blank, blank))
 
 
 def _rescale(attributes: Attributes, frame: int) -> tuple[float, float] | None:
@@ -79,14 +93,18 @@ def _describe_voi(
 
 
 def _describe_window(source: Attributes, *, is_integral: bool) -> Window | None:
-    """Read the first window; None where its numbers make no window.
+    """Read the first window that has both center and width; None where these make no window.
+
+    Numbers of one index belong together (PS3.3 C.11.2.1.2.1): a width whose center is empty is no part of a window.
 
     LINEAR takes values to be integers and requires a width of 1 or more (PS3.3 C.11.2.1.2.1). Writers of fractional
     values leave the function at its default all the same. So a width below 1, or of 1 where values are fractions, is
     read as LINEAR_EXACT.
     """
-    width, center = source.number("WindowWidth"), source.number("WindowCenter")
-    if width is None or center is None or not (math.isfinite(width) and math.isfinite(center) and width > 0):
+    widths, centers = source.optional_numbers("WindowWidth"), source.optional_numbers("WindowCenter")
+    pairs = ((width, center) for width, center in zip(widths, centers, strict=False))
+    width, center = next(((w, c) for w, c in pairs if w is not None and c is not None), (math.nan, math.nan))
+    if not (math.isfinite(width) and math.isfinite(center) and width > 0):
         return None
     function = _FUNCTIONS.get((source.text("VOILUTFunction") or "").strip().upper(), "LINEAR")
     if function == "LINEAR" and (width < 1 or (width == 1 and not is_integral)):

@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
-from dsp_batch.dicom.pixels.luts import Descriptor, TableEntries, parse_descriptor, parse_words, unpack_entries
+from dsp_batch.dicom.pixels.luts import (
+    Descriptor,
+    TableEntries,
+    describe_width,
+    parse_descriptor,
+    parse_words,
+    unpack_entries,
+)
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PaletteTable
-from dsp_batch.model.series import ByteArray
 
 _CHANNELS = ("Red", "Green", "Blue")
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
@@ -18,7 +24,7 @@ _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
 
 def describe_palette(attributes: Attributes) -> PaletteTable:
-    """Read the palette of a PALETTE COLOR image, or the supplemental palette of a grayscale one.
+    """Read the palette of a PALETTE COLOR image.
 
     Args:
         attributes: The header, or any item that holds palette attributes.
@@ -33,7 +39,7 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
         DICOM PS3.3 C.7.6.3.1.5, C.7.6.3.1.6 (data), C.7.9.2 (segmented data).
     """
     signed = attributes.integer("PixelRepresentation") == 1
-    channels, bits = [], 0
+    channels, declared = [], 0
     first_value = 0
     for channel in _CHANNELS:
         keyword = f"{channel}PaletteColorLookupTableDescriptor"
@@ -42,10 +48,15 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
             raise PixelError(f"{keyword} is absent or no descriptor: the colors of its pixels are unknown")
         first_value = descriptor.first_value
         channels.append(_read_entries(attributes, channel, descriptor))
-        bits = max(bits, descriptor.bits)
+        declared = max(declared, descriptor.bits)
     length = max(map(len, channels))
-    colors = np.stack([np.pad(values, (0, length - len(values)), mode="edge") for values in channels], axis=1)
-    return PaletteTable(first_value=first_value, colors=_scale_entries(colors, bits))
+    entries = np.stack([np.pad(values, (0, length - len(values)), mode="edge") for values in channels], axis=1)
+    bits = _find_bits(entries, declared)
+    return PaletteTable(
+        first_value=first_value,
+        colors=(entries >> (bits - 8)).astype(np.uint8),
+        notes=describe_width("Palette Color Lookup Table", bits, declared),
+    )
 
 
 def has_supplement(attributes: Attributes, frame: int) -> bool:
@@ -61,6 +72,18 @@ def has_supplement(attributes: Attributes, frame: int) -> bool:
     return presentation == "COLOR" and "RedPaletteColorLookupTableDescriptor" in attributes
 
 
+def describe_supplement(attributes: Attributes) -> tuple[PaletteTable | None, tuple[str, ...]]:
+    """Read the palette of a grayscale image, which is drawn in gray where it has none that can be read.
+
+    Returns:
+        The palette, and a sentence that says why there is none.
+    """
+    try:
+        return describe_palette(attributes), ()
+    except PixelError as error:
+        return None, (f"Supplemental palette is left out: {error.message}",)
+
+
 def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) -> TableEntries:
     words = parse_words(attributes, f"{channel}PaletteColorLookupTableData")
     if words is not None and len(words):
@@ -69,42 +92,62 @@ def _read_entries(attributes: Attributes, channel: str, descriptor: Descriptor) 
     words = parse_words(attributes, keyword)
     if words is None or not len(words):
         raise PixelError(f"{channel}PaletteColorLookupTableData is absent: the colors of its pixels are unknown")
-    codes = words.astype("<u2").view(np.uint8).astype(np.uint16) if descriptor.bits == 8 else words
-    return _expand_segments(codes.tolist(), descriptor, keyword)
+    return _expand_codes(words, descriptor, keyword)
 
 
-def _scale_entries(entries: TableEntries, bits: int) -> ByteArray:
-    """Reduce the entries of all three tables to 8 bit.
+def _expand_codes(words: TableEntries, descriptor: Descriptor, keyword: str) -> TableEntries:
+    """Expand segmented data, in bytes or words, whichever give all the entries; as declared where neither do."""
+    declared = 8 if descriptor.bits == 8 else 16
+    for width in (declared, 24 - declared):
+        try:
+            entries = _expand_segments(_split_codes(words, width), width, descriptor.entries, keyword)
+        except PixelError:
+            continue
+        if len(entries) == descriptor.entries:
+            return entries
+    return _expand_segments(_split_codes(words, declared), declared, descriptor.entries, keyword)
 
-    Entries are intensities over the full range of their bits. Many writers declare 16 bit and fill in 0 … 255. Such a
-    palette would be black as declared, so its entries are read as 8 bit; but only if all three tables stay in that
-    range, because a single one may be a dark channel.
+
+def _split_codes(words: TableEntries, width: int) -> list[int]:
+    codes: list[int] = (words.astype("<u2").view(np.uint8) if width == 8 else words).tolist()
+    return codes
+
+
+def _find_bits(entries: TableEntries, declared: int) -> int:
+    """Find the bits of the entries of all three tables.
+
+    Entries are intensities over the full range of their bits. Some writers declare 8 bits and store words with the
+    color in the high byte. Many declare 16 bits and fill in 0 … 255, or 0 … 4095. Such a palette would be black as
+    declared, so its largest entry decides; but only if all three tables stay below a sixteenth of the range, because a
+    single one may be a dark channel, and a palette may be dim.
     """
-    bits = bits if int(entries.max()) > 0xFF else 8
-    return (entries >> (bits - 8) if bits > 8 else entries).astype(np.uint8)
+    largest = int(entries.max()).bit_length()
+    if largest > max(declared, 8):
+        return 16
+    return max(largest, 8) if largest <= declared - 4 or largest <= 8 else declared
 
 
-def _expand_segments(codes: list[int], descriptor: Descriptor, keyword: str) -> TableEntries:
+def _expand_segments(codes: list[int], bits: int, n_entries: int, keyword: str) -> TableEntries:
     """Expand segmented data: discrete, linear and indirect segments (PS3.3 C.7.9.2.2)."""
     values: list[int] = []
     at = 0
-    while at + 1 < len(codes) and len(values) < descriptor.entries:
+    while at + 1 < len(codes) and len(values) < n_entries:
         opcode, count = codes[at], codes[at + 1]
         if opcode != _INDIRECT:
             at = _append_segment(codes, at, values, keyword)
             continue
         # The segments to repeat begin at a byte offset of 32 bit, low half first.
-        width = 1 if descriptor.bits == 8 else 2
+        width = bits // 8
         offset = codes[at + 2 : at + 2 + 4 // width]
         target = sum(code << (8 * width * digit) for digit, code in enumerate(offset)) // width
         for _ in range(count):
-            if len(values) >= descriptor.entries:
+            if len(values) >= n_entries:
                 break
             target = _append_segment(codes, target, values, keyword)
         at += 2 + 4 // width
     if not values:
         raise PixelError(f"{keyword} holds no segment")
-    return np.array(values[: descriptor.entries], np.uint16)
+    return np.array(values[:n_entries], np.uint16)
 
 
 def _append_segment(codes: list[int], at: int, values: list[int], keyword: str) -> int:

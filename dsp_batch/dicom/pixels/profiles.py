@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,6 @@ from dsp_batch.model.series import ByteArray
 
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
-
-_log = logging.getLogger(__name__)
 
 
 def find_profile(attributes: Attributes) -> bytes | None:
@@ -37,7 +34,7 @@ def convert_to_srgb(rgb: ByteArray, profile: bytes) -> ByteArray:
         sRGB, (rows, columns, 3); `rgb` itself where the profile is damaged or of other colors.
     """
     transform = _build_transform(profile)
-    if transform is None:
+    if isinstance(transform, str):
         return rgb
     from PIL import Image, ImageCms  # noqa: PLC0415  # few images have a profile
 
@@ -45,17 +42,23 @@ def convert_to_srgb(rgb: ByteArray, profile: bytes) -> ByteArray:
     return rgb if image is None else np.asarray(image)
 
 
+def describe_profile(profile: bytes) -> tuple[str, ...]:
+    """Say why a profile is left out: one sentence, or none where it is applied."""
+    transform = _build_transform(profile)
+    return (f"ICC Profile is left out: {transform}",) if isinstance(transform, str) else ()
+
+
 @lru_cache(maxsize=8)
-def _build_transform(profile: bytes) -> ImageCmsTransform | None:
-    """Build a conversion. That takes longer than to apply it, so the frames of a slide share one."""
+def _build_transform(profile: bytes) -> ImageCmsTransform | str:
+    """Build a conversion, which takes longer than to apply it, so the frames of a slide share one; or say why not."""
     from PIL import ImageCms  # noqa: PLC0415  # few images have a profile
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != "RGB":
-            return None
+        colors = source.profile.xcolor_space.strip()
+        if colors != "RGB":
+            return f"it is for {colors or 'unknown'} colors"
         target = ImageCms.createProfile("sRGB")
         return ImageCms.buildTransform(source, target, "RGB", "RGB", ImageCms.Intent.PERCEPTUAL)
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        _log.info("ICC profile left out: %s", error)
-        return None
+        return f"it is damaged ({error})"

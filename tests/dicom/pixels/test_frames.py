@@ -292,7 +292,7 @@ class TestEncapsulated:
 
     def test_a_cut_object_loses_only_the_frames_that_are_cut(self) -> None:
         for table in (offsets_of(FRAMES), []):
-            data = encapsulate(table, FRAMES)[:-90]
+            data = encapsulate(table, FRAMES)[:-95]
 
             found, _ = read_counted(make_source(data, 6), range(6), data)
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from datasets import DATA, needs_data, read_source
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.overlays import combine_overlays, overlay_data_tags
-from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PixelFormat
 
 
@@ -41,8 +41,12 @@ def overlay(plane: np.ndarray, origin: tuple[int, int] = (1, 1), group: str = "6
 
 
 def burned(attributes: dict[str, Any], pixels: PixelFormat, words: bytes | None = None, frame: int = 0) -> Any:
-    combined = combine_overlays(Attributes(attributes), pixels, words, frame)
-    return None if combined is None else combined.astype(int).tolist()
+    mask = combine_overlays(Attributes(attributes), pixels, words, frame).mask
+    return None if mask is None else mask.astype(int).tolist()
+
+
+def notes_on(attributes: dict[str, Any], pixels: PixelFormat, words: bytes | None = None) -> tuple[str, ...]:
+    return combine_overlays(Attributes(attributes), pixels, words, 0).notes
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.randoms(use_true_random=False))
@@ -92,13 +96,94 @@ def test_planes_in_unused_bits_come_from_the_pixels() -> None:
 
     assert burned(described, image(), words) == [[1, 0, 0, 1]] * 3
     assert burned(described, image(), None) is None
+    assert "unused bits of pixels that are compressed" in notes_on(described, image())[0]
 
 
-def test_a_plane_in_bits_that_hold_values_is_damage() -> None:
-    described = {"6000_0010": 3, "6000_0011": 4, "6000_0100": 16, "6000_0102": 11}
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_planes_lie_in_unused_bits_of_words_of_any_size_and_order(size: int, order: str) -> None:
+    bits = size * 8
+    words = np.array([[1, 1 << (bits - 1), 0, (1 << (bits - 1)) + 5]] * 3, f"{order}u{size}").tobytes()
+    described = {"6000_0010": 3, "6000_0011": 4, "6000_0100": bits, "6000_0102": bits - 1}
+    syntax = ExplicitVRBigEndian if order == ">" else ExplicitVRLittleEndian
+    pixels = image(bits_allocated=bits, bits_stored=bits - 2, high_bit=bits - 3, transfer_syntax_uid=syntax)
 
-    with pytest.raises(PixelError, match="bit 11"):
-        burned(described, image(), bytes(24))
+    assert burned(described, pixels, words) == [[0, 1, 0, 1]] * 3
+
+
+@pytest.mark.parametrize(("position", "named"), [(0, "bit 0"), (11, "bit 11"), (16, "bit 16"), (-1, "bit -1")])
+def test_a_plane_in_bits_that_hold_values_is_left_out(position: int, named: str) -> None:
+    described = {"6000_0010": 3, "6000_0011": 4, "6000_0100": 16, "6000_0102": position}
+
+    assert burned(described, image(), bytes(24)) is None
+    (note,) = notes_on(described, image(), bytes(24))
+    assert note.startswith("Overlay 6000 is left out")
+    assert named in note
+
+
+@pytest.mark.parametrize("bits", [None, 0, 1, 8, 16, 99])
+def test_a_plane_with_data_is_read_from_them_whatever_bits_allocated_says(bits: int | None) -> None:
+    plane = np.eye(3, 4)
+
+    assert burned(overlay(plane, **{"0100": bits, "0102": 3}), image()) == plane.tolist()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_plane_may_have_a_word_for_each_pixel(bits: int) -> None:
+    plane = np.eye(3, 4)
+    data = (plane * 255).astype(f"<u{bits // 8}").tobytes()
+
+    assert burned(overlay(plane, **{"0100": bits, "3000": data}), image()) == plane.tolist()
+
+
+numbers = st.none() | st.integers(-(2**31), 2**31) | st.floats() | st.text(max_size=3) | st.binary(max_size=9)
+
+
+@settings(max_examples=300)
+@given(
+    description=st.fixed_dictionaries(
+        {"0010": numbers, "0011": numbers, "0015": numbers, "0050": st.lists(numbers, max_size=3) | numbers}
+        | {"0051": numbers, "0100": numbers, "0102": numbers, "3000": numbers}
+    ),
+    words=st.none() | st.binary(max_size=30),
+    frame=st.integers(0, 3),
+)
+def test_no_description_of_an_overlay_costs_the_image(
+    description: dict[str, Any], words: bytes | None, frame: int
+) -> None:
+    attributes = Attributes({f"6000_{element}": value for element, value in description.items()})
+
+    mask, notes = combine_overlays(attributes, image(), words, frame)
+
+    assert mask is None or mask.shape == (3, 4)
+    assert all(note.startswith("Overlay 6000 is left out: ") for note in notes)
+
+
+REPORTS = {
+    "overlay-16-bits-with-data": (),
+    "overlay-in-pixel-bits": ("Overlay 6000 is left out: it has no data, and lies in bit 3, which holds pixel values",),
+    "overlay-embedded-position-zero": (
+        "Overlay 6000 is left out: it has no data, and lies in bit 0, which holds pixel values",
+    ),
+}
+
+
+@needs_data
+@pytest.mark.parametrize("report", REPORTS)
+def test_an_overlay_that_is_badly_described_leaves_the_image(report: str) -> None:
+    path = DATA / "reports" / report / "1.dcm"
+    attributes, source, data = read_source(path)
+
+    mask, notes = combine_overlays(attributes, source.pixels, data[source.pixel_data_offset :], 0)
+
+    assert notes == REPORTS[report]
+    if notes:
+        assert mask is None
+    else:
+        dataset = pydicom.dcmread(path)
+        dataset[0x60000100].value = 1
+        assert mask is not None
+        assert mask.tolist() == dataset.overlay_array(0x6000).astype(bool).tolist()
 
 
 def test_planes_of_a_multi_frame_image_belong_to_the_frames_they_name() -> None:
@@ -122,6 +207,8 @@ def test_missing_data_are_blank() -> None:
     assert burned(described, image()) == [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]]
 
 
-def test_an_impossible_size_is_refused() -> None:
-    with pytest.raises(PixelError, match="65535 × 65535"):
-        burned(overlay(np.ones((1, 1)), **{"0010": 65535, "0011": 65535}), image())
+def test_an_impossible_size_is_left_out() -> None:
+    described = overlay(np.ones((1, 1)), **{"0010": 65535, "0011": 65535})
+
+    assert burned(described, image()) is None
+    assert notes_on(described, image()) == ("Overlay 6000 is left out: it claims 65535 × 65535 pixels",)

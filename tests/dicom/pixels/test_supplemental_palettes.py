@@ -16,6 +16,8 @@ from pydicom.pixels.processing import apply_color_lut
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.core.windowing import apply_supplement, display_values, percentile_window
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.palette import describe_supplement
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import SeriesRef
@@ -62,6 +64,14 @@ def test_values_from_the_first_of_the_palette_on_are_colored(tmp_path: Path) -> 
     assert gray == pytest.approx([128] * 3, abs=3)
     assert first[0] > max(first[1:]) + 140
     assert beyond[2] > max(beyond[:2]) + 50
+
+
+@pytest.mark.parametrize("damage", [{"RedPaletteColorLookupTableDescriptor": [3, 0, 16]}, {}])
+def test_a_palette_that_cannot_be_read_leaves_the_image_in_gray(damage: dict[str, Any]) -> None:
+    palette, notes = describe_supplement(Attributes(damage))
+
+    assert palette is None
+    assert notes[0].startswith("Supplemental palette is left out: ")
 
 
 @pytest.mark.parametrize("presentation", ["MONOCHROME", "MIXED"])
