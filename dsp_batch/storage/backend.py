@@ -62,6 +62,24 @@ class FolderListing(NamedTuple):
     folders: list[Subfolder]
 
 
+_LONGEST_NAME = 1024
+"""Bytes of a name, at most: that of a key of S3. obstore's threads panic beyond 65,534."""
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether a listed name is that of something directly in the folder, and leads nowhere else."""
+    return (
+        name not in ("", ".", "..")
+        and "/" not in name
+        and (len(name) <= _LONGEST_NAME // 4 or len(name.encode("utf-8", "replace")) <= _LONGEST_NAME)
+    )
+
+
+def cut_name(key: str, above: str) -> str:
+    """Return the part of a key behind a prefix; empty where it does not begin with that."""
+    return key[len(above) :] if key.startswith(above) else ""
+
+
 def join_key(folder: str, name: str) -> str:
     """Return the name of an object or folder below the root; `folder` is empty for the root itself."""
     return f"{folder}/{name}" if folder else name

@@ -48,14 +48,15 @@ def decode_body(data: bytes, coding: str | None, name: str, what: str) -> bytes:
     return data
 
 
-def check_size(size: int, what: str) -> None:
-    """Refuse a body that is too large to be read whole.
+def check_size(size: int, what: str, most: int | None = None) -> None:
+    """Refuse a body that is too large to be read whole: larger than `most`, or `MOST_BODY`.
 
     Raises:
         StorageError: It is, with reason `too-large`.
     """
-    if size > MOST_BODY:
-        message = f"cannot {what}: {size:,} bytes or more would have to be read whole, and at most {MOST_BODY:,} are"
+    most = MOST_BODY if most is None else most
+    if size > most:
+        message = f"cannot {what}: {size:,} bytes or more would have to be read whole, and at most {most:,} are"
         raise StorageError(message, "too-large")
 
 

@@ -15,7 +15,16 @@ from weakref import WeakValueDictionary
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, TemporaryError, join_key
+from dsp_batch.storage.backend import (
+    FolderListing,
+    StoredKey,
+    Subfolder,
+    TemporaryError,
+    cut_name,
+    is_plain_name,
+    join_key,
+)
+from dsp_batch.storage.backends.content_coding import MOST_BODY
 from dsp_batch.storage.backends.http_listing import (
     Entry,
     is_bucket_answer,
@@ -24,7 +33,7 @@ from dsp_batch.storage.backends.http_listing import (
     parse_listing,
     split_bucket_urls,
 )
-from dsp_batch.storage.backends.http_pages import Page, encode_url, fetch_page, read_page, require_body
+from dsp_batch.storage.backends.http_pages import MOST_PAGE, Page, encode_url, fetch_page, read_page, require_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
 from dsp_batch.storage.failures import translate_failure, translate_status
 from dsp_batch.storage.urls import Location
@@ -94,14 +103,15 @@ class HttpBackend:
 
         return HttpConnection(HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY))
 
-    async def fetch(self, url: str, what: str) -> Page:
+    async def fetch(self, url: str, what: str, most: int = MOST_BODY) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
         loop = asyncio.get_running_loop()  # each call has its own
         context, abandoned = contextvars.copy_context(), threading.Event()
         room = self._semaphores.setdefault(loop, asyncio.Semaphore(self._at_once))
         async with room:
             try:
-                return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
+                attempt = partial(context.run, fetch_page, url, what, abandoned, most)
+                return await loop.run_in_executor(self._threads, attempt)
             except asyncio.CancelledError:
                 abandoned.set()
                 raise
@@ -111,7 +121,7 @@ class HttpBackend:
             return await self._list_bucket(*self._bucket, folder, prefix)
         url = f"{self.root}/{folder}"
         what = f"list {url}"
-        page = await self.fetch(url, what)
+        page = await self.fetch(url, what, MOST_PAGE)
         if is_bucket_answer(page.data):
             return await self._find_bucket(folder, prefix)
         if page.status == 404:
@@ -143,16 +153,21 @@ class HttpBackend:
         what = f"list {bucket_url.rstrip('/')}/{above}{prefix}"
         entries: list[Entry] = []
         token: str | None = None
+        tokens: set[str] = set()
         while True:
-            page = await self.fetch(listing_url(bucket_url, above + prefix, token), what)
+            page = await self.fetch(listing_url(bucket_url, above + prefix, token), what, MOST_PAGE)
             if page.status != 200:
                 raise translate_status(page.status, "", what, "anonymous")
             found = parse_bucket_page(page.data, bucket_url)
-            entries += [Entry(name[len(above) :], size, False) for name, size in found.objects if name != above]
-            entries += [Entry(name[len(above) :].rstrip("/"), None, True) for name in found.prefixes]
-            token = found.token
-            if token is None:
+            listed = [Entry(cut_name(key, above), size, False) for key, size in found.objects]
+            listed += [Entry(cut_name(key.removesuffix("/"), above), None, True) for key in found.prefixes]
+            entries += [each for each in listed if is_plain_name(each.name)]
+            if found.token is None:
                 return entries
+            if found.token in tokens:
+                raise StorageError(f"cannot {what}: the server gives the same page of the listing again and again")
+            token = found.token
+            tokens.add(token)
 
 
 class HttpConnection(NamedTuple):

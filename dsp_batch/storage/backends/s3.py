@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
-from dsp_batch.storage.backend import FolderListing, ObjectHeaders, StoredKey, Subfolder, TemporaryError, join_key
+from dsp_batch.storage.backend import (
+    FolderListing,
+    ObjectHeaders,
+    StoredKey,
+    Subfolder,
+    TemporaryError,
+    cut_name,
+    is_plain_name,
+    join_key,
+)
 from dsp_batch.storage.backends.certificates import find_authorities_file
 from dsp_batch.storage.backends.content_coding import decode_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
@@ -120,8 +129,8 @@ class S3Backend:
         start = len(key)
         return (
             # A marker object has the name of the folder itself; obstore drops its trailing slash.
-            [_describe(each, start) for each in objects if len(each["path"]) > start],
-            [each[start:] for each in prefixes],
+            [_describe(each, start) for each in objects if is_plain_name(cut_name(each["path"], key))],
+            [each[start:] for each in prefixes if is_plain_name(cut_name(each, key))],
         )
 
     async def _list_slowly(self, key: str, name_prefix: str = "") -> tuple[list[ObjectInfo], list[str]]:
@@ -250,11 +259,11 @@ def _list_pages(client: BucketClient, key: tuple[str, str], what: str) -> tuple[
             count_usage(requests=1)
             objects += [
                 ObjectInfo(
-                    name=each["Key"][len(folder) :], size=each["Size"], modified=each["LastModified"].timestamp()
+                    name=cut_name(each["Key"], folder), size=each["Size"], modified=each["LastModified"].timestamp()
                 )
                 for each in page.get("Contents", ())
             ]
-            folders += [each["Prefix"][len(folder) :].rstrip("/") for each in page.get("CommonPrefixes", ())]
+            folders += [cut_name(each["Prefix"], folder).rstrip("/") for each in page.get("CommonPrefixes", ())]
     except exceptions.ClientError as error:
         count_usage(requests=1)
         if learn_region(client.access, client.bucket, describe_answer(error.response)):
@@ -268,7 +277,7 @@ def _list_pages(client: BucketClient, key: tuple[str, str], what: str) -> tuple[
         raise TemporaryError(explain_cause(str(error))) from error
     except exceptions.BotoCoreError as error:
         raise StorageError(f"cannot {what}: {str(error).splitlines()[0]}", reason="access-denied") from error
-    return [each for each in objects if each.name], [name for name in folders if name]
+    return [each for each in objects if is_plain_name(each.name)], [name for name in folders if is_plain_name(name)]
 
 
 def _open_botocore(access: Access) -> Any:
