@@ -27,6 +27,9 @@ _EXTRAS: dict[str, tuple[str, str]] = {
 }
 """Scheme → the package that reads it, and the extra of dsp-batch that brings it."""
 
+_KNOWN = "s3://, http://, https://, file:// or a path, or gs:// and az:// with their packages (dsp-batch[gcs], [azure])"
+"""What a root may be, in messages."""
+
 _ANONYMOUS_OPTIONS: dict[str, dict[str, Any]] = {
     "gs": {"token": "anon"},
     "az": {"anon": True},
@@ -54,7 +57,7 @@ def open_filesystem(scheme: str, anonymous: bool | None = None) -> Any:  # noqa:
         advice = f"pip install 'dsp-batch[{extra}]' (package {package})" if extra else str(error).splitlines()[0]
         raise StorageError(f"{scheme}:// needs a package that is not installed: {advice}") from error
     except ValueError as error:
-        raise StorageError(f"{scheme}:// is no storage that fsspec knows", reason="not-found") from error
+        raise StorageError(f"{scheme}:// is no storage that is known here: use {_KNOWN}", reason="not-found") from error
 
 
 class FilesystemBackend:
