@@ -77,6 +77,12 @@ class StorageError(DspBatchError):
     default_reason: Reason = "network"
 
 
+class ArchivedError(StorageError):
+    """An object that lies in an archive and must be restored before it can be read; its neighbours may be readable."""
+
+    default_reason: Reason = "access-denied"
+
+
 class HeaderError(DspBatchError):
     """Bytes that do not parse as a DICOM header."""
 

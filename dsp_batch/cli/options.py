@@ -56,6 +56,9 @@ class CacheOptions:
     disabled: bool
     """True to neither read nor write the cache."""
 
+    cache_control: str | None = None
+    """Cache-Control header of objects that are written to a bucket."""
+
 
 def option_set(name: str, build: Callable[..., Any], options: Mapping[str, Option]) -> Callable[[Function], Function]:
     """Make a decorator that adds options to a command and passes their values as one argument.
@@ -176,10 +179,28 @@ _SERIES_UID = click.option(
 series_options = option_set("source", SeriesOptions, {**_SOURCE, "series_uid": _SERIES_UID, "refresh": _REFRESH})
 
 
-def _build_cache(directory: str | None, no_cache: bool) -> CacheOptions:  # noqa: FBT001  # a flag of the command line
+def _check_cache_control(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isprintable() and value.strip()):
+        raise click.BadParameter("give the value of an HTTP header, for example 'public, max-age=86400'")
+    return value
+
+
+_CACHE_CONTROL = click.option(
+    "--cache-control",
+    metavar="TEXT",
+    callback=_check_cache_control,
+    help="Cache-Control header of the objects that are written to a bucket, for example 'public, max-age=86400'.",
+)
+
+
+def _build_cache(
+    directory: str | None,
+    no_cache: bool,  # noqa: FBT001  # a flag of the command line
+    cache_control: str | None,
+) -> CacheOptions:
     if directory is not None and no_cache:
         raise click.UsageError("--cache-dir and --no-cache exclude each other")
-    return CacheOptions(directory=directory, disabled=no_cache)
+    return CacheOptions(directory=directory, disabled=no_cache, cache_control=cache_control)
 
 
 cache_options = option_set(
@@ -188,6 +209,7 @@ cache_options = option_set(
     {
         "directory": _CACHE_DIRECTORY,
         "no_cache": click.option("--no-cache", is_flag=True, help="Neither read nor write indices in the cache."),
+        "cache_control": _CACHE_CONTROL,
     },
 )
 
@@ -235,6 +257,9 @@ class RunSettings:
     name: str | None
     """Name of the previews; None to name them after the verb."""
 
+    cache_control: str | None
+    """Cache-Control header of objects that are written to a bucket; None for no header."""
+
     overwrite: bool
     refresh: bool
     strict: bool
@@ -245,7 +270,8 @@ class RunSettings:
 
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "timeout", "allowed")}
+    kept = ("cache_control", "overwrite", "refresh", "strict", "timeout", "allowed")
+    own = {each: values.pop(each) for each in kept}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
@@ -262,6 +288,7 @@ run_options = option_set(
             help="Folder or storage URL to write indices, previews and results to.  "
             "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
         ),
+        "cache_control": _CACHE_CONTROL,
         "name": click.option("--name", metavar="NAME", help="Name of this set of previews.  [default: the verb]"),
         "overwrite": click.option(
             "--overwrite",

@@ -136,9 +136,16 @@ def is_location(text: str) -> bool:
     return "/" in text or _DRIVE.match(text) is not None or (os.sep == "\\" and "\\" in text)
 
 
-def show_text(text: str) -> str:
-    """Quote what a user wrote for a message, in short and without what stands before an @, which may be a password."""
+def hide_secrets(text: str) -> str:
+    """Return a text without what may be secret in its URLs: user names, passwords, and queries."""
     shown = re.sub(r"//.*@", "//…@", text, flags=re.DOTALL)
+    shown = re.sub(r"^[^/\s@]*:[^/\s@]*@", "…@", shown)
+    return re.sub(r"(://[^?\s]*\?)[^\s\"']+", r"\1…", shown)
+
+
+def show_text(text: str) -> str:
+    """Quote what a user wrote for a message, in short and without secrets."""
+    shown = hide_secrets(text)
     return repr(shown if len(shown) <= 120 else f"{shown[:119]}…")
 
 

@@ -26,6 +26,7 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, parse_series
+from dsp_batch.storage.aws import check_endpoint
 from dsp_batch.storage.urls import show_text
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -48,7 +49,7 @@ _COMMAND = re.compile(
 _COMMENT_BEHIND = re.compile(r"\s+#")
 _WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#(?:\s|$)')
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
-_ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?(https?://[^\s\"']+)")
+_ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?([^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 
 SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
@@ -189,13 +190,7 @@ def _s3_server(endpoint_url: str) -> str | None:
     Raises:
         OptionsError: It is no URL of a server.
     """
-    try:
-        parts = urlsplit(endpoint_url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    if not host or "@" in parts.netloc:
-        raise OptionsError(f"the endpoint {show_text(endpoint_url)} is no URL of a server: write https://host")
+    host = urlsplit(check_endpoint(endpoint_url, " of the manifest")).hostname or ""
     return None if host == "amazonaws.com" or host.endswith(".amazonaws.com") else endpoint_url.rstrip("/")
 
 

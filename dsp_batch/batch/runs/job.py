@@ -141,7 +141,8 @@ def run_name(job: Job, manifest_digest: str) -> str:
 def describe_job(job: Job) -> dict[str, Any]:
     """Describe a job for `job.json`: everything but what could hold a secret."""
     settings = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("options", "cache")}
-    return {**settings, "options": asdict(job.options), "cache": job.cache.url}
+    cache = {"cache": job.cache.url, "cache_control": job.cache.cache_control}
+    return {**settings, "options": asdict(job.options), **cache}
 
 
 def find_verb(options: Options) -> Verb:
@@ -170,7 +171,8 @@ def read_job(cache: Cache, run: str) -> Job:
     try:
         names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout")
         options = _parse_options(found["verb"], found["options"])
-        return Job(**{name: found[name] for name in names}, options=options, cache=cache)
+        kept = replace(cache, cache_control=found.get("cache_control"))
+        return Job(**{name: found[name] for name in names}, options=options, cache=kept)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ManifestError(
             f"{cache.url_of(key)} was written by another version ({error}): repeat the command that began the run"
