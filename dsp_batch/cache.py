@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 CACHE_VARIABLE = "DICOM_SERIES_PREVIEW_CACHE_DIR"
 _APPLICATION = "dicom-series-preview"
 
-FOLDERS = ("indices", "previews", "runs")
+FOLDERS = ("indices", "previews", "runs", "scans")
 """What a cache directory holds."""
 
 

@@ -7,13 +7,15 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import DspBatchError, HeaderError, StorageError, out_of_memory
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
 from dsp_batch.model.object_names import is_object_name
 from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
-from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef
+from dsp_batch.model.series import InstanceHeader, ObjectInfo, SeriesHeaders, SeriesRef, digest_objects
 from dsp_batch.options import IndexOptions
 from dsp_batch.storage.public_buckets import PUBLIC_BUCKETS, is_idc_root
 from dsp_batch.storage.store import Store
@@ -57,6 +59,29 @@ class Allowance:
     """Bytes of memory that the headers may take until an index is made of them; None for no limit."""
 
 
+def find_index(ref: SeriesRef, store: Store, cache: Cache, *, refresh: bool = False) -> SeriesIndex | None:
+    """Find the index of a series in the cache, unless its objects have changed since the index was built.
+
+    Args:
+        ref: The series.
+        store: The store of its root.
+        cache: Where indices are kept.
+        refresh: Compare the objects of remote roots too. Those of local ones are, and those that a scan has found.
+
+    Returns:
+        The index; None where there is none, or none that holds. A change is logged as a warning.
+    """
+    index = read_index(cache, ref.series_uuid, ref.root)
+    built_from = index.objects.get("digest") if index else None
+    if built_from is None or not (refresh or store.is_local or ref.objects is not None):
+        return index
+    objects = list_series_objects(ref, store)
+    if not objects or digest_objects(objects) == built_from:  # of a folder that is gone, the index is all that is left
+        return index
+    _log.warning("%s has changed since its index was built: the index is renewed", ref.url)
+    return None
+
+
 def fetch_headers(
     ref: SeriesRef, store: Store, options: IndexOptions, allowance: Allowance | None = None
 ) -> SeriesHeaders:
@@ -74,7 +99,7 @@ def fetch_headers(
     """
     allowance = allowance or Allowance()
     begin, keep = time.monotonic(), allowance.kept_bytes
-    objects = store.list_objects(ref.series_uuid, timeout=allowance.seconds)
+    objects = list_series_objects(ref, store, allowance.seconds)
     if not objects:
         raise _no_series(ref)
     rejected: dict[str, DspBatchError] = {
@@ -93,7 +118,7 @@ def fetch_headers(
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
         readers = {info: meter.weigh(_keep_whole(read(info.name, info.size), info, wanted)) for info in part}
         left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
-        _sort_headers(store.read(ref.series_uuid, readers, timeout=left), headers, rejected)
+        _sort_headers(store.read(ref.objects_folder, readers, timeout=left), headers, rejected)
         if keep is not None and headers and not any(map(may_be_drawn, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
     for name, error in rejected.items():
@@ -105,7 +130,19 @@ def fetch_headers(
         rejected=rejected,
         partial=options.limit is not None and options.limit < len(objects),
         bodies=bodies,
+        digest=digest_objects(objects),
     )
+
+
+def list_series_objects(ref: SeriesRef, store: Store, timeout: float | None = None) -> tuple[ObjectInfo, ...]:
+    """List the objects of a series, unless a scan has found them already.
+
+    Args:
+        ref: The series.
+        store: The store of its root.
+        timeout: Seconds for the listing; None for no limit.
+    """
+    return store.list_objects(ref.series_uuid, timeout=timeout) if ref.objects is None else ref.objects
 
 
 def _no_series(ref: SeriesRef) -> StorageError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import unquote
 
@@ -31,9 +33,11 @@ class SeriesName:
     """URL or absolute path that holds the series folder, without trailing slash."""
 
     name: str
-    """Folder name, beginning of it, or SeriesInstanceUID (0020,000E)."""
+    """Folder name, beginning of it, SeriesInstanceUID (0020,000E), or file name; empty for the root itself."""
 
-    kind: Literal["folder", "prefix", "uid"]
+    kind: Literal["folder", "prefix", "uid", "tree", "object"]
+    """What the name is of: `tree` is a folder that is scanned for series, `object` a file that is a series alone."""
+
     own_root: bool = False
     """True where the text gave the root itself, as a URL or path."""
 
@@ -43,6 +47,26 @@ class SeriesListing(Protocol):
 
     def list_series(self, prefix: str) -> list[str]:
         """List the series folders whose names begin with a text, in lexicographic order."""
+
+
+def find_local(text: str) -> SeriesName | None:
+    """Read a text as the path of a folder or a file that is there on this machine.
+
+    Returns:
+        A series where the name of the folder is a UUID, else the folder as one to scan, or the file as one object; None
+        where nothing of that name is there.
+    """
+    try:
+        location = parse_location(text)
+    except StorageError:
+        return None
+    if location.scheme != "file" or not os.path.exists(str(location)):  # noqa: PTH110  # pathlib refuses some texts
+        return None
+    if not Path(str(location)).is_dir():
+        return SeriesName(root=str(location.parent), name=location.parts[-1], kind="object", own_root=True)
+    if location.parts and normalise_uuid(location.parts[-1]):
+        return SeriesName(root=str(location.parent), name=location.parts[-1], kind="folder", own_root=True)
+    return SeriesName(root=str(location), name="", kind="tree", own_root=True)
 
 
 def parse_series(text: str, root: str, endpoint_url: str | None = None) -> SeriesName:

@@ -11,21 +11,22 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from dsp_batch.cache import Cache, open_cache, read_index, write_index
+from dsp_batch.cache import Cache, open_cache, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers
+from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers, find_index
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.names import parse_series, resolve_series
+from dsp_batch.names import find_local, parse_series
 from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
 from dsp_batch.references import load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles
+from dsp_batch.scan import find_named_series
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
@@ -39,6 +40,7 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
     options: ImageVerbOptions = _MOSAIC,
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
+    series_uid: str | None = None,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
     cache: Cache | str | os.PathLike[str] | None = None,
@@ -50,6 +52,7 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         series: As in `find_series`, or an entry of a manifest.
         options: `MosaicOptions`, `ImageOptions` or `ContrastMosaicOptions`.
         root: As in `find_series`.
+        series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
         cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
@@ -69,14 +72,15 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         >>> image.n_tiles, image.width, image.height, image.data[8:12]
         (9, 384, 384, b'WEBP')
     """
-    ref, store = _open_series(series, root, endpoint_url, anonymous=anonymous)
+    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
     return draw_series(ref, store, _open_cache(cache), options, suffix)
 
 
-def load_index(
+def load_index(  # noqa: PLR0913  # where it is read, each by its name
     series: str | os.PathLike[str] | SeriesRef,
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
+    series_uid: str | None = None,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
     cache: Cache | str | os.PathLike[str] | None = None,
@@ -86,6 +90,7 @@ def load_index(
     Args:
         series: As in `find_series`, or an entry of a manifest.
         root: As in `find_series`.
+        series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
         cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
@@ -104,7 +109,7 @@ def load_index(
         >>> len(index), index.values("Modality")[0], index.table.column("PrimaryPosition")[0].as_py()
         (40, 'CT', 195.0)
     """
-    ref, store = _open_series(series, root, endpoint_url, anonymous=anonymous)
+    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
     return index_series(ref, store, _open_cache(cache))
 
 
@@ -112,25 +117,32 @@ def find_series(
     series: str | os.PathLike[str],
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
+    series_uid: str | None = None,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
 ) -> SeriesRef:
-    """Find the folder that the name of a series means.
+    """Find the series that a name means.
+
+    A folder that is named by a UUID is a series. Any other folder is walked to any depth, and the headers of its
+    objects tell which series it holds.
 
     Args:
-        series: A UUID, 32 hex digits, a prefix of them with `*`, a URL or path of the folder, or a SeriesInstanceUID;
-            or a path object, which is always the folder.
+        series: The path of a folder or of a file that is there; else a UUID, 32 hex digits, a prefix of them with `*`,
+            a URL or path of the folder, or a SeriesInstanceUID; or a path object, which is always a folder or file.
         root: Where to look when the name does not say it: `s3://bucket`, `https://host/path`, a folder.
+        series_uid: SeriesInstanceUID of the series that is meant where the folder holds several.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
 
     Returns:
-        Root and folder. A prefix is listed, and a SeriesInstanceUID looked up: that a folder named in full is there
-        shows when it is read.
+        Root and folder, and the objects where the folder was scanned. That a folder named by a UUID is there shows when
+        it is read.
 
     Raises:
-        OptionsError: The text names no series; the message gives the accepted forms.
-        StorageError: Nothing below the root begins with that prefix, or the root cannot be listed.
+        OptionsError: The text names no series, and the message gives the accepted forms; or the folder holds several
+            series, each of which is logged as a warning.
+        StorageError: There is no such series, or the root cannot be listed.
+        SeriesError: The text names a file that is no DICOM instance.
 
     Example:
         >>> find_series("38902E14B11F4548910E771EE757DC82").url
@@ -139,8 +151,12 @@ def find_series(
     endpoint = resolve_endpoint(endpoint_url)
     # A path object is a folder, whatever its name means elsewhere.
     text = series if isinstance(series, str) else os.path.join(os.curdir, series)  # noqa: PTH118  # keeps the dot
-    name = parse_series(text, normalise_root(root, endpoint), endpoint)
-    return resolve_series(name, lambda found: build_store(found, endpoint_url=endpoint, anonymous=anonymous))
+    name = find_local(text) or parse_series(text, normalise_root(root, endpoint), endpoint)
+
+    def store_of(found: str) -> Store:
+        return build_store(found, endpoint_url=endpoint, anonymous=anonymous)
+
+    return find_named_series(name, store_of, series_uid)
 
 
 def draw_series(
@@ -152,7 +168,7 @@ def draw_series(
 
 
 def index_series(
-    ref: SeriesRef, store: Store, cache: Cache | None, *, timeout: float | None = None, drawing: bool = False
+    ref: SeriesRef, store: Store, cache: Cache | None, *, drawing: bool = False, refresh: bool = False
 ) -> SeriesIndex:
     """Load the complete index of a series: the cached one, else one built from its headers and written to the cache.
 
@@ -160,12 +176,12 @@ def index_series(
         ref: The series.
         store: Where its root is.
         cache: Where indices are kept; None to neither read nor write any.
-        timeout: Seconds for reading headers; None for no limit.
         drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
+        refresh: As in `find_index`.
     """
-    index = read_index(cache, ref.series_uuid, ref.root) if cache else None
+    index = find_index(ref, store, cache, refresh=refresh) if cache else None
     if index is None:
-        allowance = Allowance(seconds=timeout, kept_bytes=KEPT_BYTES if drawing else None)
+        allowance = Allowance(kept_bytes=KEPT_BYTES if drawing else None)
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
         index = build_index(headers)
         if cache:
@@ -214,6 +230,7 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
         "study_instance_uid": first.text("StudyInstanceUID"),
         "modality": first.text("Modality"),
         "sop_class": first.text("SOPClassUID"),
+        "objects_digest": index.objects.get("digest"),
         "n_instances": len(index),
         "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),
         "transfer_syntax": "|".join(syntaxes) or None,
@@ -225,6 +242,7 @@ def describe_index(index: SeriesIndex) -> dict[str, Any]:
 def _open_series(
     series: str | os.PathLike[str] | SeriesRef,
     root: str | os.PathLike[str],
+    series_uid: str | None,
     endpoint_url: str | None,
     *,
     anonymous: bool | None,
@@ -233,7 +251,7 @@ def _open_series(
     ref = (
         series
         if isinstance(series, SeriesRef)
-        else find_series(series, root=root, endpoint_url=endpoint_url, anonymous=anonymous)
+        else find_series(series, root=root, series_uid=series_uid, endpoint_url=endpoint_url, anonymous=anonymous)
     )
     store = build_store(
         ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous

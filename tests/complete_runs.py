@@ -12,9 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dsp_batch.batch.manifest.keys import digest_series
-from dsp_batch.batch.manifest.rejected import RejectedLinesBuilder
-from dsp_batch.batch.manifest.table import Manifest, TableBuilder
+from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
 from dsp_batch.batch.runs.parts import list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.model.series import SeriesRef
@@ -38,12 +36,10 @@ def draw_undisturbed(root: Path, names: Iterable[str]) -> dict[str, bytes]:
 
 def make_manifest(refs: Iterable[SeriesRef]) -> Manifest:
     """A manifest of these series, without any line that names none."""
-    series, builder = list(refs), TableBuilder()
-    for ref in series:
+    builder = ManifestBuilder("manifest")
+    for ref in refs:
         builder.add(ref)
-    table, columns = builder.finish()
-    rejected = RejectedLinesBuilder("manifest").finish()
-    return Manifest(table=table, columns=columns, rejected=rejected, duplicates=0, digest=digest_series(series))
+    return builder.finish()
 
 
 def read_rows(cache: Cache) -> dict[str, dict[str, Any]]:

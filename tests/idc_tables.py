@@ -70,6 +70,7 @@ _ROWS = [
         None,
     ),
 ]
+_TOLD = {"SeriesDescription": 'thin, "lung"\0', "license_short_name": "CC BY 4.0", "source_DOI": "10.7937/k9"}
 _PRIOR_COLUMNS = [
     "crdc_series_uuid",
     "aws_bucket",
@@ -100,7 +101,9 @@ def write_index(folder: Path, *, large: bool = True) -> IdcIndex:
     text = pa.large_string() if large else pa.string()
     types = {"instanceCount": pa.int64(), "series_size_MB": pa.float64()}
     types |= {"min_idc_version": pa.int64(), "max_idc_version": pa.int64()}
-    for name, columns, rows in (("idc", _COLUMNS, _ROWS), ("prior", _PRIOR_COLUMNS, _PRIOR_ROWS)):
+    current = [*_COLUMNS, "series_aws_url", *_TOLD]
+    series = [(*row, f"s3://{row[1]}/{row[0]}/*", *_TOLD.values()) for row in _ROWS]
+    for name, columns, rows in (("idc", current, series), ("prior", _PRIOR_COLUMNS, _PRIOR_ROWS)):
         cells = zip(*rows, strict=True)
         arrays = [pa.array(values, types.get(column, text)) for column, values in zip(columns, cells, strict=True)]
         pq.write_table(pa.table(arrays, names=columns), folder / f"{name}.parquet")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import Entry, read_entries
+from dsp_batch.batch.manifest.read import read_entries
 from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.rows import Entry
 from dsp_batch.batch.manifest.source import Source, label_source
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.store import Store

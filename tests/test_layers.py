@@ -19,7 +19,7 @@ LAYERS = [
     {"core", "storage", "dicom"},
     {"kinds", "idc", "index"},
     {"names", "cache"},
-    {"fetch", "references", "render"},
+    {"fetch", "references", "render", "scan"},
     {"pipeline"},
     {"batch"},
     {"web"},
@@ -66,7 +66,7 @@ HOMES = {
 """Heavy dependency → rooms, or files, that may import it."""
 
 MOST_FILES = 14
-MOST_FILES_AT_THE_ROOT = 10
+MOST_FILES_AT_THE_ROOT = 11
 MOST_LINES = 400
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

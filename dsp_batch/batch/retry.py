@@ -37,7 +37,7 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     begin = time.monotonic()
     job, manifest = read_job(cache, run), read_run_manifest(cache, run)
     attempt = open_attempt(job, run)
-    job = replace(job, rebuild=attempt.renews and not job.draws)
+    job = replace(job, rebuild=attempt.overwrites or attempt.renews)
     key = f"runs/{run}/job.json"
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(cache, key, {**(read_json(cache, key) or {}), **attempt.describe(), "started": started})

@@ -16,6 +16,7 @@ from itertools import chain
 from dsp_batch.batch.cluster.connect import connect
 from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
+from dsp_batch.batch.cluster.scan import scan_folder
 from dsp_batch.batch.cluster.window import Series, run_series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
@@ -102,6 +103,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
     cluster: ClusterOptions | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    refresh: bool = False,
     timeout: float = 600.0,
     max_workers: int = 256,
     max_frame_bytes: int = MAX_FRAME_BYTES,
@@ -134,6 +136,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         cluster: All that can be said of the cluster, in the place of `scheduler` and `client`.
         strict: Refuse to start when a line of the manifest names no series.
         overwrite: Make everything again, whatever is there, also under other options.
+        refresh: List remote folders again, and draw those again that have changed. Local folders always are.
         timeout: Seconds that one series may take.
         max_workers: Requests in flight for one series, at most.
         max_frame_bytes: Bytes of a decoded frame that are accepted.
@@ -169,6 +172,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         max_workers=max_workers,
         max_frame_bytes=max_frame_bytes,
         timeout=timeout,
+        refresh=refresh,
     )
     asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
     return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)
@@ -179,6 +183,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
     begin = time.monotonic()
     _check_places(options, job)
     lookup = default_lookup(job.endpoint_url, job.anonymous)
+    lookup = replace(lookup, scan=partial(scan_folder, job=job, cluster=cluster))
     root = os.fspath(options.root)
     manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
     show_rejected(manifest.rejected, "more lines are not understood; all are in rejected.txt")
@@ -186,7 +191,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
         raise ManifestError(f"lines not understood: {len(manifest.rejected)}; --strict is given, so nothing started")
     name = run_name(job, manifest.digest)
     attempt = open_attempt(job, name, overwrite=options.overwrite)
-    job = replace(job, rebuild=attempt.renews and not job.draws)
+    job = replace(job, rebuild=attempt.overwrites or attempt.renews)
     started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin)
     source = options.source if isinstance(options.source, str | os.PathLike) else manifest.rejected.source
     begin_attempt(started, {"manifest": os.fspath(source), "root": root})

@@ -108,6 +108,7 @@ def _run(manifest: str, options: Options, settings: RunSettings, cluster: Cluste
             cluster=cluster,
             strict=settings.strict,
             overwrite=settings.overwrite,
+            refresh=settings.refresh,
             timeout=settings.timeout,
             max_workers=source.max_workers,
             max_frame_bytes=source.max_frame_mb << 20,

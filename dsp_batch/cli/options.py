@@ -35,6 +35,17 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesOptions(SourceOptions):
+    """The options about reading one series."""
+
+    series_uid: str | None
+    """SeriesInstanceUID of the series that is meant where a folder holds several."""
+
+    refresh: bool
+    """True to compare a remote folder with what its index was built from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
     """The options about the cache of one command."""
 
@@ -150,6 +161,19 @@ _SOURCE: dict[str, Option] = {
 
 source_options = option_set("source", SourceOptions, _SOURCE)
 
+_REFRESH = click.option(
+    "--refresh",
+    is_flag=True,
+    help="List remote folders again, and renew the indices of those that have changed. Local folders always are.",
+)
+_SERIES_UID = click.option(
+    "--series-uid",
+    metavar="UID",
+    help="SeriesInstanceUID of the series to take where SERIES is a folder that holds several.",
+)
+
+series_options = option_set("source", SeriesOptions, {**_SOURCE, "series_uid": _SERIES_UID, "refresh": _REFRESH})
+
 
 def _build_cache(directory: str | None, no_cache: bool) -> CacheOptions:  # noqa: FBT001  # a flag of the command line
     if directory is not None and no_cache:
@@ -180,13 +204,14 @@ class RunSettings:
     """Name of the previews; None to name them after the verb."""
 
     overwrite: bool
+    refresh: bool
     strict: bool
     timeout: float
     """Seconds that one series may take."""
 
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    own = {each: values.pop(each) for each in ("overwrite", "strict", "timeout")}
+    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "timeout")}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
@@ -209,6 +234,7 @@ run_options = option_set(
             is_flag=True,
             help="Make all indices and previews again, and replace those made with other options.",
         ),
+        "refresh": _REFRESH,
         "strict": click.option("--strict", is_flag=True, help="Do not start if any line of the manifest is rejected."),
         "timeout": click.option(
             "--timeout-per-series",

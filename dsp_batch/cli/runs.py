@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from io import BytesIO
 from itertools import islice
 from typing import Any
 
@@ -166,7 +165,12 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Write the first N series only.")
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="File or storage URL to write; - is standard output."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="File or storage URL to write: a table if it ends in .csv or .parquet, else s5cmd commands; - is standard "
+    "output.",
 )
 @endpoint_option
 @log_options
@@ -177,19 +181,19 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     """
     if output != "-":
         check_output(output)
-    from dsp_batch.batch.manifest.selection import list_selected
+    from dsp_batch.batch.manifest.selection import list_selected, write_selected
     from dsp_batch.idc.selection import SeriesSelection
     from dsp_batch.storage.objects import write_once
 
-    lines = list_selected(SeriesSelection(**selection))
+    chosen = SeriesSelection(**selection)
     if output == "-":
+        lines = list_selected(chosen)
         while some := list(islice(lines, _LINES_AT_ONCE)):
             print_line("\n".join(some))
     else:
-        text = BytesIO()
-        text.writelines(f"{line}\n".encode() for line in lines)
-        write_once(output, text.getvalue(), endpoint_url=endpoint_url)
-        _log.info("%d series in %s", text.getvalue().count(b"\n"), output)
+        written = write_selected(chosen, output)
+        write_once(output, written.data, endpoint_url=endpoint_url)
+        _log.info("%d series in %s", written.series, output)
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from dsp_batch.cli.options import CacheOptions, SourceOptions, cache_options, log_options, source_options
+from dsp_batch.cli.options import CacheOptions, SeriesOptions, cache_options, log_options, series_options
 from dsp_batch.cli.outputs import is_parquet
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
@@ -46,8 +46,9 @@ NAME = "dicom-series-preview"
 
 @click.group(
     cls=SeriesProgram,
-    epilog="SERIES is a series UUID (with or without hyphens), a prefix of one (38902e14*), a URL or path of a series "
-    "folder, or a SeriesInstanceUID. Exit status: 0 success, 1 any error, 130 interrupted.",
+    epilog="SERIES is a folder or file that is there, a series UUID (with or without hyphens), a prefix of one "
+    "(38902e14*), a URL of a series folder, or a SeriesInstanceUID. Exit status: 0 success, 1 any error, "
+    "130 interrupted.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
@@ -58,10 +59,10 @@ def program() -> None:
 @click.argument("series")
 @click.argument("output")
 @mosaic_options
-@source_options
+@series_options
 @cache_options
 @log_options
-def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptions, cache: CacheOptions) -> None:
+def mosaic(series: str, output: str, options: MosaicOptions, source: SeriesOptions, cache: CacheOptions) -> None:
     """Draw a grid of frames spread evenly over a series, head first.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
@@ -75,10 +76,10 @@ def mosaic(series: str, output: str, options: MosaicOptions, source: SourceOptio
 @click.argument("series")
 @click.argument("output")
 @image_options
-@source_options
+@series_options
 @cache_options
 @log_options
-def get_image(series: str, output: str, options: ImageOptions, source: SourceOptions, cache: CacheOptions) -> None:
+def get_image(series: str, output: str, options: ImageOptions, source: SeriesOptions, cache: CacheOptions) -> None:
     """Draw a single frame, at a position along the series.
 
     OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
@@ -92,11 +93,11 @@ def get_image(series: str, output: str, options: ImageOptions, source: SourceOpt
 @click.argument("series")
 @click.argument("output")
 @contrast_mosaic_options
-@source_options
+@series_options
 @cache_options
 @log_options
 def contrast_mosaic(
-    series: str, output: str, options: ContrastMosaicOptions, source: SourceOptions, cache: CacheOptions
+    series: str, output: str, options: ContrastMosaicOptions, source: SeriesOptions, cache: CacheOptions
 ) -> None:
     """Draw the same frames under several contrasts, one column per contrast.
 
@@ -114,11 +115,11 @@ def contrast_mosaic(
     "-o", "--output", metavar="DIR|FILE.parquet", help="Write DIR/indices/UUID_index.parquet, or FILE.parquet."
 )
 @index_options
-@source_options
+@series_options
 @cache_options
 @log_options
 def build_index(
-    series: tuple[str, ...], output: str | None, options: IndexOptions, source: SourceOptions, cache: CacheOptions
+    series: tuple[str, ...], output: str | None, options: IndexOptions, source: SeriesOptions, cache: CacheOptions
 ) -> int:
     """Index all header elements of one or more series as Parquet.
 
@@ -135,10 +136,10 @@ def build_index(
 
 @program.command("get-index")
 @click.argument("series")
-@source_options
+@series_options
 @cache_options
 @log_options
-def get_index(series: str, source: SourceOptions, cache: CacheOptions) -> None:
+def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
     """Print the path or URL of the index of a series, and build it first if there is none."""
     from dsp_batch.cli.single import find_index
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from dsp_batch.cache import Cache, index_key, open_cache, write_index
-from dsp_batch.cli.options import CacheOptions, SourceOptions
+from dsp_batch.cli.options import CacheOptions, SeriesOptions
 from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.errors import DspBatchError, SinkError
@@ -29,7 +29,7 @@ from dsp_batch.version import __version__
 _log = logging.getLogger(__name__)
 
 
-def preview(series: str, output: str, options: ImageVerbOptions, source: SourceOptions, cache: CacheOptions) -> None:
+def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesOptions, cache: CacheOptions) -> None:
     """Draw a series and write the image.
 
     Raises:
@@ -39,7 +39,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        index = index_series(ref, store, kept, drawing=True)
+        index = index_series(ref, store, kept, drawing=True, refresh=source.refresh)
     with log_stage("render"):
         frames = open_frames(index, store, kept, source.max_frame_mb << 20)
         image = render_preview(index, frames, options, suffix)
@@ -50,7 +50,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SourceO
 
 
 def choose_index_target(
-    series: Sequence[str], output: str | None, cache: CacheOptions, source: SourceOptions
+    series: Sequence[str], output: str | None, cache: CacheOptions, source: SeriesOptions
 ) -> Cache | str:
     """Choose where `build-index` writes: to a cache directory, or to one Parquet file.
 
@@ -75,7 +75,7 @@ def choose_index_target(
     return _open_cache(CacheOptions(directory=output, disabled=False), source)
 
 
-def write_indices(series: Sequence[str], target: Cache | str, options: IndexOptions, source: SourceOptions) -> int:
+def write_indices(series: Sequence[str], target: Cache | str, options: IndexOptions, source: SeriesOptions) -> int:
     """Build the index of each series and write it. If one fails, the others are built all the same.
 
     Returns:
@@ -98,7 +98,7 @@ def write_indices(series: Sequence[str], target: Cache | str, options: IndexOpti
     return status
 
 
-def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
+def find_index(series: str, source: SeriesOptions, cache: CacheOptions) -> str:
     """Make sure that the index of a series is in the cache, and return its path or URL.
 
     Raises:
@@ -109,7 +109,7 @@ def find_index(series: str, source: SourceOptions, cache: CacheOptions) -> str:
     kept = _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        index = index_series(ref, store, kept)
+        index = index_series(ref, store, kept, refresh=source.refresh)
     _warn(ref, index.notes)
     return kept.url_of(index_key(ref.series_uuid))
 
@@ -125,7 +125,7 @@ def log_stage(name: str) -> Iterator[None]:
 
 
 def _write_index(
-    ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SourceOptions
+    ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SeriesOptions
 ) -> None:
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
@@ -147,13 +147,15 @@ def _warn(ref: SeriesRef, lines: Iterable[str]) -> None:
         _log.warning("%s: %s", ref.url, line)
 
 
-def _open_series(series: str, source: SourceOptions) -> tuple[SeriesRef, Store]:
-    """Find a series. A folder that is named in full is only looked for when it is read."""
+def _open_series(series: str, source: SeriesOptions) -> tuple[SeriesRef, Store]:
+    """Find a series. That a folder named by a UUID is there shows when it is read."""
     endpoint_url, anonymous = source.endpoint_url, source.anonymous
-    ref = find_series(series, root=source.root, endpoint_url=endpoint_url, anonymous=anonymous)
+    ref = find_series(
+        series, root=source.root, series_uid=source.series_uid, endpoint_url=endpoint_url, anonymous=anonymous
+    )
     store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)
     return ref, store
 
 
-def _open_cache(cache: CacheOptions, source: SourceOptions) -> Cache:
+def _open_cache(cache: CacheOptions, source: SeriesOptions) -> Cache:
     return open_cache(cache.directory, source.endpoint_url)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from dsp_batch.idc.index import IdcIndex, Place, PlacedUuid, read_batches
+from dsp_batch.idc.index import IdcIndex, read_batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,31 +34,39 @@ _FILTERS = {
 """Column of the index → field of `SeriesSelection`."""
 
 
-def select_series(index: IdcIndex, selection: SeriesSelection) -> Iterator[PlacedUuid]:
-    """Series of the current version that fit a selection, in the order of the index.
+def select_series(index: IdcIndex, selection: SeriesSelection, columns: Sequence[str]) -> Iterator[Any]:
+    """Select the series of the current version that fit, in the order of the index.
 
     Collections and modalities are compared without regard to case, `-` and blanks in a collection as `_`.
 
+    Args:
+        index: The index.
+        selection: Which series are wanted.
+        columns: Columns of the index to return.
+
+    Yields:
+        Record batches of these columns, with a row for each series.
+
     Raises:
-        ManifestError: The index cannot be read, or lacks a column that the selection asks for.
+        ManifestError: The index cannot be read, or lacks a column that is asked for.
     """
-    left = selection.limit if selection.limit is not None else -1
-    columns = [
-        "crdc_series_uuid",
-        "aws_bucket",
-        *(column for column, name in _FILTERS.items() if getattr(selection, name)),
-    ]
+    left = selection.limit
+    compared = [column for column, name in _FILTERS.items() if getattr(selection, name)]
     if selection.analysis_results != "include":
-        columns.append("analysis_result_id")
-    places: dict[str, Place] = {}
-    for batch in read_batches(index.path, columns):
-        if left == 0:
-            return
-        chosen = batch.filter(_fits(batch, selection))
-        chosen = chosen.slice(0, left) if left > 0 else chosen
-        left -= chosen.num_rows if left > 0 else 0
-        for uuid, bucket in zip(chosen.column(0).to_pylist(), chosen.column(1).to_pylist(), strict=True):
-            yield PlacedUuid(uuid, places.get(bucket) or places.setdefault(bucket, Place(f"s3://{bucket}", False)))
+        compared.append("analysis_result_id")
+    for batch in read_batches(index.path, [*dict.fromkeys([*columns, *compared])]):
+        chosen = batch.filter(_fits(batch, selection)).slice(0, left)
+        if chosen.num_rows:
+            yield chosen.select([*columns])
+        if left is not None:
+            left -= chosen.num_rows
+            if left == 0:
+                return
+
+
+def fold_collection(name: str) -> str:
+    """Bring the name of a collection into the form of the index: `RIDER Pilot` is `rider_pilot`."""
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def read_values(index: IdcIndex, column: str) -> list[str]:
@@ -81,14 +89,10 @@ def _fits(batch: Any, selection: SeriesSelection) -> Any:
         if values:
             cells = batch.column(column)
             cells = pc.utf8_lower(cells) if column in ("collection_id", "Modality") else cells
-            wanted = [_fold(value) if column == "collection_id" else value for value in values]
+            wanted = [fold_collection(value) if column == "collection_id" else value for value in values]
             wanted = [value.lower() for value in wanted] if column == "Modality" else wanted
             mask = pc.and_(mask, pc.is_in(cells, value_set=pa.array(wanted, cells.type)))
     if selection.analysis_results != "include":
         is_analysis = pc.is_valid(batch.column("analysis_result_id"))
         mask = pc.and_(mask, is_analysis if selection.analysis_results == "only" else pc.invert(is_analysis))
     return mask
-
-
-def _fold(collection_id: str) -> str:
-    return collection_id.strip().lower().replace("-", "_").replace(" ", "_")

@@ -82,13 +82,15 @@ def _tabulate_headers(series: SeriesHeaders, notes: Sequence[str]) -> SeriesInde
     return SeriesIndex(
         series_uuid=series.ref.series_uuid,
         root=series.ref.root,
+        folder=series.ref.folder,
         columns=_build_table(list(columns.values())),
         constants={f"{tag:08X}": each for tag, each in split.items() if isinstance(each, dict)},
         objects={
             "listed": series.listed,
             "instances": len(series.headers),
             "rejected": dict(Counter(error.reason for error in series.rejected.values())),
-        },
+        }
+        | ({"digest": series.digest} if series.digest else {}),
         partial=series.partial,
         notes=gather_notes((*notes, *_note_rejected(series), *_note_headers(series.headers), *misread)),
         bodies=series.bodies,

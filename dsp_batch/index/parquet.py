@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.check import check_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.notes import printable
+from dsp_batch.model.object_names import decode_name, encode_name
 
 FORMAT = 1
 """Version of the file's layout; an index of another version is built again."""
@@ -34,6 +36,7 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "program": program,
         "series_uuid": index.series_uuid,
         "root": index.root,
+        "folder": index.folder and encode_name(index.folder),
         "partial": index.partial,
         "constants": index.constants,
         "objects": dict(index.objects),
@@ -75,6 +78,7 @@ def parse_index(data: bytes) -> SeriesIndex:
         index = SeriesIndex(
             series_uuid=description["series_uuid"],
             root=description["root"],
+            folder=_parse_folder(description.get("folder")),
             columns=columns,
             constants=description["constants"],
             objects=description["objects"],
@@ -86,6 +90,12 @@ def parse_index(data: bytes) -> SeriesIndex:
         reason = str(error).partition("\n")[0]
         raise SeriesError(f"it is not readable as an index ({printable(reason)})") from error
     return index
+
+
+def _parse_folder(text: Any) -> str | None:
+    if text is not None and not isinstance(text, str):
+        raise TypeError("its folder is no text")
+    return text if text is None else decode_name(text)
 
 
 def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:

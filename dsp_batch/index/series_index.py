@@ -20,7 +20,7 @@ from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
 from dsp_batch.model.object_names import decode_name
 from dsp_batch.model.ranges import Buffer
-from dsp_batch.model.series import FrameOrder, FrameTable
+from dsp_batch.model.series import FrameOrder, FrameTable, locate_series
 
 T = TypeVar("T")
 
@@ -52,7 +52,11 @@ class SeriesIndex:
     """Elements with one value in all instances, in the DICOM JSON model (PS3.18 F)."""
 
     objects: Mapping[str, Any]
-    """Numbers of objects: `listed`, `instances`, and `rejected` by reason."""
+    """Numbers of objects: `listed`, `instances`, and `rejected` by reason; and the `digest` of those listed."""
+
+    folder: str | None = None
+    """Folder below the root that holds all objects of a series which a scan found; None where `series_uuid` names it.
+    The names of such objects are counted from the root."""
 
     partial: bool = False
     """True where only some of the objects were read (`--limit`)."""
@@ -77,15 +81,20 @@ class SeriesIndex:
         """Return the fields for pickling, without values that can be computed from them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
+    @property
+    def url(self) -> str:
+        """Return where the objects of the series are."""
+        return locate_series(self.root, self.series_uuid, self.folder)
+
+    @property
+    def objects_folder(self) -> str:
+        """Return the folder below the root that the names of the objects are counted from."""
+        return self.series_uuid if self.folder is None else ""
+
     @cached_property
     def table(self) -> pa.Table:
         """Return the columns that docs/reference/index-schema.md lists, one row for each instance, in display order."""
         return self.columns if isinstance(self.columns, pa.Table) else self.columns.read()
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Name of the object of each instance, as the storage knows it."""
-        return [decode_name(name) for name in self.values("FileName")]
 
     @cached_property
     def frames(self) -> FrameTable:
@@ -129,6 +138,11 @@ class SeriesIndex:
             value = constant[0] if constant is not None and len(constant) == 1 else constant
             known[name] = column[1].to_pylist() if column else [value] * len(self)
         return known[name]
+
+    @cached_property
+    def object_names(self) -> list[str]:
+        """Return the name of the object of each row, as storage has it, below `objects_folder`."""
+        return [*map(decode_name, self.values("FileName"))]
 
     def texts(self, name: str) -> list[str]:
         """List the first value of one element as text, row by row; empty where it is absent."""

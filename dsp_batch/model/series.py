@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,14 +27,30 @@ AxisName = Literal["X", "Y", "Z", "I"]
 NO_COLUMNS: Mapping[str, Any] = {}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """One object of a series as listed, before anything of it is read."""
+
+    name: str
+    """Object name below the folder that was listed, with `/` between its parts."""
+
+    size: int | None
+    """Number of bytes; None where the listing does not tell (some HTTP servers)."""
+
+    modified: float | None = field(default=None, compare=False, repr=False)
+    """Seconds since 1970 at which it was written; None where the listing does not tell."""
+
+
 class SeriesRef(NamedTuple):
     """One series to work on: a folder of objects below a root. A tuple: manifests make a million of them."""
 
     root: str
-    """URL or absolute path that holds the series folders, without trailing slash: `s3://idc-open-data`."""
+    """URL or absolute path that names of folders and objects are counted from, without trailing slash:
+    `s3://idc-open-data`."""
 
     series_uuid: str
-    """Name of the series folder: IDC's storage UUID (`crdc_series_uuid`), or a SeriesInstanceUID in a private root."""
+    """Key of the series: IDC's storage UUID (`crdc_series_uuid`), which is also the name of its folder. A series that a
+    scan has found has a UUID made from its SeriesInstanceUID."""
 
     endpoint_url: str | None = None
     """S3-compatible server that a manifest names for this series; None for the default."""
@@ -44,21 +61,50 @@ class SeriesRef(NamedTuple):
     line: int | None = None
     """Number of its line in the manifest, from 1."""
 
+    folder: str | None = None
+    """Folder below the root that holds all objects of a series which a scan found; empty for the root itself. None
+    where `series_uuid` names the folder."""
+
+    objects: tuple[ObjectInfo, ...] | None = None
+    """The objects of a series that a scan found, with names below the root. None where they are looked up."""
+
+    scan: str | None = None
+    """Where the cache keeps the objects of a series that a scan found for a batch: the group and the parts."""
+
+    digest: str | None = None
+    """Digest of these objects; see `digest_objects`."""
+
     @property
     def url(self) -> str:
         """Where the objects of the series are."""
-        return f"{self.root}/{self.series_uuid}"
+        return locate_series(self.root, self.series_uuid, self.folder)
+
+    @property
+    def objects_folder(self) -> str:
+        """Folder below the root that the names of the objects are counted from."""
+        return self.series_uuid if self.folder is None else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectInfo:
-    """One object of a series as listed, before anything of it is read."""
+def locate_series(root: str, series_uuid: str, folder: str | None) -> str:
+    """Return the URL or path of the folder of a series; see the fields of `SeriesRef`."""
+    return f"{root}/{series_uuid if folder is None else folder}".removesuffix("/")
 
-    name: str
-    """Object name below the series prefix."""
 
-    size: int | None
-    """Number of bytes; None where the listing does not tell (some HTTP servers)."""
+def digest_objects(objects: Iterable[ObjectInfo]) -> str:
+    """Digest names, sizes and times of the objects of a series: it is another one when any of them has changed.
+
+    The digests of parts of a series add up, in any order.
+
+    Returns:
+        The number of objects and 32 hex digits.
+    """
+    texts = [f"{each.name}\0{each.size}\0{each.modified}".encode("utf-8", "surrogatepass") for each in objects]
+    return format_digest(len(texts), sum(int.from_bytes(blake2b(text, digest_size=16).digest()) for text in texts))
+
+
+def format_digest(count: int, total: int) -> str:
+    """Write the digest of objects: their number, and the sum of what each comes to."""
+    return f"{count}:{total % (1 << 128):032x}"
 
 
 class RawElement(NamedTuple):
@@ -131,6 +177,9 @@ class SeriesHeaders:
 
     bodies: Mapping[str, Buffer] = field(default_factory=dict)
     """Whole objects by name, as far as they were small enough to be read at once."""
+
+    digest: str | None = None
+    """Digest of the names, sizes and times of all objects found under the series prefix; see `digest_objects`."""
 
 
 class FrameRef(NamedTuple):

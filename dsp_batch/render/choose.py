@@ -72,7 +72,7 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
     Raises:
         SeriesError: There is nothing to draw.
     """
-    url = f"{index.root}/{index.series_uuid}"
+    url = index.url
     groups = group_by_kind(index)
     if not groups:
         raise without_pixels(url, index.texts("SOPClassUID"))

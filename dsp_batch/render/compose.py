@@ -115,8 +115,8 @@ def compose_pictures(some: PictureSet) -> Iterator[Composed]:
                 first_error = _name_object(some, picture, composed)
             yield composed
     if first_error is not None and not has_drawn:
-        where = f"{some.index.root}/{some.index.series_uuid}"
-        raise PixelError(f"no frame of {where} could be drawn; the first, in {first_error.message}", first_error.reason)
+        message = f"no frame of {some.index.url} could be drawn; the first, in {first_error.message}"
+        raise PixelError(message, first_error.reason)
 
 
 def split_pictures(some: PictureSet) -> list[PictureSet]:
@@ -203,13 +203,13 @@ def _read_instances(
 ) -> dict[int, EncodedFrames | DspBatchError]:
     """Read frames of instances of one series, from objects in memory or from storage."""
     source = group.source
-    names, sizes = index.names, index.values("ObjectSize")
+    names, sizes = index.object_names, index.values("ObjectSize")
     infos = {row: ObjectInfo(name=names[row], size=sizes[row]) for row in frames}
     options = ReadingOptions(overlays=group.overlays, max_frame_bytes=source.max_frame_bytes)
     readers = {infos[row]: partial(read_pictures, index, row, numbers, options) for row, numbers in frames.items()}
     found = _read_bodies(readers, index.bodies)
     missing = {info: read() for info, read in readers.items() if info.name not in found}
-    found.update(group.store_of(series).read(index.series_uuid, missing, timeout=source.timeout))
+    found.update(group.store_of(series).read(index.objects_folder, missing, timeout=source.timeout))
     return {row: found[info.name] for row, info in infos.items()}
 
 

@@ -111,7 +111,7 @@ def _tile_shape(index: SeriesIndex, frame: StoredFrame, width: int) -> tuple[int
     try:
         return tile_shape(rows, columns, frame.aspect, width)
     except OptionsError as error:
-        raise OptionsError(f"{index.root}/{index.series_uuid}: {error.message}", error.reason) from error
+        raise OptionsError(f"{index.url}: {error.message}", error.reason) from error
 
 
 def _open_pictures(some: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:

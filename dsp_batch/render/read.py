@@ -179,7 +179,7 @@ def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[
     attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):
         return attributes
-    name, size = index.names[row], index.values("ObjectSize")[row]
+    name, size = index.object_names[row], index.values("ObjectSize")[row]
     header = yield from read_header(name, size, bulk=tags)
     return HeaderDecoder(header).attributes()
 

@@ -34,6 +34,29 @@ class StoredKey(NamedTuple):
     """Seconds since 1970 at which it was written; None where the storage does not tell."""
 
 
+class Subfolder(NamedTuple):
+    """A folder directly below one that was listed."""
+
+    name: str
+
+    link: str | None = None
+    """The path that it leads to, free of links, where it is a symbolic link."""
+
+
+class FolderListing(NamedTuple):
+    """What lies directly in a folder."""
+
+    objects: list[ObjectInfo]
+    """Its objects, with names below the folder."""
+
+    folders: list[Subfolder]
+
+
+def join_key(folder: str, name: str) -> str:
+    """Return the name of an object or folder below the root; `folder` is empty for the root itself."""
+    return f"{folder}/{name}" if folder else name
+
+
 class ObjectSource(Protocol):
     """One object while its reader runs."""
 
@@ -58,8 +81,11 @@ class Backend(Protocol):
     nothing. `read_whole` and `list_keys` are called from synchronous code and try again themselves.
     """
 
-    async def list_objects(self, folder: str) -> list[ObjectInfo]:
-        """List the objects directly below a folder of the root, in any order; none where there is no such folder."""
+    async def list_level(self, folder: str) -> FolderListing | None:
+        """List what lies directly in a folder of the root, in any order; None where there is no such folder.
+
+        Storage without folders has nothing in a folder that is not there.
+        """
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the names of the folders directly below the root that start with a raw prefix, in any order."""

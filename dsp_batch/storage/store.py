@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 
@@ -10,12 +11,13 @@ from dsp_batch.errors import DspBatchError
 from dsp_batch.model.ranges import Reader, T
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.backend import Backend
+from dsp_batch.storage.backend import Backend, join_key
 from dsp_batch.storage.flow import MOST_IN_FLIGHT, Flow, find_flow
 from dsp_batch.storage.loop import Folder, read_objects
 from dsp_batch.storage.opening import open_backend
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import limit_seconds, run_blocking
+from dsp_batch.storage.tree import ListedFolder, Tree, is_wanted
 from dsp_batch.storage.urls import Location, normalise_root, parse_location
 
 
@@ -54,6 +56,11 @@ class Store:
     def _backend(self) -> Backend:
         return open_backend(self._location, self.endpoint_url, anonymous=self.anonymous, max_workers=self.max_workers)
 
+    @property
+    def is_local(self) -> bool:
+        """True where the root is a folder of this machine: listing it costs next to nothing."""
+        return self._location.path is not None
+
     def list_series(self, prefix: str = "") -> list[str]:
         """List the series folders of the root.
 
@@ -86,18 +93,24 @@ class Store:
         """
         backend = self._backend
         what = f"list {self.root}/{series_uuid}"
-        listing = retry_temporary(partial(backend.list_objects, series_uuid), what, self._flow)
-        objects = run_blocking(limit_seconds(listing, timeout, what))
-        wanted = (each for each in objects if not each.name.startswith(".") and each.name != "DICOMDIR")
+        listing = retry_temporary(partial(backend.list_level, series_uuid), what, self._flow)
+        level = run_blocking(limit_seconds(listing, timeout, what))
+        wanted = (each for each in level.objects if is_wanted(each.name)) if level else ()
         return tuple(sorted(wanted, key=lambda each: each.name))
 
+    def walk(self, folder: str = "") -> Iterator[ListedFolder]:
+        """Walk a folder and all folders below it, a few at a time; see `Tree.walk`."""
+        path = self._location.path
+        top = os.path.realpath(path / folder) if path is not None else ""
+        return Tree(backend=self._backend, url=self.root, flow=self._flow, top=top).walk(folder)
+
     def read(
-        self, series_uuid: str, readers: Mapping[ObjectInfo, Reader[T]], timeout: float | None = None
+        self, folder: str, readers: Mapping[ObjectInfo, Reader[T]], timeout: float | None = None
     ) -> dict[str, T | DspBatchError]:
-        """Read objects of a series, many at once.
+        """Read objects of a folder, many at once.
 
         Args:
-            series_uuid: Name of the folder.
+            folder: Name of the folder that the names of the objects are counted from; empty for the root.
             readers: Object → the generator that says which ranges it needs. A size that is known saves requests
                 beyond the end, and half of the CPU.
             timeout: Seconds for the whole call; None for no limit.
@@ -112,13 +125,13 @@ class Store:
         """
         if not readers:
             return {}
-        folder = Folder(
+        opened = Folder(
             backend=self._backend,
-            name=series_uuid,
-            url=f"{self.root}/{series_uuid}",
+            name=folder,
+            url=join_key(self.root, folder).rstrip("/"),
             flow=self._flow,
         )
-        return run_blocking(read_objects(folder, readers, max_workers=self.max_workers, seconds=timeout))
+        return run_blocking(read_objects(opened, readers, max_workers=self.max_workers, seconds=timeout))
 
 
 def build_store(

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dsp_batch.errors import Reason, StorageError
 from dsp_batch.storage.public_buckets import find_twin
@@ -119,6 +119,13 @@ def normalise_root(text: str | os.PathLike[str], endpoint_url: str | None = None
         's3://idc-open-data'
     """
     return str(parse_location(text, endpoint_url))
+
+
+def locate_below(root: str, folder: str) -> str:
+    """Return the root that a folder below a root is, in normal form: HTTP URLs have escapes, names have none."""
+    if not folder:
+        return root
+    return f"{root}/{quote(folder) if root.startswith(('http://', 'https://')) else folder}"
 
 
 def local_path(text: str | os.PathLike[str]) -> Path | None:

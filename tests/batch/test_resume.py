@@ -168,17 +168,18 @@ def test_the_preview_of_another_series_whose_folder_has_the_same_name_is_neither
     one, other = build_many(2)
     for folder, series in (("one", one), ("other", other)):
         write_collection(tmp_path / folder, [replace(series, series_uuid="patient 1")])
-    run(tmp_path / "one", job_of(cache), cluster)
+        (tmp_path / f"{folder}.txt").write_text(f"{tmp_path}/{folder}/patient 1/\n")
+    run(tmp_path / "one.txt", job_of(cache), cluster)
     preview = Path(cache.url, preview_key("mosaic", "patient 1"))
     drawn = preview.read_bytes()
 
-    row = rows_of(run(tmp_path / "other", job_of(cache), cluster)).loc["patient 1"]
+    row = rows_of(run(tmp_path / "other.txt", job_of(cache), cluster)).loc["patient 1"]
 
     assert (row.status, row.reason, preview.read_bytes()) == ("failed", "write-failed", drawn)
     assert f"the place of that of {tmp_path}/one/patient 1: give it a --cache-dir or --name of its own" in row.error
-    apart = rows_of(run(tmp_path / "other", job_of(cache, name="apart"), cluster)).loc["patient 1"]
+    apart = rows_of(run(tmp_path / "other.txt", job_of(cache, name="apart"), cluster)).loc["patient 1"]
     assert (apart.status, apart.series_instance_uid != row.series_instance_uid) == ("done", True)
-    again = rows_of(run(tmp_path / "other", job_of(cache), cluster, overwrite=True)).loc["patient 1"]
+    again = rows_of(run(tmp_path / "other.txt", job_of(cache), cluster, overwrite=True)).loc["patient 1"]
     assert (again.status, preview.read_bytes() != drawn) == ("done", True)
 
 

@@ -12,16 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from uuid import UUID
 
-from dsp_batch.batch.manifest.keys import digest_series
-from dsp_batch.batch.manifest.rejected import RejectedLinesBuilder
 from dsp_batch.batch.manifest.table import (
     Manifest,
-    TableBuilder,
+    ManifestBuilder,
     parse_manifest,
     serialize_manifest,
 )
@@ -68,30 +65,23 @@ def measure_state(folder: Path, series: int, failed: float = 0.002) -> dict[str,
         Question → CPU and wall seconds, and bytes above those of the process before it was asked.
     """
     cache, chance = open_cache(str(folder / "cache")), Random(1)
-    clock, table = _Clock(), TableBuilder()
+    clock, manifest = _Clock(), ManifestBuilder("all.s5cmd")
     writer = ResultsWriter(cache=cache, folder=results_folder(_RUN), attempt=1, clock=clock)  # type: ignore[arg-type]
     for shard in _draw_shards(series, failed, chance):
         clock.seconds += len(shard) / _SERIES_PER_SECOND
         writer.add(shard)
         for row in shard:
-            table.add(SeriesRef(row.root, row.series_uuid))
+            manifest.add(SeriesRef(row.root, row.series_uuid))
         for row in shard:
             if row.preview:
                 _touch(folder / "cache" / row.preview)
     writer.flush()
     job = _job(cache)
     write_json(cache, f"runs/{_RUN}/job.json", _asked(job, _RUN, series))
-    cache.write(_MANIFEST, serialize_manifest(_build_manifest(table)))
+    cache.write(_MANIFEST, serialize_manifest(manifest.finish()))
     figures = {question: _ask(question, folder) for question in _QUESTIONS}
     figures["summarize"] |= {"series": series, "parts": writer.parts, "seconds_of_run": clock.seconds}
     return figures
-
-
-def _build_manifest(table: TableBuilder) -> Manifest:
-    rows, columns = table.finish()
-    rejected = RejectedLinesBuilder("all.s5cmd").finish()
-    manifest = Manifest(table=rows, columns=columns, rejected=rejected, duplicates=0, digest="")
-    return replace(manifest, digest=digest_series(manifest.series()))
 
 
 def _read_manifest(cache: Cache) -> Manifest:

@@ -77,7 +77,7 @@ def test_a_verb_has_the_same_options_at_both_scales(verb: str) -> None:
     single, many = (options_of(program.commands[verb]) for program in PROGRAMS.values())
     only_single = set(single) - set(many)
 
-    assert only_single <= {"no_cache", "output"}
+    assert only_single <= {"no_cache", "output", "series_uid"}
     for name in set(single) & set(many) - {"directory"}:
         assert single[name].to_info_dict() == many[name].to_info_dict()
 

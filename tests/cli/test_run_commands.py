@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import idc_tables
 import pytest
 from complete_runs import make_manifest
 from outcomes import Outcome, Run, run_process
 
+from dsp_batch.batch.manifest.read import read_manifest
 from dsp_batch.batch.run import StartedRun, begin_attempt
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job
@@ -220,6 +222,30 @@ def test_a_manifest_holds_what_fits_all_options(
     lines = [line for line in output.read_text().splitlines() if not line.startswith("#")]
     assert [line.split("/")[3] for line in lines] == expected
     assert all(line.startswith("cp s3://idc-open-data") for line in lines)
+
+
+@pytest.mark.usefixtures("idc_index")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".Parquet"])
+def test_a_manifest_as_a_table_says_what_captions_need(batches: Run, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"manifest{suffix}"
+
+    outcome = batches("manifest", "--collection-id", "4d_lung", "-o", output)
+
+    assert (outcome.status, outcome.stdout) == (0, "")
+    assert "2 series" in outcome.stderr
+    first, second = read_manifest(output)
+    assert (first.url, second.url) == (f"s3://idc-open-data/{idc_tables.CT}", f"s3://idc-open-data-cr/{idc_tables.MR}")
+    assert first.columns == {
+        "collection_id": "4d_lung",
+        "PatientID": "p1",
+        "Modality": "CT",
+        "SeriesDescription": 'thin, "lung"',
+        "license_short_name": "CC BY 4.0",
+        "source_DOI": "10.7937/k9",
+        "StudyInstanceUID": "1.1",
+    }
+    database = duckdb.sql(f"select SeriesInstanceUID from '{output}'").fetchall()
+    assert database == [(idc_tables.CT_UID,), (idc_tables.MR_UID,)]
 
 
 @pytest.mark.usefixtures("idc_index")

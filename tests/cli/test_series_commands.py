@@ -147,7 +147,7 @@ def test_an_index_is_kept_in_the_cache_and_used_again(
 
     assert index_path(tmp_path / "cache", ct).stat().st_mtime_ns == written
     assert "index: " in second.stderr
-    assert ", 1 requests, " in next(line for line in second.stderr.splitlines() if "index: " in line)
+    assert ", 2 requests, " in next(line for line in second.stderr.splitlines() if "index: " in line)
 
 
 def test_no_cache_neither_reads_nor_writes(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def index(tmp_path: Path, request: pytest.FixtureRequest) -> IdcIndex:
 
 
 def chosen(index: IdcIndex, selection: SeriesSelection) -> list[str]:
-    return [series.series_uuid for series in select_series(index, selection)]
+    batches = select_series(index, selection, ["crdc_series_uuid", "aws_bucket"])
+    return [uuid for batch in batches for uuid in batch.column(0).to_pylist()]
 
 
 def test_a_series_is_found_in_its_own_bucket(index: IdcIndex) -> None:

@@ -24,7 +24,7 @@ from dsp_batch.model.object_names import decode_name, encode_name, is_object_nam
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.options import ImageOptions, IndexOptions
 from dsp_batch.phantom.series import build_ct, write_collection
-from dsp_batch.pipeline import draw_series, render_preview
+from dsp_batch.pipeline import describe_index, draw_series, render_preview
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store
 
@@ -68,6 +68,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "absolute name": ({"FileName": repeat("/etc/passwd", pa.string())}, {}),
     "name with NUL": ({"FileName": repeat("a\0b", pa.string())}, {}),
     "no name": ({"FileName": repeat(None, pa.string())}, {}),
+    "no transfer syntax": ({"TransferSyntaxUID": repeat(None, pa.string())}, {}),
     "name that is a number": ({"FileName": repeat(5, pa.int64())}, {}),
     "offset that is a text": ({"PixelDataOffset": repeat("0", pa.string())}, {}),
     "offset below 0": ({"PixelDataOffset": repeat(-1, pa.int64())}, {}),
@@ -176,6 +177,35 @@ def test_constants_of_any_shape_are_refused_or_read(model: Any, tag: str, vr: st
             index.attributes(0).text("Modality")
         except DspBatchError:
             continue
+
+
+KINDS = [pa.int32(), pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.list_(pa.float64()), pa.list_(pa.string())]
+COLUMNS = [
+    *("FileName", "SOPInstanceUID", "TransferSyntaxUID", "NumberOfFrames", "ObjectSize", "PixelDataOffset"),
+    *("InstanceNumber", "GridSlices", "SOPClassUID", "ImagePositionPatient", "AcquisitionTime", "Rows", "Modality"),
+]
+
+
+@given(name=st.sampled_from(COLUMNS), kind=st.sampled_from(KINDS), data=st.data())
+@settings(deadline=None)
+def test_columns_of_any_type_are_refused_or_read(name: str, kind: pa.DataType, data: st.DataObject) -> None:
+    values = {
+        pa.bool_(): st.booleans(),
+        pa.float64(): st.floats(),
+        pa.string(): st.sampled_from(["", "5", "[]", "{", "..", "a"]),
+    }
+    single = values.get(kind.value_type if pa.types.is_list(kind) else kind, st.integers(-(2**31), 2**31 - 1))
+    column = st.lists(single, max_size=4) if pa.types.is_list(kind) else single
+    array = pa.array(data.draw(st.lists(st.none() | column, min_size=3, max_size=3)), kind)
+    whole = index_objects(*(write_dataset(add_pixels(make_dataset(SOPInstanceUID=f"1.{n}"))) for n in range(3)))
+
+    try:
+        index = parse_index(change_index(serialize_index(whole, "1"), {name: array}))
+        assert len(index.order.permutation) >= 3
+        assert describe_index(index)["n_instances"] == 3
+    except DspBatchError as error:
+        described = error.message
+        assert described.isprintable()
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "b.dcm"]), min_size=1, max_size=5))

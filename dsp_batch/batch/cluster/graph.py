@@ -36,14 +36,14 @@ def delay_shard(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> Any:
         call: nothing that is on the cluster already is taken for it.
     """
     name, token = refs[0].series_uuid, uuid4().hex
-    fetch = _delay(partial(fetch_shard_headers, refs, job, attempt))
-    build, render = (_delay(partial(stage, job=job)) for stage in (build_shard_indices, render_shard))
+    fetch = delay_stage(partial(fetch_shard_headers, refs, job, attempt))
+    build, render = (delay_stage(partial(stage, job=job)) for stage in (build_shard_indices, render_shard))
     headers = fetch(dask_key_name=(name_group("headers"), name, token))
     indices = build(headers, dask_key_name=(name_group("index"), name, token))
     return render(indices, dask_key_name=(name_group("render"), name, token))
 
 
-def _delay(stage: Callable[..., Any]) -> Any:
+def delay_stage(stage: Callable[..., Any]) -> Any:
     """Make a delayed function of a stage, which travels as bytes.
 
     The scheduler unpickles what tasks hold, and keeps the last thousand messages to each worker: as objects the series

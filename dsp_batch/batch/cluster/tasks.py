@@ -15,23 +15,27 @@ from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
 from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
+from dsp_batch.batch.manifest.scans import read_scanned_objects
 from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
-from dsp_batch.cache import preview_key, read_index, write_index
+from dsp_batch.cache import preview_key, write_index
 from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
-from dsp_batch.fetch import Allowance, fetch_headers
+from dsp_batch.fetch import Allowance, fetch_headers, find_index
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
+from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
 from dsp_batch.references import Reference, load_references
 from dsp_batch.render.compose import FrameSource, count_drawing_bytes
+from dsp_batch.scan import find_again
+from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 
 _log = logging.getLogger(__name__)
@@ -145,14 +149,24 @@ def _fetch(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     if work.index is not None:
         return work
     options = job.options if isinstance(job.options, IndexOptions) else IndexOptions()
+    store = job.open_store(work.ref)
+    ref = _wait_for_cache(lambda: _find_objects(work.ref, store, job), work, job)
     if options == IndexOptions() and not job.rebuild:
-        index = _wait_for_cache(lambda: read_index(job.cache, work.ref.series_uuid, work.ref.root), work, job)
+        index = _wait_for_cache(lambda: find_index(ref, store, job.cache, refresh=job.refresh), work, job)
         if index is not None:
             return replace(work, index=index)
-    store = job.open_store(work.ref)
     kept_bytes = min(KEPT_BYTES, share.size // 8) if job.draws else None
     allowance = Allowance(seconds=_seconds_left(work, job), kept_bytes=kept_bytes, memory=share.size)
-    return replace(work, headers=fetch_headers(work.ref, store, options, allowance))
+    headers = fetch_headers(ref, store, options, allowance)
+    return replace(work, headers=replace(headers, ref=ref._replace(objects=None)))
+
+
+def _find_objects(ref: SeriesRef, store: Store, job: Job) -> SeriesRef:
+    """Add the objects of a series that a scan has found: as the cache keeps them, else by a scan of its folder."""
+    if ref.folder is None and normalise_uuid(ref.series_uuid):
+        return ref
+    objects = read_scanned_objects(ref, job.cache) if ref.scan else None
+    return find_again(ref, store) if objects is None else ref._replace(objects=objects)
 
 
 def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
@@ -243,7 +257,7 @@ def _give_up(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
     if isinstance(error, NoPixelsError) and error.known:
         viewer = link_viewer(work.ref, job.endpoint_url, error.known)
         result = replace(result, viewer=viewer, **error.known)  # type: ignore[arg-type]  # fields that are texts
-    return replace(work, headers=None, index=None, finished=True, result=_failed(result, error, job))
+    return replace(work, headers=None, index=None, finished=True, result=_failed(result, error, work.ref.url, job))
 
 
 def _add_usage(result: SeriesResult, seconds_field: str, seconds: float, usage: Usage) -> SeriesResult:
@@ -255,16 +269,16 @@ def _add_usage(result: SeriesResult, seconds_field: str, seconds: float, usage: 
     return replace(result, **spent)
 
 
-def _failed(result: SeriesResult, error: Exception, job: Job) -> SeriesResult:
+def _failed(result: SeriesResult, error: Exception, url: str, job: Job) -> SeriesResult:
     if isinstance(error, DspBatchError) and error.reason != "timeout":
         status: Status = "skipped" if error.reason in SKIPPED_REASONS else "failed"
         return replace(result, status=status, reason=error.reason, error=error.message)
     if isinstance(error, DspBatchError | TimeoutError):
-        message = f"{result.root}/{result.series_uuid} took longer than {job.timeout:g} s: raise --timeout-per-series"
+        message = f"{url} took longer than {job.timeout:g} s: raise --timeout-per-series"
         return replace(result, reason="timeout", error=message)
     if isinstance(error, MemoryError):
         return replace(result, reason="out-of-memory", error="it needs more memory than the worker has")
-    _log.exception("%s/%s", result.root, result.series_uuid)
+    _log.exception("%s", url)
     return replace(result, reason="internal", error=f"{type(error).__name__}: {error}".splitlines()[0])
 
 

@@ -7,12 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-_URLS = ("series_aws_url", "aws_url")
-_UUIDS = ("crdc_series_uuid", "series_uuid")
-_BUCKET = "aws_bucket"
-_GOOGLE = ("gcs_url",)
-_UID = ("seriesinstanceuid",)
-_KEY_COLUMNS = (*_URLS, *_UUIDS, _BUCKET, *_GOOGLE, *_UID)
+_SCHEMES = {"aws_bucket": "s3", "gcs_bucket": "gs"}
+"""Column with a bucket → scheme of its URL."""
+
+_ORDER: tuple[tuple[str, str | None], ...] = (
+    ("series_aws_url", None),
+    ("aws_url", None),
+    ("crdc_series_uuid", "aws_bucket"),
+    ("series_uuid", "aws_bucket"),
+    ("gcs_url", None),
+    ("crdc_series_uuid", "gcs_bucket"),
+    ("series_uuid", "gcs_bucket"),
+    ("crdc_series_uuid", None),
+    ("series_uuid", None),
+    ("seriesinstanceuid", None),
+)
+"""Columns that name the series, best first, and the column with the bucket that goes with them."""
+
+_KEY_COLUMNS = frozenset(name for names in _ORDER for name in names if name)
 
 
 class KeyColumn(NamedTuple):
@@ -21,6 +33,9 @@ class KeyColumn(NamedTuple):
     position: int
     bucket: int | None = None
     """Position of the column with the bucket that goes with it."""
+
+    scheme: str = ""
+    """Scheme of the URL of that bucket."""
 
 
 class Columns(NamedTuple):
@@ -37,10 +52,10 @@ class Columns(NamedTuple):
 
     def list_names(self, row: Sequence[Any]) -> Iterator[str]:
         """List what the key columns of a row say of its series, best first, without those that are empty."""
-        for position, bucket in self.keys:
+        for position, bucket, scheme in self.keys:
             cell = row[position]
             text = cell.strip() if isinstance(cell, str) else ""
-            url = "" if bucket is None else _bucket_url(row[bucket])
+            url = "" if bucket is None else _bucket_url(row[bucket], scheme)
             if text and (url or bucket is None):
                 yield url + text
 
@@ -64,24 +79,24 @@ def match_columns(names: tuple[str, ...]) -> Columns | None:
             found[folded] = position
         elif name:
             others[name if name not in others else f"{name}_{position + 1}"] = position
-    bucket = found.get(_BUCKET)
-    order: list[tuple[str, int | None]] = [(name, None) for name in _URLS]
-    order += [(name, bucket) for name in _UUIDS if bucket is not None]
-    order += [(name, None) for name in (*_GOOGLE, *_UUIDS, *_UID)]
-    keys = tuple(KeyColumn(found[name], helper) for name, helper in order if name in found)
+    order = [(name, bucket) for name, bucket in _ORDER if name in found and (bucket is None or bucket in found)]
+    keys = tuple(
+        KeyColumn(found[name], found[bucket], _SCHEMES[bucket]) if bucket else KeyColumn(found[name])
+        for name, bucket in order
+    )
     return Columns(keys, others, len(names)) if keys else None
 
 
 def explain_columns(what: str) -> str:
     """Say why a table or an object names no series."""
-    names = ", ".join([*_URLS, *_UUIDS, *_GOOGLE, "SeriesInstanceUID"])
+    names = "series_aws_url, aws_url, crdc_series_uuid, series_uuid, gcs_url, SeriesInstanceUID"
     return f"none of its {what} names a series: give one of {names}"
 
 
-def _bucket_url(bucket: Any) -> str:
+def _bucket_url(bucket: Any, scheme: str) -> str:
     """Return the URL of a bucket, with a slash at its end; empty where the cell is."""
     name = bucket.strip().rstrip("/") if isinstance(bucket, str) else ""
-    return (f"{name}/" if "://" in name else f"s3://{name}/") if name else ""
+    return (f"{name}/" if "://" in name else f"{scheme}://{name}/") if name else ""
 
 
 def _plain(value: Any) -> Any:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.manifest.columns import explain_columns, match_columns
+from dsp_batch.batch.manifest.line import parse_row
 from dsp_batch.batch.manifest.rows import Reading, Surroundings
-from dsp_batch.batch.manifest.text import parse_row
 from dsp_batch.errors import ManifestError
 
 _BATCH_ROWS = 4_096
@@ -27,16 +27,12 @@ def parse_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
         file = pq.ParquetFile(stream, buffer_size=262_144, pre_buffer=False)
         batches = file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
         yield from _parse_batches(batches, file.schema_arrow, surroundings)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
 
 
 def parse_frame(frame: Any, surroundings: Surroundings) -> Iterator[Reading]:
-    """Read the series that the rows of a table name.
-
-    Args:
-        frame: A `pyarrow.Table`, or a data frame of pandas, Polars or what else exports an Arrow stream.
-        surroundings: What its rows leave open.
+    """Read the series that the rows of a data frame name, of pandas, Polars or whatever exports an Arrow stream.
 
     Raises:
         ManifestError: None of its columns names a series.

@@ -9,15 +9,9 @@ from functools import partial
 from typing import Any, TextIO
 
 from dsp_batch.batch.manifest.columns import explain_columns, match_columns
-from dsp_batch.batch.manifest.rows import LONGEST_LINE, Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.text import parse_line, parse_row
+from dsp_batch.batch.manifest.line import parse_line, parse_row
+from dsp_batch.batch.manifest.rows import LONGEST_LINE, PIECE, TOO_LONG, Reading, Surroundings, read_lines, reject
 from dsp_batch.errors import ManifestError
-
-_PIECE = 131_072
-"""Characters that are read at once."""
-
-_LONGEST_VALUE = 1_048_576
-"""Characters. A longer value is no item of a manifest."""
 
 _LISTS = frozenset(("manifest", "manifest_data"))
 """Keys of IDC's API that lead to the list."""
@@ -36,10 +30,7 @@ def parse_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
     Raises:
         ManifestError: It is no JSON, or holds no list of series.
     """
-    first = stream.readline(LONGEST_LINE)
-    while first.isspace():
-        first = stream.readline(LONGEST_LINE)
-    item = _parse(first.strip())
+    item = _parse(next(line for line in iter(partial(stream.readline, LONGEST_LINE), "") if not line.isspace()))
     stream.seek(0)
     if isinstance(item, dict) and not item.keys() & _LISTS:
         yield from _parse_json_lines(stream, surroundings)
@@ -49,19 +40,18 @@ def parse_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
         for number, item in enumerate(_Document(stream).read_items(), 1):  # tells how far it came
             yield _parse_item(number, item, surroundings)
     except ValueError as error:
-        if number == 0 and _has_objects(stream):
+        # JSON Lines may begin with a broken one.
+        if number == 0 and item is None and _has_objects(stream, surroundings):
             yield from _parse_json_lines(stream, surroundings)
             return
         where = f" behind item {number}" if number else ""
         raise ManifestError(f"{surroundings.source}: not readable as JSON{where}: {error}") from None
 
 
-def _has_objects(stream: TextIO) -> bool:
-    """Tell whether any line but the first is an object: JSON Lines may begin with a broken one. The text is rewound."""
+def _has_objects(stream: TextIO, surroundings: Surroundings) -> bool:
+    """Tell whether any line of a text is an object. The text is rewound."""
     stream.seek(0)
-    while stream.readline(LONGEST_LINE).isspace():
-        pass
-    found = any(isinstance(_parse(line.strip()), dict) for line in iter(partial(stream.readline, LONGEST_LINE), ""))
+    found = any(isinstance(_parse(line), dict) for line in read_lines(stream, surroundings.source))
     stream.seek(0)
     return found
 
@@ -72,9 +62,7 @@ def _parse_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Re
         if item is not None:
             yield _parse_item(number, item, surroundings)
         elif text:
-            is_cut = len(text) >= LONGEST_LINE
-            reason = f"longer than {LONGEST_LINE} characters" if is_cut else "not readable as JSON"
-            yield reject(number, text, surroundings, reason)
+            yield reject(number, text, surroundings, TOO_LONG if len(text) >= LONGEST_LINE else "not readable as JSON")
 
 
 def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
@@ -89,7 +77,8 @@ def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
 
 
 def _parse(text: str) -> Any:
-    """Read a JSON text without blanks around it; None where it is not readable."""
+    """Read a JSON text; None where it is not readable."""
+    text = text.strip()
     try:
         value, end = _decode(text)
     except (ValueError, RecursionError):
@@ -119,39 +108,37 @@ class _Document:
     def _read_object(self, *, is_inner: bool) -> Iterator[Any]:
         others: dict[str, Any] = {}
         found = False
-        for key in self._read_keys():
-            follows = self._peek()
-            if key in _LISTS and not found and follows == "[":
+        for _ in self._read_members("{}"):
+            key = self._read_value()
+            if not isinstance(key, str):
+                raise ValueError("a key that is no text")  # noqa: TRY004  # of the document, not of this program
+            self._take(":")
+            follows = self._peek() if key in _LISTS and not found else ""
+            if follows == "[":
                 found = True
                 yield from self._read_list()
-            elif key in _LISTS and not found and not is_inner and follows == "{":
+            elif follows == "{" and not is_inner:
                 found = True
                 yield from self._read_object(is_inner=True)
             else:
                 others[key] = self._read_value()
-        if (is_inner or others.keys() & _LISTS) and not found:
+        if not found and (is_inner or others.keys() & _LISTS):
             raise ValueError("no list of series: give an array, or manifest.manifest_data")
         if not found:
             yield others
 
     def _read_list(self) -> Iterator[Any]:
-        self._take("[")
-        sign = self._take("]") if self._peek() == "]" else ","
-        while sign == ",":
+        for _ in self._read_members("[]"):
             yield self._read_value()
-            sign = self._take(",]")
 
-    def _read_keys(self) -> Iterator[str]:
-        """Read the keys of an object. The caller reads the value of each before the next."""
-        self._take("{")
-        sign = self._take("}") if self._peek() == "}" else ","
+    def _read_members(self, brackets: str) -> Iterator[None]:
+        """Stop before each member between two brackets. The caller reads it before the next."""
+        end = brackets[1]
+        self._take(brackets[0])
+        sign = self._take(end) if self._peek() == end else ","
         while sign == ",":
-            key = self._read_value()
-            if not isinstance(key, str):
-                raise ValueError("a key that is no text")  # noqa: TRY004  # of the document, not of this program
-            self._take(":")
-            yield key
-            sign = self._take(",}")
+            yield
+            sign = self._take(f",{end}")
 
     def _read_value(self) -> Any:
         self._peek()
@@ -167,8 +154,8 @@ class _Document:
                 if end < len(self._text) or self._has_ended:  # else a number may go on
                     self._offset = end
                     return value
-            if len(self._text) - self._offset > _LONGEST_VALUE:
-                raise ValueError(f"a value that is damaged, or longer than {_LONGEST_VALUE} characters")
+            if len(self._text) - self._offset > LONGEST_LINE:
+                raise ValueError(f"a value that is damaged, or {TOO_LONG}")
             self._read_on()
 
     def _peek(self) -> str:
@@ -188,7 +175,7 @@ class _Document:
         return sign
 
     def _read_on(self) -> None:
-        piece = self._stream.read(_PIECE)
+        piece = self._stream.read(PIECE)
         self._has_ended = not piece
         self._text = self._text[self._offset :] + piece
         self._offset = 0

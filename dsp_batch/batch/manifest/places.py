@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
-from typing import Protocol
 
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import NamedLine, Reading, Surroundings, reject
 from dsp_batch.errors import DspBatchError, ManifestError
 from dsp_batch.idc import index as idc
-from dsp_batch.model.series import ObjectInfo, SeriesRef
-from dsp_batch.names import SeriesListing, SeriesName, first_match
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.names import SeriesName, first_match
 from dsp_batch.storage.public_buckets import is_idc_root
+from dsp_batch.storage.store import Store, build_store
 
 _log = logging.getLogger(__name__)
 
@@ -23,15 +23,11 @@ _LINES_AT_ONCE = 8_192
 """Lines whose names are looked up together."""
 
 
-class StoreListing(SeriesListing, Protocol):
-    """The part of a store that is asked before anything is read."""
+StoreOf = Callable[[str, str | None], Store]
+"""Root and S3-compatible server (None for the default) → its store."""
 
-    def list_objects(self, series_uuid: str) -> Sequence[ObjectInfo]:
-        """The objects of a series, with their sizes."""
-
-
-StoreOf = Callable[[str, str | None], StoreListing]
-"""Root and S3-compatible server (None for the default) → where to list."""
+Scan = Callable[[str], Iterator[SeriesRef]]
+"""Root → the series below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +38,8 @@ class Lookup:
     """The IDC index; None where it is not installed."""
 
     store_of: StoreOf
+    scan: Scan | None = None
+    """Scans folders for a batch, which keeps in its cache what it finds; None to scan them in this process."""
 
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
@@ -53,9 +51,7 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
     """
 
     @lru_cache(maxsize=64)
-    def store_of(root: str, manifest_endpoint_url: str | None) -> StoreListing:
-        from dsp_batch.storage.store import build_store  # noqa: PLC0415  # only where something is listed
-
+    def store_of(root: str, manifest_endpoint_url: str | None) -> Store:
         return build_store(
             root, endpoint_url=endpoint_url, manifest_endpoint_url=manifest_endpoint_url, anonymous=anonymous
         )

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import NamedTuple
 
-from dsp_batch.batch.manifest.keys import digest_series, series_key
 from dsp_batch.batch.manifest.places import Lookup, default_lookup, resolve_lines
-from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine, RejectedLinesBuilder
-from dsp_batch.batch.manifest.rows import Surroundings, reject
+from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine
+from dsp_batch.batch.manifest.rows import DuplicateLine, Entry, Surroundings, reject
 from dsp_batch.batch.manifest.source import Source, label_source, parse_source
-from dsp_batch.batch.manifest.table import Manifest, TableBuilder
+from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
 from dsp_batch.errors import ManifestError
+from dsp_batch.model.identifiers import series_key
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT, is_idc_root
@@ -23,17 +21,6 @@ from dsp_batch.storage.urls import normalise_root
 _log = logging.getLogger(__name__)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class DuplicateLine(NamedTuple):
-    """A line that names a series which an earlier line named."""
-
-    line: int
-    series_uuid: str
-
-
-Entry = SeriesRef | RejectedLine | DuplicateLine
-"""A line of a manifest, after all look-ups."""
 
 
 def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str | None = None) -> Iterator[SeriesRef]:
@@ -74,36 +61,23 @@ def read_manifest_table(
     """Read a manifest, once, into a table.
 
     Args:
-        source: As in `read_manifest`.
-        root: As in `read_manifest`.
-        endpoint_url: As in `read_manifest`.
+        source: As in `read_manifest`, which also raises the same errors.
+        root: Where to look for series that do not name their own root.
+        endpoint_url: S3-compatible server given by hand.
         lookup: Where names without a root are looked up.
         label: Name of the manifest in messages; None for the source itself.
-
-    Raises:
-        ManifestError: As in `read_manifest`.
     """
     label = label or label_source(source)
-    builder, rejected, duplicates = TableBuilder(), RejectedLinesBuilder(label), 0
+    builder = ManifestBuilder(label)
     for entry in read_entries(source, root, endpoint_url, lookup, label):
-        if isinstance(entry, SeriesRef):
-            builder.add(entry)
-        elif isinstance(entry, RejectedLine):
-            rejected.add(entry)
-        else:
-            duplicates += 1
-    table, columns = builder.finish()
-    manifest = Manifest(table=table, columns=columns, rejected=rejected.finish(), duplicates=duplicates, digest="")
-    return replace(manifest, digest=digest_series(manifest.series()))
+        builder.add(entry)
+    return builder.finish()
 
 
 def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lookup, label: str) -> Iterator[Entry]:
     """Stream the lines of a manifest, each as a series, a duplicate, or a line that is not understood.
 
-    The arguments are those of `read_manifest_table`.
-
-    Raises:
-        ManifestError: As in `read_manifest`.
+    Arguments and errors are those of `read_manifest_table`.
     """
     server = resolve_endpoint(endpoint_url)
     root = normalise_root(root, server)
@@ -133,29 +107,27 @@ def _mark_duplicates(lines: Iterable[SeriesRef | RejectedLine], surroundings: Su
             yield line
             continue
         name, url = series_key(line)
-        if name not in seen:
-            yield _refuse_odd_name(line, surroundings)
-        elif url is not None and url not in seen:
-            yield _refuse_second_place(line, surroundings)
-        else:
+        if name in seen and (url is None or url in seen):
             yield DuplicateLine(line=line.line or 0, series_uuid=line.series_uuid)
+        elif reason := _find_trouble(line, is_second=name in seen):
+            yield reject(line.line or 0, line.url, surroundings, reason)
+        else:
+            yield line
         seen.update((name,) if url is None else (name, url))
 
 
-def _refuse_odd_name(ref: SeriesRef, surroundings: Surroundings) -> SeriesRef | RejectedLine:
-    """Turn a folder down whose name is no UTF-8: neither tasks nor results can tell of it.
+def _find_trouble(ref: SeriesRef, *, is_second: bool) -> str | None:
+    """Say why the cache and the results, which go by names of folders, have no room for a series; None where they do.
 
-    Its name comes with lone surrogates in the place of bytes.
+    A name that is no UTF-8 comes with lone surrogates in the place of bytes.
     """
-    if ref.url.isascii() or not _SURROGATE.search(ref.url):
-        return ref
-    return reject(ref.line or 0, ref.url, surroundings, "its name is no UTF-8: rename the folder")
-
-
-def _refuse_second_place(ref: SeriesRef, surroundings: Surroundings) -> RejectedLine:
-    """Turn a second series of the same name down: it would take the place of the first in the cache and in results."""
-    reason = (
-        f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
-        f"put {ref.url} into a manifest and a cache directory of its own"
-    )
-    return reject(ref.line or 0, ref.url, surroundings, reason)
+    if is_second:
+        return (
+            f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
+            f"put {ref.url} into a manifest and a cache directory of its own"
+        )
+    if ref.series_uuid.startswith(".."):
+        return "the name of its folder begins with two dots: rename it"
+    if ref.folder is None and not ref.url.isascii() and _SURROGATE.search(ref.url):
+        return "its name is no UTF-8: rename the folder"
+    return None

@@ -16,8 +16,6 @@ _log = logging.getLogger(__name__)
 SHOWN_LINES = 20
 """Lines that are shown one by one."""
 
-_FLAT = str.maketrans("\t\r\n", "   ")
-
 
 class RejectedLine(NamedTuple):
     """A line, row or item of a manifest that names no series."""
@@ -29,7 +27,7 @@ class RejectedLine(NamedTuple):
     """Counted from 1; in a JSON array, a table or a Parquet file the item or row."""
 
     text: str
-    """The line itself; of a long one the beginning."""
+    """The line itself, without passwords and control characters; of a long one the beginning."""
 
     reason: str
 
@@ -60,30 +58,6 @@ class RejectedLines:
                 yield RejectedLine(self.source, *json.loads(line))
 
 
-class RejectedLinesBuilder:
-    """Packs lines that name no series as they come.
-
-    Args:
-        source: Name of the manifest.
-    """
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._count = 0
-        self._packed = io.BytesIO()
-        self._file = gzip.GzipFile(fileobj=self._packed, mode="wb", compresslevel=1, mtime=0)
-
-    def add(self, line: RejectedLine) -> None:
-        """Append a line."""
-        self._file.write(f"{json.dumps(line[1:])}\n".encode("ascii"))
-        self._count += 1
-
-    def finish(self) -> RejectedLines:
-        """Return all lines. Nothing can be added any more."""
-        self._file.close()
-        return RejectedLines(source=self._source, count=self._count, packed=self._packed.getvalue())
-
-
 def show_rejected(lines: RejectedLines, more: str) -> None:
     """Show the first lines as warnings.
 
@@ -99,5 +73,4 @@ def show_rejected(lines: RejectedLines, more: str) -> None:
 
 def format_rejected(lines: Iterable[RejectedLine]) -> bytes:
     """Write lines for `rejected.txt`: number, text and reason, between tabs."""
-    rows = (f"{line.line}\t{line.text.translate(_FLAT)}\t{line.reason.translate(_FLAT)}\n" for line in lines)
-    return b"".join(row.encode("utf-8", "backslashreplace") for row in rows)
+    return "".join(f"{line.line}\t{line.text}\t{line.reason}\n" for line in lines).encode()

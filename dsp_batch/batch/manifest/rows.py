@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
@@ -16,13 +17,19 @@ from dsp_batch.names import SeriesName
 LONGEST_LINE = 1_048_576
 """Characters. A longer line is reported, not read."""
 
+TOO_LONG = f"longer than {LONGEST_LINE} characters"
+
 DELIMITERS = (",", "\t", ";")
 
-_PIECE = 131_072
+PIECE = 131_072
 """Characters that are read at once."""
 
 _BLANKS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\t")
 _SHOWN_CHARACTERS = 500
+_HIDDEN_CHARACTERS = 4_096
+"""Characters in which passwords are hidden. A user name that begins among those shown ends among these."""
+
+_PASSWORD = re.compile(r"//\S*@")
 
 
 class NamedLine(NamedTuple):
@@ -39,6 +46,17 @@ class NamedLine(NamedTuple):
 
 Reading = SeriesRef | NamedLine | RejectedLine
 """A line that was read: a series whose root is certain, a name to look up, or no series."""
+
+
+class DuplicateLine(NamedTuple):
+    """A line that names a series which an earlier line named."""
+
+    line: int
+    series_uuid: str
+
+
+Entry = SeriesRef | RejectedLine | DuplicateLine
+"""A line of a manifest, after all look-ups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +82,30 @@ class Surroundings:
     """The server that the comments of the manifest name, which its series remember; None for AWS."""
 
 
-def read_lines(stream: TextIO, source: str) -> Iterator[str]:
+def read_lines(stream: TextIO, source: str, end: str = "\n") -> Iterator[str]:
     """Read the lines of a text, without the blanks around them.
 
     Tabs stay: they part cells, of which the first and last may be empty. Of a line of `LONGEST_LINE` or more characters
     the beginning is kept.
 
+    Args:
+        stream: The text.
+        source: Name of the manifest.
+        end: What its lines end with: a line end or NUL.
+
     Raises:
-        ManifestError: The text holds NUL bytes: it is binary, or UTF-16 without byte order mark.
+        ManifestError: The text holds NUL bytes that end no line: it is binary, or UTF-16 without byte order mark.
     """
     rest, before = "", 0
-    while piece := stream.read(_PIECE):
+    while piece := stream.read(PIECE):
         text = rest + piece
-        if "\0" in piece:
+        if "\0" in piece and end != "\0":
             number = before + text.count("\n", 0, text.index("\0")) + 1
             raise ManifestError(
                 f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
                 "tables are CSV, JSON or Parquet"
             )
-        lines = text.split("\n")
+        lines = text.split(end)
         rest = lines.pop()[:LONGEST_LINE]
         before += len(lines)
         yield from map(_strip_line, lines)
@@ -114,7 +137,10 @@ def split_record(text: str, delimiter: str) -> list[str]:
 
 
 def reject(number: int, record: Any, surroundings: Surroundings, reason: str) -> RejectedLine:
-    """Note that a line names no series. Of a long text the beginning is kept.
+    """Note that a line names no series.
+
+    Its text is kept as it may be shown: the beginning of a long one, without passwords in URLs, and with control
+    characters written out.
 
     Args:
         number: Its line, row or item.
@@ -123,5 +149,14 @@ def reject(number: int, record: Any, surroundings: Surroundings, reason: str) ->
         reason: Why it names no series.
     """
     text = record if isinstance(record, str) else json.dumps(record, default=str)
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-    return RejectedLine(surroundings.source, number, shown, reason)
+    shown = _PASSWORD.sub("//…@", text[:_HIDDEN_CHARACTERS]) if "@" in text else text
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    return RejectedLine(surroundings.source, number, _write_out(shown), _write_out(reason))
+
+
+def _write_out(text: str) -> str:
+    """Write control characters as escapes, so that a text is one line and does nothing to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
 from dsp_batch.batch.manifest.items import parse_json
+from dsp_batch.batch.manifest.line import parse_line
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.text import parse_line, parse_lines
+from dsp_batch.batch.manifest.text import parse_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.storage.urls import local_path, normalise_root
+from dsp_batch.scan import scan_tree
+from dsp_batch.storage.urls import local_path, normalise_root, parse_location
 
 _log = logging.getLogger(__name__)
 
@@ -29,14 +31,19 @@ Source = str | os.PathLike[str] | Iterable[str | SeriesRef] | Any
 
 STDIN = "-"
 
+_HEAD_BYTES = 4_096
+
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or Excel", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Tell whether a source is a folder or bucket of series: text that ends in a slash, or the path of a folder."""
-    if isinstance(source, str):
-        return source.endswith(("/", os.sep))
-    return Path(source).is_dir()
+    """Tell whether a source is a folder or bucket of series: a slash ends it, or it is a folder of this machine."""
+    if isinstance(source, str) and source.endswith(("/", os.sep)):
+        return True
+    if source == STDIN:
+        return False
+    location = parse_location(source)
+    return not location.parts if location.path is None else location.path.is_dir()
 
 
 def is_table(source: Source) -> bool:
@@ -63,9 +70,8 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
         yield from _parse_names(source, surroundings)
     elif is_folder(source):
         root = normalise_root(source, surroundings.server)
-        for number, folder in enumerate(lookup.store_of(root, None).list_series(""), 1):
-            if not folder.startswith("."):
-                yield SeriesRef(root, folder, line=number)
+        for number, ref in enumerate(lookup.scan(root) if lookup.scan else scan_tree(lookup.store_of(root, None)), 1):
+            yield ref._replace(line=number)
     else:
         with _open_manifest(os.fspath(source), surroundings.server) as stream:
             yield from _parse_stream(stream, surroundings)
@@ -91,35 +97,45 @@ def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Rea
     for magic, kind in _PACKED.items():
         if head.startswith(magic):
             raise ManifestError(f"{surroundings.source} is packed ({kind}): unpack it first")
-    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = _Text(stream, encoding, surroundings.source)
+    is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    end = "\0" if not is_utf16 and _ends_in_nul(stream) else "\n"
+    text = _Text(stream, "utf-16" if is_utf16 else "utf-8-sig", errors="replace")
+    text.source = surroundings.source
     first = _first_character(text)
     if first == "<":
         raise ManifestError(f"{surroundings.source} is a page of HTML or XML, such as servers answer errors with")
     text.seek(0)
     if first in ("[", "{"):
         return parse_json(text, surroundings)
-    return parse_lines(read_lines(text, surroundings.source), surroundings)
+    return parse_lines(read_lines(text, surroundings.source, end), surroundings)
+
+
+def _ends_in_nul(stream: IO[bytes]) -> bool:
+    """Tell whether NULs end the names of a text, as `find -print0` writes them. In UTF-16 they part all letters."""
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(-min(1, len(head)), os.SEEK_END)
+    end = stream.read(1)
+    stream.seek(0)
+    return end == b"\0" and b"\0\0" not in head and re.search(rb"[^\0]{2}", head) is not None
 
 
 class _Text(io.TextIOWrapper):
     """The text of a manifest. It warns once where not all of it is of the encoding that it should be."""
 
-    def __init__(self, stream: IO[bytes], encoding: str, source: str) -> None:
-        super().__init__(stream, encoding=encoding, errors="replace")
-        self._source: str | None = source
+    source: str | None = None
+    """Name of the manifest; None where the warning was given."""
 
     def read(self, size: int | None = -1) -> str:
         """Read as the parent class does."""
         piece = super().read(size)
-        if self._source and "\ufffd" in piece:
-            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self._source)
-            self._source = None
+        if self.source and "\ufffd" in piece:
+            _log.warning("%s: not all of it is UTF-8: what is not is carried as \ufffd", self.source)
+            self.source = None
         return piece
 
 
 def _first_character(text: io.TextIOWrapper) -> str:
-    while piece := text.read(4_096):
+    while piece := text.read(_HEAD_BYTES):
         if piece := piece.lstrip():
             return piece[0]
     return ""
@@ -127,32 +143,28 @@ def _first_character(text: io.TextIOWrapper) -> str:
 
 @contextmanager
 def _open_manifest(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Open a local path, a URL, or stdin for reading from its first byte."""
+    """Open a local path, a URL, or stdin for reading from any offset."""
     path = None if source == STDIN else local_path(source)
     try:
-        with path.open("rb") if path else _copy_remote(source, endpoint_url) as stream:
+        with path.open("rb") if path else tempfile.TemporaryFile() as stream:
+            if path is None:
+                _copy_remote(source, endpoint_url, stream)
             yield stream
-    except IsADirectoryError:
-        raise ManifestError(f"{source} is a folder: write {source}/ for every series below it") from None
     except FileNotFoundError:
         raise ManifestError(f"{source}: no such manifest") from None
     except OSError as error:
         raise ManifestError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
-@contextmanager
-def _copy_remote(source: str, endpoint_url: str | None) -> Iterator[IO[bytes]]:
-    """Bring stdin or a URL into a temporary file, which can be read from any offset."""
-    with tempfile.TemporaryFile() as copy:
-        if source == STDIN:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-        else:
-            from dsp_batch.storage.objects import read_whole  # noqa: PLC0415  # storage clients are slow to import
+def _copy_remote(source: str, endpoint_url: str | None, copy: IO[bytes]) -> None:
+    """Bring stdin or a URL into a file."""
+    if source == STDIN:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    else:
+        from dsp_batch.storage.objects import read_whole  # noqa: PLC0415  # storage clients are slow to import
 
-            data = read_whole(source, endpoint_url=endpoint_url)
-            if data is None:
-                raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
-            copy.write(data)
-            del data
-        copy.seek(0)
-        yield copy
+        data = read_whole(source, endpoint_url=endpoint_url)
+        if data is None:
+            raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
+        copy.write(data)
+    copy.seek(0)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from types import NoneType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.batch.manifest.rejected import RejectedLines
+from dsp_batch.batch.manifest.rejected import RejectedLine, RejectedLines
+from dsp_batch.batch.manifest.rows import Entry
 from dsp_batch.errors import ManifestError
 from dsp_batch.index.arrays import build_array
-from dsp_batch.model.series import NO_COLUMNS, SeriesRef
+from dsp_batch.model.identifiers import digest_series
+from dsp_batch.model.series import NO_COLUMNS, IntArray, SeriesRef
 
 MOST_COLUMNS = 500
 """Columns of a manifest that are carried: JSON items may each bring their own."""
@@ -24,7 +29,7 @@ MOST_COLUMNS = 500
 _ROWS_AT_ONCE = 16_384
 _METADATA_KEY = b"dsp_batch"
 _LONGEST_METADATA = 2**31 - 1
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,8 +38,9 @@ class Manifest:
 
     table: pa.Table
     """A row for each series, in the order of the manifest: `root` (dictionary of strings), `series_uuid` (string),
-    `endpoint_url` (dictionary of strings, null for the default server), `line` (int64), then the carried columns in the
-    order of `columns`. A carried column with one of these four names has `manifest_` before its own."""
+    `endpoint_url` (dictionary of strings, null for the default server), `line` (int64), `folder`, `scan` and `digest`
+    (strings, null where `series_uuid` names the folder), then the carried columns in the order of `columns`. A carried
+    column with one of these names has `manifest_` before its own."""
 
     columns: tuple[str, ...]
     """Names of the carried columns, as the manifest has them."""
@@ -53,37 +59,67 @@ class Manifest:
     def series(self, start: int = 0, stop: int | None = None) -> Iterator[SeriesRef]:
         """Stream the series of some rows, from `start` to before `stop`; None for the end."""
         end = len(self) if stop is None else min(stop, len(self))
-        for first in range(start, end, _ROWS_AT_ONCE):
-            rows = self.table.slice(first, min(_ROWS_AT_ONCE, end - first))
-            roots, names, servers, lines, *carried = (column.to_pylist() for column in rows.columns)
+        yield from self._read(self.table.slice(start, end - start))
+
+    def take(self, rows: IntArray) -> Iterator[SeriesRef]:
+        """Stream the series of some rows."""
+        yield from self._read(self.table.take(pa.array(rows)))
+
+    def _read(self, table: pa.Table) -> Iterator[SeriesRef]:
+        for first in range(0, len(table), _ROWS_AT_ONCE):
+            rows = table.slice(first, _ROWS_AT_ONCE)
+            roots, names, servers, lines, folders, scans, digests, *carried = (
+                column.to_pylist() for column in rows.columns
+            )
             columns: Iterable[Mapping[str, Any]] = [NO_COLUMNS] * len(names)
             if carried:
                 columns = (dict(zip(self.columns, cells, strict=True)) for cells in zip(*carried, strict=True))
-            yield from map(SeriesRef, roots, names, servers, columns, lines)
+            yield from map(SeriesRef, roots, names, servers, columns, lines, folders, repeat(None), scans, digests)
 
 
-class TableBuilder:
-    """Gathers series as the rows of one table."""
+class ManifestBuilder:
+    """Gathers the lines of a manifest: series as rows of one table, the others packed.
 
-    def __init__(self) -> None:
+    Args:
+        source: Name of the manifest.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._refs = list[SeriesRef]()
         self._chunks = list[pa.Table]()
         self._carried = dict[str, list[pa.Array]]()
-        self._rows = 0
+        self._rows = self._rejected = self._duplicates = 0
+        self._packed = io.BytesIO()
+        self._file = gzip.GzipFile(fileobj=self._packed, mode="wb", compresslevel=1, mtime=0)
 
-    def add(self, ref: SeriesRef) -> None:
-        """Append a series."""
-        self._refs.append(ref)
-        if len(self._refs) == _ROWS_AT_ONCE:
-            self._append()
+    def add(self, line: Entry) -> None:
+        """Append a line."""
+        if isinstance(line, SeriesRef):
+            self._refs.append(line)
+            if len(self._refs) == _ROWS_AT_ONCE:
+                self._append()
+        elif isinstance(line, RejectedLine):
+            self._file.write(f"{json.dumps(line[1:])}\n".encode("ascii"))
+            self._rejected += 1
+        else:
+            self._duplicates += 1
 
-    def finish(self) -> tuple[pa.Table, tuple[str, ...]]:
-        """Return the table, and the names of the carried columns in the order of its last columns."""
+    def finish(self) -> Manifest:
+        """Return the manifest. Nothing can be added any more."""
         self._append()
+        self._file.close()
         table = pa.concat_tables(self._chunks).unify_dictionaries()
         for name, chunks in self._carried.items():
             table = table.append_column(_free_name(name, table.schema.names), _join_chunks(chunks))
-        return table, tuple(self._carried)
+        manifest = Manifest(
+            table=table,
+            columns=tuple(self._carried),
+            rejected=RejectedLines(source=self._source, count=self._rejected, packed=self._packed.getvalue()),
+            duplicates=self._duplicates,
+            digest="",
+        )
+        return replace(manifest, digest=digest_series(manifest.series()))
 
     def _append(self) -> None:
         """Make columns of the series that were added since the last time."""
@@ -93,6 +129,9 @@ class TableBuilder:
             "series_uuid": build_array([ref.series_uuid for ref in refs], pa.string()),
             "endpoint_url": build_array([ref.endpoint_url for ref in refs], pa.string()).dictionary_encode(),
             "line": build_array([ref.line for ref in refs], pa.int64()),
+            "folder": build_array([ref.folder for ref in refs], pa.string()),
+            "scan": build_array([ref.scan for ref in refs], pa.string()),
+            "digest": build_array([ref.digest for ref in refs], pa.string()),
         }
         self._chunks.append(pa.table(own))
         rows = [ref.columns for ref in refs]

@@ -18,11 +18,13 @@ from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_f
 from dsp_batch.batch.runs.job import find_verb
 from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
+from dsp_batch.fetch import list_series_objects
 from dsp_batch.idc.index import describe_series
 from dsp_batch.idc.viewer import is_indexed
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions, Options, convert_fields
+from dsp_batch.scan import find_again
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _BATCH = 65_536
@@ -318,7 +320,8 @@ def _find_facts(
 def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | None]:
     """List the objects of a series for their number and size; or tell the reason for which the series will fail."""
     try:
-        objects = lookup.store_of(ref.root, ref.endpoint_url).list_objects(ref.series_uuid)
+        store = lookup.store_of(ref.root, ref.endpoint_url)
+        objects = list_series_objects(ref if ref.folder is None else find_again(ref, store), store)
     except DspBatchError as error:
         return SeriesFacts(), error.reason
     if not objects:

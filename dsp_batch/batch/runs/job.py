@@ -67,6 +67,9 @@ class Job:
     rebuild: bool = False
     """Build indices again that are in the cache; previews are always drawn."""
 
+    refresh: bool = False
+    """Compare series of remote roots with what their indices were built from. Those of local ones always are."""
+
     def __post_init__(self) -> None:
         convert_fields(self)
         if not isinstance(self.options, OPTIONS[self.verb]):

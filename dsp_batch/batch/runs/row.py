@@ -19,6 +19,9 @@ class SeriesResult:
 
     series_uuid: str
     root: str
+    folder: str | None = None
+    """Folder below the root that holds the objects of the series; None where `series_uuid` names it."""
+
     endpoint_url: str | None = None
     """S3-compatible server that the manifest names."""
 
@@ -39,6 +42,9 @@ class SeriesResult:
 
     preview: str | None = None
     """Key of the preview below the cache directory."""
+
+    objects_digest: str | None = None
+    """Digest of the names, sizes and times of the objects that the row tells of."""
 
     n_instances: int | None = None
     n_frames: int | None = None
@@ -77,6 +83,11 @@ def build_row(ref: SeriesRef, status: Status, attempt: int, **known: Any) -> Ser
         attempt: Number of the attempt that makes the row.
         known: Further fields of the row.
     """
-    own = {"series_uuid": ref.series_uuid, "root": ref.root, "endpoint_url": ref.endpoint_url}
+    own = {
+        "series_uuid": ref.series_uuid,
+        "root": ref.root,
+        "folder": ref.folder,
+        "endpoint_url": ref.endpoint_url,
+    }
     about = {"status": status, "attempt": attempt, "columns": ref.columns}
     return SeriesResult(**{"program": __version__, **known, **own, **about})

@@ -5,7 +5,7 @@ Everything is joined with the manifest by the 16-byte keys of its series, whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import islice
@@ -15,16 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.manifest.keys import name_keys
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
+from dsp_batch.batch.runs.changes import find_changed
 from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.cache import preview_key
 from dsp_batch.idc.viewer import link_viewer
-from dsp_batch.model.identifiers import KeyArray, find_keys
+from dsp_batch.model.identifiers import KeyArray, find_keys, name_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
 
 _NAMES_AT_ONCE = 8_192
@@ -145,13 +145,15 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
     keys = _build_keys(manifest)
     there, made, skipped = (np.zeros(len(manifest), np.bool_) for _ in range(3))
     there[keys.find_names(_list_products(job))] = True
-    wanted = ["series_uuid", "attempt", "status"]
-    split = partial(_split, keys=keys, since=attempt.since)
+    wanted = ["series_uuid", "attempt", "status", "objects_digest"]
+    split = partial(_split, keys=keys, since=attempt.since, compare=partial(find_changed, manifest, job=job))
     made_rows, skipped_rows = fold_latest(job.cache, results_folder(run), wanted, split)
     made[made_rows], skipped[skipped_rows] = True, True
     finished = (made & there) | skipped
     is_there = there & ~finished if job.draws else np.zeros(len(manifest), np.bool_)
-    known, rows = _read_known(job, _same_product(job, run, attempt) if is_there.any() else (), keys, is_there)
+    others = _same_product(job, run, attempt) if is_there.any() else ()
+    known, rows = _read_known(job, others, keys, is_there)
+    is_there &= ~_find_replaced(manifest, known, rows, job)
     trusts = attempt.generation == 1 and not attempt.resumes
     return RunState(
         attempt=attempt,
@@ -162,6 +164,22 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
         known=known,
         rows=rows,
     )
+
+
+def _find_replaced(manifest: Manifest, known: IntArray, rows: pa.Table, job: Job) -> BoolArray:
+    """Find series of which another run has made a preview before they changed.
+
+    Those of IDC's layout that the other run read from another root are not compared: copies have other times.
+    """
+    told = np.flatnonzero(known >= 0)
+    theirs = rows.take(pa.array(known[told]))
+    own = manifest.table.take(pa.array(told))
+    same_root = np.array(own.column("root").to_pylist()) == np.array(theirs.column("root").to_pylist())
+    compared = same_root | own.column("digest").is_valid().to_numpy()
+    digests = theirs.column("objects_digest").filter(pa.array(compared)).to_pylist()
+    replaced = np.zeros(len(manifest), np.bool_)
+    replaced[told[compared]] = find_changed(manifest, told[compared], digests, job)
+    return replaced
 
 
 def _build_keys(manifest: Manifest) -> ManifestKeys:
@@ -176,14 +194,20 @@ def _build_keys(manifest: Manifest) -> ManifestKeys:
     return ManifestKeys(keys[order], order, is_local)
 
 
-def _split(tables: Iterator[pa.Table], keys: ManifestKeys, since: int) -> tuple[IntArray, IntArray]:
-    """Find the rows of the manifest of series that are done or kept, and of those that are skipped."""
+def _split(tables: Iterator[pa.Table], keys: ManifestKeys, since: int, compare: Compare) -> tuple[IntArray, IntArray]:
+    """Find the rows of the manifest of series that are done or kept, and of those that are skipped.
+
+    Those that have changed since are among neither.
+    """
     made, skipped = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for table in tables:
         counted = table.filter(pc.greater_equal(table.column("attempt"), since))
         for statuses, found in ((["done", "kept"], made), (["skipped"], skipped)):
             chosen = counted.filter(pc.is_in(counted.column("status"), pa.array(statuses)))
-            found.append(keys.find_names(chosen.column("series_uuid").to_pylist()))
+            rows = keys.find(name_keys(chosen.column("series_uuid").to_pylist()).keys)
+            digests = chosen.column("objects_digest").filter(pa.array(rows >= 0)).to_pylist()
+            rows = rows[rows >= 0]
+            found.append(rows[~compare(rows, digests)])
     return np.concatenate(made), np.concatenate(skipped)
 
 
@@ -192,6 +216,10 @@ def _list_products(job: Job) -> Iterable[str]:
     folder, suffix = (f"previews/{job.name}", ".webp") if job.draws else ("indices", "_index.parquet")
     names = (entry.key.rpartition("/")[2] for entry in job.cache.list(folder))
     return (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+
+
+Compare = Callable[[IntArray, Sequence[str | None]], BoolArray]
+"""Rows of the manifest and the digests that result rows have of their objects → which of them have changed."""
 
 
 class _OtherRun(NamedTuple):

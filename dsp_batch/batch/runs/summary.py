@@ -101,7 +101,7 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
         text = b"".join(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
         return counter.finish(seconds), text
 
-    figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root", "endpoint_url"], count)
+    figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root", "folder", "endpoint_url"], count)
     job.cache.write(f"runs/{run}/failed.txt", failed)
     summary = RunSummary(
         run=run,
@@ -120,8 +120,9 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
 def _read_failed(tables: Iterable[pa.Table], job: Job) -> Iterator[SeriesRef]:
     for table in tables:
         failed = table.filter(pc.equal(table.column("status"), "failed"))
-        for row in failed.select(["series_uuid", "root", "endpoint_url"]).to_pylist():
-            yield SeriesRef(row["root"], row["series_uuid"], job.endpoint_url or row["endpoint_url"])
+        for row in failed.select(["series_uuid", "root", "folder", "endpoint_url"]).to_pylist():
+            server = job.endpoint_url or row["endpoint_url"]
+            yield SeriesRef(row["root"], row["series_uuid"], server, folder=row["folder"])
 
 
 def _describe(summary: RunSummary) -> dict[str, Any]:

@@ -56,7 +56,18 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 """Groups that a dataset begins with, little endian."""
 
 _SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS = 0x00080016, 0x00080018, 0x00280010
+_INSTANCE_TAGS = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS})
+"""Tags of which an instance has at least one."""
+
 _TRANSFER_SYNTAX_UID = 0x00020010
+
+_ALL_GROUPS = 0xFFFF
+_LAST_IDENTITY_GROUP = 0x0020
+"""Group of the Series Instance UID, the Series Number and the Instance Number."""
+
+_IDENTITY_RANGE = 8 * 1024
+"""Bytes of the first request for what identifies an instance: the elements up to group 0020 take 2 to 4 KB, more where
+private ones are among them."""
 
 
 @dataclass(slots=True)
@@ -131,12 +142,39 @@ def read_header(
     end = header.pixel_data_offset or header.fragments_offset or header.size
     more_used = end - walk.base if walk.base and walk.first_used != FIRST_RANGE else 0
     hint.learn(end if walk.first_used is None else walk.first_used, more_used)
-    if not header.elements.keys() & {_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS}:
-        raise HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
+    if not header.elements.keys() & _INSTANCE_TAGS:
+        raise _no_instance()
     return header
 
 
-def _read_header(name: str, walk: SparseWalk) -> Reader[InstanceHeader]:
+def read_identity(name: str, size: int | None) -> Reader[InstanceHeader]:
+    """Read the beginning of a header, up to group 0020: what tells which series an object belongs to.
+
+    Args:
+        name: Object name, for the result.
+        size: Number of bytes of the object as listed; None where unknown.
+
+    Returns:
+        A reader of the elements up to group 0020. Pixel Data is not looked for.
+
+    Raises:
+        HeaderError: As in `read_header`, as far as the object is read.
+    """
+    reply = yield (ByteRange(0, _IDENTITY_RANGE if size is None else min(size, _IDENTITY_RANGE)),)
+    if not reply.parts[0]:
+        raise HeaderError("the object is empty", "not-dicom")
+    walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size)
+    header = yield from _read_header(name, walk, _LAST_IDENTITY_GROUP)
+    if not header.elements.keys() & _INSTANCE_TAGS:
+        raise _no_instance()
+    return header
+
+
+def _no_instance() -> HeaderError:
+    return HeaderError("it has neither SOP Class UID, SOP Instance UID nor Rows", "not-dicom")
+
+
+def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> Reader[InstanceHeader]:
     size = walk.size
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     declared_syntax = walk.elements.get(_TRANSFER_SYNTAX_UID)
@@ -156,8 +194,8 @@ def _read_header(name: str, walk: SparseWalk) -> Reader[InstanceHeader]:
     if declared is not None and declared is not encoding:
         notes.append(f"The dataset is in {encoding.name}, though {declared.name} is declared")
         syntax = _correct_syntax(syntax, declared, encoding)
-    reader = walk.run(start, encoding)
-    _, pixels = yield from (_within_kept(reader, inflated) if inflated else reader)
+    reader = _walk(walk, start, encoding, last_group)
+    pixels = yield from (_within_kept(reader, inflated) if inflated else reader)
     notes += check_elements(walk.elements)
     if walk.without_vr:
         notes.append(_describe_without_vr(walk.without_vr))
@@ -186,9 +224,15 @@ def _correct_syntax(syntax: str, declared: Encoding, encoding: Encoding) -> str:
     return _GUESSED_SYNTAX[encoding] if is_swapped else syntax
 
 
-def _within_kept(
-    reader: Reader[tuple[int, ElementHead | None]], inflated: InflatedData
-) -> Reader[tuple[int, ElementHead | None]]:
+def _walk(walk: SparseWalk, start: int, encoding: Encoding, last_group: int) -> Reader[ElementHead | None]:
+    """Walk to the end of a group, and to Pixel Data where it has not shown that the object is an instance."""
+    stop, pixels = yield from walk.run(start, encoding, last_group)
+    if last_group != _ALL_GROUPS and not walk.elements.keys() & _INSTANCE_TAGS:
+        _, pixels = yield from walk.run(stop, encoding)  # Rows alone would do
+    return pixels
+
+
+def _within_kept(reader: Reader[ElementHead | None], inflated: InflatedData) -> Reader[ElementHead | None]:
     """Walk over a deflated dataset, which must reach Pixel Data within the part of it that was kept."""
     try:
         return (yield from reader)

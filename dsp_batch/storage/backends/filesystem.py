@@ -13,7 +13,7 @@ from typing import Any
 
 from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import StoredKey, TemporaryError
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, TemporaryError, join_key
 from dsp_batch.storage.failures import explain_cause, first_line, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -72,12 +72,17 @@ class FilesystemBackend:
         self._filesystem = open_filesystem(location.scheme, anonymous)
         self._threads = ThreadPoolExecutor(min(max_workers, _THREADS), thread_name_prefix="dsp-batch-storage")
 
-    async def list_objects(self, folder: str) -> list[ObjectInfo]:
-        """List the objects directly below a folder."""
-        entries = await self._list(f"{self._path}/{folder}")
-        return [
-            ObjectInfo(name=_last_part(each), size=each.get("size")) for each in entries if each["type"] != "directory"
-        ]
+    async def list_level(self, folder: str) -> FolderListing:
+        """List the objects and folders directly below a folder."""
+        level = FolderListing([], [])
+        for each in await self._list(join_key(self._path, folder)):
+            if each["type"] == "directory":
+                level.folders.append(Subfolder(_last_part(each)))
+            else:
+                level.objects.append(
+                    ObjectInfo(name=_last_part(each), size=each.get("size"), modified=_find_time(each))
+                )
+        return level
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the folders below the root whose names start with a raw prefix."""
@@ -86,7 +91,7 @@ class FilesystemBackend:
 
     def open_object(self, folder: str, info: ObjectInfo) -> FilesystemSource:
         """Prepare to read an object."""
-        return FilesystemSource(self, f"{self._path}/{folder}/{info.name}", info.size)
+        return FilesystemSource(self, join_key(join_key(self._path, folder), info.name), info.size)
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole object; None where there is none."""

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, join_key
 from dsp_batch.storage.backends.http_listing import (
     Entry,
     is_bucket_answer,
@@ -58,10 +58,13 @@ class HttpBackend:
 
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE * self._at_once, thread_name_prefix="dsp-batch-storage")
 
-    async def list_objects(self, folder: str) -> list[ObjectInfo]:
-        """List the objects directly below a folder; sizes only where the listing gives them exactly."""
-        entries = await self._list(f"{quote(folder)}/", "")
-        return [ObjectInfo(name=each.name, size=each.size) for each in entries if not each.is_folder]
+    async def list_level(self, folder: str) -> FolderListing | None:
+        """List the objects and folders directly below a folder; sizes only where the listing gives them exactly."""
+        entries = await self._list(f"{quote(folder)}/" if folder else "", "")
+        return FolderListing(
+            [ObjectInfo(name=each.name, size=each.size) for each in entries if not each.is_folder],
+            [Subfolder(each.name) for each in entries if each.is_folder],
+        )
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the folders below the root whose names start with a raw prefix."""
@@ -69,7 +72,7 @@ class HttpBackend:
 
     def open_object(self, folder: str, info: ObjectInfo) -> HttpSource:
         """Prepare to read an object."""
-        path = f"{folder}/{info.name}"
+        path = join_key(folder, info.name)
         return HttpSource(self, RangedSource(self._client, path, info.size, root=self.root, access="anonymous"), path)
 
     def read_whole(self, key: str) -> bytes | None:

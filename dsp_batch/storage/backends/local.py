@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder
 from dsp_batch.storage.usage import count_usage
 
 _STALE_SECONDS = 86400.0
@@ -34,20 +34,23 @@ class LocalBackend:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def list_objects(self, folder: str) -> list[ObjectInfo]:
-        """List the files directly below a folder, with their sizes."""
+    async def list_level(self, folder: str) -> FolderListing | None:
+        """List the files and folders directly below a folder, with sizes and times."""
         count_usage(requests=1)
-        path = f"{self._root}/{folder}"
+        path = os.path.join(self._root, folder)  # noqa: PTH118  # pathlib takes 50 µs
+        level = FolderListing([], [])
         try:
             with os.scandir(path) as entries:
-                return [ObjectInfo(name=each.name, size=each.stat().st_size) for each in entries if each.is_file()]
+                for entry in entries:
+                    _take_entry(entry, level)
         except (FileNotFoundError, NotADirectoryError) as error:
             self._check_root()
             if isinstance(error, NotADirectoryError):
                 raise StorageError(f"{path} is a file: give the folder of its series", "not-found") from error
-            return []
+            return None
         except OSError as error:
             raise _translate(error, f"list {path}") from error
+        return level
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the folders below the root whose names start with a prefix."""
@@ -61,7 +64,7 @@ class LocalBackend:
 
     def open_object(self, folder: str, info: ObjectInfo) -> LocalSource:
         """Prepare to read a file."""
-        return LocalSource(f"{self._root}/{folder}/{info.name}")
+        return LocalSource(os.path.join(self._root, folder, info.name))  # noqa: PTH118  # likewise
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole file; None where there is none."""
@@ -149,6 +152,19 @@ class LocalSource:
             self._file = FileIO(self._path)
             self.size = status.st_size
         return self._file, self.size
+
+
+def _take_entry(entry: os.DirEntry[str], level: FolderListing) -> None:
+    """Add an entry of a folder to what is listed of it. Links that lead nowhere, pipes and devices are left out."""
+    if entry.is_file():
+        try:
+            status = entry.stat()
+        except FileNotFoundError:  # another process has deleted it since the folder was read
+            return
+        level.objects.append(ObjectInfo(name=entry.name, size=status.st_size, modified=status.st_mtime))
+    elif entry.is_dir():
+        link = os.path.realpath(entry.path) if entry.is_symlink() else None
+        level.folders.append(Subfolder(entry.name, link))
 
 
 def _translate(error: OSError, what: str) -> StorageError:

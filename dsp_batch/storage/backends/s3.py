@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
-from dsp_batch.storage.backend import StoredKey, TemporaryError
+from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, TemporaryError, join_key
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.failures import explain_cause, first_line, is_missing_bucket, translate_failure, translate_status
 from dsp_batch.storage.flow import Flow, find_flow
@@ -49,11 +49,10 @@ class S3Backend:
     def _client(self) -> BucketClient:
         return open_bucket(self._bucket, self._endpoint_url, anonymous=self._anonymous)
 
-    async def list_objects(self, folder: str) -> list[ObjectInfo]:
-        """List the objects directly below a folder, with their sizes."""
-        key = f"{self._prefix}{folder}/"
-        objects, _ = await self._list(key)
-        return [ObjectInfo(name=name, size=size) for name, size in objects]
+    async def list_level(self, folder: str) -> FolderListing:
+        """List the objects and common prefixes directly below a folder, with sizes and times."""
+        objects, folders = await self._list(f"{self._prefix}{folder}/" if folder else self._prefix)
+        return FolderListing(objects, [Subfolder(name) for name in folders])
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the folders below the root whose names start with a raw prefix."""
@@ -65,7 +64,7 @@ class S3Backend:
 
     def open_object(self, folder: str, info: ObjectInfo) -> RangedSource:
         """Prepare to read an object."""
-        client, path = self._client, f"{self._prefix}{folder}/{info.name}"
+        client, path = self._client, self._prefix + join_key(folder, info.name)
         return RangedSource(client.store, path, info.size, root=f"s3://{self._bucket}", access=client.access.word)
 
     def read_whole(self, key: str) -> bytes | None:
@@ -114,7 +113,7 @@ class S3Backend:
         except StorageError as error:
             raise UnavailableError(error.message) from error
 
-    async def _list(self, key: str) -> tuple[list[tuple[str, int]], list[str]]:
+    async def _list(self, key: str) -> tuple[list[ObjectInfo], list[str]]:
         import obstore  # noqa: PLC0415  # local roots do without
         from obstore.exceptions import InvalidPathError  # noqa: PLC0415  # likewise
 
@@ -132,11 +131,11 @@ class S3Backend:
         start = len(key)
         return (
             # A marker object has the name of the folder itself; obstore drops its trailing slash.
-            [(each["path"][start:], each["size"]) for each in objects if len(each["path"]) > start],
+            [_describe(each, start) for each in objects if len(each["path"]) > start],
             [each[start:] for each in prefixes],
         )
 
-    async def _list_slowly(self, key: str, name_prefix: str = "") -> tuple[list[tuple[str, int]], list[str]]:
+    async def _list_slowly(self, key: str, name_prefix: str = "") -> tuple[list[ObjectInfo], list[str]]:
         """List through botocore, which takes raw prefixes and any key, at 40 times the CPU per name."""
         what = f"list s3://{self._bucket}/{key}{name_prefix}"
         return await asyncio.to_thread(_list_pages, self._bucket, (key, name_prefix), self._client.access, what)
@@ -228,19 +227,27 @@ class _Pages:
         return page
 
 
-def _list_pages(
-    bucket: str, key: tuple[str, str], access: Access, what: str
-) -> tuple[list[tuple[str, int]], list[str]]:
+def _describe(each: ObjectMeta, start: int) -> ObjectInfo:
+    """Describe an object whose name begins at a character of its key."""
+    return ObjectInfo(name=each["path"][start:], size=each["size"], modified=each["last_modified"].timestamp())
+
+
+def _list_pages(bucket: str, key: tuple[str, str], access: Access, what: str) -> tuple[list[ObjectInfo], list[str]]:
     from botocore import exceptions  # noqa: PLC0415  # seldom needed
 
     folder, name_prefix = key
-    objects: list[tuple[str, int]] = []
+    objects: list[ObjectInfo] = []
     folders: list[str] = []
     pages = _open_botocore(access).get_paginator("list_objects_v2")
     try:
         for page in pages.paginate(Bucket=bucket, Prefix=folder + name_prefix, Delimiter="/"):
             count_usage(requests=1)
-            objects += [(each["Key"][len(folder) :], each["Size"]) for each in page.get("Contents", ())]
+            objects += [
+                ObjectInfo(
+                    name=each["Key"][len(folder) :], size=each["Size"], modified=each["LastModified"].timestamp()
+                )
+                for each in page.get("Contents", ())
+            ]
             folders += [each["Prefix"][len(folder) :].rstrip("/") for each in page.get("CommonPrefixes", ())]
     except exceptions.ClientError as error:
         count_usage(requests=1)
@@ -251,7 +258,7 @@ def _list_pages(
         raise TemporaryError(explain_cause(str(error))) from error
     except exceptions.BotoCoreError as error:
         raise StorageError(f"cannot {what}: {str(error).splitlines()[0]}", reason="access-denied") from error
-    return [(name, size) for name, size in objects if name], [name for name in folders if name]
+    return [each for each in objects if each.name], [name for name in folders if name]
 
 
 def _open_botocore(access: Access) -> Any:

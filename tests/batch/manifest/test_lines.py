@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest import text as reader
+from dsp_batch.batch.manifest import line as reader
+from dsp_batch.batch.manifest.line import parse_line
 from dsp_batch.batch.manifest.rows import Reading, Surroundings
-from dsp_batch.batch.manifest.text import parse_line
 
 UUIDS = (
     "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19",

@@ -27,10 +27,11 @@ from manifest_reading import (
 )
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import DuplicateLine
 from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.rows import DuplicateLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.storage.urls import parse_location
 
 # Form 1: one series a line
 
@@ -146,6 +147,23 @@ def test_an_endpoint_given_otherwise_wins(tmp_path: Path, monkeypatch: pytest.Mo
     assert found == [SeriesRef(root="s3://idc-open-cr", series_uuid=A, line=2)]
 
 
+@pytest.mark.parametrize("endpoint", ["http://[::1", "https://host:port", "http://me:secret@host"])
+def test_a_comment_with_a_broken_endpoint_is_passed_over(
+    tmp_path: Path, endpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = f"# s5cmd --endpoint-url {endpoint} run x\ncp s3://mine/{A}/* .\n"
+    command = f"s5cmd --endpoint-url {endpoint} cp s3://mine/{B}/* .\n"
+
+    found = entries(tmp_path, content + command)
+
+    assert found[0] == SeriesRef("s3://mine", A, line=2)
+    assert "is no URL of a server: write https://host" in reasons(found)[0]
+    (warning,) = caplog.messages
+    assert warning.startswith("manifest.txt: the endpoint 'http")
+    assert warning.endswith("is no URL of a server: write https://host; the comment is passed over")
+    assert "secret" not in warning + reasons(found)[0]
+
+
 @pytest.mark.parametrize("url", [f"{OPEN}/{A}/*", f"{OPEN}/{A}", f"{OPEN}/{A}/", f"gs://public-datasets-idc/{A}/*"])
 def test_bare_urls_are_enough(tmp_path: Path, url: str) -> None:
     assert urls(entries(tmp_path, url)) == [f"{OPEN}/{A}"]
@@ -167,33 +185,157 @@ def test_flat_urls_of_the_first_version_name_no_series(tmp_path: Path) -> None:
     assert "directly below a bucket" in reasons(found)[0]
 
 
+# Form 12: what TCIA writes
+
+TCIA = """downloadServerUrl=https://public.cancerimagingarchive.net/nbia-download/servlet/DownloadServlet
+includeAnnotation=true
+noOfrRetry=4
+databasketId=manifest-1600709154662.tcia
+manifestVersion=3.0
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_settings_of_a_tcia_manifest_are_no_series(tmp_path: Path, indexed: Lookup, end: str) -> None:
+    content = f"{TCIA}ListOfSeriesToDownload=\n{MR_UID}\n{CT_UID}\n".replace("\n", end)
+
+    found = entries(tmp_path, content, indexed)
+
+    assert urls(found) == [f"{OPEN}-cr/{MR}", f"{OPEN}/{CT}"]
+    assert [entry.line for entry in found] == [7, 8]
+
+
+def test_a_tcia_manifest_without_the_index_says_what_its_series_need(tmp_path: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"manifest\.txt:7: SeriesInstanceUID 1\.3\..* pip install 'dsp-batch\[idc\]'"
+    ):
+        entries(tmp_path, f"{TCIA}ListOfSeriesToDownload=\n{MR_UID}\n")
+
+
+def test_settings_elsewhere_are_rejected_as_what_they_are(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"{A}\n{TCIA}/d/collection=nlst/{B}\n")
+
+    assert urls([found[0], found[-1]]) == [f"{OPEN}/{A}", f"/d/collection=nlst/{B}"]
+    assert len(reasons(found)) == 5
+    assert all(" is a setting, as TCIA manifests have" in reason for reason in reasons(found))
+
+
+# Form 13: lines pasted from a shell
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "$ s5cmd ",
+        "sudo s5cmd ",
+        "sudo -E s5cmd ",
+        "AWS_PROFILE=x s5cmd ",
+        "$ X='a b' sudo s5cmd ",
+        "% s5cmd ",
+        "./s5cmd ",
+        "/opt/s5cmd ",
+    ],
+)
+def test_words_before_a_command_are_passed_over(tmp_path: Path, before: str) -> None:
+    found = entries(tmp_path, f"  {before}cp {OPEN}-two/{A}/* .\n{before}--stat sync 's3://mine/{B}/*' 'a b/'\n")
+
+    assert urls(found) == [f"{OPEN}-two/{A}", f"s3://mine/{B}"]
+
+
+@pytest.mark.parametrize(
+    "command", ["aws s3 cp --recursive", "gsutil -m cp -r", "$ gcloud storage cp -r", "aws s3 sync"]
+)
+def test_other_programs_copy_too(tmp_path: Path, command: str) -> None:
+    assert urls(entries(tmp_path, f"{command} gs://public-datasets-idc/{A}/ .\n")) == [f"{OPEN}/{A}"]
+
+
+def test_the_endpoint_in_a_variable_before_a_command_counts(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"S3_ENDPOINT_URL={GOOGLE} s5cmd cp s3://idc-open-cr/{A}/* .\n")
+
+    assert urls(found) == [f"s3://idc-open-cr/{A}"]
+
+
+@pytest.mark.parametrize("command", ["ls", "rm", "s5cmd du", "aws s3 ls", "$ s5cmd head"])
+def test_commands_that_copy_nothing_are_rejected_as_such(tmp_path: Path, command: str) -> None:
+    found = entries(tmp_path, f"{A}\n{command} {OPEN}/{B}/\n")
+
+    verb = command.rsplit(maxsplit=1)[-1]
+    assert reasons(found) == [f"manifest.txt:2: a command that copies nothing ({verb}): write cp s3://bucket/UUID/* ."]
+
+
+def test_folders_may_begin_like_commands(tmp_path: Path) -> None:
+    assert urls(entries(tmp_path, f"head 1/{A}\n./cat 2/x\n")) == [f"{Path.cwd()}/head 1/{A}", f"{Path.cwd()}/cat 2/x"]
+
+
+# Paths with commas
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/data/Doe, Jane/CT 1", "s3://mine/Doe, Jane/CT 1", "https://host/a;b/c,d/", "/d/a, b/" + A),
+        *("./Doe, Jane/CT 1", "../Doe, Jane/CT 1", "./a,b;c", "~/Doe, Jane", f"./{A[:8]}, {B}/CT"),
+    ],
+)
+def test_a_line_that_begins_as_paths_do_is_one_whatever_commas_it_has(tmp_path: Path, path: str) -> None:
+    assert urls(entries(tmp_path, f"{path}\n")) == [str(parse_location(path))]
+
+
+def test_what_is_there_is_a_path_before_it_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Doe, Jane" / "CT 1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+    found = entries(tmp_path, "Doe, Jane\nDoe, Jane/CT 1\nDoe, John/CT 1\n")
+
+    assert urls(found[:2]) == [f"{tmp_path}/Doe, Jane", f"{tmp_path}/Doe, Jane/CT 1"]
+    assert reasons(found) == ["manifest.txt:3: no cell of this row is the URL or UUID of a series"]
+
+
+@pytest.mark.parametrize("row", ["s3://mine/{},CT", "S3://mine/{}/*,CT", "s3://mine/{}/1.dcm\tCT"])
+def test_a_row_may_begin_with_the_url_of_its_series(tmp_path: Path, row: str) -> None:
+    (found,) = entries(tmp_path, row.format(A))
+
+    assert isinstance(found, SeriesRef)
+    assert (found.root.removeprefix("s3:/"), found.series_uuid) == ("/mine", A)
+
+
 # Form 11: folders
 
 
 def test_a_folder_gives_every_series_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (B, A, "some folder", ".hidden"):
+    for name in (B, A, f"some folder/{C}", f".hidden/{A}", "empty"):
         (tmp_path / "series" / name).mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
     found = list(stream("../series/"))
 
-    assert urls(found) == [f"{tmp_path}/series/{name}" for name in (A, B, "some folder")]
+    assert urls(found) == [f"{tmp_path}/series/{name}" for name in (A, B, f"some folder/{C}")]
 
 
-def test_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
-    for name in (b"caf\xe9", A.encode(), "café".encode()):
-        (tmp_path / os.fsdecode(name)).mkdir()
+def test_series_of_idc_in_folders_whose_names_are_no_utf8_are_rejected(tmp_path: Path) -> None:
+    for name in (b"caf\xe9/" + B.encode(), A.encode(), "café/".encode() + C.encode()):
+        (tmp_path / os.fsdecode(name)).mkdir(parents=True)
 
     found = list(stream(f"{tmp_path}/", label="series/"))
 
-    assert reasons(found) == ["series/:3: its name is no UTF-8: rename the folder"]
-    assert [entry.url for entry in found if isinstance(entry, SeriesRef)] == [f"{tmp_path}/{A}", f"{tmp_path}/café"]
+    assert [reason.partition(":3: ")[2] for reason in reasons(found)] == ["its name is no UTF-8: rename the folder"]
+    refs = [entry.url for entry in found if isinstance(entry, SeriesRef)]
+    assert refs == [f"{tmp_path}/{A}", f"{tmp_path}/café/{C}"]
 
 
-def test_a_folder_without_slash_is_told_to_have_one(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=f"{tmp_path} is a folder: write {tmp_path}/"):
-        list(stream(str(tmp_path)))
+def test_folders_whose_names_lead_out_of_the_cache_are_rejected(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"/data/..foo\n/data/..bar/\n/data/{A}\n")
+
+    assert reasons(found) == [
+        f"manifest.txt:{line}: the name of its folder begins with two dots: rename it" for line in (1, 2)
+    ]
+
+
+def test_a_folder_needs_no_slash(tmp_path: Path) -> None:
+    (tmp_path / A).mkdir()
+
+    assert urls(list(stream(str(tmp_path)))) == [f"{tmp_path}/{A}"]
 
 
 def test_an_empty_folder_names_no_series(tmp_path: Path) -> None:

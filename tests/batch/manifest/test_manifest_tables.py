@@ -24,8 +24,9 @@ from manifest_reading import (
 )
 
 from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.read import DuplicateLine, read_manifest
+from dsp_batch.batch.manifest.read import read_manifest
 from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.rows import DuplicateLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 
@@ -67,6 +68,15 @@ def test_the_bucket_column_counts(tmp_path: Path) -> None:
     found = entries(tmp_path, f"aws_bucket,crdc_series_uuid\nidc-open-data-cr,{A}\nmine,{B}\n")
 
     assert urls(found) == [f"{OPEN}-cr/{A}", f"s3://mine/{B}"]
+
+
+def test_the_column_of_googles_bucket_gives_its_twin(tmp_path: Path) -> None:
+    rows = [f"idc-open-cr,,{A}", f"public-datasets-idc,,{B}", f"mine,theirs,{C}", f",,{INSTANCE}"]
+
+    found = entries(tmp_path, "\n".join(["gcs_bucket,aws_bucket,crdc_series_uuid", *rows]), root="s3://root")
+
+    assert urls(found) == [f"{OPEN}-cr/{A}", f"{OPEN}/{B}", f"s3://theirs/{C}", f"s3://root/{INSTANCE}"]
+    assert urls(entries(tmp_path, f"gcs_bucket,crdc_series_uuid\nmine,{A}\n")) == [f"gs://mine/{A}"]
 
 
 def test_rows_of_one_cell_may_come_before_the_header(tmp_path: Path) -> None:
@@ -188,6 +198,14 @@ def test_parquet_without_a_series_column_is_one_error(tmp_path: Path) -> None:
 def test_damaged_parquet_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.txt: not readable as Parquet"):
         entries(tmp_path, b"PAR1" + bytes(100))
+
+
+def test_parquet_with_text_that_is_no_utf8_is_one_error(tmp_path: Path) -> None:
+    note = pa.Array.from_buffers(pa.string(), 1, pa.array([b"caf\xe9"]).buffers())
+    pq.write_table(pa.table({"crdc_series_uuid": [A], "note": note}), tmp_path / "cohort.parquet")
+
+    with pytest.raises(ManifestError, match=r"cohort\.parquet: not readable as Parquet: .*utf-8"):
+        list(stream(str(tmp_path / "cohort.parquet")))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 from manifest_reading import (
     GOOGLE,
     MINE,
+    NO_INDEX,
     OPEN,
     A,
     B,
@@ -29,11 +30,12 @@ from manifest_reading import (
     write_manifest,
 )
 
-from dsp_batch.batch.manifest.keys import digest_series
-from dsp_batch.batch.manifest.read import read_manifest
-from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.batch.manifest.read import read_manifest, read_manifest_table
+from dsp_batch.batch.manifest.rejected import RejectedLine, format_rejected
+from dsp_batch.batch.manifest.table import parse_manifest, serialize_manifest
 from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.errors import ManifestError
+from dsp_batch.model.identifiers import digest_series
 from dsp_batch.model.series import SeriesRef
 
 # Text as it comes
@@ -57,6 +59,22 @@ def test_encodings_and_line_ends_do_not_matter(tmp_path: Path, encoding: str, en
 )
 def test_nul_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.txt:\d+: NUL bytes"):
+        entries(tmp_path, content)
+
+
+def test_nul_bytes_may_end_all_names(tmp_path: Path) -> None:
+    names = ["/d/some folder", "/d/Doe, Jane", f"/d/{A}", "/d/two\nlines", f"./{'x' * 200}"]
+
+    found = entries(tmp_path, "".join(f"{name}\0" for name in names))
+
+    assert urls([*found[:3], found[4]]) == [*names[:3], str(Path.cwd() / names[4])]
+    assert [entry.line for entry in found] == [1, 2, 3, 4, 5]
+    assert reasons(found) == ["manifest.txt:4: '/d/two\\nlines' holds control characters, or bytes that are no text"]
+
+
+@pytest.mark.parametrize("content", [f"{A}\0{B}", f"{A}\0\0{B}\0", f"{A}\0{B}\n"])
+def test_nul_bytes_that_end_not_all_names_are_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.txt:1: NUL bytes"):
         entries(tmp_path, content)
 
 
@@ -89,6 +107,30 @@ def test_a_line_without_end_is_rejected_and_the_next_is_read(tmp_path: Path) -> 
     assert reasons(found) == ["manifest.txt:1: longer than 1048576 characters"]
     assert isinstance(found[0], RejectedLine)
     assert len(found[0].text) == 500
+
+
+def test_rejected_lines_show_neither_passwords_nor_control_characters(tmp_path: Path) -> None:
+    lines = [
+        f"https://me:secret@host/{A}/",
+        f"ls 's3://key:sec/r@t@bucket/{A}/*' .",
+        "https://me:" + "secret" * 200 + "@host/",
+        "what\tis \x1b[31mthis\u202e?",
+    ]
+    path = write_manifest(tmp_path, "\n".join([A, *lines]))
+
+    manifest = read_manifest_table(path, root=OPEN, lookup=NO_INDEX, label="m.txt")
+
+    rejected = [*parse_manifest(serialize_manifest(manifest)).rejected]
+    assert [line.text for line in rejected] == [
+        f"https://…@host/{A}/",
+        f"ls 's3://…@bucket/{A}/*' .",
+        "https://…@host/",
+        r"what\tis \x1b[31mthis\u202e?",
+    ]
+    text = format_rejected(rejected).decode()
+    assert "sec" not in text
+    assert all(line.isprintable() for row in text.splitlines() for line in row.split("\t"))
+    assert text.splitlines()[3].split("\t")[1] == rejected[3].text
 
 
 def test_lines_that_are_not_understood_do_not_stop_the_others(tmp_path: Path) -> None:

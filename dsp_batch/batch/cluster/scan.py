@@ -1,0 +1,95 @@
+"""The scan of a folder on the cluster: its headers are read as tasks, a bounded number at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from typing import Any
+from uuid import uuid4
+
+from dask.system import CPU_COUNT
+from distributed import Client, Future, wait
+from distributed.scheduler import KilledWorker
+
+from dsp_batch.batch.cluster.connect import connect
+from dsp_batch.batch.cluster.dashboard import name_group
+from dsp_batch.batch.cluster.graph import delay_stage, submit_shard
+from dsp_batch.batch.cluster.health import ask_threads
+from dsp_batch.batch.manifest.scans import FolderScan, ScanChunk, ScannedPart, scan_chunk
+from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.sharding import SHARDS_PER_THREAD
+from dsp_batch.errors import DspBatchError
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import ClusterOptions
+
+_log = logging.getLogger(__name__)
+
+CHUNKS_HERE = 2
+"""Chunks that the client reads itself: for a small folder a cluster would start for nothing."""
+
+_Item = SeriesRef | ScanChunk
+
+
+def scan_folder(root: str, job: Job, cluster: ClusterOptions) -> Iterator[SeriesRef]:
+    """Find the series below a folder, at any depth, and keep in the cache which objects make up each.
+
+    Args:
+        root: URL or path of the folder.
+        job: How it is read, and the cache.
+        cluster: Where the headers are read that are more than a client reads in a few seconds.
+
+    Raises:
+        StorageError: The folder cannot be listed, or an object in it cannot be read.
+        DspBatchError: There is no cluster, or it is lost.
+    """
+    scan = FolderScan(store=job.open_store(SeriesRef(root, "")), cache=job.cache)
+    for found in _run(scan.cut(), cluster):
+        if isinstance(found, SeriesRef):
+            yield found
+        else:
+            scan.add(found)
+    yield from scan.finish()
+
+
+def _run(items: Iterator[_Item], cluster: ClusterOptions) -> Iterator[SeriesRef | ScannedPart]:
+    """Run chunks, the first ones here and the others on the cluster; series pass through."""
+    left = CHUNKS_HERE
+    for item in items:
+        if isinstance(item, SeriesRef):
+            yield item
+        elif left:
+            left -= 1
+            yield scan_chunk(item)
+        else:
+            with connect(cluster, CPU_COUNT) as client:
+                yield from _spread(chain([item], items), client)
+
+
+def _spread(items: Iterator[_Item], client: Client) -> Iterator[SeriesRef | ScannedPart]:
+    """Run chunks on the cluster, a few for each thread of a worker at a time."""
+    pending = set[Future[Any]]()
+    for item in items:
+        if isinstance(item, SeriesRef):
+            yield item
+            continue
+        pending.add(_submit(item, client))
+        if len(pending) >= SHARDS_PER_THREAD * max(1, sum(ask_threads(client, 60.0).values())):
+            ended, pending = wait(pending, return_when="FIRST_COMPLETED")
+            yield from map(_gather, ended)
+    yield from map(_gather, pending)
+
+
+def _submit(chunk: ScanChunk, client: Client) -> Future[Any]:
+    key = (name_group("scan"), chunk.name, uuid4().hex)
+    return submit_shard(client, delay_stage(partial(scan_chunk, chunk))(dask_key_name=key))
+
+
+def _gather(future: Future[Any]) -> ScannedPart:
+    try:
+        part: ScannedPart = future.result()
+    except KilledWorker as error:
+        message = "the headers of some objects killed each worker that read them: give the workers more memory"
+        raise DspBatchError(message, "worker-died") from error
+    return part
