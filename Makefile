@@ -4,6 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test check bench docs clean
 
+# Prints the path of the gallery first: the page that shows all previews.
 demo: .venv/demo
 	$(BIN)/dsp-batch demo
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import runpy
 import tempfile
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, preview
+from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, open_cache, preview, run_batch
 from dsp_batch.options import ImageVerbOptions
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import (
@@ -24,6 +26,7 @@ from dsp_batch.phantom.series import (
     build_palette_ultrasound,
     build_pet,
     build_radiograph,
+    build_report,
     build_ultrasound,
     write_collection,
 )
@@ -103,6 +106,57 @@ def draw_pictures(folder: Path) -> None:
         _log.info("%s", folder / name)
 
 
+GALLERY = "gallery.webp"
+"""The picture of the gallery. It needs a browser, so it is drawn by `make docs` alone and compared with nothing."""
+
+_COLLECTION: dict[str, tuple[Callable[[], PhantomSeries], ...]] = {
+    "torso": (
+        build_ct,
+        partial(build_ct, "ct-coronal", plane="coronal"),
+        partial(build_ct, "ct-sagittal", plane="sagittal"),
+        build_pet,
+    ),
+    "head": (build_mr, build_bolus, build_localizer, partial(build_ct, "ct-oblique", plane="oblique")),
+    "other": (build_radiograph, build_ultrasound, build_palette_ultrasound, build_report),
+}
+
+
+def draw_gallery(folder: Path) -> None:
+    """Run a batch over a dozen phantoms, write its gallery, and take its picture in Debian's Chromium."""
+    from PIL import Image  # noqa: PLC0415  # only for this picture
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # likewise
+
+    from dsp_batch.web.gallery import GalleryOptions, write_gallery  # noqa: PLC0415  # likewise
+
+    with tempfile.TemporaryDirectory() as root, sync_playwright() as playwright:
+        cache = open_cache(Path(root) / "cache")
+        manifest = _write_collection(Path(root))
+        run_batch(str(manifest), MosaicOptions(tile_width=4, image_width=96), cache=cache, root=root)
+        gallery = write_gallery(cache, GalleryOptions(title="Phantoms", hidden=("error",)))
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--headless", "--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 760})
+        page.goto(Path(gallery.url).as_uri())
+        page.get_by_role("gridcell").nth(1).click()
+        page.wait_for_timeout(1_000)  # until the pictures are drawn
+        Image.open(io.BytesIO(page.screenshot())).save(folder / GALLERY, quality=70, method=6)
+        browser.close()
+    _log.info("%s", folder / GALLERY)
+
+
+def _write_collection(root: Path) -> Path:
+    """Write the phantoms of the gallery, and a manifest that tells what they are."""
+    rows = [("series_uuid", "collection_id", "PatientID", "SeriesDescription")]
+    for number, (collection, builders) in enumerate(_COLLECTION.items()):
+        for build in builders:
+            series = build()
+            write_collection(root, [series])
+            rows.append((series.series_uuid, collection, f"PHANTOM-{number}", series.title))
+    manifest = root / "manifest.csv"
+    with manifest.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return manifest
+
+
 def _damage(file: Path) -> None:
     data = file.read_bytes()
     file.write_bytes(data[: len(data) // 2])
@@ -112,6 +166,7 @@ def main() -> None:
     """Write all of it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     draw_pictures(DOCS / "images")
+    draw_gallery(DOCS / "images")
     if REFERENCE_GENERATOR.exists():
         runpy.run_path(str(REFERENCE_GENERATOR), run_name="__main__")
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from dsp_batch.pipeline import find_series, load_index, preview
     from dsp_batch.version import __version__
+    from dsp_batch.web.gallery import open_gallery
 
 _HOMES = {
     "Cache": "dsp_batch.cache",
@@ -53,6 +54,7 @@ _HOMES = {
     "find_series": "dsp_batch.pipeline",
     "load_index": "dsp_batch.pipeline",
     "open_cache": "dsp_batch.cache",
+    "open_gallery": "dsp_batch.web.gallery",
     "parse_contrast": "dsp_batch.options",
     "plan_batch": "dsp_batch.batch.plan.plan",
     "preview": "dsp_batch.pipeline",
@@ -82,6 +84,7 @@ __all__ = [
     "find_series",
     "load_index",
     "open_cache",
+    "open_gallery",
     "parse_contrast",
     "plan_batch",
     "preview",

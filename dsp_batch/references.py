@@ -9,8 +9,10 @@ from dsp_batch.cache import Cache, read_index
 from dsp_batch.errors import OptionsError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import group_by_kind
+from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, resolve_series
+from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -40,10 +42,11 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None) -> tu
         return ()
     found = []
     for uid in _name_series(index):
-        ref = _find_series(uid, store)
-        known = read_index(cache, ref.series_uuid, ref.root) if ref else None
-        if ref and known:
-            found.append(Reference(index=known, store=replace(store, root=ref.root)))
+        refs = (ref for find in (_find_series, _name_scanned) if (ref := find(uid, store)))
+        indices = (read_index(cache, ref.series_uuid, ref.root, ref.folder) for ref in refs)
+        known = next((each for each in indices if each), None)
+        if known:
+            found.append(Reference(index=known, store=replace(store, root=known.root)))
         else:
             _log.debug("%s/%s draws upon %s, which is not at hand", index.root, index.series_uuid, uid)
     return tuple(found)
@@ -54,6 +57,11 @@ def _name_series(index: SeriesIndex) -> list[str]:
     named = [uid for kind, instances in group_by_kind(index) for uid in kind.name_references(instances)]
     own = set(index.texts("SeriesInstanceUID"))
     return [uid for uid in dict.fromkeys(named) if uid not in own]
+
+
+def _name_scanned(uid: str, store: Store) -> SeriesRef | None:
+    """Name the series of the same root that a scan would have found."""
+    return None if is_idc_root(store.root) else SeriesRef(store.root, build_series_uuid(uid), folder="")
 
 
 def _find_series(uid: str, store: Store) -> SeriesRef | None:

@@ -205,13 +205,19 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
 
     The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. One series
     is a report without pixels, which is skipped; one is corrupt and fails. The demo succeeds if exactly that happens.
+    The page that shows them all is printed first: open it in a browser.
     """
     from pathlib import Path
 
     from dsp_batch.batch.demo import run_demo
+    from dsp_batch.cache import open_cache
     from dsp_batch.cli.progress import open_progress
+    from dsp_batch.web.gallery import GalleryOptions, write_gallery
 
     shown = run_demo(Path(folder), cluster, open_progress())
+    gallery = write_gallery(open_cache(shown.source.parent / "cache"), GalleryOptions(title="dsp-batch demo"))
+    print_line(gallery.url)
+    print_line("")
     rows = [(title, shown.previews.get(uuid, "no preview")) for uuid, title in shown.titles.items()]
     print_table(("series", "preview"), rows)
     print_line("")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, WebPImagePlugin  # noqa: F401  # else Pillow imports all its formats to find it, in 0.1 s
 
-from dsp_batch.errors import OptionsError
+from dsp_batch.errors import OptionsError, PixelError
 from dsp_batch.model.series import ByteArray
 
 _FORMATS: dict[str, dict[str, Any]] = {
@@ -87,3 +87,22 @@ def _encode(pixels: ByteArray, suffix: str, formats: dict[str, dict[str, Any]]) 
     file.name = f"image{suffix}"  # where it is told the format instead, Pillow imports five others first, in 10 ms
     Image.fromarray(pixels).save(file, **settings)
     return file.getvalue()
+
+
+def decode_image(data: bytes) -> ByteArray:
+    """Read an image file that `encode_image` has written.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Display values in color, (height, width, 3).
+
+    Raises:
+        PixelError: It is damaged.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=["WEBP", "JPEG"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise PixelError(f"no readable picture: {error}") from error

@@ -297,6 +297,8 @@ def test_the_demo_draws_a_collection_on_a_cluster_of_its_own(tmp_path: Path) -> 
     assert outcome.status == 0, outcome.stderr
     lines = outcome.stdout.splitlines()
     assert "as expected" in outcome.stdout
+    assert lines[0] == str(tmp_path / "demo/cache/gallery/index.html")
+    assert Path(lines[0]).read_bytes().startswith(b"<!DOCTYPE html>")
     assert lines[-1].startswith("9 series: 7 done, 0 kept, 1 skipped, 1 failed; ")
     previews = [Path(line.rpartition("  ")[2]) for line in lines if line.endswith(".webp")]
     assert len(previews) == 7

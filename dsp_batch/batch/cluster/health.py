@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from distributed import Client
 
-from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
+from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.errors import DspBatchError
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.batch.runs.clock import MACHINE_CLOCK, Clock
+from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, give_up
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from distributed import Client
 
+from dsp_batch.batch.clock import MACHINE_CLOCK
 from dsp_batch.batch.cluster.interrupt import Interrupted
 from dsp_batch.batch.cluster.window import SECONDS_TO_GATHER, TIMES_TO_GATHER, Cluster, Series, run_series
 from dsp_batch.batch.plan.expectations import Expected
-from dsp_batch.batch.runs.clock import MACHINE_CLOCK
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import open_cache

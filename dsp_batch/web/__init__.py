@@ -1,0 +1,1 @@
+"""Pages over what a batch leaves in its cache."""
