@@ -76,7 +76,7 @@ def describe_headers(contents: Contents) -> Card:
     first = next(iter(instances.values()))
     count, size = len(instances), sum(contents.sizes.get(row) or 0 for row in instances)
     references = list_references(instances)
-    names = [_name_class(uid) for uid in dict.fromkeys(each.text("SOPClassUID") or "" for each in instances.values())]
+    names = [name_class(uid) for uid in dict.fromkeys(each.text("SOPClassUID") or "" for each in instances.values())]
     facts = {
         "class": ", ".join(names[:3]) + (" …" if len(names) > 3 else ""),
         "modality": first.text("Modality"),
@@ -111,7 +111,7 @@ def describe_label(instances: Instances) -> Card:
 
 def name_kind(first: Attributes) -> str:
     """Name the kind of an object in a word or two: its modality, or its class where that says more."""
-    name = _name_class(first.text("SOPClassUID") or "")
+    name = name_class(first.text("SOPClassUID") or "")
     modality = _clean(first.text("Modality") or "")
     if name == "Raw Data" or not modality:
         return name.partition(" (")[0]
@@ -204,7 +204,7 @@ def _count(number: int, one: str, several: str | None = None) -> str:
     return f"1 {one}" if number == 1 else f"{number:,} {several or one + 's'}"
 
 
-def _name_class(uid: str) -> str:
+def name_class(uid: str) -> str:
     """Name a SOP class without the word that all of them end in."""
     if not uid:
         return "no SOP class"
