@@ -146,7 +146,10 @@ def make_report(**attributes: object) -> Dataset:
 def test_a_series_without_pixels_is_a_card(tmp_path: Path, suffix: str) -> None:
     item = Dataset()
     item.SeriesInstanceUID = "1.2.3"
-    item.ReferencedSOPSequence = [Dataset(), Dataset()]
+    objects = [Dataset(), Dataset(), Dataset()]
+    for each, uid in zip(objects, ("1.2.4", "1.2.5", "1.2.5"), strict=True):
+        each.ReferencedSOPInstanceUID = uid
+    item.ReferencedSOPSequence = objects
     evidence = Dataset()
     evidence.ReferencedSeriesSequence = [item]
 
