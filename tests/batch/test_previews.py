@@ -48,7 +48,7 @@ def test_a_batch_draws_every_series_as_the_single_call_does(client: Client, root
     for uuid, row in rows.items():
         if uuid != CORRUPT:
             assert (tmp_path / row["preview"]).read_bytes() == preview(root / uuid, SMALL).data
-    assert {row["drawn_as"] for row in rows.values() if row["drawn_as"]} == {"mosaic", "card"}
+    assert {row["drawn_as"] for row in rows.values() if row["drawn_as"]} == {"mosaic", "image", "card"}
 
 
 def test_the_rows_describe_the_series(client: Client, root: Path, tmp_path: Path) -> None:
