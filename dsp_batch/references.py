@@ -9,7 +9,7 @@ from dsp_batch.cache import Cache, read_index
 from dsp_batch.errors import OptionsError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import group_by_kind
-from dsp_batch.model.identifiers import build_series_uuid
+from dsp_batch.model.identifiers import build_series_uuid, normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, resolve_series
 from dsp_batch.storage.public_buckets import is_idc_root
@@ -68,7 +68,9 @@ def _find_series(uid: str, store: Store) -> SeriesRef | None:
     """Find a series: in a folder of the same root, or where the IDC index says."""
     name = SeriesName(root=store.root, name=uid, kind="uid")
     try:
-        return resolve_series(name, lambda root: replace(store, root=root))
+        found = resolve_series(name, lambda root: replace(store, root=root))
     except (OptionsError, StorageError) as error:
         _log.debug("%s", error.message)
         return None
+    is_scanned = normalise_uuid(found.series_uuid) is None
+    return found._replace(folder=found.series_uuid) if is_scanned else found

@@ -14,7 +14,7 @@ from dsp_batch.batch.manifest.places import Lookup, default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import show_rejected
 from dsp_batch.batch.manifest.source import Source
-from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
+from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import find_verb
 from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
