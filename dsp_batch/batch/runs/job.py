@@ -21,6 +21,7 @@ from dsp_batch.options import (
     IndexOptions,
     MosaicOptions,
     Options,
+    PreviewOptions,
     Verb,
     convert_fields,
 )
@@ -31,6 +32,7 @@ OPTIONS: dict[Verb, type[Any]] = {
     "mosaic": MosaicOptions,
     "get-image": ImageOptions,
     "contrast-mosaic": ContrastMosaicOptions,
+    "preview": PreviewOptions,
     "build-index": IndexOptions,
 }
 """Verb → the class of its options."""
@@ -84,6 +86,9 @@ class Job:
     rebuild: bool = False
     """Build indices again that are in the cache; previews are always drawn."""
 
+    describe: bool = True
+    """Tell descriptions, dates and the patient's identifier in the result rows."""
+
     refresh: bool = False
     """Compare series of remote roots with what their indices were built from. Those of local ones always are."""
 
@@ -125,6 +130,11 @@ class Job:
             anonymous=self.anonymous,
             max_workers=self.max_workers,
         )
+
+    @property
+    def needs_pixels(self) -> bool:
+        """True where a series without pixels has no preview; a preview of any series may be a card."""
+        return self.draws and not isinstance(self.options, PreviewOptions)
 
     @property
     def draws(self) -> bool:
@@ -169,7 +179,7 @@ def read_job(cache: Cache, run: str) -> Job:
     if found is None:
         raise ManifestError(f"there is no run {run} in {cache.url}")
     try:
-        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout")
+        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout", "describe")
         options = _parse_options(found["verb"], found["options"])
         kept = replace(cache, cache_control=found.get("cache_control"))
         return Job(**{name: found[name] for name in names}, options=options, cache=kept)

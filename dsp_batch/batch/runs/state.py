@@ -22,7 +22,7 @@ from dsp_batch.batch.runs.changes import find_changed
 from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
-from dsp_batch.batch.runs.row import SeriesResult, build_row
+from dsp_batch.batch.runs.row import DESCRIPTIONS, SeriesResult, build_row
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 _NAMES_AT_ONCE = 8_192
 
-_OF_THIS_RUN = ("series_uuid", "endpoint_url", "viewer", "status", "reason", "preview", "attempt", "columns")
+_OF_THIS_RUN = ("series_uuid", "endpoint_url", "viewer", "status", "reason", "preview", "attempt", "manifest_columns")
 """Fields of the row of a kept preview that the run which keeps it fills in."""
 
 _SPENT = ("bytes_read", "requests", "worker", "seconds_headers", "seconds_index", "seconds_render")
@@ -134,8 +134,9 @@ class RunState:
         own = {
             "viewer": link_viewer(ref, job.endpoint_url, known) if known else None,
             "preview": preview_key(job.name, ref.series_uuid),
+            **({} if job.describe else dict.fromkeys(DESCRIPTIONS)),
         }
-        return build_row(ref, "kept", self.attempt.number, **known, **own)
+        return build_row(ref, "kept", self.attempt.number, **{**known, **own})
 
 
 def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunState:
