@@ -10,9 +10,6 @@ from dsp_batch.phantom.series import build_ct
 UNDECODABLE_SYNTAX = "1.2.840.10008.1.2.4.94"
 """JPIP Referenced: the pixels are elsewhere."""
 
-_CODESTREAM = b"\xff\x4f\xff\x51"
-"""SOC and SIZ, with which a JPEG 2000 codestream begins."""
-
 _SIGNATURE = b"\xff\x4f\xff\x51"
 """Markers that a JPEG 2000 codestream begins with, by which it would be known."""
 
@@ -28,8 +25,3 @@ def build_undecodable() -> PhantomSeries:
         for each in whole.objects
     )
     return PhantomSeries(series_uuid=whole.series_uuid, title=whole.title, objects=tuple(objects))
-
-
-def _spoil(data: bytes) -> bytes:
-    declared = data.replace(JPEG2000Lossless.encode(), UNDECODABLE_SYNTAX.encode())
-    return declared.replace(_CODESTREAM, bytes(len(_CODESTREAM)))
