@@ -119,7 +119,7 @@ def test_examples_run(page: Path, demo: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_docstring_examples_of_the_python_interface_run(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo / "demo")
 
-    for name in ("pipeline", "batch.plan.plan", "batch.run", "batch.runs.latest", "batch.runs.status"):
+    for name in ("pipeline", "batch.plan.plan", "batch.run", "batch.runs.results", "batch.runs.status"):
         found = doctest.testmod(importlib.import_module(f"dsp_batch.{name}"))
         assert found.attempted >= 2, name
         assert found.failed == 0
