@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ImageOptions,
         IndexOptions,
         MosaicOptions,
+        PreviewOptions,
         parse_contrast,
     )
     from dsp_batch.pipeline import find_series, load_index, preview
@@ -44,6 +45,7 @@ _HOMES = {
     "IndexOptions": "dsp_batch.options",
     "MosaicOptions": "dsp_batch.options",
     "Plan": "dsp_batch.batch.plan.plan",
+    "PreviewOptions": "dsp_batch.options",
     "RunStatus": "dsp_batch.batch.runs.status",
     "RunSummary": "dsp_batch.batch.runs.summary",
     "SeriesIndex": "dsp_batch.index.series_index",
@@ -73,6 +75,7 @@ __all__ = [
     "IndexOptions",
     "MosaicOptions",
     "Plan",
+    "PreviewOptions",
     "RunStatus",
     "RunSummary",
     "SeriesIndex",

@@ -53,7 +53,10 @@ class Allowance:
 
     kept_bytes: int | None = None
     """Bytes of whole small objects to keep for drawing, so that each is read in one request; None if nothing will be
-    drawn. If something will be drawn, a large series is given up after its first header when that has no pixels."""
+    drawn."""
+
+    needs_pixels: bool = False
+    """True to give up a series without pixels, a large one after its first header."""
 
     memory: int | None = None
     """Bytes of memory that the headers may take until an index is made of them; None for no limit."""
@@ -95,7 +98,7 @@ def fetch_headers(
 
     Raises:
         StorageError: The series cannot be listed, or one of its objects cannot be read, or not in time.
-        SeriesError: The series will be drawn and has no pixels, or its headers take more memory than they may.
+        SeriesError: The series needs pixels and has none, or its headers take more memory than they may.
     """
     allowance = allowance or Allowance()
     begin, keep = time.monotonic(), allowance.kept_bytes
@@ -111,7 +114,7 @@ def fetch_headers(
     headers: list[InstanceHeader] = []
     bodies: dict[str, Buffer] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
-    look_first = keep is not None and len(chosen) > LOOK_FIRST
+    look_first = allowance.needs_pixels and len(chosen) > LOOK_FIRST
     meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
     bulk = None if options.full else frozenset[int]()
     read = partial(read_header, bulk=bulk, hint=HeaderHint())
@@ -119,7 +122,7 @@ def fetch_headers(
         readers = {info: meter.weigh(_keep_whole(read(info.name, info.size), info, wanted)) for info in part}
         left = None if allowance.seconds is None else max(0.0, begin + allowance.seconds - time.monotonic())
         _sort_headers(store.read(ref.objects_folder, readers, timeout=left), headers, rejected)
-        if keep is not None and headers and not any(map(may_be_drawn, headers)):
+        if allowance.needs_pixels and headers and not any(map(may_be_drawn, headers)):
             raise without_pixels(ref.url, map(sop_class_of, headers), identify(headers[0]))
     for name, error in rejected.items():
         _log.debug("%s/%s is no instance: %s", ref.url, name, error.message)

@@ -13,25 +13,8 @@ from reprlib import repr as shorten
 from typing import Any, Literal
 
 from dsp_batch.errors import OptionsError
-from dsp_batch.model.window import Window
+from dsp_batch.model.window import ALIASES, PRESETS, Window
 
-PRESETS: dict[str, Window] = {
-    "ct-lung": Window(width=1500.0, center=-500.0),
-    "ct-bone": Window(width=2000.0, center=300.0),
-    "ct-brain": Window(width=80.0, center=40.0),
-    "ct-abdomen": Window(width=350.0, center=50.0),
-    "ct-liver": Window(width=150.0, center=30.0),
-    "ct-mediastinum": Window(width=350.0, center=50.0),
-    "ct-soft-tissue": Window(width=400.0, center=50.0),
-}
-"""Windows in HU by name."""
-
-_ALIASES = {
-    "media": "ct-mediastinum",
-    "ct-media": "ct-mediastinum",
-    "soft": "ct-soft-tissue",
-    "ct-soft": "ct-soft-tissue",
-}
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _WINDOW = re.compile(rf"\s*({_NUMBER})\s*[/,]\s*({_NUMBER})\s*")
 
@@ -77,7 +60,7 @@ def parse_contrast(text: str | Contrast) -> Contrast:
     name = text.strip().lower().replace("_", "-")
     if name in ("auto", "embedded"):
         return AUTO if name == "auto" else EMBEDDED
-    name = _ALIASES.get(name, name)
+    name = ALIASES.get(name, name)
     preset = PRESETS.get(name) or PRESETS.get(f"ct-{name}")
     if preset is not None:
         return Contrast(kind="window", window=preset)
@@ -190,8 +173,34 @@ def _check_image(image_width: int, quality: int) -> None:
     _check_positive("--image-width", image_width)
     if image_width > 16383:
         raise OptionsError(f"--image-width must be 16383 or less (WebP's limit), not {image_width}")
+    _check_quality(quality)
+
+
+def _check_quality(quality: int) -> None:
     if not 0 <= quality <= 100:
         raise OptionsError(f"--quality must lie between 0 and 100, not {quality}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewOptions:
+    """One picture of one size for any series: a grid of its frames, its only frame, or a card."""
+
+    size: int = 768
+    """Pixels of the square that the picture fits, 64 to 4096."""
+
+    contrast: Contrast | str = EMBEDDED
+    """A contrast, or text that `parse_contrast` reads; text becomes a contrast."""
+
+    quality: int = 50
+    overlays: bool = True
+    describe: bool = True
+    """Show and tell descriptions, dates and the patient's identifier; False for private data."""
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
+        _check_quality(self.quality)
+        if not 64 <= self.size <= 4096:
+            raise OptionsError(f"--size must lie between 64 and 4096 pixels, not {self.size}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,14 +342,12 @@ class IndexOptions:
         _check_positive("--limit", self.limit)
 
 
-Options = MosaicOptions | ImageOptions | ContrastMosaicOptions | IndexOptions
+FrameOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
+"""Options of the verbs that draw frames, and nothing else."""
 
-
-Verb = Literal["mosaic", "get-image", "contrast-mosaic", "build-index"]
-
-
-ImageVerbOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
-
+ImageVerbOptions = PreviewOptions | FrameOptions
+Options = ImageVerbOptions | IndexOptions
+Verb = Literal["preview", "mosaic", "get-image", "contrast-mosaic", "build-index"]
 
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 

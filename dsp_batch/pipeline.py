@@ -16,28 +16,44 @@ from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers, find_index
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
-from dsp_batch.options import ImageVerbOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import ImageVerbOptions, IndexOptions, PreviewOptions
 from dsp_batch.references import load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.compose import FrameSource
-from dsp_batch.render.draw import draw_tiles, encode_tiles
+from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
+from dsp_batch.render.preview import draw_preview
 from dsp_batch.scan import find_named_series
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import normalise_root
 
-_MOSAIC = MosaicOptions()
+_PREVIEW = PreviewOptions()
+
+
+_DESCRIPTIONS = {
+    "patient_id": "PatientID",
+    "study_date": "StudyDate",
+    "study_description": "StudyDescription",
+    "series_description": "SeriesDescription",
+    "body_part": "BodyPartExamined",
+    "manufacturer": "Manufacturer",
+}
+"""Fields of the result row that people group and search by → keywords of their attributes."""
+
+_NUMBERS = {"series_number": "SeriesNumber", "rows": "Rows", "columns": "Columns"}
+"""Likewise for whole numbers."""
 
 
 def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its name
     series: str | os.PathLike[str] | SeriesRef,
-    options: ImageVerbOptions = _MOSAIC,
+    options: ImageVerbOptions = _PREVIEW,
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
     series_uid: str | None = None,
@@ -50,7 +66,7 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
 
     Args:
         series: As in `find_series`, or an entry of a manifest.
-        options: `MosaicOptions`, `ImageOptions` or `ContrastMosaicOptions`.
+        options: `PreviewOptions`, `MosaicOptions`, `ImageOptions` or `ContrastMosaicOptions`.
         root: As in `find_series`.
         series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
@@ -64,13 +80,13 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
     Raises:
         OptionsError: The text names no series, or the options ask for frames that it has not.
         StorageError: The series is not there, or cannot be read.
-        SeriesError: The series has no DICOM instance, or none with pixels.
+        SeriesError: The series has no DICOM instance, or none with pixels where the options ask for frames.
         PixelError: No frame could be decoded.
 
     Example:
-        >>> image = preview("series/fab43f47-d595-57c7-9ed5-b9ecd3d19919", MosaicOptions(tile_width=3))
+        >>> image = preview("series/fab43f47-d595-57c7-9ed5-b9ecd3d19919")
         >>> image.n_tiles, image.width, image.height, image.data[8:12]
-        (9, 384, 384, b'WEBP')
+        (36, 768, 768, b'WEBP')
     """
     ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
     return draw_series(ref, store, _open_cache(cache), options, suffix)
@@ -163,12 +179,17 @@ def draw_series(
     ref: SeriesRef, store: Store, cache: Cache | None, options: ImageVerbOptions, suffix: str
 ) -> EncodedImage:
     """Walk the whole path of one series, for a process that has the machine to itself."""
-    index = index_series(ref, store, cache, drawing=True)
+    index = index_series(ref, store, cache, drawn=options)
     return render_preview(index, open_frames(index, store, cache), options, suffix)
 
 
 def index_series(
-    ref: SeriesRef, store: Store, cache: Cache | None, *, drawing: bool = False, refresh: bool = False
+    ref: SeriesRef,
+    store: Store,
+    cache: Cache | None,
+    *,
+    drawn: ImageVerbOptions | None = None,
+    refresh: bool = False,
 ) -> SeriesIndex:
     """Load the complete index of a series: the cached one, else one built from its headers and written to the cache.
 
@@ -176,12 +197,16 @@ def index_series(
         ref: The series.
         store: Where its root is.
         cache: Where indices are kept; None to neither read nor write any.
-        drawing: A preview follows: small objects are kept whole, and a series without pixels is an error.
+        drawn: What is drawn of it next: small objects are kept whole for that, and a series without pixels is an error
+            where frames are asked for. None for nothing.
         refresh: As in `find_index`.
     """
     index = find_index(ref, store, cache, refresh=refresh) if cache else None
     if index is None:
-        allowance = Allowance(kept_bytes=KEPT_BYTES if drawing else None)
+        allowance = Allowance(
+            kept_bytes=KEPT_BYTES if drawn else None,
+            needs_pixels=drawn is not None and not isinstance(drawn, PreviewOptions),
+        )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
         index = build_index(headers)
         if cache:
@@ -202,7 +227,7 @@ def open_frames(
 
 
 def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions, suffix: str) -> EncodedImage:
-    """Draw what the options ask for: choose pictures, draw their tiles, make one image of them.
+    """Draw what the options ask for: choose pictures, draw their tiles, make one image of them; or draw a card.
 
     Args:
         index: The series.
@@ -211,25 +236,34 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
         suffix: `.webp`, `.jpg` or `.jpeg`.
 
     Raises:
-        SeriesError: The series has nothing to draw.
+        SeriesError: The series has nothing to draw, and the options ask for frames.
         OptionsError: The range holds nothing, or the image would be too large.
         PixelError: Nothing could be decoded.
         StorageError: The frames could not be read.
     """
+    if isinstance(options, PreviewOptions):
+        return draw_preview(index, source, options, suffix)
     pictures = choose_pictures(index, source, options)
-    tiles = draw_tiles(pictures, options.column_contrasts, options.image_width)
-    return encode_tiles(tiles, options, suffix)
+    tiles = draw_tiles(pictures, options.column_contrasts, lay_out_mosaic(index, options))
+    return encode_tiles(tiles, suffix, options.quality)
 
 
-def describe_index(index: SeriesIndex) -> dict[str, Any]:
-    """Describe a series for its result row; attributes that could name a patient are not among it."""
-    first = index.attributes(0)
+def describe_index(index: SeriesIndex, *, describe: bool = True) -> dict[str, Any]:
+    """Describe a series for its result row; names of persons are not among it.
+
+    Args:
+        index: The series.
+        describe: False to leave out descriptions, dates and the patient's identifier.
+    """
+    first = index.attributes(0) if describe else withhold_descriptions(index.attributes(0))
     syntaxes = dict.fromkeys(syntax for syntax in index.values("TransferSyntaxUID") if syntax)
     return {
         "series_instance_uid": first.text("SeriesInstanceUID"),
         "study_instance_uid": first.text("StudyInstanceUID"),
         "modality": first.text("Modality"),
         "sop_class": first.text("SOPClassUID"),
+        **{name: first.text(keyword) for name, keyword in _DESCRIPTIONS.items()},
+        **{name: first.integer(keyword) for name, keyword in _NUMBERS.items()},
         "objects_digest": index.objects.get("digest"),
         "n_instances": len(index),
         "n_frames": sum(count or 0 for count in index.values("NumberOfFrames")),

@@ -36,7 +36,7 @@ from dsp_batch.cache import FOLDERS, Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.idc.index import open_index
-from dsp_batch.options import ClusterOptions, MosaicOptions, Options, convert_fields
+from dsp_batch.options import ClusterOptions, MosaicOptions, Options, PreviewOptions, convert_fields
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
@@ -104,6 +104,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
     strict: bool = False,
     overwrite: bool = False,
     refresh: bool = False,
+    describe: bool = True,
     timeout: float = 600.0,
     max_workers: int = 256,
     max_frame_bytes: int = MAX_FRAME_BYTES,
@@ -122,7 +123,8 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         manifest: Path or URL of a manifest in any of its forms, or of a folder or bucket of series; or names of series
             (texts or `SeriesRef`), a `pyarrow.Table`, or a data frame of pandas or Polars with the columns of a CSV
             manifest.
-        options: `MosaicOptions`, `ImageOptions`, `ContrastMosaicOptions`, or `IndexOptions` for indices alone.
+        options: `PreviewOptions`, `MosaicOptions`, `ImageOptions`, `ContrastMosaicOptions`, or `IndexOptions` for
+            indices alone.
         cache: Where indices, previews and results are written: a path, a URL, or from `open_cache`; None for the
             default directory.
         name: Name of the previews; None for that of the verb, such as `mosaic`.
@@ -137,6 +139,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         strict: Refuse to start when a line of the manifest names no series.
         overwrite: Make everything again, whatever is there, also under other options.
         refresh: List remote folders again, and draw those again that have changed. Local folders always are.
+        describe: Tell patient identifiers, dates and descriptions in the rows, and in the pictures of `preview`.
         timeout: Seconds that one series may take.
         max_workers: Requests in flight for one series, at most.
         max_frame_bytes: Bytes of a decoded frame that are accepted.
@@ -162,6 +165,9 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
     elif scheduler is not None or client is not None:
         raise OptionsError("give scheduler and client within cluster=ClusterOptions(…), or without it")
     verb = find_verb(options)
+    if isinstance(options, PreviewOptions):
+        describe = describe and options.describe
+        options = replace(options, describe=describe)
     job = Job(
         verb=verb,
         options=options,
@@ -173,6 +179,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         max_frame_bytes=max_frame_bytes,
         timeout=timeout,
         refresh=refresh,
+        describe=describe,
     )
     asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
     return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)

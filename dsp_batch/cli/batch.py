@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import click
@@ -10,7 +11,13 @@ from dsp_batch.cli.gallery import gallery
 from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.runs import demo, manifest, plan, retry, status
-from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
+from dsp_batch.cli.verb_options import (
+    contrast_mosaic_options,
+    image_options,
+    index_options,
+    mosaic_options,
+    run_preview_options,
+)
 from dsp_batch.options import (
     ClusterOptions,
     ContrastMosaicOptions,
@@ -18,6 +25,7 @@ from dsp_batch.options import (
     IndexOptions,
     MosaicOptions,
     Options,
+    PreviewOptions,
 )
 from dsp_batch.version import __version__
 
@@ -36,6 +44,17 @@ NAME = "dsp-batch"
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
     """Preview and index every series of a manifest, on this machine or on a Dask cluster."""
+
+
+@program.command()
+@click.argument("manifest")
+@run_preview_options
+@run_options
+@cluster_options
+@log_options
+def preview(manifest: str, options: PreviewOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
+    """Draw one picture of each series, whatever it holds: a grid of frames, the only frame, or a card."""
+    return _run(manifest, replace(options, describe=settings.describe), settings, cluster)
 
 
 @program.command()
@@ -109,6 +128,7 @@ def _run(manifest: str, options: Options, settings: RunSettings, cluster: Cluste
             cluster=cluster,
             strict=settings.strict,
             overwrite=settings.overwrite,
+            describe=settings.describe,
             refresh=settings.refresh,
             timeout=settings.timeout,
             max_workers=source.max_workers,

@@ -143,6 +143,12 @@ _MAX_FRAME_MB = click.option(
     metavar="N",
     help="Largest decoded frame to accept, in MB.",
 )
+describe_option: Option = click.option(
+    "--describe/--no-describe",
+    default=True,
+    show_default=True,
+    help="Show and tell patient identifiers, dates and descriptions.",
+)
 _CACHE_DIRECTORY = click.option(
     "--cache-dir",
     "directory",
@@ -206,12 +212,15 @@ class RunSettings:
     overwrite: bool
     refresh: bool
     strict: bool
+    describe: bool
+    """True to tell patient identifiers, dates and descriptions."""
+
     timeout: float
     """Seconds that one series may take."""
 
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "timeout")}
+    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "describe", "timeout")}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
@@ -236,6 +245,7 @@ run_options = option_set(
         ),
         "refresh": _REFRESH,
         "strict": click.option("--strict", is_flag=True, help="Do not start if any line of the manifest is rejected."),
+        "describe": describe_option,
         "timeout": click.option(
             "--timeout-per-series",
             "timeout",

@@ -8,11 +8,23 @@ from typing import NoReturn
 
 import click
 
-from dsp_batch.cli.options import CacheOptions, SeriesOptions, cache_options, log_options, series_options
+from dsp_batch.cli.options import (
+    CacheOptions,
+    SeriesOptions,
+    cache_options,
+    log_options,
+    series_options,
+)
 from dsp_batch.cli.outputs import is_parquet
 from dsp_batch.cli.program import Program, run_to_end
-from dsp_batch.cli.verb_options import contrast_mosaic_options, image_options, index_options, mosaic_options
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.cli.verb_options import (
+    contrast_mosaic_options,
+    image_options,
+    index_options,
+    mosaic_options,
+    preview_options,
+)
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, PreviewOptions
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -53,6 +65,23 @@ NAME = "dicom-series-preview"
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
     """Preview a DICOM series and index its headers, reading only the bytes that this takes."""
+
+
+@program.command()
+@click.argument("series")
+@click.argument("output")
+@preview_options
+@series_options
+@cache_options
+@log_options
+def preview(series: str, output: str, options: PreviewOptions, source: SeriesOptions, cache: CacheOptions) -> None:
+    """Draw one picture of any series: its frames as a grid, its only frame, or a card that describes it.
+
+    OUTPUT is a file or storage URL that ends in .webp, .jpg or .jpeg.
+    """
+    from dsp_batch.cli.single import preview
+
+    preview(series, output, options, source, cache)
 
 
 @program.command()

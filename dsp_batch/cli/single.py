@@ -39,7 +39,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
-        index = index_series(ref, store, kept, drawing=True, refresh=source.refresh)
+        index = index_series(ref, store, kept, drawn=options, refresh=source.refresh)
     with log_stage("render"):
         frames = open_frames(index, store, kept, source.max_frame_mb << 20)
         image = render_preview(index, frames, options, suffix)

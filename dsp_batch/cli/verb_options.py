@@ -7,8 +7,16 @@ from typing import Any
 
 import click
 
-from dsp_batch.cli.options import Option, option_set
-from dsp_batch.options import Contrast, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, parse_contrast
+from dsp_batch.cli.options import Option, describe_option, option_set
+from dsp_batch.options import (
+    Contrast,
+    ContrastMosaicOptions,
+    ImageOptions,
+    IndexOptions,
+    MosaicOptions,
+    PreviewOptions,
+    parse_contrast,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +81,38 @@ def _choose_contrast(values: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_contrast(text: str) -> Contrast:
     return parse_contrast(text)
+
+
+def _build_preview(**values: Any) -> PreviewOptions:
+    return PreviewOptions(**{**values, "contrast": _parse_contrast(values["contrast"] or "embedded")})
+
+
+_PREVIEW: dict[str, Option] = {
+    "size": click.option(
+        "--size",
+        type=int,
+        default=768,
+        show_default=True,
+        metavar="64-4096",
+        help="Side of the square that the picture fits, in pixels.",
+    ),
+    "contrast": _CONTRAST["contrast"],
+    "quality": click.option(
+        "-q",
+        "--quality",
+        type=int,
+        default=50,
+        show_default=True,
+        metavar="0-100",
+        help="Quality of the WebP or JPEG image; cards of text are written without loss.",
+    ),
+    "overlays": _IMAGE["overlays"],
+}
+
+preview_options = option_set("options", _build_preview, {**_PREVIEW, "describe": describe_option})
+
+run_preview_options = option_set("options", _build_preview, _PREVIEW)
+"""Without `--describe`, which the options of a run have for the rows of every verb."""
 
 
 def _build_mosaic(**values: Any) -> MosaicOptions:

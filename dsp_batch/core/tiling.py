@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,15 @@ _LONGEST_SIDE = 16383
 """Largest height and width of an image, in pixels: the limit of WebP, and of JPEG so that options mean one thing."""
 
 _CROSS_GRAY = 96
+
+_MOST_LINES = 6
+"""Rows and columns of the grid of a preview, at most."""
+
+MOST_TILES = _MOST_LINES**2
+"""Tiles of a preview, at most."""
+
+_LARGEST_SCALE = 4
+"""Number of times that a preview enlarges a frame, at most: more shows nothing but blur."""
 
 
 def tile_shape(rows: int, columns: int, aspect: float, width: int) -> tuple[int, int]:
@@ -39,6 +49,38 @@ def tile_shape(rows: int, columns: int, aspect: float, width: int) -> tuple[int,
             reason="too-large",
         )
     return _round_size(height), width
+
+
+def lay_out_tiles(
+    count: int, frame: tuple[int, int], aspect: float, size: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Lay out the grid of a preview: as square as the shape of the tiles allows, as large as fits into a square.
+
+    Args:
+        count: Number of tiles, 1 to 36.
+        frame: Rows and columns of the frames.
+        aspect: Height of a pixel of the frames over its width, in mm.
+        size: Side of the square, in pixels.
+
+    Returns:
+        Rows and columns of tiles, 6 at most, of which only the last row may have blanks; and height and width of a
+        tile, at most 4 times the rows and columns of a frame.
+
+    Example:
+        >>> lay_out_tiles(7, (512, 512), 1.0, 768)
+        ((3, 3), (256, 256))
+    """
+    ratio = frame[0] * aspect / frame[1]
+
+    def measure(grid: tuple[int, int]) -> tuple[float, int, int]:
+        oblong = abs(math.log(grid[0] * ratio / grid[1]))
+        return round(oblong, 9), grid[0] * grid[1] - count, -grid[1]
+
+    grids = [(-(-count // columns), columns) for columns in range(1, min(count, _MOST_LINES) + 1)]
+    rows, columns = min((grid for grid in grids if grid[0] <= _MOST_LINES), key=measure)
+    highest = min(size // rows, _LARGEST_SCALE * frame[0])
+    width = min(size // columns, _LARGEST_SCALE * frame[1], max(int((highest + 0.5) / ratio), 1))
+    return (rows, columns), (min(_round_size(width * ratio), highest), width)
 
 
 def fit_tile(display: ByteArray, aspect: float, shape: tuple[int, int]) -> ByteArray:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dsp_batch.model.frame import GrayscaleTransform, LookupTable, PaletteTable, StoredFrame
+from dsp_batch.model.frame import GrayscaleTransform, LookupTable, PaletteTable, StoredFrame, WindowSource
 from dsp_batch.model.series import ByteArray, FloatArray, StoredArray
 from dsp_batch.model.window import Window
 from dsp_batch.options import Contrast
@@ -118,6 +118,26 @@ def percentile_window(frames: Iterable[StoredFrame]) -> Window | None:
     return _window_of_counts(tables)
 
 
+def full_window(frames: Iterable[StoredFrame]) -> Window | None:
+    """Choose one window for several frames: from the least to the greatest of their modality values.
+
+    Args:
+        frames: The frames, consumed once. Color frames do not count.
+
+    Returns:
+        The window, `LINEAR_EXACT`; None when there is no value but padding and non-finite ones.
+    """
+    lowest, highest = np.inf, -np.inf
+    for frame in frames:
+        if frame.is_color:
+            continue
+        values = _modality_values(frame.values, frame.transform)
+        usable = values[_is_usable(values, frame.values, frame.transform)]
+        if usable.size:
+            lowest, highest = min(lowest, float(usable.min())), max(highest, float(usable.max()))
+    return _window_between(lowest, highest, lowest, highest) if lowest <= highest else None
+
+
 def choose_voi(contrast: Contrast, frame: StoredFrame, automatic: Window | None) -> Window | LookupTable:
     """Choose the window or VOI LUT that a frame is displayed with.
 
@@ -132,6 +152,13 @@ def choose_voi(contrast: Contrast, frame: StoredFrame, automatic: Window | None)
     if contrast.kind == "embedded" and frame.transform.voi is not None:
         return frame.transform.voi
     return automatic or _NO_VALUES
+
+
+def name_window_source(contrast: Contrast, frame: StoredFrame) -> WindowSource:
+    """Tell where `choose_voi` takes the window or VOI LUT of a monochrome frame from."""
+    if contrast.window is not None:
+        return "preset"
+    return "auto" if needs_percentiles(contrast, frame.transform) else "embedded"
 
 
 def needs_percentiles(contrast: Contrast, transform: GrayscaleTransform) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.card import Card
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameRef
 
@@ -92,6 +93,10 @@ class Kind:
     is_blank: Callable[[StoredFrame], bool] | None = None
     """Function that tells whether a composed picture shows nothing, so that another one is drawn instead; None where
     pictures are drawn whatever they show."""
+
+    describe: Callable[[Instances], Card] | None = None
+    """Function that describes instances in text, for a series that shows no image; None where their headers alone
+    describe them well enough."""
 
 
 def list_plain_pictures(contents: Contents) -> list[Picture]:

@@ -8,10 +8,12 @@ from dsp_batch.dicom import sop_classes
 from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import NoPixelsError, Reason
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.kind import PLAIN, Instances, Kind
+from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_references, shorten_card
+from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
+from dsp_batch.model.card import Card
 from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
@@ -71,6 +73,31 @@ def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
     for row in drawable_rows(index):
         rows.setdefault(find_kind(classes[row]), []).append(row)
     return [(kind, {row: index.attributes(row) for row in its_rows}) for kind, its_rows in rows.items()]
+
+
+def describe_series(index: SeriesIndex, *, describe: bool = True) -> Card:
+    """Describe a series that shows no image: by the kind of its objects, or from their headers alone.
+
+    Args:
+        index: The series.
+        describe: False to leave out descriptions, dates and the patient's identifier.
+    """
+    instances: Instances = {row: index.attributes(row) for row in range(len(index))}
+    if not describe:
+        instances = hide_descriptions(instances)
+    rows: dict[Kind, list[int]] = {}
+    for row, uid in enumerate(index.texts("SOPClassUID")):
+        rows.setdefault(find_kind(uid), []).append(row)
+    for kind, its_rows in rows.items():
+        if kind.describe is not None:
+            return shorten_card(kind.describe({row: instances[row] for row in its_rows}))
+    sizes = dict(enumerate(index.values("ObjectSize")))
+    return shorten_card(describe_headers(Contents(instances=instances, sizes=sizes)))
+
+
+def name_references(index: SeriesIndex) -> tuple[str, ...]:
+    """Name the SeriesInstanceUIDs (0020,000E) of the series that a series refers to."""
+    return tuple(list_references({row: index.attributes(row) for row in range(len(index))}))
 
 
 def sop_class_of(header: InstanceHeader) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import PixelError, SeriesError
+from dsp_batch.kinds.card import describe_label
 from dsp_batch.kinds.kind import Contents, Kind, Picture, StoredFrames
 from dsp_batch.kinds.slide_level import Level, TileOffset, list_levels
 from dsp_batch.model.frame import StoredFrame
@@ -171,4 +172,4 @@ def _background(attributes: Attributes) -> ByteArray:
     return np.array(convert_from_lab(lab) if len(lab) == 3 else (255, 255, 255), np.uint8)
 
 
-SLIDE = Kind(list_pictures=list_slide_pictures, compose=compose_slide)
+SLIDE = Kind(list_pictures=list_slide_pictures, compose=compose_slide, describe=describe_label)

@@ -137,6 +137,41 @@ class StoredFrame:
         return self.values.ndim == 3
 
 
+DrawnAs = Literal["mosaic", "image", "overlay", "picture", "card"]
+"""Forms of a preview: a grid of frames, one frame, an object over the image it speaks of or alone, or text."""
+
+WindowSource = Literal["embedded", "auto", "preset"]
+"""Where the window of a preview comes from: its object, its values, or the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileGrid:
+    """The tiles of a preview and the frames that they show. Places count from 0 along the rows."""
+
+    columns: int
+    rows: int
+    tile_width: int
+    tile_height: int
+
+    blank: tuple[int, ...]
+    """Places without a tile: the last ones of the last row."""
+
+    failed: tuple[int, ...]
+    """Places of frames that could not be drawn."""
+
+    positions: tuple[float | None, ...]
+    """Position of each frame on the primary axis in mm; its instance number where there is no position."""
+
+    times: tuple[float | None, ...]
+    """Time of each frame in seconds, where the frames have times that vary."""
+
+    instances: tuple[str, ...]
+    """SOPInstanceUID (0008,0018) of each frame."""
+
+    frames: tuple[int, ...]
+    """Number of each frame within its instance, from 0."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedImage:
     """A finished preview, and how it was made."""
@@ -157,3 +192,22 @@ class EncodedImage:
 
     window: Window | None = None
     """The window of the first frame, where there was one."""
+
+    window_source: WindowSource | None = None
+    """Where the window or the lookup table of the first frame comes from; None for color and cards."""
+
+    drawn_as: DrawnAs = "image"
+    grid: TileGrid | None = None
+    """The tiles of a preview; None for cards and for the other verbs."""
+
+    title: str | None = None
+    """Headline in one line; None for the other verbs."""
+
+    summary: tuple[str, ...] | None = None
+    """Lines of the text that a card shows; None for images."""
+
+    n_items: int | None = None
+    """The number that the headline of a card counts; None for images."""
+
+    references: tuple[str, ...] | None = None
+    """SeriesInstanceUIDs of the series that the object of a card refers to; None for images."""

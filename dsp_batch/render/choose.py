@@ -16,7 +16,7 @@ from dsp_batch.kinds.kind import PLAIN, Contents, Kind, Picture
 from dsp_batch.kinds.registry import group_by_kind, without_pixels
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions
+from dsp_batch.options import ContrastMosaicOptions, FrameOptions, ImageOptions, MosaicOptions
 from dsp_batch.render.compose import MAX_READ, FrameSource, PictureSet, compose_group, kind_of, split_pictures
 
 _LOOKS = 3
@@ -31,7 +31,7 @@ class SeriesPictures:
     pictures: tuple[Picture, ...]
 
 
-def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions) -> PictureSet:
+def choose_pictures(index: SeriesIndex, source: FrameSource, options: FrameOptions) -> PictureSet:
     """Choose the pictures that the options ask for, in display order.
 
     Args:
@@ -45,13 +45,18 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: ImageVerbO
         StorageError: The frames could not be read.
     """
     pictures = list_pictures(index, source)
-    whole = PictureSet(index=index, source=source, overlays=options.overlays, notes=_note_other_planes(pictures.order))
+    whole = begin_choice(index, source, pictures, overlays=options.overlays)
     if isinstance(options, MosaicOptions):
         rows, columns = options.grid
-        return _spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
+        return spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
     if options.position is None:
-        return _spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
+        return spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
     return _choose_one(whole, pictures, options)
+
+
+def begin_choice(index: SeriesIndex, source: FrameSource, every: SeriesPictures, *, overlays: bool) -> PictureSet:
+    """Make the set that pictures of a series are chosen into, as yet without any."""
+    return PictureSet(index=index, source=source, overlays=overlays, notes=_note_other_planes(every.order))
 
 
 def _note_other_planes(order: FrameOrder) -> tuple[str, ...]:
@@ -118,10 +123,16 @@ def _find_entries(table: FrameTable, pictures: Sequence[Picture]) -> list[tuple[
     return [(starts[picture.about.instance] + picture.about.frame, picture) for picture in pictures]
 
 
-def _spread_pictures(whole: PictureSet, every: SeriesPictures, span: tuple[float, float], tiles: int) -> PictureSet:
+def spread_pictures(whole: PictureSet, every: SeriesPictures, span: tuple[float, float], tiles: int) -> PictureSet:
     """Choose pictures spread evenly over a range, and others for those of them that are blank.
 
     A few looks decide: where they find nothing that is not blank, the pictures spread evenly stay.
+
+    Args:
+        whole: The set to choose into, from `begin_choice`.
+        every: All pictures of the series.
+        span: Start and end of the range, from 0.0 to 1.0.
+        tiles: Number of pictures, at most.
     """
     pictures = [every.pictures[rank] for rank in select_range(every.order, *span)]
     chosen = distribute(len(pictures), tiles)

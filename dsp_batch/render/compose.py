@@ -64,7 +64,7 @@ class PictureSet:
     overlays: bool = True
     """True to read overlay planes too."""
 
-    composed: Mapping[Picture, StoredFrame] = field(default_factory=dict)
+    composed: Mapping[Picture, Composed] = field(default_factory=dict)
     """Pictures that were composed already."""
 
     notes: tuple[str, ...] = ()
@@ -146,6 +146,13 @@ def compose_group(group: PictureSet) -> Iterator[Composed]:
         return
     with ThreadPoolExecutor(group.source.decoders, thread_name_prefix="dsp-batch-decode") as pool:
         yield from pool.map(lambda picture: _compose(group, picture, encoded), group.pictures)
+
+
+def hold_pictures(some: PictureSet) -> PictureSet:
+    """Compose pictures now, where memory holds all of them, so that they can be drawn more than once."""
+    if len(split_pictures(some)) > 1:
+        return some
+    return replace(some, composed=dict(zip(some.pictures, compose_pictures(some), strict=True)))
 
 
 def kind_of(index: SeriesIndex, picture: Picture) -> Kind:

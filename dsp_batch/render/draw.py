@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from dsp_batch.core.encoding import encode_image
-from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
-from dsp_batch.core.windowing import apply_supplement, choose_voi, display_values, needs_percentiles, percentile_window
+from dsp_batch.core.tiling import compose_mosaic, failed_tile, fit_tile, tile_shape
+from dsp_batch.core.windowing import (
+    apply_supplement,
+    choose_voi,
+    display_values,
+    name_window_source,
+    needs_percentiles,
+    percentile_window,
+)
 from dsp_batch.errors import OptionsError
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.model.frame import EncodedImage, LookupTable, StoredFrame
+from dsp_batch.model.frame import EncodedImage, StoredFrame, WindowSource
 from dsp_batch.model.notes import count_notes, gather_notes
 from dsp_batch.model.series import ByteArray
 from dsp_batch.model.window import Window
-from dsp_batch.options import Contrast, ImageVerbOptions
+from dsp_batch.options import Contrast, FrameOptions
 from dsp_batch.render.compose import Composed, PictureSet, compose_pictures, is_in_color, split_pictures
 from dsp_batch.render.read import transform_of
+
+
+class Exposure(NamedTuple):
+    """The pixels of a monochrome tile before it is scaled, to tell whether its window shows anything."""
+
+    pixels: int
+    black: int
+    white: int
+
+    varies: bool
+    """True where the stored values of the frame differ from one another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,8 +48,11 @@ class Tiles:
     shape: tuple[int, int]
     """Height and width of each tile, in pixels."""
 
-    drawn: int
-    """Number of tiles that show something, without failed ones."""
+    grid: tuple[int, int]
+    """Rows and columns of tiles."""
+
+    failed: tuple[int, ...]
+    """Places of the tiles that could not be drawn, from 0."""
 
     failures: tuple[str, ...]
     """One line for each picture that could not be drawn."""
@@ -38,17 +60,32 @@ class Tiles:
     window: Window | None
     """The window of the first picture, where it has one."""
 
+    window_source: WindowSource | None = None
+    """Where the window or the lookup table of the first picture comes from; None for color."""
+
+    exposures: tuple[Exposure, ...] = ()
+    """The exposure of each monochrome tile."""
+
     notes: tuple[str, ...] = ()
     """Sentences that say what was left out, or read otherwise than it is declared."""
 
+    @property
+    def drawn(self) -> int:
+        """Number of tiles that show something, without failed ones."""
+        return len(self.tiles) - len(self.failed)
 
-def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], width: int) -> Tiles:
+
+Layout = Callable[[StoredFrame], tuple[tuple[int, int], tuple[int, int]]]
+"""Function that lays out the tiles, from the first frame: rows and columns of the grid, height and width of a tile."""
+
+
+def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> Tiles:
     """Draw each picture under each contrast, holding no more than one of them where that can be.
 
     Args:
         some: The pictures.
         contrasts: One tile a picture for each of these, side by side.
-        width: Width of a tile in pixels.
+        layout: Lays out the tiles.
 
     Raises:
         OptionsError: A tile would be too large.
@@ -57,10 +94,11 @@ def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], width: int) -> T
     """
     composed, automatic = _open_pictures(some, contrasts)
     first: StoredFrame | None = None
-    shape = (1, 1)
+    grid, shape = (1, 1), (1, 1)
     tiles: list[ByteArray | None] = []
     failures: list[str] = []
     notes: list[tuple[str, ...]] = []
+    exposures: list[Exposure] = []
     for each in composed:
         if not isinstance(each, StoredFrame):
             failures.append(each.message)
@@ -69,49 +107,62 @@ def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], width: int) -> T
         notes.append(each.notes)
         if first is None:
             first = each
-            shape = _tile_shape(some.index, each, width)
-        tiles.extend(_draw_tile(each, choose_voi(contrast, each, automatic), shape) for contrast in contrasts)
-    voi = None if first is None or first.is_color else choose_voi(contrasts[0], first, automatic)
+            grid, shape = layout(each)
+        for contrast in contrasts:
+            display = display_values(each, choose_voi(contrast, each, automatic))
+            exposures += [] if each.is_color else [_measure_exposure(each, display)]
+            tiles.append(_finish_tile(each, display, shape))
+    is_gray = first is not None and not first.is_color
+    voi = choose_voi(contrasts[0], first, automatic) if first is not None and is_gray else None
     return Tiles(
         tiles=tuple(failed_tile(shape) if tile is None else tile for tile in tiles),
         shape=shape,
-        drawn=len(tiles) - len(failures) * len(contrasts),
+        grid=grid,
+        failed=tuple(place for place, tile in enumerate(tiles) if tile is None),
         failures=tuple(failures),
         window=voi if isinstance(voi, Window) else None,
+        window_source=name_window_source(contrasts[0], first) if first is not None and is_gray else None,
+        exposures=tuple(exposures),
         notes=gather_notes((*some.index.notes, *some.notes, *count_notes(notes, "frames"))),
     )
 
 
-def encode_tiles(tiles: Tiles, options: ImageVerbOptions, suffix: str) -> EncodedImage:
+def lay_out_mosaic(index: SeriesIndex, options: FrameOptions) -> Layout:
+    """Make the layout of a mosaic: the grid and the width of a tile are given, its height follows from the frame."""
+
+    def lay_out(frame: StoredFrame) -> tuple[tuple[int, int], tuple[int, int]]:
+        rows, columns = frame.values.shape[:2]
+        try:
+            return options.grid, tile_shape(rows, columns, frame.aspect, options.image_width)
+        except OptionsError as error:
+            raise OptionsError(f"{index.root}/{index.series_uuid}: {error.message}", error.reason) from error
+
+    return lay_out
+
+
+def encode_tiles(tiles: Tiles, suffix: str, quality: int) -> EncodedImage:
     """Compose the tiles into one image and encode it.
 
     Args:
-        tiles: At most as many as the grid of the options holds.
-        options: The grid and the quality.
+        tiles: At most as many as their grid holds.
         suffix: `.webp`, `.jpg` or `.jpeg`.
+        quality: 0 (smallest) to 100 (best).
 
     Raises:
         OptionsError: The image would be too large.
     """
-    check_mosaic(options.grid, tiles.shape)
-    pixels = compose_mosaic(tiles.tiles, options.grid, tiles.shape)
+    pixels = compose_mosaic(tiles.tiles, tiles.grid, tiles.shape)
     return EncodedImage(
-        data=encode_image(pixels, suffix, options.quality),
+        data=encode_image(pixels, suffix, quality),
         width=pixels.shape[1],
         height=pixels.shape[0],
         n_tiles=tiles.drawn,
         failures=tiles.failures,
         window=tiles.window,
+        window_source=tiles.window_source,
+        drawn_as="image" if tiles.grid == (1, 1) else "mosaic",
         notes=tiles.notes,
     )
-
-
-def _tile_shape(index: SeriesIndex, frame: StoredFrame, width: int) -> tuple[int, int]:
-    rows, columns = frame.values.shape[:2]
-    try:
-        return tile_shape(rows, columns, frame.aspect, width)
-    except OptionsError as error:
-        raise OptionsError(f"{index.url}: {error.message}", error.reason) from error
 
 
 def _open_pictures(some: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:
@@ -136,8 +187,13 @@ def _need_percentiles(some: PictureSet, contrasts: Sequence[Contrast]) -> bool:
     return any(needs_percentiles(contrast, transform) for contrast in contrasts for transform in transforms)
 
 
-def _draw_tile(frame: StoredFrame, voi: Window | LookupTable, shape: tuple[int, int]) -> ByteArray:
-    display = display_values(frame, voi)
+def _measure_exposure(frame: StoredFrame, display: ByteArray) -> Exposure:
+    black, white = (int(np.count_nonzero(display == value)) for value in (0, 255))
+    return Exposure(display.size, black, white, bool((frame.values != frame.values.flat[0]).any()))
+
+
+def _finish_tile(frame: StoredFrame, display: ByteArray, shape: tuple[int, int]) -> ByteArray:
+    """Color display values, burn graphics in, and scale them into a tile."""
     if frame.transform.supplement is not None:
         display = apply_supplement(display, frame.values, frame.transform.supplement)
     if frame.color_map is not None and display.ndim == 2:

@@ -30,7 +30,7 @@ from dsp_batch.core.windowing import choose_voi, display_values, percentile_wind
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray, SeriesRef, StoredArray
-from dsp_batch.options import EMBEDDED
+from dsp_batch.options import EMBEDDED, MosaicOptions
 from dsp_batch.pipeline import index_series
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures
@@ -90,7 +90,9 @@ def _middle_pictures() -> Iterator[StoredFrame]:
     store = Store(str(DATA / "series"))
     for folder in sorted((DATA / "series").iterdir()):
         try:
-            index = index_series(SeriesRef(root=store.root, series_uuid=folder.name), store, None, drawing=True)
+            index = index_series(
+                SeriesRef(root=store.root, series_uuid=folder.name), store, None, drawn=MosaicOptions()
+            )
             pictures = list_pictures(index).pictures
             middle = [pictures[len(pictures) // 2]]
             drawn = next(compose_pictures(PictureSet(index=index, source=FrameSource(store=store), pictures=middle)))

@@ -15,7 +15,8 @@ from outcomes import run_here, run_process
 from reference import PAGE, PROGRAMS, walk_commands, write_reference
 
 from dsp_batch import __main__ as both
-from dsp_batch.options import PRESETS, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.model.window import PRESETS
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store
 from dsp_batch.version import __version__

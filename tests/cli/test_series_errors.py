@@ -14,7 +14,7 @@ from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
 from series_to_refuse import UNDECODABLE_SYNTAX, build_undecodable
 
-from dsp_batch.options import PRESETS
+from dsp_batch.model.window import PRESETS
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import build_corrupt, build_report
 

@@ -47,7 +47,7 @@ def test_series_without_pixels_get_their_rows_without_a_request(job: Job, index:
         (RAW, "skipped", "raw-data", 3),
     ]
     assert [(row.modality, row.n_instances, row.requests) for row in rows] == [("SR", 1, 0), ("CT", 9000, 0)]
-    assert all(row.columns == {"color": "red"} for row in rows)
+    assert all(row.manifest_columns == {"color": "red"} for row in rows)
     assert rows[0].viewer == f"{VIEWER}/v3/viewer/?StudyInstanceUIDs=1.2&initialSeriesInstanceUID=1.2.6"
     assert "Comprehensive SR" in (rows[0].error or "")
 

@@ -6,11 +6,12 @@ whole objects go from stage to stage; frames live and die in the last one.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
@@ -156,7 +157,9 @@ def _fetch(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
         if index is not None:
             return replace(work, index=index)
     kept_bytes = min(KEPT_BYTES, share.size // 8) if job.draws else None
-    allowance = Allowance(seconds=_seconds_left(work, job), kept_bytes=kept_bytes, memory=share.size)
+    allowance = Allowance(
+        seconds=_seconds_left(work, job), kept_bytes=kept_bytes, needs_pixels=job.needs_pixels, memory=share.size
+    )
     headers = fetch_headers(ref, store, options, allowance)
     return replace(work, headers=replace(headers, ref=ref._replace(objects=None)))
 
@@ -177,7 +180,7 @@ def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
         _wait_for_cache(lambda: write_index(built, job.cache), work, job)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")
-    known = describe_index(index)
+    known = describe_index(index, describe=job.describe)
     result = replace(work.result, **known, viewer=link_viewer(work.ref, job.endpoint_url, known))
     if job.draws:
         references = load_references(index, job.open_store(work.ref), job.cache)
@@ -220,6 +223,13 @@ def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:
         "preview_bytes": len(image.data),
         "window_center": image.window.center if image.window else None,
         "window_width": image.window.width if image.window else None,
+        "window_source": image.window_source,
+        "drawn_as": image.drawn_as,
+        "title": image.title,
+        "summary": None if image.summary is None else json.dumps(image.summary, ensure_ascii=False),
+        "n_items": image.n_items,
+        "references": image.references,
+        "grid": json.dumps(asdict(image.grid)) if image.grid else None,
         "error": image.failures[0] if image.failures else None,
         "notes": join_notes(image.notes),
     }

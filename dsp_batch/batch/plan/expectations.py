@@ -54,7 +54,7 @@ def expect_series(
     rows: list[SeriesResult] = []
     for ref in refs:
         series = known.get(ref.series_uuid)
-        if job.draws and series and lacks_pictures(series.sop_class_uid or ""):
+        if job.needs_pixels and series and lacks_pictures(series.sop_class_uid or ""):
             rows.append(_skip(ref, series, job, attempt))
         else:
             facts = _facts_of_series(series) if series else read_facts(ref.columns)

@@ -23,7 +23,7 @@ from dsp_batch.idc.index import describe_series
 from dsp_batch.idc.viewer import is_indexed
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import MosaicOptions, Options, convert_fields
+from dsp_batch.options import FrameOptions, MosaicOptions, Options, convert_fields
 from dsp_batch.scan import find_again
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
@@ -44,7 +44,10 @@ class PlanOptions:
     """The assumptions of a plan."""
 
     tiles: int = 36
-    """Frames of a preview; 0 when only indices are built, which skips nothing."""
+    """Frames of a preview; 0 when only indices are built."""
+
+    needs_pixels: bool = True
+    """True where series without pixels are skipped."""
 
     cores: int = 16
     """Worker threads, one a core."""
@@ -204,7 +207,9 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
         (9, 144)
     """
     find_verb(options)
-    assumed = PlanOptions(tiles=count_tiles(options), cores=cores, latency=latency)
+    assumed = PlanOptions(
+        tiles=count_tiles(options), needs_pixels=isinstance(options, FrameOptions), cores=cores, latency=latency
+    )
     lookup = default_lookup(endpoint_url, anonymous)
     read = read_manifest_table(manifest, root=os.fspath(root), endpoint_url=endpoint_url, lookup=lookup)
     show_rejected(read.rejected, f"{len(read.rejected)} lines in all are not understood")
@@ -227,7 +232,7 @@ def plan_manifest(
     stream = iter(refs)
     while batch := list(islice(stream, _BATCH)):
         for facts, source, trouble in _find_facts(batch, lookup, endpoint_url):
-            reason = trouble or (_reason_to_skip(facts) if options.tiles else None)
+            reason = trouble or (_reason_to_skip(facts) if options.needs_pixels else None)
             group = _Group(facts.modality, facts.sop_class_uid, source, reason)
             work = None if reason else estimate_work(facts, options.tiles)
             _add(sums.setdefault(group, _Sum()), facts, options, work)

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, Options
+from dsp_batch.core.tiling import MOST_TILES
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, Options, PreviewOptions
 
 SERIES_AT_ONCE = 4
 """Series of one shard that are worked on at the same time. While one waits for storage, another computes."""
@@ -111,6 +112,8 @@ class Work:
 
 def count_tiles(options: Options) -> int:
     """Count the frames that a preview shows at most; 0 when only an index is built."""
+    if isinstance(options, PreviewOptions):
+        return MOST_TILES
     if isinstance(options, MosaicOptions):
         return math.prod(options.grid)
     if isinstance(options, ContrastMosaicOptions):

@@ -20,6 +20,7 @@ from dsp_batch.options import (
     IndexOptions,
     MosaicOptions,
     Options,
+    PreviewOptions,
     Verb,
     convert_fields,
 )
@@ -27,6 +28,7 @@ from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import parse_location
 
 OPTIONS: dict[Verb, type[Any]] = {
+    "preview": PreviewOptions,
     "mosaic": MosaicOptions,
     "get-image": ImageOptions,
     "contrast-mosaic": ContrastMosaicOptions,
@@ -66,6 +68,9 @@ class Job:
 
     rebuild: bool = False
     """Build indices again that are in the cache; previews are always drawn."""
+
+    describe: bool = True
+    """Tell descriptions, dates and the patient's identifier in the result rows."""
 
     refresh: bool = False
     """Compare series of remote roots with what their indices were built from. Those of local ones always are."""
@@ -110,6 +115,11 @@ class Job:
         )
 
     @property
+    def needs_pixels(self) -> bool:
+        """True where a series without pixels has no preview; a preview of any series may be a card."""
+        return self.draws and not isinstance(self.options, PreviewOptions)
+
+    @property
     def draws(self) -> bool:
         """True where the verb makes previews, not indices alone."""
         return self.verb != "build-index"
@@ -151,7 +161,7 @@ def read_job(cache: Cache, run: str) -> Job:
     if found is None:
         raise ManifestError(f"there is no run {run} in {cache.url}")
     try:
-        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout")
+        names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout", "describe")
         options = _parse_options(found["verb"], found["options"])
         return Job(**{name: found[name] for name in names}, options=options, cache=cache)
     except (KeyError, TypeError, ValueError) as error:

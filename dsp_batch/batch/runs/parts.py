@@ -38,6 +38,11 @@ _SECONDS_KEY = b"dsp_batch_seconds"
 """Key of the metadata of a part that holds the seconds of its attempt."""
 
 _TYPES = {
+    "series_number": pa.int32(),
+    "rows": pa.int32(),
+    "columns": pa.int32(),
+    "n_items": pa.int64(),
+    "references": pa.list_(pa.string()),
     "n_instances": pa.int32(),
     "n_frames": pa.int32(),
     "n_tiles": pa.int32(),
@@ -53,7 +58,9 @@ _TYPES = {
     "seconds_render": pa.float64(),
     "attempt": pa.int32(),
 }
-SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(SeriesResult) if f.name != "columns"])
+SCHEMA = pa.schema(
+    [(f.name, _TYPES.get(f.name, pa.string())) for f in fields(SeriesResult) if f.name != "manifest_columns"]
+)
 """The columns of a result row; the manifest's other columns follow as text."""
 
 
@@ -92,7 +99,7 @@ def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa
         columns: Columns of the manifest to carry. They are null in rows that lack them.
     """
     arrays = [_build_array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
-    arrays += [_build_array([row.columns.get(column) for row in rows], pa.string()) for column in columns]
+    arrays += [_build_array([row.manifest_columns.get(column) for row in rows], pa.string()) for column in columns]
     return pa.Table.from_arrays(arrays, schema=result_schema(columns))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsp_batch.errors import Reason
+from dsp_batch.model.frame import DrawnAs, WindowSource
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
 
@@ -40,11 +41,40 @@ class SeriesResult:
     viewer: str | None = None
     """Page of the series in IDC's viewers, where it is one of IDC's."""
 
+    patient_id: str | None = None
+    study_date: str | None = None
+    study_description: str | None = None
+    series_description: str | None = None
+    series_number: int | None = None
+    body_part: str | None = None
+    manufacturer: str | None = None
+    rows: int | None = None
+    """Rows (0028,0010) of the first instance."""
+
+    columns: int | None = None
+    """Columns (0028,0011) of the first instance."""
+
     preview: str | None = None
     """Key of the preview below the cache directory."""
 
     objects_digest: str | None = None
     """Digest of the names, sizes and times of the objects that the row tells of."""
+
+    drawn_as: DrawnAs | None = None
+    title: str | None = None
+    """Headline of the preview in one line."""
+
+    summary: str | None = None
+    """Lines of the text that the preview shows, as a JSON list; null for an image."""
+
+    n_items: int | None = None
+    """The number that the headline of a card counts."""
+
+    references: tuple[str, ...] | None = None
+    """SeriesInstanceUIDs of the series that a series without a picture of its own refers to."""
+
+    grid: str | None = None
+    """The tiles of a preview and the frames that they show, as a JSON object."""
 
     n_instances: int | None = None
     n_frames: int | None = None
@@ -52,6 +82,7 @@ class SeriesResult:
     transfer_syntax: str | None = None
     window_center: float | None = None
     window_width: float | None = None
+    window_source: WindowSource | None = None
     unit: str | None = None
     """Unit of the modality values and of the window: `HU`, `GY`, `BQML`, a UCUM code."""
 
@@ -70,7 +101,7 @@ class SeriesResult:
     program: str | None = None
     """Version of dsp-batch that made the preview."""
 
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    manifest_columns: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's other columns."""
 
 
@@ -89,5 +120,5 @@ def build_row(ref: SeriesRef, status: Status, attempt: int, **known: Any) -> Ser
         "folder": ref.folder,
         "endpoint_url": ref.endpoint_url,
     }
-    about = {"status": status, "attempt": attempt, "columns": ref.columns}
+    about = {"status": status, "attempt": attempt, "manifest_columns": ref.columns}
     return SeriesResult(**{"program": __version__, **known, **own, **about})

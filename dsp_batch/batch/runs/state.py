@@ -29,7 +29,7 @@ from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
 
 _NAMES_AT_ONCE = 8_192
 
-_OF_THIS_RUN = ("series_uuid", "endpoint_url", "viewer", "status", "reason", "preview", "attempt", "columns")
+_OF_THIS_RUN = ("series_uuid", "endpoint_url", "viewer", "status", "reason", "preview", "attempt", "manifest_columns")
 """Fields of the row of a kept preview that the run which keeps it fills in."""
 
 _SPENT = ("bytes_read", "requests", "worker", "seconds_headers", "seconds_index", "seconds_render")

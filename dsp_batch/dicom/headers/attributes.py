@@ -29,6 +29,10 @@ class Attributes:
     def __contains__(self, keyword: str) -> bool:
         return self._first(keyword) is not None
 
+    def value(self, keyword: str) -> Any:
+        """Return the value of an element as it is; None where it is absent."""
+        return self._values.get(keyword)
+
     def _all(self, keyword: str) -> list[Any]:
         value = self._values.get(keyword)
         if value is None:

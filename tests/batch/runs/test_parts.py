@@ -70,7 +70,7 @@ def test_a_part_without_rows_stands_for_results_that_have_none_yet(tmp_path: Pat
     (key,) = list_parts(cache, FOLDER)
     assert pq.read_table(tmp_path / key).num_rows == 0
     writer = ResultsWriter(cache=cache, folder=FOLDER, attempt=1, columns=("age",))
-    writer.add([SeriesResult(series_uuid="a", root="/r", status="done", columns={"age": 7})])
+    writer.add([SeriesResult(series_uuid="a", root="/r", status="done", manifest_columns={"age": 7})])
     writer.flush()
     assert pq.read_table(tmp_path / FOLDER).select(["series_uuid", "age"]).to_pylist() == [
         {"series_uuid": "a", "age": "7"}
