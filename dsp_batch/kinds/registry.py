@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from dsp_batch.dicom import sop_classes
 from dsp_batch.dicom.syntaxes import DEFLATED
@@ -11,6 +12,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_references, shorten_card
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
+from dsp_batch.kinds.objects.report import describe_report
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.card import Card
@@ -18,12 +20,16 @@ from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
+_REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76)
+"""Last numbers of the SOP classes of structured reports, retired ones among them (PS3.4 B.5)."""
+
 KINDS: dict[str, Kind] = {
     f"{_STORAGE}.66.4": SEGMENTATION,
     f"{_STORAGE}.66.7": SEGMENTATION,  # label map
     f"{_STORAGE}.77.1.6": SLIDE,
     f"{_STORAGE}.481.2": DOSE,
     f"{_STORAGE}.30": PARAMETRIC_MAP,
+    **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in _REPORTS), replace(PLAIN, describe=describe_report)),
 }
 """The kind of each SOP class; objects of all others are plain images."""
 
