@@ -12,7 +12,9 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_references, shorten_card
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
+from dsp_batch.kinds.objects.plan import describe_plan
 from dsp_batch.kinds.objects.report import describe_report
+from dsp_batch.kinds.objects.structures import describe_structures
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.card import Card
@@ -29,6 +31,9 @@ KINDS: dict[str, Kind] = {
     f"{_STORAGE}.77.1.6": SLIDE,
     f"{_STORAGE}.481.2": DOSE,
     f"{_STORAGE}.30": PARAMETRIC_MAP,
+    f"{_STORAGE}.481.3": replace(PLAIN, describe=describe_structures),
+    f"{_STORAGE}.481.5": replace(PLAIN, describe=describe_plan),
+    f"{_STORAGE}.481.8": replace(PLAIN, describe=describe_plan),  # ions
     **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in _REPORTS), replace(PLAIN, describe=describe_report)),
 }
 """The kind of each SOP class; objects of all others are plain images."""
