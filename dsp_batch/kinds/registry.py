@@ -13,7 +13,9 @@ from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_refer
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
 from dsp_batch.kinds.objects.plan import describe_plan
+from dsp_batch.kinds.objects.registration import describe_registration
 from dsp_batch.kinds.objects.report import describe_report
+from dsp_batch.kinds.objects.selections import describe_selection, describe_state
 from dsp_batch.kinds.objects.structures import describe_structures
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
@@ -34,6 +36,10 @@ KINDS: dict[str, Kind] = {
     f"{_STORAGE}.481.3": replace(PLAIN, describe=describe_structures),
     f"{_STORAGE}.481.5": replace(PLAIN, describe=describe_plan),
     f"{_STORAGE}.481.8": replace(PLAIN, describe=describe_plan),  # ions
+    f"{_STORAGE}.66.1": replace(PLAIN, describe=describe_registration),
+    f"{_STORAGE}.66.3": replace(PLAIN, describe=describe_registration),  # deformable
+    f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection),
+    **dict.fromkeys((f"{_STORAGE}.11.{number}" for number in range(1, 13)), replace(PLAIN, describe=describe_state)),
     **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in _REPORTS), replace(PLAIN, describe=describe_report)),
 }
 """The kind of each SOP class; objects of all others are plain images."""
