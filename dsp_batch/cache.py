@@ -95,33 +95,42 @@ def default_cache_directory() -> str:
     return str(user_cache_path(_APPLICATION, appauthor=False))
 
 
-def read_index(cache: Cache, series_uuid: str, root: str) -> SeriesIndex | None:
+def read_index(cache: Cache, series_uuid: str, root: str, folder: str | None = None) -> SeriesIndex | None:
     """Read a complete index of a series from the cache.
 
+    Args:
+        cache: The cache directory.
+        series_uuid: The series.
+        root: Its root.
+        folder: The folder that it was found in; None for a series whose folder is named by its UUID.
+
     Returns:
-        The index; None when there is none, or none that serves: unreadable, of another format, series or root, or
-        partial.
-        All but absence are logged as a warning.
+        The index; None when there is none, or none that serves: unreadable, of another format, series or place, or
+        partial. All but absence are logged as a warning.
     """
     data = cache.read(index_key(series_uuid))
-    url = cache.url_of(index_key(series_uuid))
     if data is None:
         return None
     try:
         index = parse_index(data)
+        trouble = _find_mismatch(index, series_uuid, root, folder)
     except SeriesError as error:
-        _log.warning("the index %s is built anew: %s", url, error.message)
-        return None
+        trouble = error.message
+    if trouble is None:
+        return index
+    _log.warning("the index %s is built again: %s", cache.url_of(index_key(series_uuid)), trouble)
+    return None
+
+
+def _find_mismatch(index: SeriesIndex, series_uuid: str, root: str, folder: str | None) -> str | None:
+    """Tell why an index does not serve for a series; None where it does."""
     if index.series_uuid != series_uuid:
-        _log.warning("the index %s is built anew: it belongs to the series %s", url, index.series_uuid)
-        return None
+        return f"it belongs to the series {index.series_uuid}"
     if index.root != root:
-        _log.warning("the index %s is built anew: it belongs to the root %s, not %s", url, index.root, root)
-        return None
-    if index.partial:
-        _log.warning("the index %s is built anew: it was built with a limit", url)
-        return None
-    return index
+        return f"it belongs to the root {index.root}, not {root}"
+    if (index.folder is None) != (folder is None):
+        return "the names of its objects are counted from another folder"
+    return "it was built with a limit" if index.partial else None
 
 
 def write_index(index: SeriesIndex, cache: Cache) -> Receipt:

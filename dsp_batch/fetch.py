@@ -74,7 +74,7 @@ def find_index(ref: SeriesRef, store: Store, cache: Cache, *, refresh: bool = Fa
     Returns:
         The index; None where there is none, or none that holds. A change is logged as a warning.
     """
-    index = read_index(cache, ref.series_uuid, ref.root)
+    index = read_index(cache, ref.series_uuid, ref.root, ref.folder)
     built_from = index.objects.get("digest") if index else None
     if built_from is None or not (refresh or store.is_local or ref.objects is not None):
         return index

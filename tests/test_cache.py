@@ -1,4 +1,4 @@
-"""What is in the cache is used when it is the index asked for, and is built anew when it is not."""
+"""What is in the cache is used when it is the index asked for, and is built again when it is not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,14 @@ def test_two_processes_may_write_one_index_at_once(cache: Cache) -> None:
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert seen
     assert [path.name for path in (Path(cache.url) / "indices").iterdir()] == [Path(key).name]
+
+
+def test_an_index_that_counts_names_from_the_root_is_not_that_of_a_folder(
+    ref: SeriesRef, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    built = index_series(ref, Store(ref.root), None)
+    write_index(replace(built, folder=""), cache)
+
+    assert read_index(cache, ref.series_uuid, ref.root) is None
+    assert "counted from another folder" in caplog.text
+    assert read_index(cache, ref.series_uuid, ref.root, folder="") is not None

@@ -58,7 +58,7 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "dicom/pixels/profiles", "render/text"},
+    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/text"},
     "pyarrow": {"index", "idc", "batch/manifest", "batch/runs"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},

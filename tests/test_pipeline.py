@@ -123,7 +123,7 @@ def test_a_series_without_pixels_has_an_index_and_no_preview(root: str) -> None:
 
     assert load_index(report, root=root).values("Modality") == ["SR"]
     with pytest.raises(SeriesError) as caught:
-        preview(report, root=root)
+        preview(report, MosaicOptions(), root=root)
     assert caught.value.reason == "no-pixels"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from functools import cached_property
+from html import escape
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -13,8 +15,9 @@ import pyarrow as pa
 from dsp_batch.core.geometry import order_frames
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.dictionary import name_of
 from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_value
-from dsp_batch.errors import HeaderError
+from dsp_batch.errors import HeaderError, OptionsError
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
 from dsp_batch.index.frames import list_frames
@@ -23,6 +26,10 @@ from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import FrameOrder, FrameTable, locate_series
 
 T = TypeVar("T")
+
+_SHOWN_COLUMNS = ("Index", "FileName", "InstanceNumber", "PrimaryPosition", "NumberOfFrames", "ObjectSize")
+_SHOWN_ROWS = 5
+"""What a notebook shows of an index."""
 
 GRID_COLUMNS = (
     ("GridSlices", "slices", pa.int32()),
@@ -38,7 +45,7 @@ _KEPT_CHARACTERS = 1 << 20
 sequence is always kept."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SeriesIndex:
     """All headers of a series in display order, with one row for each instance."""
 
@@ -105,6 +112,47 @@ class SeriesIndex:
     def order(self) -> FrameOrder:
         """Return the display order of all frames."""
         return self.known_order or order_frames(self.frames)
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
+        """Make a data frame of pandas with a row for each instance, in display order.
+
+        Args:
+            columns: Keywords and columns of the index; None for all that the series has.
+
+        Returns:
+            The frame. What is the same in all instances stands in each row; sequences are DICOM JSON text.
+
+        Raises:
+            OptionsError: The series has no such column, or pandas is not installed.
+        """
+        shared = {name_of(int(tag, 16)): element for tag, element in self.constants.items()}
+        wanted = list(dict.fromkeys([*self._fields, *shared] if columns is None else columns))
+        for name in wanted:
+            if name not in self._fields and name not in shared:
+                near = get_close_matches(name, [*self._fields, *shared], n=1)
+                raise OptionsError(f"the series has no {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+        try:
+            frame = self.table.select([name for name in wanted if name in self._fields]).to_pandas()
+        except ModuleNotFoundError as error:
+            raise OptionsError("pandas is not installed: pip install pandas") from error
+        filled = {name: [_cell(shared[name])] * len(self) for name in wanted if name not in self._fields}
+        return frame.join(type(frame)(filled, index=frame.index))[wanted]
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        modality = self.find_constant("Modality") or ("series",)
+        size = f"{len(self)} instances, {len(self._fields)} columns, {len(self.constants)} constant elements"
+        return f"SeriesIndex({self.series_uuid}: {'/'.join(map(str, modality))}, {size})"
+
+    def _repr_html_(self) -> str:
+        """Show the first rows in a notebook."""
+        names = [name for name in _SHOWN_COLUMNS if name in self._fields]
+        rows = self.table.select(names).slice(0, _SHOWN_ROWS).to_pylist()
+        head = "".join(f"<th>{name}</th>" for name in names)
+        cells = ["".join(f"<td>{escape(str(value))}</td>" for value in row.values()) for row in rows]
+        more = f"<p>and {len(self) - len(rows)} more</p>" if len(self) > len(rows) else ""
+        body = "".join(f"<tr>{each}</tr>" for each in cells)
+        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{body}</table>{more}"
 
     def has(self, name: str) -> bool:
         """Tell whether any instance has an element."""
@@ -223,6 +271,12 @@ class SeriesIndex:
     @cached_property
     def _derived(self) -> dict[tuple[Any, ...], Any]:
         return {}
+
+
+def _cell(element: Mapping[str, Any]) -> Any:
+    """Write an element into a cell: sequences as text, the only value of an element by itself."""
+    value = json.dumps(element) if element.get("vr") == "SQ" else element_value(element)
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 class _RowValues:

@@ -64,6 +64,14 @@ _SEQUENCES_ABOVE = (
 """Sequences whose items name series, and those whose items hold such a sequence, or another one of these: of evidence
 documents (C.17.2), presentation states (C.11.11), common instance references (C.12.2), structure sets (C.8.8.5)."""
 
+_OBJECT_SEQUENCES = (
+    "ReferencedSOPSequence",
+    "ReferencedInstanceSequence",
+    "ReferencedImageSequence",
+    "ContourImageSequence",
+)
+"""Sequences of such an item that name objects of the series."""
+
 _LONGEST_TEXT = 200
 """Characters of a text on a card: more than a line of it holds."""
 
@@ -76,11 +84,13 @@ def describe_headers(contents: Contents) -> Card:
     first = next(iter(instances.values()))
     count, size = len(instances), sum(contents.sizes.get(row) or 0 for row in instances)
     references = list_references(instances)
-    names = [_name_class(uid) for uid in dict.fromkeys(each.text("SOPClassUID") or "" for each in instances.values())]
+    names = [name_class(uid) for uid in dict.fromkeys(each.text("SOPClassUID") or "" for each in instances.values())]
+    label = next(_find_texts(first, _LABELS), "")
+    title = _clean(first.text("SeriesDescription") or "") or label or names[0]
     facts = {
         "class": ", ".join(names[:3]) + (" …" if len(names) > 3 else ""),
         "modality": first.text("Modality"),
-        "label": next(_find_texts(first, _LABELS), None),
+        "label": label if label != title else None,
         "description": next(_find_texts(first, _DESCRIPTIONS), None),
         "made by": " ".join(_find_texts(first, ("Manufacturer", "ManufacturerModelName"))),
         "objects": f"{count:,}",
@@ -92,7 +102,7 @@ def describe_headers(contents: Contents) -> Card:
     return Card(
         kind=name_kind(first),
         headline=_count(count, "object"),
-        title=_clean(first.text("SeriesDescription") or "") or facts["label"] or names[0],
+        title=title,
         rows=tuple((name, _clean(fact)) for name, fact in facts.items() if fact),
         n_items=count,
     )
@@ -111,7 +121,7 @@ def describe_label(instances: Instances) -> Card:
 
 def name_kind(first: Attributes) -> str:
     """Name the kind of an object in a word or two: its modality, or its class where that says more."""
-    name = _name_class(first.text("SOPClassUID") or "")
+    name = name_class(first.text("SOPClassUID") or "")
     modality = _clean(first.text("Modality") or "")
     if name == "Raw Data" or not modality:
         return name.partition(" (")[0]
@@ -124,16 +134,15 @@ def list_references(instances: Instances) -> dict[str, int]:
     Returns:
         UID → number of its instances that are referred to, in the order of the headers.
     """
-    found: dict[str, int] = {}
+    found: dict[str, set[str]] = {}
     for attributes in instances.values():
         own = attributes.text("SeriesInstanceUID")
         for item in _list_series_items(attributes):
             uid = item.text("SeriesInstanceUID")
             if uid and uid != own:
-                sequences = ("ReferencedSOPSequence", "ReferencedInstanceSequence", "ReferencedImageSequence")
-                objects = max(len(item.items(name)) for name in (*sequences, "ContourImageSequence"))
-                found[uid] = found.get(uid, 0) + objects
-    return found
+                objects = (each for name in _OBJECT_SEQUENCES for each in item.items(name))
+                found.setdefault(uid, set()).update(each.text("ReferencedSOPInstanceUID") or "" for each in objects)
+    return {uid: len(objects) for uid, objects in found.items()}
 
 
 def withhold_descriptions(attributes: Attributes) -> Attributes:
@@ -204,7 +213,7 @@ def _count(number: int, one: str, several: str | None = None) -> str:
     return f"1 {one}" if number == 1 else f"{number:,} {several or one + 's'}"
 
 
-def _name_class(uid: str) -> str:
+def name_class(uid: str) -> str:
     """Name a SOP class without the word that all of them end in."""
     if not uid:
         return "no SOP class"

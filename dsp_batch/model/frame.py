@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from dataclasses import dataclass
-from typing import Literal
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dsp_batch.errors import OptionsError, SinkError
 from dsp_batch.model.series import ByteArray, FloatArray, StoredArray
 from dsp_batch.model.window import Window
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,7 +180,7 @@ class TileGrid:
     """Number of each frame within its instance, from 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class EncodedImage:
     """A finished preview, and how it was made."""
 
@@ -211,3 +219,49 @@ class EncodedImage:
 
     references: tuple[str, ...] | None = None
     """SeriesInstanceUIDs of the series that the object of a card refers to; None for images."""
+
+    def __repr__(self) -> str:
+        """Return one line without the bytes of the file."""
+        size = f"{self.width} × {self.height} pixels, {self.n_tiles} tiles, {len(self.data):,} bytes"
+        return f"EncodedImage({self._media_type}: {size})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002  # all
+        """Show the picture in a notebook."""
+        text = base64.b64encode(self.data).decode("ascii")
+        tag = f'<img src="data:{self._media_type};base64,{text}" width="{self.width}" alt="preview of a series">'
+        return {"text/plain": repr(self), "text/html": tag, self._media_type: text}
+
+    @property
+    def _media_type(self) -> str:
+        return "image/jpeg" if self.data.startswith(b"\xff\xd8") else "image/webp"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file to a local path.
+
+        Args:
+            path: It ends in `.webp`, `.jpg` or `.jpeg`, as the format of the picture is. A file that is there is
+                replaced.
+
+        Raises:
+            OptionsError: The path names another format.
+            SinkError: The file cannot be written.
+        """
+        suffixes = (".jpg", ".jpeg") if self._media_type == "image/jpeg" else (".webp",)
+        if Path(path).suffix.lower() not in suffixes:
+            raise OptionsError(f"the picture is {self._media_type}: end {os.fspath(path)} in {' or '.join(suffixes)}")
+        try:
+            Path(path).write_bytes(self.data)
+        except OSError as error:
+            raise SinkError(f"cannot write {os.fspath(path)}: {(error.strerror or str(error)).lower()}") from error
+
+    def to_pil(self) -> Image.Image:
+        """Decode the picture as an image of Pillow."""
+        from PIL import Image, WebPImagePlugin  # noqa: F401, PLC0415  # as in core/encoding; only who asks needs it
+
+        image = Image.open(BytesIO(self.data))
+        image.load()
+        return image
+
+    def to_numpy(self) -> ByteArray:
+        """Decode the picture: display values, shape (height, width, 3)."""
+        return np.asarray(self.to_pil().convert("RGB"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsp_batch.model.card import Card
 from dsp_batch.model.series import ByteArray
-from dsp_batch.render.text import Color, Page, cut_text, measure_text
+from dsp_batch.render.text import Canvas, Color, cut_text, measure_text
 
 MOST_ROWS = 22
 """Rows of a table that are shown, at most."""
@@ -22,7 +23,16 @@ _BODY = 18 / 768
 _LEAST_BODY = 9
 """Pixels of the smallest text that can be read. Small cards show fewer lines instead of smaller ones."""
 
-_LINE = 1.4
+_LARGEST_BODY = 1.8
+"""Size of the largest body text over that of the smallest: a card that says little says it large."""
+
+_TITLE = 1.3
+"""Size of the title over that of body text."""
+
+_NARROWEST = 5
+"""Width of a column over the size of its text, at least: the last columns of a table are left out on a small card."""
+
+_LINE = 1.28
 """Distance of two lines over the size of the text."""
 
 _PAPER: Color = (250, 250, 247)
@@ -42,15 +52,55 @@ class _Measures:
     """The measures of a card of some size, in pixels."""
 
     size: int
-    band: int
-    margin: int
     body: int
-    line: int
+    """Size of body text."""
+
+    @property
+    def band(self) -> int:
+        """Height of the headline band."""
+        return round(self.size * _BAND)
+
+    @property
+    def margin(self) -> int:
+        """Width of what is left free on either side."""
+        return max(self.size // 32, 3)
+
+    @property
+    def line(self) -> int:
+        """Distance of two lines of body text."""
+        return round(self.body * _LINE)
 
     @property
     def inner(self) -> int:
         """Width between the margins."""
         return self.size - 2 * self.margin
+
+    @property
+    def room(self) -> int:
+        """Number of lines of body text between the title and the lower margin."""
+        title = round(self.body * _TITLE * 1.9) + round(self.line * 0.6)
+        return max((self.size - self.band - title - self.margin // 2) // self.line, 0)
+
+
+class _Column(NamedTuple):
+    """One column of a table, in pixels."""
+
+    left: float
+    width: float
+    is_of_numbers: bool
+
+
+class _RowStyle(NamedTuple):
+    """How a row is written."""
+
+    baseline: int
+    size: int
+    """Size of the text."""
+
+    colors: tuple[Color, Color]
+    """Color of the first cell, and of the others."""
+
+    bold: bool
 
 
 def draw_card(card: Card, size: int) -> ByteArray:
@@ -63,16 +113,35 @@ def draw_card(card: Card, size: int) -> ByteArray:
     Returns:
         RGB, shape (size, size, 3).
     """
-    body = max(round(size * _BODY), _LEAST_BODY)
-    measures = _Measures(
-        size=size, band=round(size * _BAND), margin=max(size // 32, 3), body=body, line=round(body * _LINE)
-    )
-    page = Page((size, size), _PAPER)
-    _write_band(page, card, measures)
-    top = _write_title(page, card, measures)
-    top = _write_lines(page, card, measures, top)
-    _write_table(page, card, measures, top)
-    return page.pixels()
+    measures = _choose_measures(card, size)
+    canvas = Canvas((size, size), _PAPER)
+    _write_band(canvas, card, measures)
+    top = _write_title(canvas, card, measures)
+    top = _write_lines(canvas, card, measures, top)
+    _write_table(canvas, card, measures, top)
+    return canvas.pixels()
+
+
+def _choose_measures(card: Card, size: int) -> _Measures:
+    """Choose the largest text at which a card shows all that it says, else the smallest one."""
+    least = max(round(size * _BODY), _LEAST_BODY)
+    count = len(card.lines) + len(card.rows) + bool(card.columns)
+    for body in range(round(least * _LARGEST_BODY), least, -2):
+        measures = _Measures(size=size, body=body)
+        if count <= min(measures.room, MOST_ROWS) and _are_whole(card, measures):
+            return measures
+    return _Measures(size=size, body=least)
+
+
+def _are_whole(card: Card, measures: _Measures) -> bool:
+    """Tell whether no text of the card is cut at this size."""
+    if any(measure_text(line, measures.body) > measures.inner for line in card.lines):
+        return False
+    rows = [row for row in (card.columns, *card.rows) if row]
+    if not rows:
+        return True
+    wanted = _measure_columns(rows, measures)
+    return sum(wanted) + measures.body * (len(wanted) - 1) <= measures.inner
 
 
 def summarize_card(card: Card) -> tuple[str, ...]:
@@ -92,15 +161,15 @@ def title_card(card: Card) -> str:
     return " · ".join(part for part in (card.kind, card.headline, card.title) if part)
 
 
-def _write_band(page: Page, card: Card, measures: _Measures) -> None:
+def _write_band(canvas: Canvas, card: Card, measures: _Measures) -> None:
     """Write kind and count as large as the band allows: two lines of it are legible at a sixth of their size."""
     band, margin = measures.band, measures.margin
-    page.fill((0, 0, measures.size, band), _BAND_COLOR)
+    canvas.fill((0, 0, measures.size, band), _BAND_COLOR)
     large = _fit_size(card.kind, measures.inner, round(band * 0.44), bold=True)
-    page.write((margin, band * 0.46), cut_text(card.kind, measures.inner, large, bold=True), large, _WHITE, bold=True)
+    canvas.write((margin, band * 0.46), cut_text(card.kind, measures.inner, large, bold=True), large, _WHITE, bold=True)
     second = card.headline or card.title
     small = _fit_size(second, measures.inner, round(band * 0.33))
-    page.write((margin, band * 0.86), cut_text(second, measures.inner, small), small, _PALE)
+    canvas.write((margin, band * 0.86), cut_text(second, measures.inner, small), small, _PALE)
 
 
 def _fit_size(text: str, width: int, size: int, *, bold: bool = False) -> int:
@@ -111,55 +180,68 @@ def _fit_size(text: str, width: int, size: int, *, bold: bool = False) -> int:
     return max(size, least)
 
 
-def _write_title(page: Page, card: Card, measures: _Measures) -> int:
+def _write_title(canvas: Canvas, card: Card, measures: _Measures) -> int:
     """Write the title below the band, and return the distance of the next line from the top."""
-    size = round(measures.body * 1.3)
-    top = measures.band + round(size * 1.9)
-    page.write((measures.margin, top), cut_text(card.title, measures.inner, size, bold=True), size, _INK, bold=True)
+    wanted = round(measures.body * _TITLE)
+    size = _fit_size(card.title, measures.inner, wanted, bold=True)
+    top = measures.band + round(wanted * 1.9)
+    canvas.write((measures.margin, top), cut_text(card.title, measures.inner, size, bold=True), size, _INK, bold=True)
     return top + round(measures.line * 0.6)
 
 
-def _write_lines(page: Page, card: Card, measures: _Measures, top: int) -> int:
+def _write_lines(canvas: Canvas, card: Card, measures: _Measures, top: int) -> int:
     room = min(_count_room(measures, top), MOST_ROWS)
     shown = len(card.lines) if len(card.lines) <= room else max(room - 1, 0)
     for line in card.lines[:shown]:
-        page.write(
+        canvas.write(
             (measures.margin, top + measures.body), cut_text(line, measures.inner, measures.body), measures.body, _INK
         )
         top += measures.line
     if shown < len(card.lines):
-        _write_rest(page, len(card.lines) - shown, measures, top)
+        _write_rest(canvas, len(card.lines) - shown, measures, top)
         return measures.size
     return top
 
 
-def _write_table(page: Page, card: Card, measures: _Measures, top: int) -> None:
-    if not card.rows:
+def _write_table(canvas: Canvas, card: Card, measures: _Measures, top: int) -> None:
+    """Write the head and as many rows as there is room for, and count the others."""
+    most = min(_count_room(measures, top) - bool(card.columns), MOST_ROWS + 1)
+    if not card.rows or most < 1:
         return
-    body, line = measures.body, measures.line
-    room = _count_room(measures, top) - bool(card.columns)
-    most = min(room, MOST_ROWS)
-    shown = len(card.rows) if len(card.rows) <= most else max(min(room - 1, MOST_ROWS), 0)
-    rows = [_pad(row, max(map(len, card.rows))) for row in card.rows[:shown]]
-    head = _pad(card.columns, len(rows[0])) if card.columns and rows else ()
-    lefts, widths = _place_columns([head, *rows] if head else rows, measures)
-    if head:
-        for text, left, width in zip(head, lefts, widths, strict=True):
-            page.write((left, top + body), cut_text(text, width, body, bold=True), body, _GRAY, bold=True)
-        top += line
+    shown = len(card.rows) if len(card.rows) <= min(most, MOST_ROWS) else most - 1
+    count = min(max(map(len, (card.columns, *card.rows))), max(measures.inner // (_NARROWEST * measures.body), 2))
+    rows = [_fit_row(row, count) for row in card.rows[:shown]]
+    head = [_fit_row(card.columns, count)] if card.columns else []
+    columns = _place_columns([*head, *rows], measures, has_head=bool(head))
+    base, colors = round(measures.body * 1.02), (_INK if head else _GRAY, _INK)
+    for row in head:
+        _write_row(canvas, row, columns, _RowStyle(top + base, measures.body, (_GRAY, _GRAY), bold=True))
+        top += measures.line
     for number, row in enumerate(rows):
         if number % 2 == 0:
-            page.fill((measures.margin // 2, top, measures.size - measures.margin // 2, top + line), _STRIPE)
-        for column, (text, left, width) in enumerate(zip(row, lefts, widths, strict=True)):
-            color = _GRAY if column == 0 and not head else _INK
-            page.write((left, top + round(body * 1.05)), cut_text(text, width, body), body, color)
-        top += line
-    if shown < len(card.rows) and room > 0:
-        _write_rest(page, len(card.rows) - shown, measures, top)
+            canvas.fill((measures.margin // 2, top, measures.size - measures.margin // 2, top + measures.line), _STRIPE)
+        _write_row(canvas, row, columns, _RowStyle(top + base, measures.body, colors, bold=False))
+        top += measures.line
+    if shown < len(card.rows):
+        _write_rest(canvas, len(card.rows) - shown, measures, top)
 
 
-def _write_rest(page: Page, count: int, measures: _Measures, top: int) -> None:
-    page.write((measures.margin, top + round(measures.body * 1.05)), f"… {count:,} more", measures.body, _GRAY)
+def _write_row(
+    canvas: Canvas,
+    row: Sequence[str],
+    columns: Sequence[_Column],
+    at: _RowStyle,
+) -> None:
+    """Write the cells of a row, numbers to the right of their column."""
+    for number, (text, column) in enumerate(zip(row, columns, strict=True)):
+        cut = cut_text(text, column.width, at.size, bold=at.bold)
+        indent = column.width - measure_text(cut, at.size, bold=at.bold) if column.is_of_numbers else 0.0
+        color = at.colors[min(number, 1)]
+        canvas.write((column.left + indent, at.baseline), cut, at.size, color, bold=at.bold)
+
+
+def _write_rest(canvas: Canvas, count: int, measures: _Measures, top: int) -> None:
+    canvas.write((measures.margin, top + round(measures.body * 1.05)), f"… {count:,} more", measures.body, _GRAY)
 
 
 def _count_room(measures: _Measures, top: int) -> int:
@@ -167,25 +249,43 @@ def _count_room(measures: _Measures, top: int) -> int:
     return max((measures.size - measures.margin // 2 - top) // measures.line, 0)
 
 
-def _pad(row: Sequence[str], count: int) -> tuple[str, ...]:
-    return (*row, *("" for _ in range(count - len(row))))
+def _fit_row(row: Sequence[str], count: int) -> tuple[str, ...]:
+    return (*row[:count], *("" for _ in range(count - len(row))))
 
 
-def _place_columns(rows: Sequence[Sequence[str]], measures: _Measures) -> tuple[list[int], list[float]]:
+def _place_columns(rows: Sequence[Sequence[str]], measures: _Measures, *, has_head: bool) -> list[_Column]:
     """Find where each column begins and how wide it may be: what it needs, as far as there is room for all.
 
     Where there is not, the widest columns give way first.
     """
     if not rows:
-        return [], []
+        return []
     gap = measures.body
-    wanted = [
-        max(measure_text(row[at], measures.body, bold=row is rows[0]) for row in rows) for at in range(len(rows[0]))
-    ]
+    wanted = _measure_columns(rows, measures)
     room = measures.inner - gap * (len(wanted) - 1)
     most = float(room)
     while sum(min(each, most) for each in wanted) > room and most > 1:
         most *= 0.95
     widths = [min(each, most) + 1 for each in wanted]
-    lefts = [measures.margin + round(sum(widths[:at]) + gap * at) for at in range(len(widths))]
-    return lefts, widths
+    return [
+        _Column(
+            left=measures.margin + sum(widths[:at]) + gap * at,
+            width=width,
+            is_of_numbers=has_head and at > 0 and all(map(_is_number, (row[at] for row in rows[1:]))),
+        )
+        for at, width in enumerate(widths)
+    ]
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is written as numbers are; a cell without a number is one too."""
+    return not text.strip("0123456789.,+-−—eE% ")
+
+
+def _measure_columns(rows: Sequence[Sequence[str]], measures: _Measures) -> list[float]:
+    """Measure the width that each column needs. The first row may be a head, in bold type."""
+    count = max(map(len, rows))
+    return [
+        max(measure_text(row[at], measures.body, bold=row is rows[0]) for row in rows if at < len(row))
+        for at in range(count)
+    ]

@@ -10,6 +10,7 @@ from dsp_batch.core.tiling import MOST_TILES, lay_out_tiles
 from dsp_batch.core.windowing import full_window
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.card import name_class
 from dsp_batch.kinds.registry import describe_series, name_references
 from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
 from dsp_batch.model.notes import gather_notes, printable
@@ -136,7 +137,7 @@ def _pick_numbers(order: FrameOrder, name: str, ranks: list[int]) -> tuple[float
 
 
 def _title_series(index: SeriesIndex, *, describe: bool) -> str:
-    """Make the title of images: modality and description."""
+    """Make the title of images: modality and description, or else the name of their class."""
     keywords = ("Modality", "SeriesDescription") if describe else ("Modality",)
     texts = [printable(index.texts(keyword)[0]).strip() for keyword in keywords]
-    return " · ".join(text for text in texts if text)[:_LONGEST_TITLE]
+    return " · ".join(text for text in texts if text)[:_LONGEST_TITLE] or name_class(index.texts("SOPClassUID")[0])

@@ -63,8 +63,8 @@ def cut_text(text: str, width: float, size: int, *, bold: bool = False) -> str:
     return f"{text[:low].rstrip()}…"
 
 
-class Page:
-    """A page to write on.
+class Canvas:
+    """A sheet to write on.
 
     Args:
         shape: Height and width, in pixels.
@@ -86,5 +86,5 @@ class Page:
         self._pen.text(at, replace_missing(text), fill=color, font=_open_font(size, bold=bold), anchor="ls")
 
     def pixels(self) -> ByteArray:
-        """Return the page as RGB, shape (height, width, 3)."""
+        """Return the sheet as RGB, shape (height, width, 3)."""
         return np.asarray(self._image)

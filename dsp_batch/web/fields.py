@@ -41,6 +41,7 @@ IDENTIFIERS = ("series_instance_uid", "study_instance_uid")
 TILE_COLUMNS = (
     "series_uuid",
     "root",
+    "folder",
     "preview",
     "grid",
     "viewer",

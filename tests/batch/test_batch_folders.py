@@ -16,8 +16,20 @@ from distributed import LocalCluster
 from folder_layouts import LAYOUTS, SERIES, lay_out, read_uid, rewrite, write_tree
 from servers import S3Server, run_nginx
 
-from dsp_batch import ClusterOptions, IndexOptions, MosaicOptions, RunSummary, preview, read_results, run_batch
+from dsp_batch import (
+    ClusterOptions,
+    IndexOptions,
+    MosaicOptions,
+    RunSummary,
+    plan_batch,
+    preview,
+    read_manifest,
+    read_results,
+    run_batch,
+)
 from dsp_batch.batch.manifest import scans
+from dsp_batch.batch.retry import retry_run
+from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.identifiers import build_series_uuid
 
@@ -166,6 +178,40 @@ def test_patients_are_never_mixed(tmp_path: Path, cache: Cache, cluster: Cluster
     assert {row["n_instances"] for row in rows.values()} == {5}
 
 
+def test_series_of_a_manifest_that_was_read_before_are_found_again(
+    tmp_path: Path, cache: Cache, cluster: ClusterOptions, pictures: dict[str, bytes]
+) -> None:
+    refs = [*read_manifest(write_tree(tmp_path / "tree", "study"))]
+
+    assert run(refs, cache, cluster).by_status == {"done": len(SERIES)}
+    check_previews(cache, pictures)
+    planned = plan_batch(tmp_path / "tree")
+    assert sum(row.series for row in planned.rows) == len(SERIES)
+    assert sum(row.objects for row in planned.rows) == sum(SERIES.values())
+
+
+def test_failed_series_are_run_again_and_named_as_a_manifest(
+    tmp_path: Path, cache: Cache, cluster: ClusterOptions, pictures: dict[str, bytes]
+) -> None:
+    tree = write_tree(tmp_path / "tree", "cd")
+    broken = tree / "DICOM/PAT00003/ST00000/SE00000/IM00000"
+    whole = broken.read_bytes()
+    header = whole.rindex(b"\xe0\x7f\x10\x00") + 20  # Pixel Data (7FE0,0010) and its offset table
+    broken.write_bytes(whole[:header].ljust(len(whole), b"\xff"))
+    os.utime(broken, (1, 1))
+    summary = run(tree, cache, cluster)
+    assert summary.by_status == {"done": 3, "failed": 1}
+    failed = (tmp_path / "cache/runs" / summary.run / "failed.txt").read_text().splitlines()
+    assert [line for line in failed if not line.startswith("#")] == [f"{broken.parent}/"]
+
+    broken.write_bytes(whole)
+    os.utime(broken, (1, 1))
+    again = retry_run(cache, summary.run, cluster, LineProgress())
+
+    assert again.by_status == {"done": 4}
+    check_previews(cache, pictures)
+
+
 def test_a_line_that_names_a_folder_is_the_one_series_in_it(
     tmp_path: Path, cache: Cache, cluster: ClusterOptions
 ) -> None:
@@ -201,7 +247,7 @@ def test_trees_in_buckets(
     s3_server.put(bucket, {f"in/{name}": data for name, data in lay_out("export")})
     cache = open_cache(tmp_path / "cache")
 
-    summary = run(f"s3://{bucket}/in/", cache, cluster, endpoint_url=s3_server.endpoint, anonymous=True)
+    summary = run(f"s3://{bucket}/in", cache, cluster, endpoint_url=s3_server.endpoint, anonymous=True)
 
     assert summary.by_status == {"done": len(SERIES)}
     check_previews(cache, pictures)

@@ -26,7 +26,7 @@ from simulated_work import Conditions, Cost, Killed
 from dsp_batch.batch.cluster.window import Cluster, Series, run_series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
-from dsp_batch.batch.plan.work import SeriesFacts, count_tiles, estimate_work
+from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.run import StartedRun, begin_attempt, find_missing
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job, results_folder, run_name

@@ -11,6 +11,7 @@ import pytest
 from outcomes import Run, run_process
 from PIL import Image
 
+import dsp_batch
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import build_mr, build_report
 
@@ -288,3 +289,37 @@ def test_each_note_is_one_line_of_warning(
     assert outcome.status == 0
     (line,) = outcome.stderr.splitlines()
     assert line.startswith(f"warning: {root}/{ct.series_uuid}: 1 object is no instance: readme: it has no DICM prefix")
+
+
+def test_a_preview_is_drawn_of_any_series(preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path) -> None:
+    for uuid in (ct.series_uuid, build_report().series_uuid):
+        outcome = preview("preview", uuid, tmp_path / "out.webp", "--root", collection, "--size", 200)
+
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert (tmp_path / "out.webp").read_bytes() == dsp_batch.preview(
+            collection / uuid, dsp_batch.PreviewOptions(size=200)
+        ).data
+
+
+def test_a_description_can_be_left_out_of_a_preview(preview: Run, collection: Path, tmp_path: Path) -> None:
+    uuid = build_report().series_uuid
+
+    for name, flag in (("with.webp", "--describe"), ("without.webp", "--no-describe")):
+        assert preview("preview", uuid, tmp_path / name, "--root", collection, flag).status == 0
+
+    assert (tmp_path / "with.webp").read_bytes() != (tmp_path / "without.webp").read_bytes()
+
+
+def test_a_series_may_be_a_folder_named_preview(
+    preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(collection / ct.series_uuid, tmp_path / "preview")
+    monkeypatch.chdir(tmp_path)
+
+    drawn = preview("preview", "preview", "out.webp")
+    lacking = preview("preview", "other.webp")
+
+    assert (drawn.status, drawn.stderr) == (0, "")
+    assert (tmp_path / "out.webp").exists()
+    assert (lacking.status, lacking.warnings) == (1, [])
+    assert not (tmp_path / "other.webp").exists()

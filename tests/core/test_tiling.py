@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, tile_shape
+from dsp_batch.core.tiling import check_mosaic, compose_mosaic, failed_tile, fit_tile, lay_out_tiles, tile_shape
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import ByteArray
 
@@ -143,3 +143,46 @@ def test_the_cross_is_diagonal() -> None:
 
     assert (np.abs(np.abs(down - 50) - np.abs(across - 50)) <= 1).all()
     assert {(-1, -1), (-1, 1), (1, -1), (1, 1)} <= set(zip(np.sign(down - 50), np.sign(across - 50), strict=True))
+
+
+@given(st.integers(1, 36), st.integers(1, 3000), st.integers(1, 3000), aspects, st.integers(64, 4096))
+def test_a_preview_is_filled_and_fits_its_square(count: int, rows: int, columns: int, aspect: float, size: int) -> None:
+    (down, across), (height, width) = lay_out_tiles(count, (rows, columns), aspect, size)
+
+    assert 1 <= down <= 6
+    assert 1 <= across <= 6
+    assert 0 <= down * across - count < across  # blanks in the last row alone
+    assert down * height <= size
+    assert across * width <= size
+    assert height <= 4 * rows
+    assert width <= 4 * columns
+
+
+@given(st.integers(1, 36), st.integers(100, 3000), st.integers(100, 3000), st.integers(64, 4096))
+def test_tiles_of_a_preview_are_as_large_as_fits(count: int, rows: int, columns: int, size: int) -> None:
+    (down, across), (height, width) = lay_out_tiles(count, (rows, columns), 1.0, size)
+
+    assert abs(height - width * rows / columns) <= max(0.5, rows / columns)
+    larger = width + 1
+    taller = int(larger * rows / columns + 0.5)
+    assert across * larger > size or down * taller > size or larger > 4 * columns or taller > 4 * rows
+
+
+@pytest.mark.parametrize(
+    ("count", "frame", "grid"),
+    [
+        (1, (512, 512), (1, 1)),
+        (2, (512, 512), (1, 2)),
+        (2, (256, 1024), (2, 1)),
+        (3, (512, 512), (2, 2)),
+        (5, (512, 512), (2, 3)),
+        (10, (512, 512), (3, 4)),
+        (30, (512, 512), (5, 6)),
+        (36, (100, 1000), (6, 6)),
+        (4, (1000, 100), (1, 4)),
+    ],
+)
+def test_the_grid_of_a_preview_is_as_square_as_its_tiles_allow(
+    count: int, frame: tuple[int, int], grid: tuple[int, int]
+) -> None:
+    assert lay_out_tiles(count, frame, 1.0, 768)[0] == grid

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_folder import DATA, needs_data, parse_file
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp_batch.dicom.grids import Grid, crop_slice, describe_grid, parse_csa
@@ -81,6 +81,7 @@ def test_without_private_elements_the_acquired_matrix_tells_the_grid() -> None:
 blocks = st.integers(0x10, 0xFF)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(blocks, min_size=4, max_size=4, unique=True))
 def test_private_elements_are_found_in_whatever_block_their_creator_reserves(at: list[int]) -> None:
     others = private(0x19, at[0], "OTHER VENDOR", {0x0A: 3}) | private(0x29, at[2], "OTHER VENDOR", {0x10: b"SV10"})

@@ -21,7 +21,7 @@ from dsp_batch.model.frame import EncodedImage, GrayscaleTransform, StoredFrame
 from dsp_batch.model.series import FrameRef, SeriesRef
 from dsp_batch.options import ImageOptions
 from dsp_batch.phantom.series import build_ct
-from dsp_batch.pipeline import draw_series, index_series
+from dsp_batch.pipeline import draw_series, load_index, preview
 from dsp_batch.storage.store import Store
 
 REPORT = "1.2.840.10008.5.1.4.1.1.88.33"
@@ -116,10 +116,11 @@ def find_ct(root: Path) -> str:
 class TestReferences:
     def test_a_picture_is_made_of_frames_of_the_series_drawn_upon(self, root: Path, tmp_path: Path) -> None:
         cache = open_cache(str(tmp_path / "cache"))
-        ct = SeriesRef(root=str(root), series_uuid=find_ct(root))
-        index_series(ct, Store(str(root)), cache)
+        uid = find_ct(root)
+        load_index(str(root), series_uid=uid, cache=cache)
 
-        assert pixels_of(draw(root, "report", cache).data) == pixels_of(draw(root, ct.series_uuid, cache).data)
+        image = preview(str(root), OPTIONS, series_uid=uid, cache=cache)
+        assert pixels_of(draw(root, "report", cache).data) == pixels_of(image.data)
 
     def test_a_series_whose_index_is_not_at_hand_is_done_without(self, root: Path, tmp_path: Path) -> None:
         without_index = draw(root, "report", open_cache(str(tmp_path / "cache")))

@@ -44,7 +44,7 @@ def scan_folder(root: str, job: Job, cluster: ClusterOptions) -> Iterator[Series
         StorageError: The folder cannot be listed, or an object in it cannot be read.
         DspBatchError: There is no cluster, or it is lost.
     """
-    scan = FolderScan(store=job.open_store(SeriesRef(root, "")), cache=job.cache)
+    scan = FolderScan(store=job.open_store(SeriesRef(root, "")), cache=job.cache, refresh=job.refresh)
     for found in _run(scan.cut(), cluster):
         if isinstance(found, SeriesRef):
             yield found

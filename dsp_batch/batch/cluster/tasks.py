@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from dsp_batch.batch.cluster.dashboard import publish_rows
 from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
 from dsp_batch.batch.manifest.scans import read_scanned_objects
-from dsp_batch.batch.plan.work import SERIES_AT_ONCE, count_tiles
+from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.row import SeriesResult, Status, build_row

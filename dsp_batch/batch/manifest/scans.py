@@ -62,6 +62,9 @@ class ScanChunk(NamedTuple):
     older: tuple[str, ...]
     """Names of parts that tell of objects in the same folders."""
 
+    refresh: bool = False
+    """True to read objects again of which the listing tells no time."""
+
 
 class GroupPart(NamedTuple):
     """What one part tells of one series."""
@@ -141,6 +144,9 @@ class FolderScan:
 
     store: Store
     cache: Cache
+    refresh: bool = False
+    """True to read objects again of which the listing tells no time."""
+
     _folders: array[int] = field(default_factory=lambda: array("Q"))
     _parts: array[int] = field(default_factory=lambda: array("L"))
     """For each folder of each part: digest of the folder, and number of the part."""
@@ -200,7 +206,7 @@ class FolderScan:
         self._folders.extend(folders)
         self._parts.extend([len(self._names)] * len(folders))
         self._names.append(name)
-        return ScanChunk(self.store, self.cache, tuple(objects), name, older.find(name, folders))
+        return ScanChunk(self.store, self.cache, tuple(objects), name, older.find(name, folders), self.refresh)
 
     def _serialize_folders(self) -> bytes:
         parts = pa.DictionaryArray.from_arrays(
@@ -244,7 +250,8 @@ def _read_known(chunk: ScanChunk) -> dict[str, _Known]:
     known: dict[str, _Known] = {}
     for name in chunk.older:
         for info, each in _read_part(chunk.cache, chunk.store.root, name) or ():
-            if wanted.get(info.name) == (info.size, info.modified) and info.modified is not None:
+            is_told = info.modified is not None or not chunk.refresh
+            if is_told and wanted.get(info.name) == (info.size, info.modified):
                 known[info.name] = each
     return known
 

@@ -19,7 +19,7 @@ from dsp_batch.batch.manifest.line import parse_line
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
 from dsp_batch.batch.manifest.text import parse_lines
-from dsp_batch.errors import ManifestError
+from dsp_batch.errors import ManifestError, StorageError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.scan import scan_tree
 from dsp_batch.storage.urls import local_path, normalise_root, parse_location
@@ -69,12 +69,44 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
     elif not isinstance(source, str | os.PathLike):
         yield from _parse_names(source, surroundings)
     elif is_folder(source):
-        root = normalise_root(source, surroundings.server)
-        for number, ref in enumerate(lookup.scan(root) if lookup.scan else scan_tree(lookup.store_of(root, None)), 1):
-            yield ref._replace(line=number)
+        yield from _scan_folder(source, surroundings, lookup)
     else:
-        with _open_manifest(os.fspath(source), surroundings.server) as stream:
-            yield from _parse_stream(stream, surroundings)
+        try:
+            with _open_manifest(os.fspath(source), surroundings.server) as stream:
+                yield from _parse_stream(stream, surroundings)
+        except _MissingManifestError as missing:  # a folder of a bucket or server needs no slash
+            yield from _scan_unnamed_folder(source, missing, surroundings, lookup)
+
+
+class _MissingManifestError(ManifestError):
+    """There is no object of the name that was given for a manifest."""
+
+
+def _scan_folder(source: str | os.PathLike[str], surroundings: Surroundings, lookup: Lookup) -> Iterator[SeriesRef]:
+    """Find the series below a folder; each has its number for a line."""
+    root = normalise_root(source, surroundings.server)
+    found = lookup.scan(root) if lookup.scan else scan_tree(lookup.store_of(root, None))
+    for number, ref in enumerate(found, 1):
+        yield ref._replace(line=number)
+
+
+def _scan_unnamed_folder(
+    source: str | os.PathLike[str], missing: ManifestError, surroundings: Surroundings, lookup: Lookup
+) -> Iterator[SeriesRef]:
+    """Find the series below what is no manifest, and may be a folder.
+
+    Raises:
+        ManifestError: It is none.
+    """
+    series = _scan_folder(source, surroundings, lookup)
+    try:
+        first = next(series, None)
+    except StorageError as error:
+        raise ManifestError(missing.message) from error
+    if first is None:
+        raise ManifestError(missing.message)
+    yield first
+    yield from series
 
 
 def _parse_names(names: Iterable[Any], surroundings: Surroundings) -> Iterator[Reading]:
@@ -165,6 +197,6 @@ def _copy_remote(source: str, endpoint_url: str | None, copy: IO[bytes]) -> None
 
         data = read_whole(source, endpoint_url=endpoint_url)
         if data is None:
-            raise ManifestError(f"{source}: no such manifest; a bucket or folder of series ends in a slash")
+            raise _MissingManifestError(f"{source}: no such manifest, and no folder of series")
         copy.write(data)
     copy.seek(0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dsp_batch.batch.plan.work import SeriesFacts, build_facts, count_tiles, estimate_work
+from dsp_batch.batch.plan.estimate import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.row import SeriesResult, build_row
 from dsp_batch.idc.index import IdcIndex, IdcSeries, describe_series

@@ -14,7 +14,7 @@ from dsp_batch.batch.manifest.places import Lookup, default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import show_rejected
 from dsp_batch.batch.manifest.source import Source
-from dsp_batch.batch.plan.work import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
+from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import find_verb
 from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
@@ -23,7 +23,7 @@ from dsp_batch.idc.index import describe_series
 from dsp_batch.idc.viewer import is_indexed
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import FrameOptions, MosaicOptions, Options, convert_fields
+from dsp_batch.options import MosaicOptions, Options, PreviewOptions, convert_fields
 from dsp_batch.scan import find_again
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
@@ -208,7 +208,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     """
     find_verb(options)
     assumed = PlanOptions(
-        tiles=count_tiles(options), needs_pixels=isinstance(options, FrameOptions), cores=cores, latency=latency
+        tiles=count_tiles(options), needs_pixels=not isinstance(options, PreviewOptions), cores=cores, latency=latency
     )
     lookup = default_lookup(endpoint_url, anonymous)
     read = read_manifest_table(manifest, root=os.fspath(root), endpoint_url=endpoint_url, lookup=lookup)
@@ -232,7 +232,7 @@ def plan_manifest(
     stream = iter(refs)
     while batch := list(islice(stream, _BATCH)):
         for facts, source, trouble in _find_facts(batch, lookup, endpoint_url):
-            reason = trouble or (_reason_to_skip(facts) if options.needs_pixels else None)
+            reason = trouble or (_reason_to_skip(facts) if options.tiles and options.needs_pixels else None)
             group = _Group(facts.modality, facts.sop_class_uid, source, reason)
             work = None if reason else estimate_work(facts, options.tiles)
             _add(sums.setdefault(group, _Sum()), facts, options, work)
@@ -249,7 +249,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "skipped": plan.skipped,
         **{name: plan.total(name) for name in names},
         "hours": round(plan.hours, 4),
-        "assumed": asdict(plan.options),
+        "assumed": {name: getattr(plan.options, name) for name in ("tiles", "cores", "latency")},
         "classes": [asdict(row) for row in plan.rows],
         "rejected": plan.rejected,
         "duplicates": plan.duplicates,

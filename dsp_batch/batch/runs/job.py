@@ -28,10 +28,10 @@ from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import parse_location
 
 OPTIONS: dict[Verb, type[Any]] = {
-    "preview": PreviewOptions,
     "mosaic": MosaicOptions,
     "get-image": ImageOptions,
     "contrast-mosaic": ContrastMosaicOptions,
+    "preview": PreviewOptions,
     "build-index": IndexOptions,
 }
 """Verb → the class of its options."""

@@ -14,6 +14,10 @@ from dsp_batch.version import __version__
 Status = Literal["done", "kept", "skipped", "failed"]
 
 
+DESCRIPTIONS = ("patient_id", "study_date", "study_description", "series_description")
+"""Fields that `--no-describe` leaves out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesResult:
     """One row of the results of a run: what became of one series."""

@@ -21,7 +21,7 @@ from dsp_batch.batch.runs.changes import find_changed
 from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
-from dsp_batch.batch.runs.row import SeriesResult, build_row
+from dsp_batch.batch.runs.row import DESCRIPTIONS, SeriesResult, build_row
 from dsp_batch.cache import preview_key
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.model.identifiers import KeyArray, find_keys, name_keys
@@ -130,8 +130,9 @@ class RunState:
         own = {
             "viewer": link_viewer(ref, job.endpoint_url, known) if known else None,
             "preview": preview_key(job.name, ref.series_uuid),
+            **({} if job.describe else dict.fromkeys(DESCRIPTIONS)),
         }
-        return build_row(ref, "kept", self.attempt.number, **known, **own)
+        return build_row(ref, "kept", self.attempt.number, **{**known, **own})
 
 
 def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunState:

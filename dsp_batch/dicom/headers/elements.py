@@ -86,6 +86,10 @@ class NeedMore(Exception):  # noqa: N818  # a signal to the reader, not an error
         self.stop = stop
 
 
+class NoItemError(HeaderError):
+    """Another element takes the place of a sequence item."""
+
+
 LITTLE_ENDIAN_HEAD = struct.Struct("<HH2sH")
 """Layout of the group, element, VR and length of an element of explicit VR with a short length."""
 
@@ -171,7 +175,8 @@ def find_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int = 0
 
     Raises:
         NeedMore: The data end before it.
-        HeaderError: Another element takes the place of an item, or sequences are nested too deeply.
+        NoItemError: Another element takes the place of an item.
+        HeaderError: Sequences are nested too deeply.
     """
     if depth > MAX_DEPTH:
         raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
@@ -180,7 +185,7 @@ def find_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int = 0
         if tag == SEQUENCE_END:
             return start
         if tag != ITEM:
-            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
+            raise NoItemError(f"element {format_tag(tag)} stands where a sequence item should")
         at = _find_item_end(data, start, encoding, size, depth) if length == UNDEFINED else start + length
         if at > len(data):
             raise NeedMore(at + 8)
@@ -210,6 +215,36 @@ def _skip_short(data: bytes, at: int) -> int:
             break
         at += SMALLEST_ELEMENT + length
     return at
+
+
+def find_later_end(data: bytes, head: ElementHead, encoding: Encoding, size: int) -> int | None:
+    """Find where a damaged value of undefined length ends: at the first delimitation item that leads to an element.
+
+    Args:
+        data: As for `parse_head`.
+        head: The head of the damaged element.
+        encoding: The encoding of the dataset that it is in.
+        size: As for `parse_head`.
+
+    Returns:
+        The first byte after the delimitation item; None where there is none within 64 KB.
+
+    Raises:
+        NeedMore: The data end before that.
+    """
+    if encoding.implicit_vr:
+        return None  # nothing would tell an element from anything else
+    stop = min(head.start + _MOST_DOUBTED, size)
+    if stop > len(data):
+        raise NeedMore(stop)
+    delimiter = struct.pack(f"{encoding.order}HHL", SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
+    at = data.find(delimiter, head.start, stop)
+    while at >= 0:
+        end = at + len(delimiter)
+        if _leads_on(data, head._replace(start=end, length=0), encoding, size):
+            return end
+        at = data.find(delimiter, end, stop)
+    return None
 
 
 def nested_encoding(encoding: Encoding, vr: str) -> Encoding:

@@ -198,7 +198,10 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
     pixels = yield from (_within_kept(reader, inflated) if inflated else reader)
     notes += check_elements(walk.elements)
     if walk.without_vr:
-        notes.append(_describe_without_vr(walk.without_vr))
+        what = "without a known VR: read with the length that leads to the next one"
+        notes.append(_describe_elements(walk.without_vr, what))
+    if walk.damaged:
+        notes.append(_describe_elements(walk.damaged, "with damaged items: left out"))
     if pixels is not None:
         check_frames(walk.elements, (inflated.size if inflated else size) - pixels.start)
     if inflated is not None and not inflated.is_plain:
@@ -243,10 +246,10 @@ def _within_kept(reader: Reader[ElementHead | None], inflated: InflatedData) -> 
         raise HeaderError(f"the header of the deflated dataset is larger than {limit} MB", "too-large") from error
 
 
-def _describe_without_vr(tags: list[int]) -> str:
+def _describe_elements(tags: list[int], what: str) -> str:
     first, *others = dict.fromkeys(tags)
     more = f" and {len(others)} more elements" if others else ""
-    return f"{format_tag(first)}{more} without a known VR: read with the length that leads to the next one"
+    return f"{format_tag(first)}{more} {what}"
 
 
 def _find_start(data: bytes) -> int:

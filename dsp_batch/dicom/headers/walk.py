@@ -14,8 +14,10 @@ from dsp_batch.dicom.headers.elements import (
     ElementHead,
     Encoding,
     NeedMore,
+    NoItemError,
     find_creator,
     find_end,
+    find_later_end,
     nested_encoding,
     parse_head,
     resolve_vr,
@@ -93,6 +95,9 @@ class SparseWalk:
 
     without_vr: list[int] = field(default_factory=list)
     """Tags of elements of an explicit dataset that name no known VR."""
+
+    damaged: list[int] = field(default_factory=list)
+    """Tags of sequences of undefined length whose items are damaged."""
 
     def fetch(self, start: int, stop: int) -> Reader[None]:
         """Read [start, stop) and some more into memory, and keep what is in memory from `start` on."""
@@ -209,6 +214,18 @@ class SparseWalk:
             at = stop
         return at
 
+    def _find_end(self, head: ElementHead, encoding: Encoding) -> tuple[int, bool]:
+        """Find the end of a value of undefined length, and tell whether it is whole: a damaged one hides no other."""
+        size = self.size - self.base
+        try:
+            return find_end(self.data, head.start, nested_encoding(encoding, head.vr), size), True
+        except NoItemError:
+            end = find_later_end(self.data, head, encoding, size)
+            if end is None:
+                raise
+        self.damaged.append(head.tag)
+        return end, False
+
     def _take(
         self, at: int, head: ElementHead, encoding: Encoding, table: SharedElementTable, parsed: ParsedElements
     ) -> int:
@@ -222,7 +239,8 @@ class SparseWalk:
             vr = resolve_vr(head, creator)
         end = start + length
         if length == UNDEFINED:
-            end = find_end(self.data, start, nested_encoding(encoding, head.vr), self.size - self.base)
+            end, is_whole = self._find_end(head, encoding)
+            is_certain = is_certain and is_whole
         if end - start > LARGE_VALUE and vr in BINARY_VRS and self.bulk is not None and tag not in self.bulk:
             self.left_out = self.base + start
             self.elements[tag] = RawElement(vr, None, end - start)

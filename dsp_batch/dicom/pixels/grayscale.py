@@ -50,8 +50,17 @@ def describe_transform(attributes: Attributes, frame: int = 0) -> GrayscaleTrans
         voi=voi,
         padding=_padding(attributes, signed=is_signed),
         inverted=_is_inverted(attributes),
-        notes=voi.notes if isinstance(voi, LookupTable) else (),
+        notes=_describe_departures(attributes, voi),
     )
+
+
+def _describe_departures(attributes: Attributes, voi: Window | LookupTable | None) -> tuple[str, ...]:
+    """Say what of the object's own window or table was read otherwise than it is written, or was of no use."""
+    if isinstance(voi, LookupTable):
+        return voi.notes
+    if voi is None and ("WindowCenter" in attributes or "WindowWidth" in attributes):
+        return ("Window Center and Window Width make no window: left out",)
+    return ()
 
 
 def hide_missing(transform: GrayscaleTransform, frame: DecodedFrame) -> GrayscaleTransform:

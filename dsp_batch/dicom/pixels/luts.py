@@ -60,7 +60,9 @@ def parse_words(attributes: Attributes, keyword: str) -> TableEntries | None:
     if data is not None:
         return np.frombuffer(data[: len(data) // 2 * 2], "<u2").astype(np.uint16)
     numbers = attributes.numbers(keyword)
-    return np.array([int(number) & 0xFFFF for number in numbers], np.uint16) if numbers else None
+    if not numbers or not np.isfinite(numbers).all():
+        return None
+    return np.array([int(number) & 0xFFFF for number in numbers], np.uint16)
 
 
 def unpack_entries(words: TableEntries, descriptor: Descriptor) -> TableEntries:

@@ -86,8 +86,12 @@ function buildCommand(row) {
   const command = facts.runs[row.run];
   if (!command) return "";
   const output = command.includes(" build-index ") ? `${row.series_uuid}.parquet` : `${row.series_uuid}.webp`;
-  const text = command
-    .replace("{series}", () => quoteShell(row.series_uuid))
+  // A folder that a scan has found may hold several series.
+  const inFolder = typeof row.folder === "string";
+  const series = inFolder ? `${row.root}/${row.folder}`.replace(/\/$/, "") : row.series_uuid;
+  const uid = inFolder && row.series_instance_uid ? ` --series-uid ${quoteShell(row.series_instance_uid)}` : "";
+  const text = (command + uid)
+    .replace("{series}", () => quoteShell(series))
     .replace("{output}", () => quoteShell(output))
     .replace("{root}", () => quoteShell(row.root));
   const box = make("p", { class: "command" }, make("code", {}, text));

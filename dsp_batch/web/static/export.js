@@ -51,7 +51,7 @@ function chosenPlaces() {
 
 // The address of a series: s3://bucket/UUID, or file:///folder/UUID for series on disk.
 function seriesAddress(row) {
-  const address = `${row.root || ""}/${row.series_uuid}`;
+  const address = `${row.root || ""}/${row.folder ?? row.series_uuid}`.replace(/\/$/, ""); // a scan finds other folders
   if (!address.startsWith("/")) return address;
   return `file://${address.split("/").map(encodeURIComponent).join("/")}`;
 }
@@ -86,7 +86,7 @@ function writeCsv(rows) {
   ])).join("");
 }
 
-const INTERNAL = new Set(["preview", "viewer", "grid", "products", "run", "root"]); // of the page alone, or in the address
+const INTERNAL = new Set(["preview", "viewer", "grid", "products", "run", "root", "folder"]); // of the page alone, or in the address
 
 // A list that Python, as a literal, and dsp-batch, as JSON, read alike.
 function writePython(rows) {

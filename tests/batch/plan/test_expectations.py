@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from idc_tables import CT, MR, RAW, SEG, SR, write_index
 
+from dsp_batch.batch.plan.estimate import SeriesFacts
 from dsp_batch.batch.plan.expectations import Expected, expect_series, read_facts
-from dsp_batch.batch.plan.work import SeriesFacts
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.cache import open_cache
 from dsp_batch.model.series import SeriesRef

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from idc_tables import CT, MR, OLD_CT, RAW, SEG, SR, write_index
 
 from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.plan.plan import Plan, PlanOptions, describe_plan, format_plan, plan_manifest
-from dsp_batch.batch.plan.work import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import EMBEDDED, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from data_folder import DATA, needs_data, parse_file
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -53,6 +53,7 @@ def damage_vr(data: bytes, tag: int, vr: bytes) -> bytes:
 
 class TestVR:
     @pytest.mark.parametrize("tail", [0, 3_000_000])
+    @settings(deadline=None)  # the machine may be busy
     @given(vr=st.binary(min_size=2, max_size=2).filter(lambda vr: not vr.isalpha() and any(vr)), text=st.text("abc_"))
     def test_an_unknown_vr_with_a_short_length_hides_nothing(self, tail: int, vr: bytes, text: str) -> None:
         dataset = make_plain()
@@ -65,6 +66,7 @@ class TestVR:
         assert (attributes_of(header).text("AdditionalPatientHistory") or "") == text.rstrip()
         assert header.notes == ("(0010,21B0) without a known VR: read with the length that leads to the next one",)
 
+    @settings(deadline=None)  # the machine may be busy
     @given(st.sampled_from([b"ZZ", b"--", b"\0\0", b"OX"]), st.binary(min_size=2, max_size=300))
     def test_an_unknown_vr_with_a_long_length_hides_nothing(self, vr: bytes, value: bytes) -> None:
         dataset = make_plain()
@@ -76,6 +78,7 @@ class TestVR:
         assert attributes_of(header).integer("Rows") == 4
         assert header.elements[0x00191001].value == value + b"\0" * (len(value) % 2)
 
+    @settings(deadline=None)  # the machine may be busy
     @given(st.text("abc_", min_size=1))
     def test_an_element_without_vr_has_a_length_of_32_bits(self, text: str) -> None:
         dataset = make_plain()
@@ -104,6 +107,26 @@ class TestVR:
         assert attributes_of(header).integer("Rows") == 64
         assert header.pixel_data_length == 64 * 64 * 2
         assert "(0010,21B0)" in header.notes[0]
+
+
+class TestSequences:
+    @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+    @pytest.mark.parametrize("is_private", [True, False])
+    def test_a_damaged_sequence_hides_no_other_element(self, syntax: str, *, is_private: bool) -> None:
+        tag = 0x00191001 if is_private else 0x00081140
+        dataset = make_plain()
+        dataset.add_new(0x00190010, "LO", "VENDOR")
+        dataset.add_new(tag, "SQ", [make_dataset(PatientName="A^B"), make_dataset(PatientName="C^D")])
+        dataset[tag].is_undefined_length = True
+        data = write_dataset(dataset, syntax)
+        order = ">" if syntax == ExplicitVRBigEndian else "<"
+        at = data.rindex(struct.pack(f"{order}HH", 0xFFFE, 0xE000))
+
+        header = parse_object(data[:at] + b"oops" + data[at + 4 :])
+
+        assert attributes_of(header).integer("Rows") == 4
+        assert attributes_of(header).text("PatientName") == "A^B"
+        assert header.notes == (f"({tag >> 16:04X},{tag & 0xFFFF:04X}) with damaged items: left out",)
 
 
 class TestDeflated:
@@ -169,6 +192,7 @@ class TestNumbers:
         assert attributes.number("WindowCenter") == 0.5
         assert header.notes[0].startswith("Numbers with a decimal comma are read with a point: (0020,0032)")
 
+    @settings(deadline=None)  # the machine may be busy
     @given(st.floats(-1e6, 1e6).map(lambda number: round(number, 4)))
     def test_a_decimal_comma_is_a_point(self, number: float) -> None:
         dataset = make_dataset()

@@ -56,6 +56,7 @@ def assert_drawn_up_to(data: bytes, pixels: PixelFormat, values: StoredArray, la
 
 
 class TestNative:
+    @settings(deadline=None)  # the machine may be busy
     @given(present=st.integers(0, 2047))
     def test_half_of_a_frame_is_enough(self, present: int) -> None:
         values, pixels = noise(), make_pixels((SIDE, SIDE))
@@ -82,6 +83,7 @@ class TestNative:
         assert hide_missing(GrayscaleTransform(), decoded).padding == (-32768, -32768)
         assert hide_missing(GrayscaleTransform(padding=(5, 5)), decoded).padding == (5, 5)
 
+    @settings(deadline=None)  # the machine may be busy
     @given(frames=st.integers(1, 4), cut=st.integers(0, 127))
     def test_only_the_last_frame_of_an_object_that_is_cut_is_cut(self, frames: int, cut: int) -> None:
         stored = np.arange(frames * 64, dtype="<u2")

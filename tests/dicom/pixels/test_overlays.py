@@ -139,7 +139,7 @@ def test_a_plane_may_have_a_word_for_each_pixel(bits: int) -> None:
 numbers = st.none() | st.integers(-(2**31), 2**31) | st.floats() | st.text(max_size=3) | st.binary(max_size=9)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(
     description=st.fixed_dictionaries(
         {"0010": numbers, "0011": numbers, "0015": numbers, "0050": st.lists(numbers, max_size=3) | numbers}

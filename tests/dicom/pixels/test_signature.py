@@ -57,7 +57,7 @@ def test_any_codec_is_decoded_under_any_declaration(actual: str, declared: str, 
 
 
 @pytest.mark.parametrize("declared", [uid for uid in DECLARED if uid not in (BIG_ENDIAN, DEFLATED_FRAMES)])
-@settings(max_examples=10)
+@settings(deadline=None, max_examples=10)
 @given(values=hnp.arrays("<u2", hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=20)))
 def test_as_many_bytes_as_a_native_frame_are_native(declared: str, values: StoredArray) -> None:
     decoded = decode_frame(values.tobytes(), make_pixels(values.shape, transfer_syntax_uid=declared))
@@ -67,6 +67,7 @@ def test_as_many_bytes_as_a_native_frame_are_native(declared: str, values: Store
 
 
 @pytest.mark.parametrize("declared", [JPEG, JPEG_LS, J2K, RLE, "1.2.3.4"])
+@settings(deadline=None)  # the machine may be busy
 @given(frames=st.integers(1, 4), odd=st.booleans())
 def test_an_element_of_defined_length_of_exactly_the_frames_is_native(declared: str, frames: int, *, odd: bool) -> None:
     stored = np.arange(frames * 15 if odd else frames * 16, dtype=np.uint8)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import DATA, make_attributes, needs_data, read_source
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp_batch.dicom.headers.attributes import Attributes
@@ -37,6 +37,7 @@ def palette(channels: Sequence[np.ndarray[Any, Any]], declared: int) -> PaletteT
     return describe_palette(make_attributes(PhotometricInterpretation="PALETTE COLOR", **values))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(width=st.integers(8, 16), declared=declarations, count=st.integers(3, 300))
 def test_a_table_is_as_wide_as_its_largest_entry_under_any_declaration(width: int, declared: int, count: int) -> None:
     entries = np.linspace(0, 2**width - 1, count).round().astype(int).tolist()
@@ -48,6 +49,7 @@ def test_a_table_is_as_wide_as_its_largest_entry_under_any_declaration(width: in
     assert bool(found.notes) == (declared not in (width, *([0, 32] if width == 16 else [])))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(declared=declarations, count=st.integers(3, 301))
 def test_as_many_bytes_as_entries_are_entries_of_8_bits(declared: int, count: int) -> None:
     entries = np.linspace(0, 255, count).round().astype(int).tolist()
@@ -62,6 +64,7 @@ def test_a_dark_table_of_8_bits_stays_dark() -> None:
     assert table([0, 20, 40], 8).notes == ()
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(declared=declarations, packed=st.booleans(), dim=st.booleans())
 def test_a_palette_of_bytes_has_the_same_colors_under_any_declaration(
     declared: int, *, packed: bool, dim: bool
@@ -74,6 +77,7 @@ def test_a_palette_of_bytes_has_the_same_colors_under_any_declaration(
     assert found.colors.tolist() == np.stack(channels, axis=1).tolist()
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(declared=st.sampled_from([8, 16]), fill=st.sampled_from([0x100, 0x101]))
 def test_a_palette_of_words_has_its_colors_in_the_high_byte(declared: int, fill: int) -> None:
     red = np.arange(256)
@@ -111,6 +115,7 @@ def test_a_segmented_palette_is_read_in_the_width_that_gives_all_its_entries(dec
     assert len(colors) == 202
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     pairs=st.lists(
         st.tuples(st.none() | st.integers(-900, 900), st.none() | st.integers(1, 4000)), min_size=1, max_size=5
@@ -124,6 +129,15 @@ def test_center_and_width_of_a_window_come_from_the_same_index(pairs: list[tuple
     whole = [(center, width) for center, width in pairs if center is not None and width is not None]
     found = (voi.center, voi.width) if isinstance(voi, Window) else None
     assert found == next(iter(whole), None)
+
+
+@pytest.mark.parametrize(("center", "width"), [(40, 0), (40, -5), ("x", 80), (None, 80), (40, 10**400)])
+def test_a_window_that_is_none_is_left_out_with_a_note(center: Any, width: Any) -> None:
+    transform = describe_transform(make_attributes(WindowCenter=center, WindowWidth=width))
+
+    assert transform.voi is None
+    assert transform.notes == ("Window Center and Window Width make no window: left out",)
+    assert describe_transform(make_attributes()).notes == ()
 
 
 @needs_data
