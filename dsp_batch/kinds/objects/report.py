@@ -36,23 +36,23 @@ _CALIBRATION = "122505"
 _GENERIC_TITLES = frozenset({"126000", ""})
 """Codes of titles that say less than the description of the series: Imaging Measurement Report, none."""
 
-_WELL_KNOWN = (
-    "IBSI:RNU0",  # volume of the mesh
-    "SCT:118565006",  # volume
-    "IBSI:L0JK",  # largest diameter of the mesh
-    "IBSI:QCFX",  # sphericity
-    "IBSI:Q4LE",  # mean
-    "IBSI:ECT3",  # variance
-    "IBSI:QG58",  # tenth percentile
-    "IBSI:8DWT",  # ninetieth percentile
-    "DCM:113830",  # mean CTDIvol
-    "DCM:113838",  # dose length product
-    "DCM:122130",  # dose area product
-    "DCM:113738",  # dose at the reference point
-    "DCM:111631",  # average glandular dose
-    "DCM:113733",  # peak tube voltage
-)
-"""Quantities that say most of a region or of an irradiation, where groups share more than a table has room for."""
+_WELL_KNOWN = {
+    "IBSI:RNU0": "Volume",  # of the mesh
+    "SCT:118565006": "Volume",
+    "IBSI:L0JK": "Diameter",  # the largest of the mesh
+    "IBSI:QCFX": "Sphericity",
+    "IBSI:Q4LE": "Mean",
+    "IBSI:ECT3": "Variance",
+    "IBSI:QG58": "10th perc.",
+    "IBSI:8DWT": "90th perc.",
+    "DCM:113830": "CTDIvol",
+    "DCM:113838": "DLP",
+    "DCM:122130": "DAP",
+    "DCM:113738": "Dose (RP)",
+    "DCM:111631": "AGD",
+    "DCM:113733": "KVP",
+}
+"""Code of a quantity that says most of a region or of an irradiation → its short name for the head of a table."""
 
 
 def describe_report(instances: Instances) -> Card:
@@ -94,20 +94,29 @@ def state_reports(instances: Instances) -> tuple[Statement, ...]:
     return tuple(found)
 
 
-def choose_quantities(groups: Sequence[Group]) -> list[str]:
-    """Choose the quantities that most groups share for the columns of a table, the well-known ones first."""
+def choose_quantities(groups: Sequence[Group]) -> dict[str, str]:
+    """Choose the quantities that most groups share for the columns of a table.
+
+    Where two well-known ones or more are among them, there is no room for others.
+
+    Returns:
+        Quantity → its name in the head of the table.
+    """
     counts: Counter[str] = Counter()
     codes: dict[str, str] = {}
     for group in groups:
-        names = dict.fromkeys(each.concept for each in group.statements if _is_number(each))
-        counts.update(names.keys())
-        codes.update({each.concept: each.code for each in group.statements})
-    ranks = {code: rank for rank, code in enumerate(_WELL_KNOWN)}
+        numbers = {each.concept: each.code for each in group.statements if _is_number(each)}
+        counts.update(numbers.keys())
+        codes.update(numbers)
     most = max(counts.values(), default=0)
-    order = list(counts)
-    order.sort(key=lambda name: (counts[name] * 2 <= most, ranks.get(codes[name], len(ranks)), -counts[name]))
-    chosen = set(order[:MAX_QUANTITIES])
-    return [name for name in counts if name in chosen]
+    known = [name for name in counts if codes[name] in _WELL_KNOWN and counts[name] * 2 > most]
+    if len(known) > 1:
+        ranks = {code: rank for rank, code in enumerate(_WELL_KNOWN)}
+        chosen = sorted(known, key=lambda name: ranks[codes[name]])
+    else:
+        chosen = sorted(counts, key=lambda name: -counts[name])
+    heads = {name: _WELL_KNOWN.get(codes[name], name) for name in chosen[:MAX_QUANTITIES]}
+    return heads if len(set(heads.values())) == len(heads) else {name: name for name in heads}
 
 
 def _tabulate_groups(groups: Sequence[Group], title: str, notes: tuple[str, ...]) -> Card:
@@ -151,7 +160,7 @@ def tabulate(groups: Sequence[Group]) -> tuple[tuple[str, ...], tuple[tuple[str,
     units = {name: {row[name].unit for row in found if name in row} for name in names}
     shared = {name: next(iter(its)) for name, its in units.items() if len(its) == 1}
     answers = any(not _is_number(each) for group in groups for each in group.statements) and len(names) < MAX_QUANTITIES
-    head = [_head_column(name, shared.get(name, "")) for name in names]
+    head = [_head_column(name, shared.get(quantity, "")) for quantity, name in names.items()]
     rows = []
     for group, values in zip(groups, found, strict=True):
         cells = [_write_cell(values.get(name), single_unit=name in shared) for name in names]
