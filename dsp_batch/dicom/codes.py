@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,13 @@ class Code:
         return self.meaning or self.value
 
 
+NO_CODE = Code()
+
+
 def read_code(attributes: Attributes, sequence: str) -> Code:
     """Read the first item of a code sequence."""
     item = attributes.item(sequence)
+    if item is EMPTY:
+        return NO_CODE
     value = item.text("CodeValue") or item.text("LongCodeValue") or item.text("URNCodeValue") or ""
     return Code(scheme=item.text("CodingSchemeDesignator") or "", value=value, meaning=item.text("CodeMeaning") or "")

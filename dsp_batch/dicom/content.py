@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dsp_batch.dicom.codes import Code, read_code
-from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
+from dsp_batch.dicom.headers.attributes import Attributes
 
 MAX_DEPTH = 64
 """Levels of a content tree that are read."""
@@ -17,6 +17,8 @@ MAX_ITEMS = 1_000_000
 
 IMAGE_LIBRARY = "111028"
 """Code of the list of all images that a report speaks of (TID 1600). It measures nothing and is not read."""
+
+_NOTHING: tuple[object, ...] = (None, [], b"")
 
 _VALUES = {
     "MeasuredValueSequence": "NUM",
@@ -66,9 +68,6 @@ class ContentItem:
             stack.extend(reversed(item.children))
 
 
-NO_CONTENT = ContentItem(value_type="", concept=Code(), attributes=EMPTY)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """The value of a NUM item (PS3.3 C.18.1)."""
@@ -80,7 +79,8 @@ class Measurement:
     """Measurement Units Code Sequence (0040,08EA), as a rule a code of UCUM."""
 
     qualifier: str
-    """Why there is no number: the meaning of Numeric Value Qualifier Code Sequence (0040,A301); empty for none."""
+    """Why there is no number: the meaning of Numeric Value Qualifier Code Sequence (0040,A301). Empty where there is a
+    number, or no reason."""
 
 
 def read_measurement(item: ContentItem) -> Measurement:
@@ -89,11 +89,11 @@ def read_measurement(item: ContentItem) -> Measurement:
     value = measured.number("NumericValue")
     if value is None:
         value = measured.number("FloatingPointValue")
-    return Measurement(
-        value=value if value is not None and math.isfinite(value) else None,
-        unit=read_code(measured, "MeasurementUnitsCodeSequence"),
-        qualifier=str(read_code(item.attributes, "NumericValueQualifierCodeSequence")),
-    )
+    unit = read_code(measured, "MeasurementUnitsCodeSequence")
+    if value is not None and math.isfinite(value):
+        return Measurement(value=value, unit=unit, qualifier="")
+    qualifier = read_code(item.attributes, "NumericValueQualifierCodeSequence")
+    return Measurement(value=None, unit=unit, qualifier=str(qualifier))
 
 
 def read_content(header: Attributes) -> tuple[ContentItem, tuple[str, ...]]:
@@ -111,7 +111,7 @@ def read_content(header: Attributes) -> tuple[ContentItem, tuple[str, ...]]:
     count = 0
     while stack:
         item, path = stack.pop()
-        if item.concept.value == IMAGE_LIBRARY or "ContentSequence" not in item.attributes:
+        if item.concept.value == IMAGE_LIBRARY or item.attributes.value("ContentSequence") in _NOTHING:
             continue
         items = item.attributes.items("ContentSequence")
         if len(path) > MAX_DEPTH or not items:
@@ -121,11 +121,14 @@ def read_content(header: Attributes) -> tuple[ContentItem, tuple[str, ...]]:
         if count + len(items) > MAX_ITEMS:
             notes[f"only the first {MAX_ITEMS:,} content items were read"] = None
         count += len(below)
-        kept = [each for each in below if "ReferencedContentItemIdentifier" not in each]
-        item.children.extend(map(_read_item, kept))
-        pairs = zip(item.children, kept, strict=True)
-        stack.extend(reversed([(child, (*path, id(each))) for child, each in pairs]))
+        item.children.extend(child for child in map(_read_item, below) if not _points_elsewhere(child))
+        stack.extend((child, (*path, id(child.attributes))) for child in reversed(item.children))
     return root, tuple(notes)
+
+
+def _points_elsewhere(item: ContentItem) -> bool:
+    """Tell whether an item stands for another one of the tree. Such an item has no value type (PS3.3 C.17.3.2.5)."""
+    return not item.value_type and "ReferencedContentItemIdentifier" in item.attributes
 
 
 def _read_item(attributes: Attributes) -> ContentItem:

@@ -208,7 +208,7 @@ class TestRealReports:
         card = describe_report(load_instances("made-sr-totalseg-firstorder"))
 
         assert card.n_items == len(card.rows) == 104
-        assert card.columns == ("", "Mean, HU", "Variance, HU²", "10th perc., HU", "90th perc., HU")
+        assert card.columns == ("", "Mean, HU", "Variance, HU²", "P10, HU", "P90, HU")
         assert [row[0] for row in card.rows[:3]] == ["Spleen", "Kidney right", "Kidney left"]
 
     def test_segments_and_regions_are_told(self) -> None:

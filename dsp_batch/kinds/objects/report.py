@@ -43,8 +43,8 @@ _WELL_KNOWN = {
     "IBSI:QCFX": "Sphericity",
     "IBSI:Q4LE": "Mean",
     "IBSI:ECT3": "Variance",
-    "IBSI:QG58": "10th perc.",
-    "IBSI:8DWT": "90th perc.",
+    "IBSI:QG58": "P10",
+    "IBSI:8DWT": "P90",
     "DCM:113830": "CTDIvol",
     "DCM:113838": "DLP",
     "DCM:122130": "DAP",
@@ -53,6 +53,10 @@ _WELL_KNOWN = {
     "DCM:113733": "KVP",
 }
 """Code of a quantity that says most of a region or of an irradiation → its short name for the head of a table."""
+
+
+_RARE = 10
+"""A well-known quantity has a column where one group in so many has it: some irradiations tell no dose."""
 
 
 def describe_report(instances: Instances) -> Card:
@@ -109,7 +113,7 @@ def choose_quantities(groups: Sequence[Group]) -> dict[str, str]:
         counts.update(numbers.keys())
         codes.update(numbers)
     most = max(counts.values(), default=0)
-    known = [name for name in counts if codes[name] in _WELL_KNOWN and counts[name] * 2 > most]
+    known = [name for name in counts if codes[name] in _WELL_KNOWN and counts[name] * _RARE >= most]
     if len(known) > 1:
         ranks = {code: rank for rank, code in enumerate(_WELL_KNOWN)}
         chosen = sorted(known, key=lambda name: ranks[codes[name]])
