@@ -38,6 +38,9 @@ class Cache:
     endpoint_url: str | None = None
     """S3-compatible server of the bucket; settled by the client, so that workers need not share its environment."""
 
+    cache_control: str | None = None
+    """Cache-Control header of the objects that are written to a bucket; None for no header."""
+
     def url_of(self, key: str) -> str:
         """The whole address of an object."""
         return f"{self.url}/{key}"
@@ -48,7 +51,9 @@ class Cache:
 
     def write(self, key: str, data: bytes) -> Receipt:
         """Write an object whole, replacing an older one."""
-        return write_once(self.url_of(key), data, make_parents=True, endpoint_url=self.endpoint_url)
+        return write_once(
+            self.url_of(key), data, make_parents=True, endpoint_url=self.endpoint_url, cache_control=self.cache_control
+        )
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none."""
@@ -69,18 +74,21 @@ def preview_key(name: str, series_uuid: str) -> str:
     return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
 
 
-def open_cache(directory: str | os.PathLike[str] | None, endpoint_url: str | None = None) -> Cache:
+def open_cache(
+    directory: str | os.PathLike[str] | None, endpoint_url: str | None = None, cache_control: str | None = None
+) -> Cache:
     """The cache in the directory that was named, else in the default one.
 
     Args:
         directory: Path or URL; None for the one that `DICOM_SERIES_PREVIEW_CACHE_DIR` names, else the platform's.
         endpoint_url: S3-compatible server of the bucket; None for the environment's.
+        cache_control: Cache-Control header of the objects that are written to a bucket; None for no header.
 
     Raises:
         StorageError: The directory is malformed.
     """
     named, endpoint = directory or default_cache_directory(), resolve_endpoint(endpoint_url)
-    return Cache(url=normalise_root(named, endpoint), endpoint_url=endpoint)
+    return Cache(url=normalise_root(named, endpoint), endpoint_url=endpoint, cache_control=cache_control)
 
 
 def default_cache_directory() -> str:

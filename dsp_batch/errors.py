@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Reason = Literal[
     "no-pixels",
@@ -22,14 +23,31 @@ Reason = Literal[
     "write-failed",
     "internal",
 ]
-"""Reasons why a series may have no preview, as result rows name them. The first two mean skipped, the others failed."""
+"""Reasons why a series may have no preview, as result rows name them."""
+
+SKIPPED_REASONS: frozenset[Reason] = frozenset({"no-pixels", "raw-data"})
+"""Reasons of series that are skipped; all other reasons mean that they failed."""
+
+FAILURE_REASONS: tuple[Reason, ...] = tuple(reason for reason in get_args(Reason) if reason not in SKIPPED_REASONS)
+"""Reasons of series that failed."""
+
+
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1 controls, line and paragraph separators, marks that reverse the direction of text, lone surrogates."""
+
+
+def printable(text: str) -> str:
+    r"""Write out what of a text from outside is not printable: control characters as `\x1b`, line ends as `\n`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 
 class DspBatchError(Exception):
     """An error that a user can understand and act upon.
 
     Args:
-        message: One line: what is wrong, where (series, object), what to do.
+        message: One line: what is wrong, where (series, object), what to do. Control characters are written out.
         reason: The reason in a result row; None for the usual one of its class.
     """
 
@@ -37,7 +55,7 @@ class DspBatchError(Exception):
 
     def __init__(self, message: str, reason: Reason | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = printable(message.strip())
         self.reason: Reason = reason or self.default_reason
 
     def __reduce__(self) -> tuple[type[DspBatchError], tuple[Any, ...]]:
@@ -57,6 +75,12 @@ class StorageError(DspBatchError):
     """An object that cannot be listed or read."""
 
     default_reason: Reason = "network"
+
+
+class ArchivedError(StorageError):
+    """An object that lies in an archive and must be restored before it can be read; its neighbours may be readable."""
+
+    default_reason: Reason = "access-denied"
 
 
 class HeaderError(DspBatchError):

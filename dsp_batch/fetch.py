@@ -10,7 +10,7 @@ from functools import partial
 from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.dicom.syntaxes import DEFLATED
-from dsp_batch.errors import DspBatchError, HeaderError, StorageError, out_of_memory
+from dsp_batch.errors import ArchivedError, DspBatchError, HeaderError, StorageError, out_of_memory
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
 from dsp_batch.model.object_names import is_object_name
@@ -173,6 +173,8 @@ def _keep_whole(
     if bodies is None:
         return (yield from reader)
     reply = yield (ByteRange(0, info.size or 0),)
+    if reply.size > (info.size or 0):  # the listed size was that of a coded object
+        reply = yield (ByteRange(0, reply.size),)
     bodies[info.name] = reply.parts[0]
     return read_bytes(reader, reply.parts[0])
 
@@ -184,7 +186,7 @@ def _sort_headers(
     for name, value in found.items():
         if isinstance(value, InstanceHeader):
             headers.append(value)
-        elif value.reason in ("not-dicom", "bad-header", "too-large"):
+        elif value.reason in ("not-dicom", "bad-header", "too-large") or isinstance(value, ArchivedError):
             rejected[name] = value
         else:
             raise value

@@ -17,6 +17,7 @@ The tests do both. Not run: on a cluster with SLURM.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from typing import Any
 
@@ -69,6 +70,10 @@ def open_cluster(arguments: argparse.Namespace) -> Any:
     }
     if arguments.here:
         return LocalCluster(**settings)
+    if not arguments.print and shutil.which("sbatch") is None:
+        sys.exit(
+            "error: there is no sbatch here: start this on a node of the SLURM cluster, or with --here without SLURM"
+        )
     return SLURMCluster(**settings, queue=arguments.queue, account=arguments.account, walltime=arguments.walltime)
 
 

@@ -93,6 +93,12 @@ def answers(url: str) -> bool:
     return True
 
 
+def accepts(port: int) -> bool:
+    """Whether anybody listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @dataclass(frozen=True)
 class S3Server:
     """Ceph's RADOS gateway."""
@@ -250,7 +256,7 @@ http {{
   uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
   keepalive_requests 100000;
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{security};
     {locations}
   }}
 }}
@@ -258,17 +264,22 @@ http {{
 
 
 @contextmanager
-def run_nginx(directory: Path, locations: str) -> Iterator[WebServer]:
-    """Run nginx with the given location blocks."""
+def run_nginx(directory: Path, locations: str, certificates: Path | None = None) -> Iterator[WebServer]:
+    """Run nginx with the given location blocks; over HTTPS where a folder with server.pem and server.key is given."""
     require_programs("nginx")
     port = find_free_port()
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "nginx.conf"
-    configuration.write_text(_NGINX.format(directory=directory, port=port, locations=locations))
+    security, scheme = "", "http"
+    if certificates is not None:
+        pair = f"ssl_certificate {certificates}/server.pem; ssl_certificate_key {certificates}/server.key"
+        security, scheme = f" ssl; {pair}", "https"
+    settings = {"directory": directory, "port": port, "locations": locations, "security": security}
+    configuration.write_text(_NGINX.format(**settings))
     log = directory / "nginx.out"
     with run_process(["nginx", "-p", str(directory), "-e", str(log), "-c", str(configuration)], log):
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(f"{url}/ready"), 10, "nginx", log)
+        url = f"{scheme}://127.0.0.1:{port}"
+        wait_for(lambda: accepts(port), 10, "nginx", log)
         yield WebServer(url, directory / "access.log")
 
 

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
-CONDA_NAMES = {"dask-core": "dask"}
+CONDA_NAMES = {"dask-core": "dask", "prometheus_client": "prometheus-client"}
 PIP_ONLY = {"idc-index-data"}
 
 

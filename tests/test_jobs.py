@@ -93,6 +93,15 @@ def test_slurm_shows_the_job_script_that_it_would_submit() -> None:
     assert re.search(r"dask_worker tcp://\S+ .*--nthreads 1 .*--nworkers 16", ended.stdout)
 
 
+def test_slurm_without_sbatch_says_so() -> None:
+    pytest.importorskip("dask_jobqueue")
+    ended = run_job("slurm.py", "--", "mosaic", "manifest.txt")
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: there is no sbatch here: ")
+
+
 def test_slurm_draws_a_manifest_with_its_workers_here(collection: Path, tmp_path: Path) -> None:
     pytest.importorskip("dask_jobqueue")
     verb = ["mosaic", f"{collection}/", "--cache-dir", str(tmp_path / "cache")]

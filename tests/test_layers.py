@@ -28,7 +28,7 @@ LAYERS = [
 """Rooms from the ground up; a room imports from its own layer and from those below."""
 
 BATCH_LAYERS = [
-    {"clock", "manifest"},
+    {"clock", "manifest", "outage"},
     {"runs"},
     {"plan"},
     {"sharding"},
@@ -62,6 +62,7 @@ HOMES = {
     "pyarrow": {"index", "idc", "batch/manifest", "batch/runs"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
+    "prometheus_client": {"batch/cluster"},
 }
 """Heavy dependency → rooms, or files, that may import it."""
 

@@ -13,11 +13,13 @@ from dsp_batch.batch.runs.job import read_job, read_json, write_json
 from dsp_batch.batch.runs.progress import Progress
 from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import Cache
-from dsp_batch.errors import ManifestError
+from dsp_batch.errors import ManifestError, Reason
 from dsp_batch.options import ClusterOptions
 
 
-def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progress) -> RunSummary:
+def retry_run(
+    cache: Cache, run: str, cluster: ClusterOptions, progress: Progress, reasons: frozenset[Reason] = frozenset()
+) -> RunSummary:
     """Run the series of a run again that have failed or have no row, as its job says, and renew its summary.
 
     The series are those that the run has kept: the manifest need not be there any more.
@@ -27,6 +29,7 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
         run: Name of the run.
         cluster: Where to compute.
         progress: Is told about each series.
+        reasons: Take series alone that failed for one of these reasons; empty for all.
 
     Raises:
         ManifestError: There is no such run, or another version wrote it.
@@ -41,9 +44,8 @@ def retry_run(cache: Cache, run: str, cluster: ClusterOptions, progress: Progres
     key = f"runs/{run}/job.json"
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(cache, key, {**(read_json(cache, key) or {}), **attempt.describe(), "started": started})
-    return complete_run(
-        StartedRun(name=run, job=job, manifest=manifest, attempt=attempt, begin=begin), cluster, progress
-    )
+    again = StartedRun(name=run, job=job, manifest=manifest, attempt=attempt, begin=begin, reasons=reasons)
+    return complete_run(again, cluster, progress)
 
 
 def read_run_manifest(cache: Cache, run: str) -> Manifest:

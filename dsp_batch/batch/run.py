@@ -23,18 +23,18 @@ from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
 from dsp_batch.batch.manifest.source import Source, is_folder
 from dsp_batch.batch.manifest.table import Manifest, serialize_manifest
+from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
 from dsp_batch.batch.runs.job import Job, describe_job, find_verb, results_folder, run_name, write_json
-from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.progress import LineProgress, Progress
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import RunState, find_state
+from dsp_batch.batch.runs.state import RunState, find_state, keep_failed
 from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import FOLDERS, Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.errors import ManifestError, OptionsError, Reason
 from dsp_batch.idc.index import open_index
 from dsp_batch.options import ClusterOptions, MosaicOptions, Options, PreviewOptions, convert_fields
 from dsp_batch.storage.aws import resolve_endpoint
@@ -87,6 +87,9 @@ class StartedRun:
     attempt: Attempt
     begin: float
     """When the attempt began, by the monotonic clock."""
+
+    reasons: frozenset[Reason] = frozenset()
+    """Work on series alone that failed for one of these reasons; empty for all that have failed or have no row."""
 
 
 def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works, each by its name
@@ -248,6 +251,8 @@ def complete_run(
     job, attempt, total = run.job, run.attempt, len(run.manifest)
     remove_stale_temporary(job.cache.url)
     state = find_state(job, run.name, attempt, run.manifest)
+    if run.reasons:
+        state = keep_failed(state, job, run.name, run.reasons)
     writer = ResultsWriter(
         cache=job.cache,
         folder=results_folder(run.name),

@@ -112,6 +112,7 @@ for _command in (plan, status, retry, gallery, manifest, demo):
 
 def _run(manifest: str, options: Options, settings: RunSettings, cluster: ClusterOptions) -> int:
     from dsp_batch.batch.run import run_batch
+    from dsp_batch.cache import open_cache
     from dsp_batch.cli.finish import finish
     from dsp_batch.cli.progress import open_progress
 
@@ -120,7 +121,7 @@ def _run(manifest: str, options: Options, settings: RunSettings, cluster: Cluste
         lambda: run_batch(
             manifest,
             options,
-            cache=settings.directory,
+            cache=open_cache(settings.directory, source.endpoint_url, settings.cache_control),
             name=settings.name,
             root=source.root,
             endpoint_url=source.endpoint_url,
@@ -134,7 +135,8 @@ def _run(manifest: str, options: Options, settings: RunSettings, cluster: Cluste
             max_workers=source.max_workers,
             max_frame_bytes=source.max_frame_mb << 20,
             progress=open_progress(),
-        )
+        ),
+        settings.allowed,
     )
 
 

@@ -1,4 +1,4 @@
-"""End the command of a run: log its figures, print its summary on standard output, return the exit status."""
+"""End the command of a run: say why series failed, print its summary on standard output, return the exit status."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from collections.abc import Callable
 
 from dsp_batch.batch.cluster.interrupt import Interrupted
 from dsp_batch.batch.runs.figures import format_figures
-from dsp_batch.batch.runs.summary import RunSummary
+from dsp_batch.batch.runs.summary import RunSummary, describe_summary
+from dsp_batch.cli.logs import logs_json, with_members
+from dsp_batch.cli.options import AllowedFailures
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_line
 
 _log = logging.getLogger(__name__)
 
 
-def finish(run: Callable[[], RunSummary]) -> int:
-    """Work through a run and print its summary.
+def finish(run: Callable[[], RunSummary], allowed: AllowedFailures) -> int:
+    """Work through a run, and say what became of it.
+
+    Args:
+        run: The run.
+        allowed: Series that may fail.
 
     Returns:
         The exit status.
@@ -25,7 +31,23 @@ def finish(run: Callable[[], RunSummary]) -> int:
     except Interrupted:
         _log.warning("stopped: the same command goes on from here")
         raise KeyboardInterrupt from None
-    for line in format_figures(summary.figures):
-        _log.info("%s", line)
+    if logs_json():
+        _log.info("%s", summary, extra=with_members(summary=describe_summary(summary)))
+    else:
+        _say_closing_lines(summary)
     print_line(str(summary))
-    return 0 if summary.succeeded else EXIT_ERROR
+    failed = summary.by_status.get("failed", 0)
+    passes = not (summary.rejected or summary.left) and allowed.cover(failed, summary.series)
+    return 0 if passes else EXIT_ERROR
+
+
+def _say_closing_lines(summary: RunSummary) -> None:
+    """Say why the first series failed and where the pictures are; with `-v`, also the figures of the run."""
+    for line in format_figures(summary.figures):
+        _log.debug("%s", line)
+    for failure in summary.failures:
+        _log.info("%s", failure)
+    more = summary.by_status.get("failed", 0) - len(summary.failures)
+    if more:
+        _log.info("%d more failed: dsp-batch status %s --failed", more, summary.url)
+    _log.info("%s in %s", "indices" if summary.products.endswith("/indices") else "previews", summary.products)

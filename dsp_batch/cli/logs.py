@@ -11,8 +11,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
-from dsp_batch.model.notes import printable
+from dsp_batch.errors import printable
 
 VERBOSE = logging.DEBUG
 
@@ -25,6 +26,9 @@ _QUOTES_VALUES = "pydicom"
 
 
 JSON_FLAG = "--log-json"
+
+_MEMBERS = "members"
+"""Attribute of a record that holds further members of its JSON object."""
 
 
 class _Form:
@@ -74,6 +78,11 @@ def logs_json() -> bool:
     return _Form.is_json
 
 
+def with_members(**members: Any) -> dict[str, Any]:
+    """Make the `extra` of a record from further members of its JSON object; text leaves them out."""
+    return {_MEMBERS: members}
+
+
 def say_last(level: int, line: str, **more: str) -> None:
     """Write the last message of the program to standard error.
 
@@ -95,7 +104,7 @@ def _set_levels(*, verbose: bool) -> None:
     logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.CRITICAL)
 
 
-def _format_json(moment: float, level: int, logger: str, message: str, **more: str) -> str:
+def _format_json(moment: float, level: int, logger: str, message: str, **more: Any) -> str:
     """Write one JSON object in ASCII, in which no character ends the line."""
     at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     name = logging.getLevelName(level).lower()
@@ -125,7 +134,7 @@ class _LineHandler(logging.Handler):
             return
 
     def _describe(self, record: logging.LogRecord) -> str:
-        line = printable(record.getMessage())
+        line = printable(record.getMessage().strip())
         if record.levelno >= logging.WARNING:
             line = f"{record.levelname.lower()}: {line}"
         elif is_verbose():
@@ -140,7 +149,8 @@ class _JsonHandler(_LineHandler):
     """Writes each record as one JSON object on a line of its own."""
 
     def _describe(self, record: logging.LogRecord) -> str:
-        more = {}
+        more: dict[str, Any] = {**getattr(record, _MEMBERS, {})}
         if is_verbose() and record.exc_info and record.exc_info[0]:
             more["exception"] = "".join(traceback.format_exception(*record.exc_info))
-        return f"{_format_json(record.created, record.levelno, record.name, printable(record.getMessage()), **more)}\n"
+        message = printable(record.getMessage().strip())
+        return f"{_format_json(record.created, record.levelno, record.name, message, **more)}\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -54,6 +55,9 @@ class CacheOptions:
 
     disabled: bool
     """True to neither read nor write the cache."""
+
+    cache_control: str | None = None
+    """Cache-Control header of objects that are written to a bucket."""
 
 
 def option_set(name: str, build: Callable[..., Any], options: Mapping[str, Option]) -> Callable[[Function], Function]:
@@ -181,10 +185,28 @@ _SERIES_UID = click.option(
 series_options = option_set("source", SeriesOptions, {**_SOURCE, "series_uid": _SERIES_UID, "refresh": _REFRESH})
 
 
-def _build_cache(directory: str | None, no_cache: bool) -> CacheOptions:  # noqa: FBT001  # a flag of the command line
+def _check_cache_control(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isprintable() and value.strip()):
+        raise click.BadParameter("give the value of an HTTP header, for example 'public, max-age=86400'")
+    return value
+
+
+_CACHE_CONTROL = click.option(
+    "--cache-control",
+    metavar="TEXT",
+    callback=_check_cache_control,
+    help="Cache-Control header of the objects that are written to a bucket, for example 'public, max-age=86400'.",
+)
+
+
+def _build_cache(
+    directory: str | None,
+    no_cache: bool,  # noqa: FBT001  # a flag of the command line
+    cache_control: str | None,
+) -> CacheOptions:
     if directory is not None and no_cache:
         raise click.UsageError("--cache-dir and --no-cache exclude each other")
-    return CacheOptions(directory=directory, disabled=no_cache)
+    return CacheOptions(directory=directory, disabled=no_cache, cache_control=cache_control)
 
 
 cache_options = option_set(
@@ -193,7 +215,39 @@ cache_options = option_set(
     {
         "directory": _CACHE_DIRECTORY,
         "no_cache": click.option("--no-cache", is_flag=True, help="Neither read nor write indices in the cache."),
+        "cache_control": _CACHE_CONTROL,
     },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedFailures:
+    """How many series of a run may fail without making its exit status 1."""
+
+    value: float
+    is_percentage: bool
+    """True where the value is a percentage of the series of the run, not a number of them."""
+
+    def cover(self, failed: int, series: int) -> bool:
+        """Tell whether so many failed series are allowed."""
+        return failed <= (self.value * series / 100 if self.is_percentage else self.value)
+
+
+def _parse_allowed(_context: click.Context, _parameter: click.Parameter, text: str) -> AllowedFailures:
+    found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text.strip(), re.ASCII)
+    if not found or (found[2] and float(found[2]) > 100):
+        raise click.BadParameter(f"{text!r} is neither a number of series, such as 10, nor a share, such as 1%")
+    return AllowedFailures(value=float(found[1] or found[2]), is_percentage=found[1] is None)
+
+
+allow_failures_option: Option = click.option(
+    "--allow-failures",
+    "allowed",
+    callback=_parse_allowed,
+    default="0",
+    show_default=True,
+    metavar="N|N%",
+    help="Number of series, or percentage of them, that may fail while the exit status is still 0.",
 )
 
 
@@ -209,6 +263,9 @@ class RunSettings:
     name: str | None
     """Name of the previews; None to name them after the verb."""
 
+    cache_control: str | None
+    """Cache-Control header of objects that are written to a bucket; None for no header."""
+
     overwrite: bool
     refresh: bool
     strict: bool
@@ -218,9 +275,12 @@ class RunSettings:
     timeout: float
     """Seconds that one series may take."""
 
+    allowed: AllowedFailures
+
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    own = {each: values.pop(each) for each in ("overwrite", "refresh", "strict", "describe", "timeout")}
+    kept = ("cache_control", "overwrite", "refresh", "strict", "describe", "timeout", "allowed")
+    own = {each: values.pop(each) for each in kept}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
     return RunSettings(source=SourceOptions(**values), directory=directory, name=name, **own)
@@ -237,6 +297,7 @@ run_options = option_set(
             help="Folder or storage URL to write indices, previews and results to.  "
             "[default: DICOM_SERIES_PREVIEW_CACHE_DIR, else the platform's cache folder]",
         ),
+        "cache_control": _CACHE_CONTROL,
         "name": click.option("--name", metavar="NAME", help="Name of this set of previews.  [default: the verb]"),
         "overwrite": click.option(
             "--overwrite",
@@ -255,6 +316,7 @@ run_options = option_set(
             metavar="SECONDS",
             help="Seconds that a series may take before it counts as failed.",
         ),
+        "allowed": allow_failures_option,
         **_SOURCE,
     },
 )

@@ -13,8 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from dsp_batch.cli.logs import JSON_FLAG, is_verbose, log_to_stderr, logs_json, say_last
-from dsp_batch.errors import DspBatchError
-from dsp_batch.model.notes import printable
+from dsp_batch.errors import DspBatchError, printable
 
 EXIT_ERROR = 1
 """Exit status after any error, usage errors included."""

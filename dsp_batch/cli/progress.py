@@ -1,14 +1,19 @@
-"""The progress bar of a run on a terminal."""
+"""The progress of a run on standard error: a bar on a terminal, or a record for each failure."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
+from dsp_batch.batch.runs.failures import find_failed
 from dsp_batch.batch.runs.progress import LineProgress, Progress, ProgressCounts
 from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.cli.logs import logs_json
+from dsp_batch.cli.logs import logs_json, with_members
+
+_log = logging.getLogger(__name__)
 
 
 class BarProgress:
@@ -48,6 +53,34 @@ class BarProgress:
             self._bar.stop()
 
 
+class FailureRecords:
+    """Lines in the log, and a record for each series that fails, as soon as it has."""
+
+    def __init__(self) -> None:
+        self._lines = LineProgress()
+
+    def start(self, total: int) -> None:
+        """Begin counting."""
+        self._lines.start(total)
+
+    def skip(self, series: int) -> None:
+        """Count series that were there before."""
+        self._lines.skip(series)
+
+    def advance(self, rows: Iterable[SeriesResult]) -> None:
+        """Count rows, and write a record for each that failed."""
+        rows = tuple(rows)
+        self._lines.advance(rows)
+        for failure in filter(None, map(find_failed, rows)):
+            _log.warning("%s", failure, extra=with_members(failure=asdict(failure)))
+
+    def stop(self) -> None:
+        """Nothing is left to do."""
+        self._lines.stop()
+
+
 def open_progress() -> Progress:
-    """A bar where standard error is a terminal and messages are text, else lines in the log."""
-    return BarProgress() if sys.stderr.isatty() and not logs_json() else LineProgress()
+    """A record for each failure where messages are JSON, a bar on a terminal, else lines in the log."""
+    if logs_json():
+        return FailureRecords()
+    return BarProgress() if sys.stderr.isatty() else LineProgress()

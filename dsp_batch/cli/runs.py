@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from dsp_batch.cli.options import (
+    AllowedFailures,
     SourceOptions,
+    allow_failures_option,
     cluster_options,
     endpoint_option,
     json_option,
@@ -20,6 +22,7 @@ from dsp_batch.cli.options import (
 from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
+from dsp_batch.errors import FAILURE_REASONS, Reason
 from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
@@ -71,21 +74,26 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, tiles: int, **a
     if as_json:
         print_json(describe_plan(planned))
     else:
-        print_line(str(planned))
+        for line in str(planned).splitlines():
+            print_line(line)
     return EXIT_ERROR if planned.rejected else 0
 
 
 @click.command()
 @click.argument("run", metavar="RUN|CACHE_DIR")
+@click.option("--failed", is_flag=True, help="List the series that failed and why, as a manifest.")
 @json_option
 @endpoint_option
 @log_options
-def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
+def status(run: str, *, failed: bool, as_json: bool, endpoint_url: str | None) -> None:
     """Print the status of runs: series by status, failures by reason, throughput.
 
     For a single run it also prints the time of its stages and series. It works while a run goes on. RUN is the path or
     URL of a run's folder, which the command that started the run has printed; CACHE_DIR means all runs in it.
     """
+    if failed:
+        _print_failures(run, endpoint_url, as_json=as_json)
+        return
     from dsp_batch.batch.runs.figures import format_figures
     from dsp_batch.batch.runs.status import read_statuses
 
@@ -117,16 +125,47 @@ def status(run: str, *, as_json: bool, endpoint_url: str | None) -> None:
             print_line(line)
 
 
+def _print_failures(place: str, endpoint_url: str | None, *, as_json: bool) -> None:
+    """Print the failed series of runs as a manifest with a comment before each run, or as JSON."""
+    from dsp_batch.batch.runs.failures import list_failed_lines
+    from dsp_batch.batch.runs.status import read_failures
+
+    found = read_failures(place, endpoint_url)
+    if as_json:
+        print_json([{"run": run, **asdict(failure)} for run, failures in found for failure in failures])
+        return
+    for run, failures in found:
+        print_line(f"# {run}: {len(failures):,} failed")
+        for line in list_failed_lines(failures):
+            print_line(line)
+
+
 @click.command()
 @click.argument("run")
+@click.option(
+    "--reason",
+    "reasons",
+    type=click.Choice(FAILURE_REASONS),
+    multiple=True,
+    metavar="REASON",
+    help="Try only series that failed for this reason, such as network or timeout; repeatable.",
+)
+@allow_failures_option
 @endpoint_option
 @cluster_options
 @log_options
-def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
+def retry(
+    run: str,
+    *,
+    reasons: tuple[Reason, ...],
+    allowed: AllowedFailures,
+    endpoint_url: str | None,
+    cluster: ClusterOptions,
+) -> int:
     """Try the failed series of a run again, as part of the same run.
 
     RUN is the path or URL of a run's folder. It holds the options and the series of the run, so the manifest is not
-    needed. Series that have no row because the run was stopped are tried too.
+    needed. Series that have no row because the run was stopped are tried too, unless --reason is given.
     """
     from dsp_batch.batch.retry import retry_run
     from dsp_batch.batch.runs.job import find_run
@@ -135,7 +174,7 @@ def retry(run: str, endpoint_url: str | None, cluster: ClusterOptions) -> int:
     from dsp_batch.cli.progress import open_progress
 
     cache, name = find_run(open_cache(run, endpoint_url))
-    return finish(lambda: retry_run(cache, name, cluster, open_progress()))
+    return finish(lambda: retry_run(cache, name, cluster, open_progress(), frozenset(reasons)), allowed)
 
 
 @click.command()
@@ -189,7 +228,7 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     if output == "-":
         lines = list_selected(chosen)
         while some := list(islice(lines, _LINES_AT_ONCE)):
-            print_line("\n".join(some))
+            click.echo("\n".join(some).encode())
     else:
         written = write_selected(chosen, output)
         write_once(output, written.data, endpoint_url=endpoint_url)

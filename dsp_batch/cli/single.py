@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import click
 
@@ -45,13 +46,23 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
         image = render_preview(index, frames, options, suffix)
     _warn(ref, (*image.notes, *image.failures))
     with log_stage("write"):
-        receipt = write_once(output, image.data, endpoint_url=source.endpoint_url)
+        control = cache.cache_control
+        receipt = write_once(output, image.data, endpoint_url=source.endpoint_url, cache_control=control)
     _log.debug("%s: %d frames, %d bytes", receipt.url, image.n_tiles, receipt.size)
+
+
+class IndexFile(NamedTuple):
+    """One Parquet file that an index is written to."""
+
+    url: str
+
+    cache_control: str | None
+    """Cache-Control header of a file in a bucket; None for no header."""
 
 
 def choose_index_target(
     series: Sequence[str], output: str | None, cache: CacheOptions, source: SeriesOptions
-) -> Cache | str:
+) -> Cache | IndexFile:
     """Choose where `build-index` writes: to a cache directory, or to one Parquet file.
 
     Raises:
@@ -68,14 +79,16 @@ def choose_index_target(
         raise click.UsageError("--output takes exactly one series; give --cache-dir for several")
     if is_parquet(output):
         check_output(output)
-        return output
+        return IndexFile(output, cache.cache_control)
     path = local_path(output)
     if path is not None and path.is_file():
         raise SinkError(f"cannot write {output}: it is a file; give a folder, or a name that ends in .parquet")
-    return _open_cache(CacheOptions(directory=output, disabled=False), source)
+    return _open_cache(CacheOptions(directory=output, disabled=False, cache_control=cache.cache_control), source)
 
 
-def write_indices(series: Sequence[str], target: Cache | str, options: IndexOptions, source: SeriesOptions) -> int:
+def write_indices(
+    series: Sequence[str], target: Cache | IndexFile, options: IndexOptions, source: SeriesOptions
+) -> int:
     """Build the index of each series and write it. If one fails, the others are built all the same.
 
     Returns:
@@ -125,7 +138,7 @@ def log_stage(name: str) -> Iterator[None]:
 
 
 def _write_index(
-    ref: SeriesRef, store: Store, target: Cache | str, options: IndexOptions, source: SeriesOptions
+    ref: SeriesRef, store: Store, target: Cache | IndexFile, options: IndexOptions, source: SeriesOptions
 ) -> None:
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
@@ -133,9 +146,10 @@ def _write_index(
         index = build_index(headers)
     _warn(ref, index.notes)
     with log_stage("write"):
-        if isinstance(target, str):
+        if isinstance(target, IndexFile):
             data = serialize_index(index, __version__)
-            receipt = write_once(target, data, endpoint_url=source.endpoint_url)
+            control = target.cache_control
+            receipt = write_once(target.url, data, endpoint_url=source.endpoint_url, cache_control=control)
         else:
             receipt = write_index(index, target)
     _log.debug("%s: %d instances, %d bytes", receipt.url, len(index), receipt.size)
@@ -158,4 +172,4 @@ def _open_series(series: str, source: SeriesOptions) -> tuple[SeriesRef, Store]:
 
 
 def _open_cache(cache: CacheOptions, source: SeriesOptions) -> Cache:
-    return open_cache(cache.directory, source.endpoint_url)
+    return open_cache(cache.directory, source.endpoint_url, cache.cache_control)

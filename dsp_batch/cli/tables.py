@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from dsp_batch.errors import printable
+
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print columns, numbers to the right and text to the left; None stays empty."""
-    lines = [list(header), *([_text(cell) for cell in row] for row in rows)]
+    lines = [list(header), *([_format_cell(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     right = [any(isinstance(row[number], int | float) for row in rows) for number in range(len(header))]
     for line in lines:
@@ -27,11 +29,12 @@ def print_json(value: Any) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line as bytes, because a path in it need not be text."""
-    click.echo(os.fsencode(line.rstrip()))
+    """Print a line with its control characters written out, as bytes, because a path in it need not be text."""
+    # Surrogates stand for bytes that are no text, which Python gives back as they were.
+    click.echo(os.fsencode("".join(c if "\udc80" <= c <= "\udcff" else printable(c) for c in line.rstrip())))
 
 
-def _text(cell: Any) -> str:
+def _format_cell(cell: Any) -> str:
     if cell is None:
         return ""
-    return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.1f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.1f}" if isinstance(cell, float) else printable(str(cell))

@@ -73,9 +73,10 @@ def is_native(uid: str) -> bool:
 
 def describe_syntax(uid: str) -> str:
     """Name a transfer syntax that is not decoded, and say what would decode it."""
+    from pydicom.config import IGNORE  # noqa: PLC0415  # as the next import
     from pydicom.uid import UID  # noqa: PLC0415  # pydicom takes most of a second to import, and few need this
 
-    name = UID(uid).name
+    name = UID(uid, validation_mode=IGNORE).name  # its warnings would show the text on the terminal
     named = f"{uid} ({name})" if name != uid else f"{uid} (unknown, perhaps private)"
     if uid.startswith(_VIDEO):
         return f"{named}: a video decoder such as ffmpeg would read it"

@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import HeaderError, SeriesError
+from dsp_batch.errors import HeaderError, SeriesError, printable
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.check import check_index
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.model.notes import printable
 from dsp_batch.model.object_names import decode_name, encode_name
 
 FORMAT = 1

@@ -8,9 +8,9 @@ from typing import Any
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.sop_classes import sop_class_name
+from dsp_batch.errors import printable
 from dsp_batch.kinds.kind import Contents, Instances
 from dsp_batch.model.card import Card
-from dsp_batch.model.notes import printable
 
 WITHHELD = frozenset(
     {

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from dsp_batch.errors import printable
+
 MOST_NOTES = 16
 """Notes that are kept of one series; those beyond are counted."""
 
 MOST_CHARACTERS = 240
 """Characters of a note; a longer one is cut."""
-
-
-def printable(text: str) -> str:
-    """Put a text on one line and escape its control characters, because names of objects come from outside."""
-    line = " ".join(part for part in text.splitlines() if part)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in line)
 
 
 def gather_notes(notes: Iterable[str]) -> tuple[str, ...]:
@@ -53,5 +49,5 @@ def join_notes(notes: tuple[str, ...]) -> str | None:
 
 
 def _shorten(note: str) -> str:
-    line = printable(note)
+    line = printable(note.strip())
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"

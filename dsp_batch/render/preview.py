@@ -8,12 +8,12 @@ from dataclasses import replace
 from dsp_batch.core.encoding import encode_text
 from dsp_batch.core.tiling import MOST_TILES, lay_out_tiles
 from dsp_batch.core.windowing import full_window
-from dsp_batch.errors import SeriesError
+from dsp_batch.errors import SeriesError, printable
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import name_class
 from dsp_batch.kinds.registry import describe_series, name_references
 from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
-from dsp_batch.model.notes import gather_notes, printable
+from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.series import FrameOrder
 from dsp_batch.options import AUTO, Contrast, PreviewOptions, parse_contrast
 from dsp_batch.render.card import draw_card, summarize_card, title_card

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import OptionsError, StorageError
 from dsp_batch.storage.public_buckets import PUBLIC_REGION, is_public
+from dsp_batch.storage.urls import show_text
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -55,12 +59,56 @@ class Access:
 
 
 def resolve_endpoint(explicit: str | None, manifest: str | None = None) -> str | None:
-    """Choose the S3 server: given by hand, then the environment's, then the manifest's, then AWS (None)."""
-    environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return explicit or environment or manifest or None
+    """Choose the S3 server: given by hand, then the environment's, then the manifest's, then AWS (None).
+
+    Raises:
+        OptionsError: As in `check_endpoint`.
+    """
+    if explicit:
+        return check_endpoint(explicit)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if environment := os.environ.get(name):
+            return check_endpoint(environment, f" of {name}")
+    return check_endpoint(manifest, " of the manifest") if manifest else None
 
 
-def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None) -> Access:
+@lru_cache(maxsize=64)
+def check_endpoint(endpoint_url: str, source: str = "") -> str:
+    """Return the address of an S3 server unchanged, after a look at its form.
+
+    Args:
+        endpoint_url: The address as a user wrote it.
+        source: Continues "the endpoint …" in the message, for example ` of AWS_ENDPOINT_URL`.
+
+    Raises:
+        OptionsError: It is no plain URL of a server. Such a text makes obstore's threads panic, once in each attempt.
+    """
+    problem = _find_endpoint_problem(endpoint_url)
+    if problem:
+        raise OptionsError(f"the endpoint {show_text(endpoint_url)}{source} {problem}", "network")
+    return endpoint_url
+
+
+def _find_endpoint_problem(endpoint_url: str) -> str | None:
+    if re.match("https?://", endpoint_url, re.IGNORECASE) is None:
+        return "needs http:// or https:// at its beginning"
+    if not endpoint_url.isprintable() or " " in endpoint_url:
+        return "has a blank or a control character in it: leave that out"
+    try:
+        parts = urlsplit(endpoint_url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        return "is no URL of a server: write https://host"
+    if "@" in parts.netloc:
+        return "holds a user name or password, so it is no URL of a server: write https://host"
+    if not host or "?" in endpoint_url or "#" in endpoint_url:
+        return "is not the URL of a server alone: give its scheme, host and port, as http://localhost:9000"
+    return None
+
+
+def resolve_access(
+    bucket: str, endpoint_url: str | None, *, anonymous: bool | None = None, region: str | None = None
+) -> Access:
     """Decide on endpoint, region and credentials of a bucket.
 
     Args:
@@ -68,6 +116,7 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
         endpoint_url: S3-compatible server; None for the environment's, else AWS.
         anonymous: True and False decide by hand; None: anonymous for IDC's public buckets, without looking for
             credentials, else signed where the AWS chain finds credentials.
+        region: The bucket's, where it is known; None for that of the environment or the AWS files.
 
     Raises:
         StorageError: Signed requests are asked for and there are no credentials, or the AWS configuration is broken.
@@ -75,17 +124,17 @@ def resolve_access(bucket: str, endpoint_url: str | None, *, anonymous: bool | N
     endpoint_url = resolve_endpoint(endpoint_url)
     if anonymous is None and is_public(bucket, endpoint_url):
         # Pinned: AWS_REGION tells where the user's own buckets are.
-        return Access(endpoint_url=endpoint_url, region=PUBLIC_REGION)
+        return Access(endpoint_url=endpoint_url, region=region or PUBLIC_REGION)
     if anonymous:
-        return Access(endpoint_url=endpoint_url, region=_environment_region() or "us-east-1")
-    session, credentials, region = _read_environment() or _find_credentials(bucket)
+        return Access(endpoint_url=endpoint_url, region=region or _environment_region() or "us-east-1")
+    session, credentials, usual_region = _read_environment() or _find_credentials(bucket)
     if credentials is None and anonymous is False:
         raise StorageError(
             f"no AWS credentials for s3://{bucket}: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or read anonymously",
             reason="access-denied",
         )
-    return Access(endpoint_url=endpoint_url, region=region, credentials=credentials, session=session)
+    return Access(endpoint_url=endpoint_url, region=region or usual_region, credentials=credentials, session=session)
 
 
 def build_credential_provider(credentials: Any) -> Callable[[], S3Credential]:

@@ -34,6 +34,16 @@ class StoredKey(NamedTuple):
     """Seconds since 1970 at which it was written; None where the storage does not tell."""
 
 
+class ObjectHeaders(NamedTuple):
+    """What a bucket tells web browsers and caches about an object; files have nothing of the kind."""
+
+    content_type: str
+    """Media type, for example `image/webp`."""
+
+    cache_control: str | None = None
+    """Value of the Cache-Control header, for example `public, max-age=86400`; None for no header."""
+
+
 class Subfolder(NamedTuple):
     """A folder directly below one that was listed."""
 
@@ -50,6 +60,24 @@ class FolderListing(NamedTuple):
     """Its objects, with names below the folder."""
 
     folders: list[Subfolder]
+
+
+_LONGEST_NAME = 1024
+"""Bytes of a name, at most: that of a key of S3. obstore's threads panic beyond 65,534."""
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether a listed name is that of something directly in the folder, and leads nowhere else."""
+    return (
+        name not in ("", ".", "..")
+        and "/" not in name
+        and (len(name) <= _LONGEST_NAME // 4 or len(name.encode("utf-8", "replace")) <= _LONGEST_NAME)
+    )
+
+
+def cut_name(key: str, above: str) -> str:
+    """Return the part of a key behind a prefix; empty where it does not begin with that."""
+    return key[len(above) :] if key.startswith(above) else ""
 
 
 def join_key(folder: str, name: str) -> str:
@@ -103,8 +131,11 @@ class Backend(Protocol):
 class WritableBackend(Backend, Protocol):
     """A root that a cache or an output may lie in too. Its own methods are synchronous and try again themselves."""
 
-    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:
-        """Write an object whole or not at all; an existing one is replaced. Raises SinkError."""
+    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:
+        """Write an object whole or not at all; an existing one is replaced. Raises SinkError.
+
+        With `make_parents`, missing folders are made, and they and the file are for their owner alone.
+        """
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none. Raises SinkError."""

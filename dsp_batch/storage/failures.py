@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import ArchivedError, StorageError
 from dsp_batch.storage.backend import SlowDownError, TemporaryError
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -68,11 +68,23 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
         return translate_status(status, code, what, access)
     if isinstance(error, ValueError):  # obstore takes no key with an empty part (`a//b`), or with `.` or `..` as a part
         return StorageError(f"cannot {what}: the key has an empty part, `.` or `..`", reason="not-found")
-    if "certificate" in text.lower():
-        return StorageError(f"cannot {what}: the server's certificate is not trusted", reason="network")
+    if "Got invalid list response" in text:
+        return StorageError(f"cannot {what}: the server's answer is no listing of S3", reason="not-found")
+    if distrust := explain_ssl_failure(text):
+        return StorageError(f"cannot {what}: {distrust}", reason="network")
     if "redirect" in text.lower():
         return translate_status(301, code, what, access)
     return TemporaryError(explain_cause(text))
+
+
+def explain_ssl_failure(error: object) -> str | None:
+    """Say why no HTTPS connection comes about, whatever client tried; None where another attempt may help."""
+    text = str(error)
+    if "InvalidCertificate" in text or "CERTIFICATE_VERIFY_FAILED" in text:
+        return "the server's certificate is not trusted; name its authority's PEM file in SSL_CERT_FILE"
+    if "InvalidContentType" in text or "WRONG_VERSION_NUMBER" in text:
+        return "the server does not speak HTTPS; begin its URL with http://"
+    return None
 
 
 def translate_status(status: int, code: str, what: str, access: str) -> StorageError | TemporaryError:
@@ -80,15 +92,16 @@ def translate_status(status: int, code: str, what: str, access: str) -> StorageE
     label = f"HTTP {status} {code}".rstrip()
     if status in _TEMPORARY_STATUS or code in _TEMPORARY_CODES:
         return (SlowDownError if status in _SLOW_DOWN_STATUS or code == "SlowDown" else TemporaryError)(label)
+    if code == "InvalidObjectState":
+        return ArchivedError(f"cannot {what}: archived: restore it first")
     if status in (401, 403) or code in _DENIED_CODES:
         advice = "; set the clock of the machine that made it" if code == "RequestTimeTooSkewed" else ""
         return StorageError(
             f"cannot {what}: access denied ({code or label}; the request was {access}){advice}", reason="access-denied"
         )
-    if code == "NoSuchBucket":
-        return StorageError(f"cannot {what}: no such bucket", reason="not-found")
-    if status in (404, 410):
-        return StorageError(f"cannot {what}: no such object", reason="not-found")
+    if status in (404, 410) or code == "NoSuchBucket":
+        missing = "bucket" if code == "NoSuchBucket" else "object"
+        return StorageError(f"cannot {what}: no such {missing}", reason="not-found")
     if status in (301, 307) or code == "AuthorizationHeaderMalformed":
         return StorageError(f"cannot {what}: the bucket is in another region; set AWS_REGION to it", reason="network")
     return StorageError(f"cannot {what}: the server answered {label}", reason="network")

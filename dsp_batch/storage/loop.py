@@ -127,14 +127,18 @@ async def _drive(reader: Reader[T], request: _Request) -> T:
 
 async def _answer(ranges: Sequence[ByteRange], request: _Request) -> Reply:
     source = request.source
-    merged = merge_ranges(ranges, source.size)
-    if not merged and source.size is None:
+    size = source.size
+    merged = merge_ranges(ranges, size)
+    if not merged and size is None:
         merged = [ByteRange(0, 1)]  # the size is part of the reply, and only an answer tells it
     if len(merged) == 1:
         answers = {merged[0]: await _fetch(request, merged[0])}
     else:
         fetches = [_fetch(request, each) for each in merged]
         answers = dict(zip(merged, await _gather_or_cancel(fetches), strict=True))
+    if size is not None and (source.size or 0) > size:
+        # The object was stored in a coding, and its listed size was that of the coded bytes: ranges were cut there.
+        return await _answer(ranges, request)
     return Reply(cut_parts(ranges, answers), source.size or 0)
 
 

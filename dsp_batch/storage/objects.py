@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
-from dsp_batch.storage.backend import StoredKey
+from dsp_batch.storage.backend import ObjectHeaders, StoredKey
 from dsp_batch.storage.opening import open_backend, open_writable
 from dsp_batch.storage.urls import Location, local_path, parse_location
 
+_MEDIA_TYPES = {
+    ".webp": "image/webp",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+    ".txt": "text/plain; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""Ending of a name, in lower case → media type of the object. Names with other endings hold bytes of no known type."""
 
-def write_once(url: str, data: bytes, *, make_parents: bool = False, endpoint_url: str | None = None) -> Receipt:
+
+def write_once(
+    url: str,
+    data: bytes,
+    *,
+    make_parents: bool = False,
+    endpoint_url: str | None = None,
+    cache_control: str | None = None,
+) -> Receipt:
     """Write an object under its final key, whole or not at all; an existing one is replaced.
 
     Args:
         url: Local path or storage URL.
         data: The whole object.
-        make_parents: Create missing local folders; otherwise they are an error. Buckets have no folders.
+        make_parents: Create missing local folders, for their owner alone, as the file then is (modes 700 and 600):
+            a cache holds patient attributes. Otherwise they are an error. Buckets have no folders.
         endpoint_url: S3-compatible server; None for the environment's, else AWS.
+        cache_control: The Cache-Control header of an object in a bucket; None for no header.
 
     Returns:
         What was written, and where.
@@ -27,8 +53,14 @@ def write_once(url: str, data: bytes, *, make_parents: bool = False, endpoint_ur
         SinkError: It cannot be written: the folder is missing, forbidden or full, or the storage is only read.
     """
     location = _locate(url, endpoint_url)
-    open_writable(location, endpoint_url).write_once(location.key, data, make_parents=make_parents)
+    headers = ObjectHeaders(find_media_type(location.key), cache_control)
+    open_writable(location, endpoint_url).write_once(location.key, data, headers, make_parents=make_parents)
     return Receipt(url=str(location), size=len(data))
+
+
+def find_media_type(key: str) -> str:
+    """Return the media type of an object by the ending of its name."""
+    return _MEDIA_TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
 
 
 def read_whole(url: str, *, endpoint_url: str | None = None) -> bytes | None:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, unquote
 
-from dsp_batch.errors import Reason, StorageError
+from dsp_batch.errors import CONTROL_CHARACTERS, Reason, StorageError
 from dsp_batch.storage.public_buckets import find_twin
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _NEARLY_URL = re.compile(r"[^/\\]*://|[a-z][a-z0-9+.-]+:/", re.IGNORECASE | re.ASCII)
 _DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE | re.ASCII)
-# C0 and C1 controls, line and paragraph separators, marks that reverse the direction of text, lone surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _SCHEME_ALIASES = {"s3a": "s3", "gcs": "gs"}
 """Scheme as other programs write it → the scheme as it is written here."""
@@ -138,9 +136,16 @@ def is_location(text: str) -> bool:
     return "/" in text or _DRIVE.match(text) is not None or (os.sep == "\\" and "\\" in text)
 
 
-def show_text(text: str) -> str:
-    """Quote what a user wrote for a message, in short and without what stands before an @, which may be a password."""
+def hide_secrets(text: str) -> str:
+    """Return a text without what may be secret in its URLs: user names, passwords, and queries."""
     shown = re.sub(r"//.*@", "//…@", text, flags=re.DOTALL)
+    shown = re.sub(r"^[^/\s@]*:[^/\s@]*@", "…@", shown)
+    return re.sub(r"(://[^?\s]*\?)[^\s\"']+", r"\1…", shown)
+
+
+def show_text(text: str) -> str:
+    """Quote what a user wrote for a message, in short and without secrets."""
+    shown = hide_secrets(text)
     return repr(shown if len(shown) <= 120 else f"{shown[:119]}…")
 
 
@@ -218,7 +223,7 @@ def _strip_end(path: str) -> str:
 
 
 def _check_characters(read: str, written: str) -> None:
-    if _CONTROL.search(read):
+    if CONTROL_CHARACTERS.search(read):
         _refuse(written, "holds control characters, or bytes that are no text")
 
 

@@ -40,6 +40,26 @@ def test_a_mosaic_goes_from_bucket_to_bucket(
     assert read_key(s3_environment, bucket, f"cache/indices/{ct.series_uuid}_index.parquet")[:4] == b"PAR1"
 
 
+def test_cache_control_is_set_on_all_that_both_programs_write(
+    preview: Run, batches: Run, s3_environment: S3Server, ct: PhantomSeries, bucket: str
+) -> None:
+    control = ("--cache-control", "public, max-age=60")
+    series, cache = f"s3://{bucket}/{ct.series_uuid}", f"s3://{bucket}/cache"
+    assert preview("mosaic", series, f"s3://{bucket}/out.webp", "--cache-dir", cache, *control).status == 0
+    assert preview("build-index", series, "-o", f"s3://{bucket}/one.parquet", *control).status == 0
+    s3_environment.put(bucket, {"manifest.txt": series.encode()})
+    manifest = f"s3://{bucket}/manifest.txt"
+    assert batches("mosaic", manifest, "--cache-dir", cache, "--workers", 1, *control).status == 0
+
+    client = s3_environment.client()
+    listed = client.list_objects_v2(Bucket=bucket)["Contents"]
+    written = [each["Key"] for each in listed if not each["Key"].startswith((ct.series_uuid, "manifest"))]
+    assert {key.split("/")[0] for key in written} == {"cache", "out.webp", "one.parquet"}
+    assert any(key.startswith("cache/previews/mosaic/") and key.endswith(".webp") for key in written)
+    controls = {key: client.head_object(Bucket=bucket, Key=key).get("CacheControl") for key in written}
+    assert {*controls.values()} == {"public, max-age=60"}, controls
+
+
 def test_get_index_prints_the_url(preview: Run, s3_environment: S3Server, ct: PhantomSeries, bucket: str) -> None:
     outcome = preview("get-index", f"s3://{bucket}/{ct.series_uuid}", "--cache-dir", f"s3://{bucket}/cache/")
 

@@ -53,7 +53,7 @@ def test_every_message_is_one_object_on_one_line() -> None:
 
     assert outcome.status == 1
     assert objects_of(outcome) == [
-        {"level": "info", "logger": "dsp_batch.batch.here", "message": "two lines and \\x1b[31m \\udcff"},
+        {"level": "info", "logger": "dsp_batch.batch.here", "message": "two\\nlines and\\u2028\\x1b[31m \\udcff"},
         {"level": "warning", "logger": "dsp_batch.core", "message": "it went wrong"},
         {"level": "error", "logger": "dsp_batch.cli", "message": "cannot read it: gone"},
     ]
@@ -110,5 +110,7 @@ def test_a_run_logs_in_this_form(
 
     said = objects_of(outcome)
     assert any(each["level"] == "warning" and "manifest.txt:2: " in each["message"] for each in said)
-    assert any(each["message"].startswith("render: p50 ") for each in said)
+    (end,) = [each["summary"] for each in said if "summary" in each]
+    assert (end["series"], end["by_status"], end["rejected"]) == (1, {"done": 1}, 1)
+    assert end["stages"]["render"]["p50"] > 0
     assert outcome.stdout.startswith("1 series: 1 done, ")

@@ -80,7 +80,7 @@ def test_an_interrupt_exits_130() -> None:
 
 
 def test_a_message_stays_on_one_line_and_cannot_reach_the_terminal() -> None:
-    assert run("end", "ugly").stderr == "error: two lines, \\x1b[31mcolor\\x1b[0m and \\udcff\n"
+    assert run("end", "ugly").stderr == "error: two\\nlines, \\x1b[31mcolor\\x1b[0m and \\udcff\n"
 
 
 def test_a_command_decides_the_exit_status() -> None:

@@ -24,8 +24,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return cache
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser for one file of tests: playwright holds the event loop of its thread until it is stopped."""
     require_browser()
     with run_browser(tmp_path_factory.mktemp("profile")) as context:
         yield context

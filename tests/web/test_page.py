@@ -322,6 +322,26 @@ def test_selections_of_series_on_disk_lead_back_to_their_folders(
     assert [(ref.root, ref.series_uuid) for ref in read_manifest(str(path))] == [(root, series_uuid(0))]
 
 
+def test_a_series_that_a_scan_has_found_is_named_by_its_folder(
+    tmp_path: Path, open_page: Callable[[str], Watched]
+) -> None:
+    cache = open_cache(tmp_path / "cache")
+    write_run(cache, [make_row(0, root="/data", folder="MEIER/CT 1")])
+    write_gallery(cache, GalleryOptions())
+    page = open_page(f"file://{cache.url}/gallery/index.html").page
+    tiles(page).nth(0).dblclick()
+    dialog = page.get_by_role("dialog", name="Series number 0")
+    dialog.get_by_role("row", name="folder").wait_for()
+    command = dialog.locator("code").text_content()
+    assert command.startswith(f"dicom-series-preview mosaic '/data/MEIER/CT 1' {series_uuid(0)}.webp --root /data")
+    assert command.endswith("--series-uid 1.2.3.0")
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Export…").click()
+    path = save(page, page.get_by_role("dialog").get_by_role("button", name="Plain list").click, tmp_path)
+    assert path.read_text() == "file:///data/MEIER/CT%201\n"
+
+
 def test_licenses_and_citations_are_counted(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Export…").click()
     licenses = save(page, page.get_by_role("dialog").get_by_role("button", name="Licenses").click, tmp_path)

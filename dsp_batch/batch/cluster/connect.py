@@ -21,6 +21,7 @@ from distributed.comm.core import connect as connect_to
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
+from dsp_batch.batch.cluster.dashboard import find_dashboard
 from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
 from dsp_batch.errors import DspBatchError, OptionsError
 from dsp_batch.options import SCHEDULER_VARIABLE, ClusterOptions
@@ -88,7 +89,8 @@ def _prepare(client: Client, options: ClusterOptions) -> None:
 
 
 def _announce(client: Client, workers: int) -> None:
-    _log.info("%d workers, dashboard %s", workers, client.dashboard_link or "off (it needs bokeh)")
+    dashboard = find_dashboard(client)
+    _log.info("%d workers%s", workers, f", dashboard {dashboard}" if dashboard else "")
 
 
 @contextmanager

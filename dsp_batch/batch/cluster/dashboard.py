@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 from uuid import uuid4
 
 from dask.base import get_annotations
@@ -28,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 SECONDS_TO_REPORT = 60.0
 """Seconds that the scheduler has for its report. A frozen one would be waited for at the end of the run."""
+
+SECONDS_TO_SHOW = 5.0
+"""Seconds that the dashboard has to answer before it counts as not served."""
 
 
 @contextmanager
@@ -104,11 +108,11 @@ def _report_performance(client: Client, output: str | os.PathLike[str] | None) -
 
 
 def _begin_report(client: Client, report: performance_report) -> None:
+    if not _ask_for_bokeh(client):
+        raise OptionsError(
+            "--performance-report needs bokeh where the scheduler runs: pip install 'dsp-batch[dashboard]' there"
+        )
     try:
-        if not client.run_on_scheduler(_has_bokeh, callback_timeout=SECONDS_TO_REPORT):
-            raise OptionsError(
-                "--performance-report needs bokeh where the scheduler runs: pip install 'dsp-batch[dashboard]' there"
-            )
         client.sync(report.__aenter__, callback_timeout=SECONDS_TO_REPORT)
     except TimeoutError as error:
         raise no_answer(client, SECONDS_TO_REPORT) from error
@@ -129,6 +133,28 @@ def _write_report(client: Client, report: performance_report, file: Path, output
         _log.error("%s", error.message)
     else:
         _log.info("performance report in %s", output)
+
+
+def find_dashboard(client: Client) -> str | None:
+    """Find the address of the scheduler's dashboard; None where it has no bokeh, or the address does not answer."""
+    link = client.dashboard_link or ""
+    if not link.startswith(("http://", "https://")) or not _ask_for_bokeh(client):
+        return None
+    try:
+        # A cluster is reached as it is: a proxy to the outside does not know its addresses.
+        with build_opener(ProxyHandler({})).open(link, timeout=SECONDS_TO_SHOW):
+            return link
+    except (OSError, ValueError):
+        return None
+
+
+def _ask_for_bokeh(client: Client) -> bool:
+    try:
+        return bool(client.run_on_scheduler(_has_bokeh, callback_timeout=SECONDS_TO_REPORT))
+    except TimeoutError as error:
+        raise no_answer(client, SECONDS_TO_REPORT) from error
+    except OSError as error:
+        raise lost_connection() from error
 
 
 def _has_bokeh() -> bool:

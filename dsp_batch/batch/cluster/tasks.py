@@ -15,14 +15,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
+from dsp_batch.batch.cluster.metrics import count_rows
 from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
 from dsp_batch.batch.manifest.scans import read_scanned_objects
+from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, write_index
-from dsp_batch.errors import DspBatchError, NoPixelsError, out_of_memory
+from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers, find_index
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
@@ -45,9 +46,6 @@ T = TypeVar("T")
 
 KEPT_BYTES = 16 << 20
 """Bytes of whole objects that one series may keep between its headers and its preview; fewer where memory is short."""
-
-SKIPPED_REASONS = frozenset({"no-pixels", "raw-data"})
-"""Reasons of series that are skipped; all other reasons mean that they failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +120,7 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     alone = MemoryShare(budget, is_all=True)
     rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
     publish_rows(rows)
+    count_rows(rows, job)
     return_memory()
     return rows
 

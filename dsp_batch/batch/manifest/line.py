@@ -26,6 +26,7 @@ from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, parse_series
+from dsp_batch.storage.aws import check_endpoint
 from dsp_batch.storage.urls import show_text
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -46,8 +47,9 @@ _COMMAND = re.compile(
     re.ASCII,
 )
 _COMMENT_BEHIND = re.compile(r"\s+#")
+_WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#(?:\s|$)')
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
-_ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?(https?://[^\s\"']+)")
+_ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?([^\s\"']+)")
 _QUOTED = re.compile(r'"[^"]*"')
 
 SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
@@ -67,6 +69,7 @@ _SOME_UUID = "00000000-0000-4000-8000-000000000000"
 
 def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read a text that names a series, behind which a comment may stand."""
+    text = drop_comment(text)
     try:
         return _parse_text(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
@@ -75,6 +78,12 @@ def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
         if reading is None or isinstance(reading, RejectedLine):
             return reject(number, text, surroundings, reading.reason if reading else error.message)
         return reading
+
+
+def drop_comment(text: str) -> str:
+    """Drop the comment behind a text that is whole without it: a comment may hold URLs, options and delimiters."""
+    found = _WHOLE_BEFORE_COMMENT.match(text)
+    return found[1] if found else text
 
 
 def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
@@ -181,13 +190,7 @@ def _s3_server(endpoint_url: str) -> str | None:
     Raises:
         OptionsError: It is no URL of a server.
     """
-    try:
-        parts = urlsplit(endpoint_url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    if not host or "@" in parts.netloc:
-        raise OptionsError(f"the endpoint {show_text(endpoint_url)} is no URL of a server: write https://host")
+    host = urlsplit(check_endpoint(endpoint_url, " of the manifest")).hostname or ""
     return None if host == "amazonaws.com" or host.endswith(".amazonaws.com") else endpoint_url.rstrip("/")
 
 

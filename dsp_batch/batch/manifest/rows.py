@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
 from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.errors import ManifestError
+from dsp_batch.errors import ManifestError, printable
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName
 
@@ -152,11 +152,4 @@ def reject(number: int, record: Any, surroundings: Surroundings, reason: str) ->
     shown = _PASSWORD.sub("//…@", text[:_HIDDEN_CHARACTERS]) if "@" in text else text
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[: _SHOWN_CHARACTERS - 1]}…"
-    return RejectedLine(surroundings.source, number, _write_out(shown), _write_out(reason))
-
-
-def _write_out(text: str) -> str:
-    """Write control characters as escapes, so that a text is one line and does nothing to a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return RejectedLine(surroundings.source, number, printable(shown), printable(reason))

@@ -31,6 +31,9 @@ _METADATA_KEY = b"dsp_batch"
 _LONGEST_METADATA = 2**31 - 1
 _FORMAT = 2
 
+_OWN_COLUMNS = ("root", "series_uuid", "endpoint_url", "line", "folder", "scan", "digest")
+"""Columns that a manifest has before those that it carries."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Manifest:
@@ -180,15 +183,34 @@ def parse_manifest(data: bytes) -> Manifest:
         if told["format"] != _FORMAT:
             raise ManifestError(f"the manifest of the run has format {told['format']}: start the run with its command")
         packed = base64.b64decode(told["rejected_lines"])
+        table = file.read(use_threads=False).replace_schema_metadata(None)
+        _check_parts(table, told)
         return Manifest(
-            table=file.read(use_threads=False).replace_schema_metadata(None),
+            table=table,
             columns=tuple(told["columns"]),
             rejected=RejectedLines(source=told["source"], count=told["rejected"], packed=packed),
             duplicates=told["duplicates"],
             digest=told["digest"],
         )
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (OSError, pa.ArrowException, ValueError, LookupError, TypeError, RecursionError) as error:
         raise ManifestError(f"not readable as the manifest of a run: {error}") from error
+
+
+def _check_parts(table: pa.Table, told: Mapping[str, Any]) -> None:
+    """Refuse what no run has written.
+
+    Raises:
+        ValueError: A column, a text or a number is not as it must be.
+    """
+    table.validate(full=True)
+    if tuple(table.column_names[: len(_OWN_COLUMNS)]) != _OWN_COLUMNS:
+        raise ValueError("it has other columns")
+    if len(table.column_names) != len(_OWN_COLUMNS) + len(told["columns"]):
+        raise ValueError("its carried columns are not those that it names")
+    if table.column("root").null_count or table.column("series_uuid").null_count:
+        raise ValueError("a row names no series")
+    if not (type(told["duplicates"]) is type(told["rejected"]) is int and isinstance(told["digest"], str)):
+        raise ValueError("a count is no number")
 
 
 def _free_name(name: str, taken: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from dsp_batch.batch.manifest.columns import Columns, match_columns
-from dsp_batch.batch.manifest.line import SETTING, follow_endpoint, parse_line, parse_row
+from dsp_batch.batch.manifest.line import SETTING, drop_comment, follow_endpoint, parse_line, parse_row
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.rows import (
     DELIMITERS,
@@ -82,7 +82,7 @@ def _find_header(lines: Sequence[str]) -> Header | None:
         rows += 1
         width = 1
         for delimiter in DELIMITERS:
-            cells = tuple(split_record(line, delimiter))
+            cells = tuple(split_record(drop_comment(line), delimiter))
             columns = match_columns(cells)
             if columns is not None:
                 return Header(cells, columns, delimiter, number)

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
+from dsp_batch.errors import CONTROL_CHARACTERS, printable
 from dsp_batch.model.series import SeriesRef
 
 _AWS_ENDPOINT = "https://s3.amazonaws.com"
 
+_QUOTED_SIGNS = re.compile(r"[,;\t]|/\s+#")
+"""What readers would take for the end of a cell, or for the beginning of a comment."""
+
 
 def list_lines(refs: Iterable[SeriesRef]) -> Iterator[str]:
     """Lines, without their ends, of a manifest that names these series: s5cmd commands for S3, else URLs or paths."""
+    yield from list_commented_lines((ref, "") for ref in refs)
+
+
+def list_commented_lines(series: Iterable[tuple[SeriesRef, str]]) -> Iterator[str]:
+    """Lines, without their ends, of a manifest, with a comment behind each series that has one.
+
+    Args:
+        series: Each series, and its comment without `#`.
+    """
     endpoint_url: str | None = None
-    for ref in refs:
+    for ref, comment in series:
         if ref.endpoint_url != endpoint_url:
             endpoint_url = ref.endpoint_url
-            yield f"# s5cmd --no-sign-request --endpoint-url {endpoint_url or _AWS_ENDPOINT} run <this file>"
-        if ref.root.startswith("s3://") and " " not in ref.url:
-            yield f"cp {ref.url}/* ."
-        else:
-            yield f'"{ref.url}/"' if any(sign in ref.url for sign in ",;\t") else f"{ref.url}/"
+            server = printable(endpoint_url or _AWS_ENDPOINT)
+            yield f"# s5cmd --no-sign-request --endpoint-url {server} run <this file>"
+        yield _name_series(_write_out(ref.url), is_in_bucket=ref.root.startswith("s3://")) + (
+            f" # {printable(comment)}" if comment else ""
+        )
+
+
+def _write_out(url: str) -> str:
+    """Write out the control characters of a URL, which no name of a series may hold; other signs are its spelling."""
+    return CONTROL_CHARACTERS.sub(lambda found: printable(found[0]), url)
+
+
+def _name_series(url: str, *, is_in_bucket: bool) -> str:
+    if is_in_bucket and " " not in url:
+        return f"cp {url}/* ."
+    return f'"{url}/"' if _QUOTED_SIGNS.search(url) else f"{url}/"

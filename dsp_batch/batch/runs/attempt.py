@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 from dsp_batch.batch.runs.job import Job, read_json, results_folder, write_json
 from dsp_batch.batch.runs.parts import list_parts
 from dsp_batch.cache import Cache
-from dsp_batch.errors import OptionsError
+from dsp_batch.errors import OptionsError, SinkError
+
+_MOST_DIGITS = 9
+"""Digits of the number of an attempt in the name of a part; a longer one is a name that no run wrote."""
 
 
 class Attempt(NamedTuple):
@@ -87,7 +90,7 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
 
 def _attempts_of_parts(cache: Cache, run: str) -> list[int]:
     numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, results_folder(run)))
-    return [0, *(int(number) for number in numbers if number.isdecimal())]
+    return [0, *(int(number) for number in numbers if number.isdecimal() and len(number) <= _MOST_DIGITS)]
 
 
 def _product_key(name: str) -> str:
@@ -97,6 +100,10 @@ def _product_key(name: str) -> str:
 def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
     """Read what the previews under the job's name were made with; empty where there are none."""
     found = read_json(job.cache, _product_key(job.name)) or {}
+    if found and not overwrite and not {"verb", "options"} <= found.keys():
+        raise SinkError(
+            f"{job.cache.url_of(_product_key(job.name))} tells no verb and options: delete it and run again"
+        )
     made = {name: value for name, value in found.items() if name != "generation"}
     if made and made != job.product and not overwrite:
         raise OptionsError(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, fields, replace
+from types import NoneType
 from typing import Any
 
 from dsp_batch.cache import Cache, open_cache
@@ -35,6 +36,22 @@ OPTIONS: dict[Verb, type[Any]] = {
     "build-index": IndexOptions,
 }
 """Verb → the class of its options."""
+
+_COUNTS = ("attempt", "since", "generation", "series", "left")
+_LARGEST_COUNT = 2**31
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_COUNTS, (int,)),
+    **dict.fromkeys(("verb", "name", "manifest", "started", "finished"), (str,)),
+    **dict.fromkeys(("seconds", "timeout"), (int, float)),
+    **dict.fromkeys(("max_workers", "max_frame_bytes"), (int,)),
+    "overwrites": (bool,),
+    "options": (dict,),
+    "columns": (list,),
+    "endpoint_url": (str, NoneType),
+    "anonymous": (bool, NoneType),
+}
+"""Member of the JSON documents of a run and of its previews → the types that its value may have."""
 
 LONGEST_NAME = 100
 """Characters of the name of previews, at most. Files of a run have longer names."""
@@ -134,7 +151,8 @@ def run_name(job: Job, manifest_digest: str) -> str:
 def describe_job(job: Job) -> dict[str, Any]:
     """Describe a job for `job.json`: everything but what could hold a secret."""
     settings = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in ("options", "cache")}
-    return {**settings, "options": asdict(job.options), "cache": job.cache.url}
+    cache = {"cache": job.cache.url, "cache_control": job.cache.cache_control}
+    return {**settings, "options": asdict(job.options), **cache}
 
 
 def find_verb(options: Options) -> Verb:
@@ -163,8 +181,9 @@ def read_job(cache: Cache, run: str) -> Job:
     try:
         names = ("verb", "name", "endpoint_url", "anonymous", "max_workers", "max_frame_bytes", "timeout", "describe")
         options = _parse_options(found["verb"], found["options"])
-        return Job(**{name: found[name] for name in names}, options=options, cache=cache)
-    except (KeyError, TypeError, ValueError) as error:
+        kept = replace(cache, cache_control=found.get("cache_control"))
+        return Job(**{name: found[name] for name in names}, options=options, cache=kept)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ManifestError(
             f"{cache.url_of(key)} was written by another version ({error}): repeat the command that began the run"
         ) from error
@@ -218,21 +237,33 @@ def write_json(cache: Cache, key: str, value: Any) -> None:
 
 
 def read_json(cache: Cache, key: str) -> dict[str, Any] | None:
-    """Read a JSON object; None where there is none.
+    """Read one of the JSON documents of a run or of its previews; None where there is none.
 
     Raises:
-        SinkError: It is no JSON object.
+        SinkError: It is no such document.
     """
     data = cache.read(key)
     if data is None:
         return None
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SinkError(f"{cache.url_of(key)} is no JSON: delete it and run again") from error
     if not isinstance(found, dict):
         raise SinkError(f"{cache.url_of(key)} is no JSON object: delete it and run again")
+    wrong = next((name for name in _KINDS if name in found and not _is_such(name, found[name])), None)
+    if wrong is not None:
+        raise SinkError(f"{cache.url_of(key)} is damaged ({wrong} is {found[wrong]!r:.80}): delete it and run again")
     return found
+
+
+def _is_such(name: str, value: Any) -> bool:
+    """Tell whether a member of a document has a value that a run may have written."""
+    if type(value) not in _KINDS[name]:
+        return False
+    if isinstance(value, list):
+        return all(isinstance(each, str) for each in value)
+    return name not in _COUNTS or 0 <= value < _LARGEST_COUNT
 
 
 def _parse_options(verb: Verb, values: dict[str, Any]) -> Options:

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
-from dsp_batch.batch.runs.outage import LONGEST_OUTAGE, give_up
+from dsp_batch.batch.outage import LONGEST_OUTAGE, give_up
 from dsp_batch.batch.runs.row import SeriesResult
 from dsp_batch.cache import Cache
-from dsp_batch.errors import DspBatchError, SinkError, UnavailableError
+from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
 from dsp_batch.index.arrays import read_parquet
 
 _log = logging.getLogger(__name__)
@@ -58,6 +58,9 @@ _TYPES = {
     "seconds_render": pa.float64(),
     "attempt": pa.int32(),
 }
+_PLACES = frozenset({"series_uuid", "root", "folder", "endpoint_url", "preview"})
+"""Columns that name where something is, as it is spelt there."""
+
 SCHEMA = pa.schema(
     [(f.name, _TYPES.get(f.name, pa.string())) for f in fields(SeriesResult) if f.name != "manifest_columns"]
 )
@@ -98,9 +101,14 @@ def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa
         rows: The rows.
         columns: Columns of the manifest to carry. They are null in rows that lack them.
     """
-    arrays = [_build_array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
+    arrays = [_build_array([_write_value(f.name, getattr(row, f.name)) for row in rows], f.type) for f in SCHEMA]
     arrays += [_build_array([row.manifest_columns.get(column) for row in rows], pa.string()) for column in columns]
     return pa.Table.from_arrays(arrays, schema=result_schema(columns))
+
+
+def _write_value(name: str, value: Any) -> Any:
+    """Write out control characters of texts that headers and servers told; names of places are looked up by."""
+    return printable(value) if isinstance(value, str) and name not in _PLACES else value
 
 
 def _build_array(values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -254,7 +262,10 @@ def note_seconds(table: pa.Table, seconds: float) -> pa.Table:
 def read_seconds(cache: Cache, key: str) -> float | None:
     """Read how many seconds an attempt had taken when it wrote a part; None where the part does not say."""
     noted = (read_part(cache, key).schema.metadata or {}).get(_SECONDS_KEY)
-    return float(noted) if noted is not None else None
+    try:
+        return float(noted) if noted is not None else None
+    except ValueError as error:
+        raise SinkError(f"{cache.url_of(key)} is damaged ({error}): move it away, and run again") from error
 
 
 def list_parts(cache: Cache, folder: str) -> list[str]:
@@ -279,12 +290,28 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
     try:
         table = read_parquet(data, columns)
-        return table if columns is None else conform_table(table, pa.schema([SCHEMA.field(name) for name in columns]))
-    except pa.ArrowException as error:
+        # Every reader must be able to count on the columns that all parts have, and on texts that are text.
+        own = [field for field in SCHEMA if columns is None or field.name in columns]
+        conformed = conform_table(table, pa.schema(own))
+        conformed.validate(full=True)
+        _check_keys(conformed)
+        return table if columns is None else conformed.select(columns)
+    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
         cause = " ".join(str(error).split())
         raise SinkError(
             f"{cache.url_of(key)} is no part of this version ({cause}): move it away, and run again"
         ) from error
+
+
+def _check_keys(table: pa.Table) -> None:
+    """Refuse a table of something else.
+
+    Raises:
+        ValueError: A row does not tell its series, its attempt or its status.
+    """
+    for name in ("series_uuid", "attempt", "status"):
+        if name in table.column_names and table.column(name).null_count:
+            raise ValueError(f"rows without {name}")
 
 
 def conform_table(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -5,8 +5,9 @@ Everything is joined with the manifest by the 16-byte keys of its series, whatev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -22,10 +23,13 @@ from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
 from dsp_batch.batch.runs.parts import SCHEMA
 from dsp_batch.batch.runs.row import DESCRIPTIONS, SeriesResult, build_row
-from dsp_batch.cache import preview_key
+from dsp_batch.cache import Cache, preview_key
+from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.model.identifiers import KeyArray, find_keys, name_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
+
+_log = logging.getLogger(__name__)
 
 _NAMES_AT_ONCE = 8_192
 
@@ -167,6 +171,30 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
     )
 
 
+def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason]) -> RunState:
+    """Keep in a state the series alone that failed for one of some reasons; all others count as finished.
+
+    Raises:
+        SinkError: A part of the results cannot be read.
+    """
+    keys, chosen = _build_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
+
+    def find(tables: Iterator[pa.Table]) -> IntArray:
+        found = [np.empty(0, np.int64)]
+        for table in tables:
+            failed = table.filter(pc.equal(table.column("status"), "failed"))
+            counted = failed.filter(pc.greater_equal(failed.column("attempt"), state.attempt.since))
+            wanted = counted.filter(pc.is_in(counted.column("reason"), pa.array([*reasons])))
+            found.append(keys.find_names(wanted.column("series_uuid").to_pylist()))
+        return np.concatenate(found)
+
+    chosen[fold_latest(job.cache, results_folder(run), ["series_uuid", "attempt", "status", "reason"], find)] = True
+    chosen &= ~state.finished
+    if not chosen.any():
+        _log.warning("no series of the run has failed for this reason: %s", ", ".join(sorted(reasons)))
+    return replace(state, finished=~chosen, kept=state.kept & chosen)
+
+
 def _find_replaced(manifest: Manifest, known: IntArray, rows: pa.Table, job: Job) -> BoolArray:
     """Find series of which another run has made a preview before they changed.
 
@@ -236,11 +264,22 @@ class _OtherRun(NamedTuple):
 def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[_OtherRun]:
     """Find the other runs that made previews of this name and generation."""
     for other in list_runs(job.cache):
-        asked = read_json(job.cache, f"runs/{other}/job.json") or {}
+        asked = _try_asked(job.cache, other)
         product = {"verb": asked.get("verb"), "options": asked.get("options")}
         same = product == job.product and asked.get("name") == job.name
         if other != run and same and asked.get("generation", 1) == attempt.generation:
             yield _OtherRun(results_folder(other), asked.get("since", 1))
+
+
+def _try_asked(cache: Cache, run: str) -> dict[str, Any]:
+    """Read what another run was asked to do. A document that is damaged is a warning, and nothing is known by it."""
+    try:
+        return read_json(cache, f"runs/{run}/job.json") or {}
+    except UnavailableError:
+        raise
+    except SinkError as error:
+        _log.warning("rows of another run are not taken over: %s", error.message)
+        return {}
 
 
 def _read_known(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from dsp_batch.batch.runs.failures import FAILURE_COLUMNS, FailedSeries, list_failed
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import find_run, list_runs, read_json, results_folder
 from dsp_batch.batch.runs.latest import fold_latest
@@ -94,6 +95,31 @@ def read_statuses(place: str, endpoint_url: str | None = None) -> list[RunStatus
     if not runs:
         return [read_status(cache)]
     return [status for run in runs if (status := _try_status(cache, run))]
+
+
+def read_failures(place: str, endpoint_url: str | None = None) -> Iterator[tuple[str, list[FailedSeries]]]:
+    """Read which series of one run, or of every run of a cache directory, have failed so far or in the end.
+
+    Args:
+        place: Path or URL of `CACHE_DIR/runs/RUN`, or of `CACHE_DIR`.
+        endpoint_url: S3-compatible server; None for the environment's.
+
+    Returns:
+        Name of each run, and its failed series.
+
+    Raises:
+        ManifestError: There is no run.
+        SinkError: A part of the results cannot be read.
+    """
+    cache = open_cache(place, endpoint_url)
+    runs = list_runs(cache)
+    for found, run in [(cache, run) for run in runs] if runs else [find_run(cache)]:
+        since = (read_json(found, f"runs/{run}/job.json") or {}).get("since", 1)
+
+        def find(tables: Iterator[pa.Table], since: int = since) -> list[FailedSeries]:
+            return list(list_failed(tables, since))
+
+        yield run, fold_latest(found, results_folder(run), FAILURE_COLUMNS, find)
 
 
 def _try_status(cache: Cache, run: str) -> RunStatus | None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.table import Manifest
-from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.compaction import compact
+from dsp_batch.batch.runs.failures import (
+    FAILURE_COLUMNS,
+    SHOWN_FAILURES,
+    FailedSeries,
+    list_failed,
+    list_failed_lines,
+)
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import Job, results_folder, write_json
 from dsp_batch.batch.runs.latest import fold_latest
-from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
 
 
@@ -48,6 +53,12 @@ class RunSummary:
 
     figures: RunFigures
     """Counts of the series, and the seconds and bytes that they took."""
+
+    products: str
+    """Path or URL of the folder of the previews; of the indices, where the run makes indices alone."""
+
+    failures: tuple[FailedSeries, ...]
+    """The first series that failed, and why; `failed.txt` names all."""
 
     @property
     def series(self) -> int:
@@ -95,13 +106,14 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
     folder = results_folder(run)
     compact(job.cache, folder, manifest.columns)
 
-    def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, bytes]:
+    def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, tuple[FailedSeries, ...], bytes]:
         counter = FigureCounter(attempt=attempt.number, since=attempt.since)
-        lines = list_lines(_read_failed(counter.watch(tables), job))
-        text = b"".join(f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
-        return counter.finish(seconds), text
+        failures = list_failed(counter.watch(tables))
+        first = tuple(islice(failures, SHOWN_FAILURES))
+        text = b"".join(f"{line}\n".encode() for line in list_failed_lines(chain(first, failures), job.endpoint_url))
+        return counter.finish(seconds), first, text
 
-    figures, failed = fold_latest(job.cache, folder, [*COLUMNS, "root", "folder", "endpoint_url"], count)
+    figures, first, failed = fold_latest(job.cache, folder, [*dict.fromkeys((*COLUMNS, *FAILURE_COLUMNS))], count)
     job.cache.write(f"runs/{run}/failed.txt", failed)
     summary = RunSummary(
         run=run,
@@ -112,20 +124,15 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
         duplicates=manifest.duplicates,
         seconds=round(seconds, 3),
         figures=figures,
+        products=job.cache.url_of(f"previews/{job.name}" if job.draws else "indices"),
+        failures=first,
     )
-    write_json(job.cache, f"runs/{run}/summary.json", _describe(summary))
+    write_json(job.cache, f"runs/{run}/summary.json", describe_summary(summary))
     return summary
 
 
-def _read_failed(tables: Iterable[pa.Table], job: Job) -> Iterator[SeriesRef]:
-    for table in tables:
-        failed = table.filter(pc.equal(table.column("status"), "failed"))
-        for row in failed.select(["series_uuid", "root", "folder", "endpoint_url"]).to_pylist():
-            server = job.endpoint_url or row["endpoint_url"]
-            yield SeriesRef(row["root"], row["series_uuid"], server, folder=row["folder"])
-
-
-def _describe(summary: RunSummary) -> dict[str, Any]:
+def describe_summary(summary: RunSummary) -> dict[str, Any]:
+    """Describe the end of a run for `summary.json`."""
     own = {name: getattr(summary, name) for name in ("run", "attempt", "left", "rejected", "duplicates", "seconds")}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     return {**own, **asdict(summary.figures), "program": __version__, "finished": finished}

@@ -13,7 +13,7 @@ from typing import Any
 
 from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, TemporaryError, join_key
+from dsp_batch.storage.backend import FolderListing, ObjectHeaders, StoredKey, Subfolder, TemporaryError, join_key
 from dsp_batch.storage.failures import explain_cause, first_line, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -26,6 +26,9 @@ _EXTRAS: dict[str, tuple[str, str]] = {
     "abfs": ("adlfs", "azure"),
 }
 """Scheme → the package that reads it, and the extra of dsp-batch that brings it."""
+
+_KNOWN = "s3://, http://, https://, file:// or a path, or gs:// and az:// with their packages (dsp-batch[gcs], [azure])"
+"""What a root may be, in messages."""
 
 _ANONYMOUS_OPTIONS: dict[str, dict[str, Any]] = {
     "gs": {"token": "anon"},
@@ -54,7 +57,7 @@ def open_filesystem(scheme: str, anonymous: bool | None = None) -> Any:  # noqa:
         advice = f"pip install 'dsp-batch[{extra}]' (package {package})" if extra else str(error).splitlines()[0]
         raise StorageError(f"{scheme}:// needs a package that is not installed: {advice}") from error
     except ValueError as error:
-        raise StorageError(f"{scheme}:// is no storage that fsspec knows", reason="not-found") from error
+        raise StorageError(f"{scheme}:// is no storage that is known here: use {_KNOWN}", reason="not-found") from error
 
 
 class FilesystemBackend:
@@ -106,10 +109,11 @@ class FilesystemBackend:
         count_usage(bytes_read=len(data))
         return data
 
-    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
+    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
         """Write an object whole, tried again as reads are."""
         url = f"{self._root}/{key}"
-        _change(lambda: self._filesystem.pipe_file(url, data), f"write {url}")
+        known = _header_arguments(self._filesystem, headers)
+        _change(lambda: self._filesystem.pipe_file(url, data, **known), f"write {url}")
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none."""
@@ -213,6 +217,15 @@ def _change(action: Callable[[], object], what: str) -> None:
         run_blocking(retry_temporary(attempt, what))
     except StorageError as error:
         raise UnavailableError(error.message) from error
+
+
+def _header_arguments(filesystem: Any, headers: ObjectHeaders) -> dict[str, Any]:
+    """Return the headers as the file system takes them: gcsfs does; adlfs and those without headers do not."""
+    if "gs" not in filesystem.protocol:
+        return {}
+    if headers.cache_control is None:
+        return {"content_type": headers.content_type}
+    return {"content_type": headers.content_type, "fixed_key_metadata": {"cache_control": headers.cache_control}}
 
 
 def _reading_error(error: Exception, what: str) -> StorageError:

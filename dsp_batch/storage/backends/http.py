@@ -8,14 +8,23 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakValueDictionary
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder, join_key
+from dsp_batch.storage.backend import (
+    FolderListing,
+    StoredKey,
+    Subfolder,
+    TemporaryError,
+    cut_name,
+    is_plain_name,
+    join_key,
+)
+from dsp_batch.storage.backends.content_coding import MOST_BODY
 from dsp_batch.storage.backends.http_listing import (
     Entry,
     is_bucket_answer,
@@ -24,9 +33,9 @@ from dsp_batch.storage.backends.http_listing import (
     parse_listing,
     split_bucket_urls,
 )
-from dsp_batch.storage.backends.http_pages import Page, encode_url, fetch_page, read_page, require_body
+from dsp_batch.storage.backends.http_pages import MOST_PAGE, Page, encode_url, fetch_page, read_page, require_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
-from dsp_batch.storage.failures import translate_status
+from dsp_batch.storage.failures import translate_failure, translate_status
 from dsp_batch.storage.urls import Location
 
 if TYPE_CHECKING:
@@ -73,7 +82,7 @@ class HttpBackend:
     def open_object(self, folder: str, info: ObjectInfo) -> HttpSource:
         """Prepare to read an object."""
         path = join_key(folder, info.name)
-        return HttpSource(self, RangedSource(self._client, path, info.size, root=self.root, access="anonymous"), path)
+        return HttpSource(self, RangedSource(self._connect, path, info.size, root=self.root), path)
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole object; None where the server has none."""
@@ -85,20 +94,24 @@ class HttpBackend:
 
         return FilesystemBackend(self._location, anonymous=None, max_workers=1).list_keys(folder)
 
+    def _connect(self) -> HttpConnection:
+        return self._connection
+
     @cached_property
-    def _client(self) -> HTTPStore:
+    def _connection(self) -> HttpConnection:
         from obstore.store import HTTPStore  # noqa: PLC0415  # whole bodies do without
 
-        return HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY)
+        return HttpConnection(HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY))
 
-    async def fetch(self, url: str, what: str) -> Page:
+    async def fetch(self, url: str, what: str, most: int = MOST_BODY) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
         loop = asyncio.get_running_loop()  # each call has its own
         context, abandoned = contextvars.copy_context(), threading.Event()
         room = self._semaphores.setdefault(loop, asyncio.Semaphore(self._at_once))
         async with room:
             try:
-                return await loop.run_in_executor(self._threads, partial(context.run, fetch_page, url, what, abandoned))
+                attempt = partial(context.run, fetch_page, url, what, abandoned, most)
+                return await loop.run_in_executor(self._threads, attempt)
             except asyncio.CancelledError:
                 abandoned.set()
                 raise
@@ -108,13 +121,12 @@ class HttpBackend:
             return await self._list_bucket(*self._bucket, folder, prefix)
         url = f"{self.root}/{folder}"
         what = f"list {url}"
-        page = await self.fetch(url, what)
+        page = await self.fetch(url, what, MOST_PAGE)
         if is_bucket_answer(page.data):
             return await self._find_bucket(folder, prefix)
         if page.status == 404:
             return await self._list_missing(folder, what)
-        require_body(page, what)
-        return parse_listing(page)
+        return parse_listing(page._replace(data=require_body(page, what)))
 
     async def _list_missing(self, folder: str, what: str) -> list[Entry]:
         if not folder:
@@ -141,16 +153,31 @@ class HttpBackend:
         what = f"list {bucket_url.rstrip('/')}/{above}{prefix}"
         entries: list[Entry] = []
         token: str | None = None
+        tokens: set[str] = set()
         while True:
-            page = await self.fetch(listing_url(bucket_url, above + prefix, token), what)
+            page = await self.fetch(listing_url(bucket_url, above + prefix, token), what, MOST_PAGE)
             if page.status != 200:
                 raise translate_status(page.status, "", what, "anonymous")
             found = parse_bucket_page(page.data, bucket_url)
-            entries += [Entry(name[len(above) :], size, False) for name, size in found.objects if name != above]
-            entries += [Entry(name[len(above) :].rstrip("/"), None, True) for name in found.prefixes]
-            token = found.token
-            if token is None:
+            listed = [Entry(cut_name(key, above), size, False) for key, size in found.objects]
+            listed += [Entry(cut_name(key.removesuffix("/"), above), None, True) for key in found.prefixes]
+            entries += [each for each in listed if is_plain_name(each.name)]
+            if found.token is None:
                 return entries
+            if found.token in tokens:
+                raise StorageError(f"cannot {what}: the server gives the same page of the listing again and again")
+            token = found.token
+            tokens.add(token)
+
+
+class HttpConnection(NamedTuple):
+    """obstore's client for a server."""
+
+    store: HTTPStore
+
+    def translate(self, error: Exception, what: str) -> StorageError | TemporaryError:
+        """Say what an exception of the client means."""
+        return translate_failure(error, what, "anonymous")
 
 
 class HttpSource:
@@ -190,3 +217,4 @@ class HttpSource:
     def close(self) -> None:
         """Free the body."""
         self._body = None
+        self._ranged.close()

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from xml.etree import ElementTree as ET
 
 from dsp_batch.errors import StorageError
+from dsp_batch.storage.backend import is_plain_name
 from dsp_batch.storage.backends.http_pages import Page
 
 _PLAIN_LINK = re.compile(r"[^:/?#\s]+/?")
@@ -44,7 +45,7 @@ def parse_listing(page: Page) -> list[Entry]:
     entries = _parse_json(page) if page.data.lstrip()[:1] in (b"[", b"{") else _parse_html(page)
     seen: dict[str, Entry] = {}
     for entry in entries:
-        if _is_plain(entry.name):
+        if is_plain_name(entry.name) and entry.name.isprintable():
             seen.setdefault(entry.name, entry)
     return list(seen.values())
 
@@ -54,8 +55,15 @@ class _Links(HTMLParser):
         super().__init__()
         self.targets: list[str] = []
         self.base: str | None = None
+        self.title = ""
+        self.is_app = False
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "title":
+            self.title += data
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.is_app |= tag in ("form", "script")
         target = dict(attrs).get("href")
         if target is not None and tag == "a":
             self.targets.append(target)
@@ -65,15 +73,23 @@ class _Links(HTMLParser):
 
 def _parse_html(page: Page) -> Iterator[Entry]:
     parser = _Links()
-    parser.feed(page.data.decode("utf-8", "replace"))
+    try:
+        parser.feed(page.data.decode("utf-8", "replace"))
+    except AssertionError as error:  # html.parser's answer to a declaration like `<![`
+        raise _no_listing(page.url) from error
+    if not _is_listing(parser, page):
+        raise _no_listing(page.url)
     folder = urlsplit(page.url)
     here = unquote(folder.path)
-    base = urljoin(page.url, parser.base) if parser.base else page.url
+    base = (parser.base and _join(page.url, parser.base)) or page.url
     for target in parser.targets:
         if parser.base is None and here.endswith("/") and _PLAIN_LINK.fullmatch(target):
             yield Entry(unquote(target).removesuffix("/"), None, target.endswith("/"))
             continue
-        link = urlsplit(urljoin(base, target.strip()))
+        joined = _join(base, target.strip())
+        if joined is None:
+            continue
+        link = urlsplit(joined)
         # Column headings link to the folder itself with a query; parents and other servers lead away.
         path = unquote(link.path)
         if link.netloc != folder.netloc or link.query or not path.startswith(here) or path == here:
@@ -82,16 +98,43 @@ def _parse_html(page: Page) -> Iterator[Entry]:
         yield Entry(name.removesuffix("/"), None, name.endswith("/"))
 
 
+def _join(base: str, target: str) -> str | None:
+    """Resolve a link; None where it is no URL, such as `http://[::1`."""
+    try:
+        joined = urljoin(base, target)
+        urlsplit(joined)
+    except ValueError:
+        return None
+    return joined
+
+
+def _is_listing(parser: _Links, page: Page) -> bool:
+    """Tell whether a page lists a folder: by its title, or by links to something in the folder or to the one above it.
+
+    A login page links elsewhere, and the page of an app, which is a script, at most to the top of the server.
+    """
+    if parser.title.strip().lower().startswith(("index of", "directory listing")):
+        return True
+    here = unquote(urlsplit(page.url).path)
+    base = (parser.base and _join(page.url, parser.base)) or page.url
+    joined = [_join(base, target.strip()) for target in parser.targets]
+    paths = [unquote(urlsplit(each).path) for each in joined if each is not None]
+    if any(path.startswith(here) and path != here for path in paths):
+        return True
+    above = f"{here.rstrip('/').rpartition('/')[0]}/"
+    return not parser.is_app and any(path in (here, above) for path in paths)
+
+
+def _no_listing(url: str) -> StorageError:
+    return StorageError(f"cannot list {url}: the server's answer is no directory listing", reason="not-found")
+
+
 def _parse_json(page: Page) -> Iterable[Entry]:
     try:
         entries = json.loads(page.data)
         return [Entry(each["name"], each.get("size"), each["type"] == "directory") for each in entries]
     except (ValueError, TypeError, KeyError) as error:
-        raise StorageError(f"cannot list {page.url}: the server's answer is no listing", reason="not-found") from error
-
-
-def _is_plain(name: str) -> bool:
-    return bool(name) and name not in (".", "..") and "/" not in name and name.isprintable()
+        raise _no_listing(page.url) from error
 
 
 class BucketPage(NamedTuple):
@@ -134,11 +177,11 @@ def parse_bucket_page(data: bytes, url: str) -> BucketPage:
     """
     try:
         tree = ET.fromstring(data)  # noqa: S314  # expat limits the expansion of entities itself
-    except ET.ParseError as error:
-        raise StorageError(f"cannot list {url}: the server's answer is no listing", reason="not-found") from error
-    if not tree.tag.endswith("ListBucketResult"):
-        raise StorageError(f"cannot list {url}: the server's answer is no listing", reason="not-found")
-    objects = [(_text(each, "Key"), int(_text(each, "Size") or 0)) for each in tree.findall("{*}Contents")]
+        if not tree.tag.endswith("ListBucketResult"):
+            raise _no_listing(url)
+        objects = [(_text(each, "Key"), int(_text(each, "Size") or 0)) for each in tree.findall("{*}Contents")]
+    except (ET.ParseError, LookupError, ValueError) as error:  # an unknown encoding, a size that is text
+        raise _no_listing(url) from error
     prefixes = [_text(each, "Prefix") for each in tree.findall("{*}CommonPrefixes")]
     return BucketPage(objects, prefixes, _text(tree, "NextContinuationToken") or None)
 

@@ -14,11 +14,17 @@ from pathlib import Path
 
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.backend import FolderListing, StoredKey, Subfolder
+from dsp_batch.storage.backend import FolderListing, ObjectHeaders, StoredKey, Subfolder
 from dsp_batch.storage.usage import count_usage
 
 _STALE_SECONDS = 86400.0
 """Seconds after which a temporary file counts as left behind: one day."""
+
+_PRIVATE_FILE = 0o600
+"""Mode of the files of a cache: indices hold patient attributes."""
+
+_USUAL_FILE = 0o666
+"""Mode of other files, less what the umask takes away."""
 
 _PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN)
 """Error numbers of network file systems while their server is away."""
@@ -79,14 +85,17 @@ class LocalBackend:
         count_usage(bytes_read=len(data))
         return data
 
-    def write_once(self, key: str, data: bytes, *, make_parents: bool) -> None:
-        """Write a file under a temporary name beside its final one, then rename it."""
+    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # files have no headers
+        """Write a file under a temporary name beside its final one, then rename it.
+
+        With `make_parents`, the file and the folders made for it are for their owner alone.
+        """
         path = self._root / key
         temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
         try:
             if make_parents:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            _write_and_rename(temporary, path, data)
+                _make_private_folder(path.parent)
+            _write_and_rename(temporary, path, data, _PRIVATE_FILE if make_parents else _USUAL_FILE)
         except OSError as error:
             kind = UnavailableError if error.errno in _PASSING else SinkError
             raise kind(f"cannot write {path}: {_explain_write(error, path.parent)}") from error
@@ -197,9 +206,19 @@ def remove_stale_files(folder: Path, older_than: float = _STALE_SECONDS) -> int:
     return removed
 
 
-def _write_and_rename(temporary: Path, path: Path, data: bytes) -> None:
+def _make_private_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing; `Path.mkdir` gives a mode to the last one alone."""
+    if not folder.is_dir():
+        if folder.parent != folder:  # a drive that is not there
+            _make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write_and_rename(temporary: Path, path: Path, data: bytes, mode: int) -> None:
     try:
-        with temporary.open("xb") as file:
+        with open(
+            temporary, "xb", opener=lambda path, flags: os.open(path, flags, mode)
+        ) as file:  # a Path's has no opener
             file.write(data)
         temporary.replace(path)
     except BaseException:  # an interrupt too must leave nothing behind

@@ -13,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import build_many
 
-from dsp_batch.batch.cluster.dashboard import report_run
+from dsp_batch.batch.cluster.dashboard import find_dashboard, report_run
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.cluster.interrupt import Interrupted
 from dsp_batch.batch.run import RunOptions, run_manifest
@@ -70,6 +70,23 @@ def wait_for_metrics(address: str, name: str, series: int) -> dict[tuple[str, st
                 return metrics
             assert time.monotonic() < limit, metrics
             time.sleep(0.1)
+
+
+def test_the_dashboard_is_told_where_it_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("bokeh")
+    where = {"processes": False, "protocol": "tcp://", "n_workers": 0}
+    with LocalCluster(dashboard_address="127.0.0.1:0", **where) as cluster, Client(cluster) as client:
+        assert find_dashboard(client) == client.dashboard_link
+        monkeypatch.setattr("dsp_batch.batch.cluster.dashboard.find_spec", lambda _: None)
+        assert find_dashboard(client) is None
+
+
+def test_a_dashboard_that_does_not_answer_is_not_told(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(cluster, set_as_default=False) as client:
+        assert find_dashboard(client) is None
+    monkeypatch.setattr(Client, "dashboard_link", "http://127.0.0.1:9/status")
+    with Client(cluster, set_as_default=False) as client:
+        assert find_dashboard(client) is None
 
 
 def test_a_run_is_a_span_with_its_bytes_requests_and_seconds(root: Path, cluster: str) -> None:

@@ -136,6 +136,21 @@ def test_the_endpoint_of_a_command_counts_for_its_line(tmp_path: Path) -> None:
     assert [entry.endpoint_url for entry in found if isinstance(entry, SeriesRef)] == [GOOGLE, None]
 
 
+@pytest.mark.parametrize("endpoint", ["localhost:9000", "http://[::1"])
+def test_an_endpoint_that_is_no_url_is_passed_over_in_a_comment_and_refused_in_a_command(
+    tmp_path: Path, endpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = f"# s5cmd --endpoint-url {endpoint} run\n{OPEN}/{A}\ns5cmd --endpoint-url {endpoint} cp {OPEN}/{B}/* .\n"
+
+    found = entries(tmp_path, content)
+
+    assert urls(found[:1]) == [f"{OPEN}/{A}"]
+    assert f"the endpoint '{endpoint}' of the manifest" in reasons(found)[0]
+    warnings = [each.getMessage() for each in caplog.records if "passed over" in each.getMessage()]
+    assert len(warnings) == 1
+    assert f"the endpoint '{endpoint}' of the manifest" in warnings[0]
+
+
 @pytest.mark.parametrize("origin", ["argument", "environment"])
 def test_an_endpoint_given_otherwise_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     if origin == "environment":

@@ -93,5 +93,5 @@ def test_a_missing_package_is_named(scheme: str, package: str, monkeypatch: pyte
 
 
 def test_an_unknown_scheme_is_an_error() -> None:
-    with pytest.raises(StorageError, match="unheardof:// is no storage"):
+    with pytest.raises(StorageError, match=r"unheardof:// is no storage that is known here: use s3://, http://"):
         Store("unheardof://x").list_series()

@@ -34,5 +34,5 @@ def test_a_base_element_is_honoured() -> None:
 
 
 def test_json_that_is_no_listing_is_an_error() -> None:
-    with pytest.raises(StorageError, match="no listing"):
+    with pytest.raises(StorageError, match="no directory listing"):
         parse_listing(Page("http://host/s/", 200, b'{"error": 1}'))

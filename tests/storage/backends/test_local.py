@@ -1,6 +1,7 @@
 import asyncio
 import os
 import pickle
+import stat
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from readers import take, take_all
 from dsp_batch.errors import HeaderError, StorageError
 from dsp_batch.model.ranges import ByteRange, Reader
 from dsp_batch.model.series import ObjectInfo
+from dsp_batch.storage.objects import write_once
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -179,3 +181,17 @@ def test_many_objects_are_read_with_few_open_files(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
     assert list(results.values()) == [b"%d" % index for index in range(300)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes here")
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_a_cache_is_for_its_owner_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_once(str(tmp_path / "cache" / "indices" / "x.parquet"), b"1", make_parents=True)
+        write_once(str(tmp_path / "out.webp"), b"1")
+    finally:
+        os.umask(before)
+
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*")}
+    assert modes == {"cache": 0o700, "indices": 0o700, "x.parquet": 0o600, "out.webp": 0o666 & ~umask}
