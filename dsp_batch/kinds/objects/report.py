@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from dsp_batch.dicom.content import ContentItem, read_content
 from dsp_batch.dicom.headers.attributes import Attributes
-from dsp_batch.kinds.kind import Instances
+from dsp_batch.kinds.card import describe_headers
+from dsp_batch.kinds.kind import Contents, Instances
 from dsp_batch.kinds.objects.measurements import (
     IRRADIATION_EVENT,
     Group,
@@ -60,7 +61,7 @@ _RARE = 10
 
 
 def describe_report(instances: Instances) -> Card:
-    """Describe reports: each group of measurements in a row, else what is told, item by item."""
+    """Describe reports: each group of measurements in a row, else what is told, item by item, else their headers."""
     read = [(header, *read_content(header)) for header in instances.values()]
     roots = [root for _, root, _ in read]
     notes = gather_notes(note for _, _, notes in read for note in notes)
@@ -74,15 +75,11 @@ def describe_report(instances: Instances) -> Card:
         return _tabulate_dose(events, totals, title, notes)
     rows = [row for root in roots for row in outline_content(root)]
     told = sum(bool(value) for _, value in rows)
-    return Card(
-        kind="SR",
-        headline=count_noun(told, "statement") if told else "no content",
-        title=title,
-        rows=tuple(rows),
-        lines=() if told else ("The report has no content that can be shown.",),
-        n_items=told,
-        notes=notes,
-    )
+    if not told:
+        plain = describe_headers(Contents(instances=instances))
+        return replace(plain, kind="SR", headline="no content", title=title, n_items=0, notes=notes)
+    headline = count_noun(told, "statement")
+    return Card(kind="SR", headline=headline, title=title, rows=tuple(rows), n_items=told, notes=notes)
 
 
 def state_reports(instances: Instances) -> tuple[Statement, ...]:

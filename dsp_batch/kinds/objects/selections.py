@@ -19,7 +19,7 @@ _DESCRIPTION = frozenset({"113012"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class ReferencedSeries:
     """Objects of one series that an object points at."""
 
     series: str
@@ -89,14 +89,14 @@ def state_references(instances: Instances) -> tuple[Statement, ...]:
     )
 
 
-def list_evidence(header: Attributes) -> Iterator[Reference]:
+def list_evidence(header: Attributes) -> Iterator[ReferencedSeries]:
     """List the series that a document points at (PS3.3 C.17.2)."""
     for name in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
         for study in header.items(name):
             yield from list_series_references(study)
 
 
-def list_series_references(header: Attributes) -> Iterator[Reference]:
+def list_series_references(header: Attributes) -> Iterator[ReferencedSeries]:
     """List the series of a Referenced Series Sequence (0008,1115)."""
     for series in header.items("ReferencedSeriesSequence"):
         objects = [
@@ -106,7 +106,9 @@ def list_series_references(header: Attributes) -> Iterator[Reference]:
         ]
         sop_class = objects[0].text("ReferencedSOPClassUID") if objects else None
         instances = {item.text("ReferencedSOPInstanceUID") for item in objects}
-        yield Reference(series=series.text("SeriesInstanceUID") or "", sop_class=sop_class or "", count=len(instances))
+        yield ReferencedSeries(
+            series=series.text("SeriesInstanceUID") or "", sop_class=sop_class or "", count=len(instances)
+        )
 
 
 def _list_orders(header: Attributes) -> Iterator[str]:
@@ -133,7 +135,7 @@ def _list_orders(header: Attributes) -> Iterator[str]:
         yield f"blends {count_noun(len(blendings), 'input')}"
 
 
-def _write_reference(reference: Reference) -> tuple[str, str, str]:
+def _write_reference(reference: ReferencedSeries) -> tuple[str, str, str]:
     """Write a reference. Of the UID, which is longer than a column, the end is shown."""
     name = sop_class_name(reference.sop_class).removesuffix(" Storage") if reference.sop_class else ""
     series = reference.series if len(reference.series) <= _TAIL else f"…{reference.series[-_TAIL:]}"
