@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dsp_batch.batch.manifest.read import read_manifest
     from dsp_batch.batch.plan.plan import Plan, plan_batch
     from dsp_batch.batch.run import run_batch
-    from dsp_batch.batch.runs.latest import read_results
+    from dsp_batch.batch.runs.results import read_results
     from dsp_batch.batch.runs.status import RunStatus, read_status
     from dsp_batch.batch.runs.summary import RunSummary
     from dsp_batch.cache import Cache, open_cache
@@ -59,7 +59,7 @@ _HOMES = {
     "plan_batch": "dsp_batch.batch.plan.plan",
     "preview": "dsp_batch.pipeline",
     "read_manifest": "dsp_batch.batch.manifest.read",
-    "read_results": "dsp_batch.batch.runs.latest",
+    "read_results": "dsp_batch.batch.runs.results",
     "read_status": "dsp_batch.batch.runs.status",
     "run_batch": "dsp_batch.batch.run",
 }

@@ -15,7 +15,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import StoredKey
-from dsp_batch.storage.objects import delete, list_keys, read_whole, write_once
+from dsp_batch.storage.objects import delete, list_keys, read_whole, write_whole
 from dsp_batch.storage.urls import normalise_root
 from dsp_batch.version import __version__
 
@@ -51,7 +51,7 @@ class Cache:
 
     def write(self, key: str, data: bytes) -> Receipt:
         """Write an object whole, replacing an older one."""
-        return write_once(
+        return write_whole(
             self.url_of(key), data, make_parents=True, endpoint_url=self.endpoint_url, cache_control=self.cache_control
         )
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from urllib.parse import unquote
 
 from dsp_batch.errors import OptionsError, StorageError
-from dsp_batch.idc.index import INSTALL_HINT, find_series_uids, open_index
+from dsp_batch.idc.index import INSTALL_HINT, find_series_uids, open_idc_index
 from dsp_batch.model.identifiers import HEX_DIGITS, is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.public_buckets import is_idc_root
@@ -139,7 +139,7 @@ def first_match(name: SeriesName, matches: list[str]) -> str:
 
 
 def _find_in_index(name: SeriesName) -> SeriesRef:
-    index = open_index()
+    index = open_idc_index()
     if index is None:
         raise OptionsError(
             f"SeriesInstanceUID {name.name} is not below {name.root}, and the IDC index is not installed: "

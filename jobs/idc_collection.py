@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from dsp_batch import DspBatchError, MosaicOptions, RunSummary, plan_batch, read_results, run_batch
-from dsp_batch.batch.manifest.selection import list_selected
+from dsp_batch.batch.manifest.from_idc import list_selected
 from dsp_batch.idc.selection import SeriesSelection
 
 

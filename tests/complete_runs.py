@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
-from dsp_batch.batch.runs.parts import list_parts
+from dsp_batch.batch.runs.result_parts import list_parts
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions

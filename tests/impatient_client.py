@@ -15,7 +15,7 @@ from worker_failures import hurry
 from dsp_batch.batch import run
 from dsp_batch.batch.cluster import connect as cluster
 from dsp_batch.batch.cluster import dashboard as observation
-from dsp_batch.batch.runs import parts as results
+from dsp_batch.batch.runs import result_parts as results
 from dsp_batch.cli.batch import main
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ import pytest
 from PIL import Image
 
 import dsp_batch
-from dsp_batch.batch.runs.parts import SCHEMA
-from dsp_batch.batch.runs.row import Status
+from dsp_batch.batch.runs.result_parts import SCHEMA
+from dsp_batch.batch.runs.result_row import Status
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
 from dsp_batch.index.series_index import GRID_COLUMNS

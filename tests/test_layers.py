@@ -75,7 +75,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 
 
 def module_of(path: Path) -> str:
-    """Path of a file or folder below the package, without its suffix: `batch/cluster/window`."""
+    """Path of a file or folder below the package, without its suffix: `batch/cluster/in_flight`."""
     return str(path.relative_to(PACKAGE).with_suffix("")).removesuffix("/__init__")
 
 

@@ -14,7 +14,7 @@ from written_objects import add_pixels, gather_headers, make_dataset, write_data
 
 from dsp_batch.batch.cluster.tasks import build_shard_indices, fetch_shard_headers, render_shard
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.parts import build_table
+from dsp_batch.batch.runs.result_parts import build_table
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import HeaderError
 from dsp_batch.index.build import build_index

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsp_batch.batch.run import run_batch
-from dsp_batch.batch.runs.latest import read_results
 from dsp_batch.batch.runs.progress import Progress
-from dsp_batch.batch.runs.row import Status
+from dsp_batch.batch.runs.result_row import Status
+from dsp_batch.batch.runs.results import read_results
 from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import SinkError

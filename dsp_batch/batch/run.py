@@ -16,8 +16,8 @@ from itertools import chain
 from dsp_batch.batch.cluster.connect import connect
 from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
+from dsp_batch.batch.cluster.in_flight import SeriesToRun, run_series
 from dsp_batch.batch.cluster.scan import scan_folder
-from dsp_batch.batch.cluster.window import Series, run_series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
@@ -27,15 +27,15 @@ from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
 from dsp_batch.batch.runs.job import Job, describe_job, find_verb, results_folder, run_name, write_json
-from dsp_batch.batch.runs.parts import ResultsWriter
 from dsp_batch.batch.runs.progress import LineProgress, Progress
-from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import RunState, find_state, keep_failed
+from dsp_batch.batch.runs.result_parts import ResultsWriter
+from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.resume import RunState, find_state, keep_failed
 from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import FOLDERS, Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, Reason
-from dsp_batch.idc.index import open_index
+from dsp_batch.idc.index import open_idc_index
 from dsp_batch.options import ClusterOptions, MosaicOptions, Options, PreviewOptions, convert_fields
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
@@ -264,7 +264,7 @@ def complete_run(
     finished = int(state.finished.sum())
     progress.start(total)
     progress.skip(finished)
-    series = Series(find_missing(state, job, writer, progress), total - finished, attempt.number)
+    series = SeriesToRun(find_missing(state, job, writer, progress), total - finished, attempt.number)
     work_through(series, job, cluster, writer, progress)
     summarize = partial(summarize_run, run.name, job, run.manifest, attempt, time.monotonic() - run.begin)
     return wait_out(summarize, "the account of the run", longest_outage)
@@ -277,13 +277,15 @@ def find_missing(state: RunState, job: Job, writer: ResultsWriter, progress: Pro
     """
     for start in range(0, len(state.manifest), SERIES_PER_LOOK):
         missing, rows = state.sort_out(start, start + SERIES_PER_LOOK, job)
-        expected, skipped = expect_series(missing, job, open_index(), state.attempt.number)
+        expected, skipped = expect_series(missing, job, open_idc_index(), state.attempt.number)
         writer.add([*rows, *skipped])
         progress.advance([*rows, *skipped])
         yield from expected
 
 
-def work_through(series: Series, job: Job, cluster: ClusterOptions, writer: ResultsWriter, progress: Progress) -> None:
+def work_through(
+    series: SeriesToRun, job: Job, cluster: ClusterOptions, writer: ResultsWriter, progress: Progress
+) -> None:
     """Run series on the cluster, which starts when there is a first one, and write their rows, however it ends."""
 
     def take(rows: tuple[SeriesResult, ...]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dsp_batch.batch.plan.expectations import Expected
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.model.series import SeriesRef
 
 SHARDS_PER_THREAD = 2

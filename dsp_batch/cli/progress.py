@@ -10,7 +10,7 @@ from typing import Any
 
 from dsp_batch.batch.runs.failures import find_failed
 from dsp_batch.batch.runs.progress import LineProgress, Progress, ProgressCounts
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cli.logs import logs_json, with_members
 
 _log = logging.getLogger(__name__)

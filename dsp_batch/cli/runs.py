@@ -220,9 +220,9 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
     """
     if output != "-":
         check_output(output)
-    from dsp_batch.batch.manifest.selection import list_selected, write_selected
+    from dsp_batch.batch.manifest.from_idc import list_selected, write_selected
     from dsp_batch.idc.selection import SeriesSelection
-    from dsp_batch.storage.objects import write_once
+    from dsp_batch.storage.objects import write_whole
 
     chosen = SeriesSelection(**selection)
     if output == "-":
@@ -231,7 +231,7 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
             click.echo("\n".join(some).encode())
     else:
         written = write_selected(chosen, output)
-        write_once(output, written.data, endpoint_url=endpoint_url)
+        write_whole(output, written.data, endpoint_url=endpoint_url)
         _log.info("%d series in %s", written.series, output)
 
 

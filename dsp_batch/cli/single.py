@@ -21,7 +21,7 @@ from dsp_batch.index.parquet import serialize_index
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ImageVerbOptions, IndexOptions
 from dsp_batch.pipeline import find_series, index_series, open_frames, render_preview
-from dsp_batch.storage.objects import write_once
+from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import local_path
 from dsp_batch.storage.usage import measure_usage
@@ -34,7 +34,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     """Draw a series and write the image.
 
     Raises:
-        DspBatchError: As in `pipeline.draw_series` and `storage.objects.write_once`.
+        DspBatchError: As in `pipeline.draw_series` and `storage.objects.write_whole`.
     """
     suffix = check_image_output(output)
     kept = None if cache.disabled else _open_cache(cache, source)
@@ -47,7 +47,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     _warn(ref, (*image.notes, *image.failures))
     with log_stage("write"):
         control = cache.cache_control
-        receipt = write_once(output, image.data, endpoint_url=source.endpoint_url, cache_control=control)
+        receipt = write_whole(output, image.data, endpoint_url=source.endpoint_url, cache_control=control)
     _log.debug("%s: %d frames, %d bytes", receipt.url, image.n_tiles, receipt.size)
 
 
@@ -149,7 +149,7 @@ def _write_index(
         if isinstance(target, IndexFile):
             data = serialize_index(index, __version__)
             control = target.cache_control
-            receipt = write_once(target.url, data, endpoint_url=source.endpoint_url, cache_control=control)
+            receipt = write_whole(target.url, data, endpoint_url=source.endpoint_url, cache_control=control)
         else:
             receipt = write_index(index, target)
     _log.debug("%s: %d instances, %d bytes", receipt.url, len(index), receipt.size)

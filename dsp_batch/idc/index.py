@@ -86,7 +86,7 @@ class IdcSeries(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def open_index() -> IdcIndex | None:
+def open_idc_index() -> IdcIndex | None:
     """The installed index; None where the package is not installed."""
     if importlib.util.find_spec("idc_index_data") is None:
         return None
@@ -96,13 +96,13 @@ def open_index() -> IdcIndex | None:
     return IdcIndex(path=Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH)), prior_path=prior and Path(prior))
 
 
-def require_index() -> IdcIndex:
+def require_idc_index() -> IdcIndex:
     """The installed index.
 
     Raises:
         ManifestError: The package is not installed; the message says how to get it.
     """
-    index = open_index()
+    index = open_idc_index()
     if index is None:
         raise ManifestError(f"the IDC index is not installed: {INSTALL_HINT}")
     return index

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from dsp_batch.core.geometry import order_frames
+from dsp_batch.core.order import order_frames
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.dictionary import name_of

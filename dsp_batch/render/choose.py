@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dsp_batch.core.geometry import order_frames
+from dsp_batch.core.order import order_frames
 from dsp_batch.core.selection import distribute, find_substitutes, list_neighbours, select_position, select_range
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.frames import take_frames

@@ -131,7 +131,7 @@ class Backend(Protocol):
 class WritableBackend(Backend, Protocol):
     """A root that a cache or an output may lie in too. Its own methods are synchronous and try again themselves."""
 
-    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:
+    def write_whole(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:
         """Write an object whole or not at all; an existing one is replaced. Raises SinkError.
 
         With `make_parents`, missing folders are made, and they and the file are for their owner alone.

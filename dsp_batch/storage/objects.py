@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import ObjectHeaders, StoredKey
-from dsp_batch.storage.opening import open_backend, open_writable
+from dsp_batch.storage.schemes import open_backend, open_writable
 from dsp_batch.storage.urls import Location, local_path, parse_location
 
 _MEDIA_TYPES = {
@@ -28,7 +28,7 @@ _MEDIA_TYPES = {
 """Ending of a name, in lower case → media type of the object. Names with other endings hold bytes of no known type."""
 
 
-def write_once(
+def write_whole(
     url: str,
     data: bytes,
     *,
@@ -54,7 +54,7 @@ def write_once(
     """
     location = _locate(url, endpoint_url)
     headers = ObjectHeaders(find_media_type(location.key), cache_control)
-    open_writable(location, endpoint_url).write_once(location.key, data, headers, make_parents=make_parents)
+    open_writable(location, endpoint_url).write_whole(location.key, data, headers, make_parents=make_parents)
     return Receipt(url=str(location), size=len(data))
 
 

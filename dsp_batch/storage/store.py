@@ -13,10 +13,10 @@ from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.backend import Backend, join_key
 from dsp_batch.storage.flow import MOST_IN_FLIGHT, Flow, find_flow
-from dsp_batch.storage.loop import Folder, read_objects
-from dsp_batch.storage.opening import open_backend
+from dsp_batch.storage.reading import Folder, read_objects
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import limit_seconds, run_blocking
+from dsp_batch.storage.schemes import open_backend
 from dsp_batch.storage.tree import ListedFolder, Tree, is_wanted
 from dsp_batch.storage.urls import Location, normalise_root, parse_location
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dsp_batch.storage.objects import delete, list_keys, write_once
+from dsp_batch.storage.objects import delete, list_keys, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Files:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file."""
-        write_once(f"{self.output}/{name}", data, make_parents=True, endpoint_url=self.endpoint_url)
+        write_whole(f"{self.output}/{name}", data, make_parents=True, endpoint_url=self.endpoint_url)
         self.written.add(name)
 
     def list(self, folder: str) -> set[str]:

@@ -24,7 +24,7 @@ from servers import S3Server
 from worker_failures import VARIABLE
 
 from dsp_batch.batch.cluster.connect import SECONDS_WITHOUT_SIGN, connect
-from dsp_batch.batch.cluster.window import SECONDS_TO_GATHER
+from dsp_batch.batch.cluster.in_flight import SECONDS_TO_GATHER
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError
 from dsp_batch.options import ClusterOptions

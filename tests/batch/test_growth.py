@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from phantom_bulk import build_many
 from scale_cluster import open_cluster
 
-from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.cluster.in_flight import Cluster, SeriesToRun, run_series
 from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import ResultsWriter
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.sharding import MAX_SERIES_PER_SHARD, SHARDS_PER_THREAD
 from dsp_batch.cache import open_cache
 from dsp_batch.model.series import SeriesRef
@@ -71,7 +71,7 @@ def test_client_and_scheduler_do_not_grow_with_the_series_that_are_done(tmp_path
 
         client.wait_for_workers(WORKERS)
         with tracing():
-            run_series(Cluster(client), job, Series(iter([Expected(ref) for ref in refs]), SERIES), take)
+            run_series(Cluster(client), job, SeriesToRun(iter([Expected(ref) for ref in refs]), SERIES), take)
 
     series, of_client, of_scheduler, tasks = np.array(samples, float).T
     assert done == SERIES

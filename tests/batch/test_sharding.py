@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp_batch.batch.plan.expectations import Expected
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.sharding import (
     MAX_SERIES_PER_SHARD,
     OVERDUE_AFTER,

@@ -17,7 +17,7 @@ from phantom_bulk import build_many
 from servers import run_nginx, run_process, wait_for
 
 from dsp_batch.batch.runs.job import list_runs
-from dsp_batch.batch.runs.latest import read_results
+from dsp_batch.batch.runs.results import read_results
 from dsp_batch.cache import Cache
 from dsp_batch.phantom.series import write_collection
 

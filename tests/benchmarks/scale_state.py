@@ -24,9 +24,9 @@ from dsp_batch.batch.manifest.table import (
 )
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
 from dsp_batch.batch.runs.job import Job, describe_job, results_folder, write_json
-from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import find_state
+from dsp_batch.batch.runs.result_parts import ResultsWriter
+from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.status import read_statuses
 from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache, preview_key

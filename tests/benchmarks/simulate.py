@@ -23,17 +23,17 @@ from bench_tasks import peak_bytes
 from simulated_cluster import SimulatedCluster
 from simulated_work import Conditions, Cost, Killed
 
-from dsp_batch.batch.cluster.window import Cluster, Series, run_series
+from dsp_batch.batch.cluster.in_flight import Cluster, SeriesToRun, run_series
 from dsp_batch.batch.manifest.places import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.run import StartedRun, begin_attempt, find_missing
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job, results_folder, run_name
-from dsp_batch.batch.runs.latest import read_results
-from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import find_state
+from dsp_batch.batch.runs.result_parts import ResultsWriter
+from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.results import read_results
+from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.summary import RunSummary, summarize_run
 from dsp_batch.cache import Cache
 from dsp_batch.model.series import SeriesRef
@@ -208,7 +208,7 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
     folder = results_folder(run)
     writer = ResultsWriter(cache=cache, folder=folder, attempt=attempt.number, clock=cluster)
     missing = len(series_of_run) - int(state.finished.sum())
-    series = Series(find_missing(state, job, writer, _Silence()), missing, attempt.number)
+    series = SeriesToRun(find_missing(state, job, writer, _Silence()), missing, attempt.number)
     summary = None
     with suppress(Killed):
         run_series(Cluster(cluster, clock=cluster), job, series, writer.add)

@@ -24,7 +24,7 @@ from distributed.scheduler import KilledWorker
 from simulated_work import Conditions, Cost, Killed, Tally
 
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.model.series import SeriesRef
 
 

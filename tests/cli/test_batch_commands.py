@@ -12,7 +12,7 @@ import pytest
 from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
 
-from dsp_batch.batch.runs.latest import read_results
+from dsp_batch.batch.runs.results import read_results
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import build_mr, build_report, write_collection
 

@@ -11,7 +11,7 @@ from manifest_reading import stream
 from outcomes import Outcome, Run
 from series_to_refuse import build_undecodable
 
-from dsp_batch.batch.runs.latest import read_results
+from dsp_batch.batch.runs.results import read_results
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.series import build_corrupt

@@ -16,8 +16,8 @@ from dsp_batch.batch.manifest.read import read_manifest
 from dsp_batch.batch.run import StartedRun, begin_attempt
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import ResultsWriter
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.series import SeriesRef
@@ -146,7 +146,7 @@ def test_a_job_of_another_version_is_not_retried(batches: Run, cache: Cache) -> 
 def idc_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small IDC index in the place of the installed one."""
     index = idc_tables.write_index(tmp_path)
-    monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: index)
+    monkeypatch.setattr("dsp_batch.idc.index.open_idc_index", lambda: index)
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_a_manifest_of_nothing_is_an_error(batches: Run, tmp_path: Path, options
 
 
 def test_a_manifest_needs_the_index(batches: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: None)
+    monkeypatch.setattr("dsp_batch.idc.index.open_idc_index", lambda: None)
 
     outcome = batches("manifest", "-o", tmp_path / "manifest.txt")
 

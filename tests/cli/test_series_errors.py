@@ -74,7 +74,7 @@ def test_a_series_instance_uid_that_nobody_knows_is_an_error(
 ) -> None:
     index = idc_tables.write_index(tmp_path)
     for found, words in ((index, [str(collection)]), (None, ["pip install"])):
-        monkeypatch.setattr("dsp_batch.names.open_index", lambda found=found: found)
+        monkeypatch.setattr("dsp_batch.names.open_idc_index", lambda found=found: found)
         outcome = preview("mosaic", "1.2.3.9", tmp_path / "out.webp", "--root", collection)
         assert_error(outcome, "1.2.3.9", "IDC index", *words)
 

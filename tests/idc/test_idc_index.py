@@ -18,7 +18,7 @@ from dsp_batch.idc.index import (
     describe_series,
     find_places,
     find_series_uids,
-    require_index,
+    require_idc_index,
 )
 from dsp_batch.idc.selection import SeriesSelection, read_values, select_series
 
@@ -153,10 +153,10 @@ def test_a_damaged_index_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_index_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsp_batch.idc.index.open_index", lambda: None)
+    monkeypatch.setattr("dsp_batch.idc.index.open_idc_index", lambda: None)
 
     with pytest.raises(ManifestError, match=r"pip install 'dsp-batch\[idc\]'"):
-        require_index()
+        require_idc_index()
 
 
 @pytest.mark.parametrize("column", ["aws_bucket", "crdc_series_uuid", "SeriesInstanceUID"])

@@ -11,7 +11,7 @@ from idc_tables import CT, CT_UID, OLD_CT, RAW, SEG, SR, write_index
 from dsp_batch.batch.cluster.graph import delay_shard
 from dsp_batch.batch.plan.expectations import expect_series
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import open_cache
 from dsp_batch.idc.index import IdcIndex
 from dsp_batch.idc.viewer import viewer_url

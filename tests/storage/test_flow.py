@@ -10,7 +10,7 @@ from readers import take
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage import flow, retry
 from dsp_batch.storage.flow import MOST_IN_FLIGHT, USUAL_IN_FLIGHT, Flow, find_flow
-from dsp_batch.storage.objects import read_whole, write_once
+from dsp_batch.storage.objects import read_whole, write_whole
 from dsp_batch.storage.runtime import forget_opened
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.urls import parse_location
@@ -111,7 +111,7 @@ def test_whatever_is_refused_slows_all_requests_to_the_bucket(
     if first == "listing":
         assert store.list_objects("s")
     elif first == "write":
-        write_once("s3://bucket/new", b"content", endpoint_url=server.url)
+        write_whole("s3://bucket/new", b"content", endpoint_url=server.url)
     else:
         assert read_whole("s3://bucket/s/000", endpoint_url=server.url) is not None
 

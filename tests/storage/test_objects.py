@@ -14,7 +14,7 @@ from servers import S3Server
 from dsp_batch.errors import SinkError, StorageError
 from dsp_batch.model.series import Receipt
 from dsp_batch.storage import objects, retry
-from dsp_batch.storage.objects import delete, list_keys, read_whole, remove_stale_temporary, write_once
+from dsp_batch.storage.objects import delete, list_keys, read_whole, remove_stale_temporary, write_whole
 from dsp_batch.storage.usage import measure_usage
 
 
@@ -32,8 +32,8 @@ def _names(folder: Path) -> list[str]:
 def test_a_file_is_written_and_replaced_whole(tmp_path: Path) -> None:
     target = tmp_path / "out.webp"
 
-    assert write_once(str(target), b"one") == Receipt(url=str(target), size=3)
-    write_once(target.as_uri(), b"two")
+    assert write_whole(str(target), b"one") == Receipt(url=str(target), size=3)
+    write_whole(target.as_uri(), b"two")
 
     assert read_whole(str(target)) == b"two"
     assert _names(tmp_path) == ["out.webp"]
@@ -43,8 +43,8 @@ def test_a_missing_folder_is_an_error_or_made(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "out.webp"
 
     with pytest.raises(SinkError, match=f"there is no folder {target.parent}; create it first"):
-        write_once(str(target), b"x")
-    write_once(str(target), b"x", make_parents=True)
+        write_whole(str(target), b"x")
+    write_whole(str(target), b"x", make_parents=True)
     assert target.read_bytes() == b"x"
 
 
@@ -56,7 +56,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(SinkError, match=r"cannot write .*out\.webp: file too large"):
-            write_once(str(target), bytes(5000))
+            write_whole(str(target), bytes(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
@@ -78,7 +78,7 @@ def test_an_interrupt_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path:
             target.write_bytes(old)
             try:
                 signal.setitimer(signal.ITIMER_REAL, step * 2e-6)
-                write_once(str(target), new)
+                write_whole(str(target), new)
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 outcome = "finished"
             except KeyboardInterrupt:
@@ -97,7 +97,7 @@ def test_a_folder_cannot_be_written_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
 
     with pytest.raises(SinkError, match="it is a folder"):
-        write_once(str(tmp_path / "out"), b"x")
+        write_whole(str(tmp_path / "out"), b"x")
     assert _names(tmp_path) == ["out"]
 
 
@@ -108,7 +108,7 @@ def test_an_unwritable_folder(tmp_path: Path) -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(SinkError, match="permission denied; choose another place") as caught:
-            write_once(str(tmp_path / "out.webp"), b"x")
+            write_whole(str(tmp_path / "out.webp"), b"x")
     finally:
         os.seteuid(user)
         tmp_path.chmod(0o755)
@@ -120,9 +120,9 @@ def test_a_full_disk() -> None:
         pytest.skip("needs unshare to mount a small disk")
     program = (
         "from dsp_batch.errors import SinkError\n"
-        "from dsp_batch.storage.objects import write_once\n"
+        "from dsp_batch.storage.objects import write_whole\n"
         "import os\n"
-        "try:\n    write_once('/mnt/out', bytes(1_000_000))\n"
+        "try:\n    write_whole('/mnt/out', bytes(1_000_000))\n"
         "except SinkError as error:\n    print(error)\n"
         "print(os.listdir('/mnt'))\n"
     )
@@ -180,8 +180,8 @@ def test_the_life_of_an_object_in_a_bucket(bucket: str, s3_environment: S3Server
     url = f"{bucket}/a/b c/x+ü.parquet"
     with measure_usage() as usage:
         assert read_whole(url) is None
-        assert write_once(url, b"one") == Receipt(url=url, size=3)
-        write_once(url, b"two!")
+        assert write_whole(url, b"one") == Receipt(url=url, size=3)
+        write_whole(url, b"two!")
         assert read_whole(url) == b"two!"
     assert (usage.requests, usage.bytes_read) == (4, 4)
 
@@ -221,7 +221,7 @@ def test_a_write_that_meets_a_temporary_failure_is_tried_again(fault: str, monke
     monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
     with run_faulty_server({}) as server:
         server.faults += [fault, fault]
-        write_once("s3://bucket/a/x", b"data", endpoint_url=server.url)
+        write_whole("s3://bucket/a/x", b"data", endpoint_url=server.url)
 
         assert server.objects == {"/bucket/a/x": b"data"}
         assert len(server.requests) == 3
@@ -242,7 +242,7 @@ def test_a_write_that_never_succeeds_says_so_in_one_line_and_leaves_the_old_obje
     with run_faulty_server({"/bucket/x": b"old"}) as server:
         server.faults += [fault] * 30
         with pytest.raises(SinkError) as caught:
-            write_once("s3://bucket/x", b"new", endpoint_url=server.url)
+            write_whole("s3://bucket/x", b"new", endpoint_url=server.url)
 
         assert caught.value.message == f"cannot write s3://bucket/x: {message}"
         assert caught.value.reason == "write-failed"
@@ -264,7 +264,7 @@ def test_reading_from_the_cache_is_tried_again(fault: str, monkeypatch: pytest.M
 def test_a_large_object_is_one_put() -> None:
     data = bytes(101 << 20)
     with run_faulty_server({}) as server:
-        write_once("s3://bucket/x", data, endpoint_url=server.url)
+        write_whole("s3://bucket/x", data, endpoint_url=server.url)
 
         assert server.requests == ["/bucket/x"]
         assert server.objects["/bucket/x"] == data
@@ -272,7 +272,7 @@ def test_a_large_object_is_one_put() -> None:
 
 def test_empty_parts_of_a_key_are_refused(bucket: str) -> None:
     with pytest.raises(StorageError, match="two slashes in a row"):
-        write_once(f"{bucket}//a/x", b"data")
+        write_whole(f"{bucket}//a/x", b"data")
     with pytest.raises(StorageError, match="two slashes in a row"):
         read_whole(f"{bucket}/a//x")
 
@@ -280,7 +280,7 @@ def test_empty_parts_of_a_key_are_refused(bucket: str) -> None:
 def test_a_missing_bucket_is_named(s3_environment: S3Server) -> None:
     url = "s3://no-such-bucket-here/x"
     with pytest.raises(SinkError, match="no such bucket; create it first") as written:
-        write_once(url, b"x")
+        write_whole(url, b"x")
     assert written.value.reason == "write-failed"
     with pytest.raises(StorageError, match="no such bucket") as read:
         read_whole(url)
@@ -293,7 +293,7 @@ def test_a_wrong_secret_is_denied_and_not_repeated(bucket: str, monkeypatch: pyt
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
 
     with pytest.raises(SinkError, match=r"access denied \(SignatureDoesNotMatch; the request was signed\)") as caught:
-        write_once(f"{bucket}/x", b"x")
+        write_whole(f"{bucket}/x", b"x")
     assert "hunter2" not in caught.value.message
     assert "\n" not in caught.value.message
     with pytest.raises(StorageError, match="access denied") as read:
@@ -306,12 +306,12 @@ def test_writing_without_credentials_is_denied(bucket: str, monkeypatch: pytest.
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
 
     with pytest.raises(SinkError, match="the request was anonymous"):
-        write_once(f"{bucket}/x", b"x")
+        write_whole(f"{bucket}/x", b"x")
 
 
 def test_an_endpoint_given_by_hand(bucket: str, s3_environment: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    write_once(f"{bucket}/x", b"x", endpoint_url=s3_environment.endpoint)
+    write_whole(f"{bucket}/x", b"x", endpoint_url=s3_environment.endpoint)
 
     assert read_whole(f"{bucket}/x", endpoint_url=s3_environment.endpoint) == b"x"
     assert [each.key for each in list_keys(bucket, endpoint_url=s3_environment.endpoint)] == ["x"]
@@ -319,12 +319,12 @@ def test_an_endpoint_given_by_hand(bucket: str, s3_environment: S3Server, monkey
 
 def test_http_servers_are_not_written() -> None:
     with pytest.raises(SinkError, match="only read"):
-        write_once("https://host/x", b"x")
+        write_whole("https://host/x", b"x")
 
 
 def test_any_other_file_system_of_fsspec() -> None:
     url = f"memory://cache-{uuid.uuid4().hex[:8]}"
-    write_once(f"{url}/a/x", b"123", make_parents=True)
+    write_whole(f"{url}/a/x", b"123", make_parents=True)
 
     assert read_whole(f"{url}/a/x") == b"123"
     assert [(each.key, each.size) for each in list_keys(url)] == [("a/x", 3)]

@@ -10,8 +10,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from dsp_batch.batch.runs.parts import build_table, serialize_table
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import build_table, serialize_table
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.core.encoding import encode_image
 

@@ -81,7 +81,7 @@ def test_rows_of_attempts_before_everything_was_made_again_do_not_count(tmp_path
 
 
 def test_results_without_descriptions_are_shown_too(tmp_path: Path) -> None:
-    from dsp_batch.batch.runs.row import SeriesResult
+    from dsp_batch.batch.runs.result_row import SeriesResult
 
     cache = open_cache(tmp_path)
     write_run(cache, [SeriesResult(series_uuid="cxr", root="/d", status="failed", reason="not-dicom")])

@@ -21,9 +21,9 @@ from distributed.metrics import context_meter
 from dsp_batch.batch.cluster.health import lost_connection, no_answer
 from dsp_batch.batch.runs.figures import STAGES
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.errors import DspBatchError, OptionsError
-from dsp_batch.storage.objects import write_once
+from dsp_batch.storage.objects import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _write_report(client: Client, report: performance_report, file: Path, output
     """Write the report whole. What goes wrong here must not hide how the run ended."""
     try:
         client.sync(report.__aexit__, None, None, None, callback_timeout=SECONDS_TO_REPORT)
-        write_once(output, file.read_bytes())
+        write_whole(output, file.read_bytes())
     except (OSError, TimeoutError, ValueError) as error:
         _log.error(
             "the scheduler gave no performance report (%s)", " ".join(str(error).split()) or type(error).__name__

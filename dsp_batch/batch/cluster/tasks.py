@@ -21,7 +21,7 @@ from dsp_batch.batch.manifest.scans import read_scanned_objects
 from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult, Status, build_row
+from dsp_batch.batch.runs.result_row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, write_index
 from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers, find_index

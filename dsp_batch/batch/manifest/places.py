@@ -56,7 +56,7 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
             root, endpoint_url=endpoint_url, manifest_endpoint_url=manifest_endpoint_url, anonymous=anonymous
         )
 
-    return Lookup(index=idc.open_index(), store_of=store_of)
+    return Lookup(index=idc.open_idc_index(), store_of=store_of)
 
 
 def resolve_lines(

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from dsp_batch.batch.manifest.frames import parse_frame, parse_parquet
-from dsp_batch.batch.manifest.items import parse_json
+from dsp_batch.batch.manifest.json_items import parse_json
 from dsp_batch.batch.manifest.line import parse_line
 from dsp_batch.batch.manifest.places import Lookup
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
+from dsp_batch.batch.manifest.tables import parse_frame, parse_parquet
 from dsp_batch.batch.manifest.text import parse_lines
 from dsp_batch.errors import ManifestError, StorageError
 from dsp_batch.model.series import SeriesRef

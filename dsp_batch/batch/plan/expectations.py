@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from dsp_batch.batch.plan.estimate import SeriesFacts, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult, build_row
+from dsp_batch.batch.runs.result_row import SeriesResult, build_row
 from dsp_batch.idc.index import IdcIndex, IdcSeries, describe_series
 from dsp_batch.idc.viewer import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pictures

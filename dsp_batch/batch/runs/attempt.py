@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from dsp_batch.batch.runs.job import Job, read_json, results_folder, write_json
-from dsp_batch.batch.runs.parts import list_parts
+from dsp_batch.batch.runs.result_parts import list_parts
 from dsp_batch.cache import Cache
 from dsp_batch.errors import OptionsError, SinkError
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.runs.latest import pick_rows
-from dsp_batch.batch.runs.parts import (
+from dsp_batch.batch.runs.result_parts import (
     ROWS_PER_PART,
     conform_table,
     list_parts,
@@ -20,6 +19,7 @@ from dsp_batch.batch.runs.parts import (
     serialize_table,
     unite_schemas,
 )
+from dsp_batch.batch.runs.results import pick_rows
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model.series import IntArray

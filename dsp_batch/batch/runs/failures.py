@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.write import list_commented_lines
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.errors import printable
 from dsp_batch.model.series import SeriesRef
 

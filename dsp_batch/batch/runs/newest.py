@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.runs.job import list_runs, read_json, results_folder
-from dsp_batch.batch.runs.latest import pick_rows
-from dsp_batch.batch.runs.parts import list_parts, read_part
+from dsp_batch.batch.runs.result_parts import list_parts, read_part
+from dsp_batch.batch.runs.results import pick_rows
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model.identifiers import find_keys, name_keys

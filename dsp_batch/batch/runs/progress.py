@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 
 _log = logging.getLogger(__name__)
 

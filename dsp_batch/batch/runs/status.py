@@ -12,8 +12,8 @@ import pyarrow as pa
 from dsp_batch.batch.runs.failures import FAILURE_COLUMNS, FailedSeries, list_failed
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import find_run, list_runs, read_json, results_folder
-from dsp_batch.batch.runs.latest import fold_latest
-from dsp_batch.batch.runs.parts import list_parts, read_seconds
+from dsp_batch.batch.runs.result_parts import list_parts, read_seconds
+from dsp_batch.batch.runs.results import fold_latest
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import ManifestError, SinkError
 

@@ -22,7 +22,7 @@ from dsp_batch.batch.runs.failures import (
 )
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import Job, results_folder, write_json
-from dsp_batch.batch.runs.latest import fold_latest
+from dsp_batch.batch.runs.results import fold_latest
 from dsp_batch.version import __version__
 
 

@@ -109,7 +109,7 @@ class FilesystemBackend:
         count_usage(bytes_read=len(data))
         return data
 
-    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
+    def write_whole(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # made as they are needed
         """Write an object whole, tried again as reads are."""
         url = f"{self._root}/{key}"
         known = _header_arguments(self._filesystem, headers)

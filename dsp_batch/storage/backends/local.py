@@ -85,7 +85,7 @@ class LocalBackend:
         count_usage(bytes_read=len(data))
         return data
 
-    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # files have no headers
+    def write_whole(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # files have no headers
         """Write a file under a temporary name beside its final one, then rename it.
 
         With `make_parents`, the file and the folders made for it are for their owner alone.

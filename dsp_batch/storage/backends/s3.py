@@ -94,7 +94,7 @@ class S3Backend:
         attempt = partial(_fetch_key, self._connect, self._prefix + key, what)
         return run_blocking(retry_temporary(attempt, what, self._connect().flow))
 
-    def write_once(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # buckets have no folders
+    def write_whole(self, key: str, data: bytes, headers: ObjectHeaders, *, make_parents: bool) -> None:  # noqa: ARG002  # buckets have no folders
         """Write an object in a single put, tried again as reads are."""
         put_object(self._name(key), data, headers)
 

@@ -18,7 +18,7 @@ from servers import run_nginx
 
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions

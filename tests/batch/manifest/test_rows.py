@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest.items import parse_json
+from dsp_batch.batch.manifest.json_items import parse_json
 from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines
 from dsp_batch.batch.manifest.text import parse_lines
 

@@ -9,8 +9,8 @@ import pytest
 from complete_runs import read_run
 
 from dsp_batch.batch.runs.compaction import compact
-from dsp_batch.batch.runs.parts import ResultsWriter, list_parts
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import ResultsWriter, list_parts
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import Cache, open_cache
 
 FOLDER = "runs/run/results"

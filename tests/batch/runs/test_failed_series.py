@@ -14,8 +14,8 @@ from manifest_reading import stream
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.failures import FailedSeries, list_failed, list_failed_lines
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.parts import ResultsWriter, build_table
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import ResultsWriter, build_table
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import CONTROL_CHARACTERS, SeriesError

@@ -13,9 +13,9 @@ from complete_runs import make_manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures, format_figures
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.latest import fold_latest, pick_rows
-from dsp_batch.batch.runs.parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
+from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.results import fold_latest, pick_rows
 from dsp_batch.batch.runs.summary import summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError

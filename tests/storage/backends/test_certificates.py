@@ -11,7 +11,7 @@ from servers import require_programs, run_nginx
 
 from dsp_batch.errors import OptionsError, SinkError, StorageError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.objects import read_whole, write_once
+from dsp_batch.storage.objects import read_whole, write_whole
 from dsp_batch.storage.store import Store
 
 _OBJECT = ObjectInfo(name="x.dcm", size=4)
@@ -58,7 +58,7 @@ def _read_everywhere(url: str) -> None:
         assert store.read("s", {_OBJECT: take_all()}) == {"x.dcm": b"1234"}
     assert Store("s3://bucket", endpoint_url=url).list_series("s") == []
     assert read_whole(f"{url}/bucket/s/x.dcm") == b"1234"
-    write_once("s3://bucket/new", b"1", endpoint_url=url)
+    write_whole("s3://bucket/new", b"1", endpoint_url=url)
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "AWS_CA_BUNDLE"])
@@ -85,7 +85,7 @@ def test_a_certificate_that_is_not_trusted_is_told_after_one_attempt(secure: str
         lambda: store.list_series("s"),
         lambda: Store(f"{secure}/bucket").list_objects("s"),
         lambda: read_whole(f"{secure}/bucket/s/x.dcm"),
-        lambda: write_once("s3://bucket/new", b"1", endpoint_url=secure),
+        lambda: write_whole("s3://bucket/new", b"1", endpoint_url=secure),
     ):
         with pytest.raises((StorageError, SinkError)) as caught:
             action()

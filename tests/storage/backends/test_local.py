@@ -11,7 +11,7 @@ from readers import take, take_all
 from dsp_batch.errors import HeaderError, StorageError
 from dsp_batch.model.ranges import ByteRange, Reader
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.objects import write_once
+from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -188,8 +188,8 @@ def test_many_objects_are_read_with_few_open_files(tmp_path: Path) -> None:
 def test_a_cache_is_for_its_owner_alone(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        write_once(str(tmp_path / "cache" / "indices" / "x.parquet"), b"1", make_parents=True)
-        write_once(str(tmp_path / "out.webp"), b"1")
+        write_whole(str(tmp_path / "cache" / "indices" / "x.parquet"), b"1", make_parents=True)
+        write_whole(str(tmp_path / "out.webp"), b"1")
     finally:
         os.umask(before)
 

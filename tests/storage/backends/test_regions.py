@@ -10,7 +10,7 @@ from readers import take
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.objects import list_keys, read_whole, write_once
+from dsp_batch.storage.objects import list_keys, read_whole, write_whole
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -102,8 +102,8 @@ def test_the_header_tells_the_region_where_the_answer_does_not(moved: str) -> No
 
 @pytest.mark.usefixtures("odd_keys")
 def test_what_is_written_goes_to_the_region_too(moved: str) -> None:
-    write_once("s3://bucket/x", b"1", endpoint_url=moved)
-    write_once("s3://bucket/y", b"1", endpoint_url=moved)
+    write_whole("s3://bucket/x", b"1", endpoint_url=moved)
+    write_whole("s3://bucket/y", b"1", endpoint_url=moved)
 
     assert _Moved.asked[-2:] == ["PUT", "PUT"]
     assert len(_Moved.asked) <= 5

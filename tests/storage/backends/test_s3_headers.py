@@ -4,7 +4,7 @@ import pytest
 from servers import S3Server
 
 from dsp_batch.cache import open_cache
-from dsp_batch.storage.objects import write_once
+from dsp_batch.storage.objects import write_whole
 
 _TYPES = {
     "a/x.webp": "image/webp",
@@ -19,7 +19,7 @@ _TYPES = {
 
 @pytest.mark.parametrize("key", _TYPES)
 def test_objects_have_the_content_type_of_their_name(s3_environment: S3Server, bucket: str, key: str) -> None:
-    write_once(f"s3://{bucket}/{key}", b"1")
+    write_whole(f"s3://{bucket}/{key}", b"1")
 
     found = s3_environment.client().head_object(Bucket=bucket, Key=key)
     assert found["ContentType"] == _TYPES[key]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.outage import LONGEST_OUTAGE, give_up
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
 from dsp_batch.index.arrays import read_parquet

@@ -18,7 +18,7 @@ from dsp_batch.batch.cluster.health import Cluster, ClusterHealth, lost_connecti
 from dsp_batch.batch.cluster.interrupt import Interrupted, catch_interrupts
 from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult, build_row
+from dsp_batch.batch.runs.result_row import SeriesResult, build_row
 from dsp_batch.batch.sharding import SHARDS_PER_THREAD, ShardPlanner
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
@@ -39,7 +39,7 @@ Refs = tuple[SeriesRef, ...]
 Take = Callable[[tuple[SeriesResult, ...]], None]
 
 
-class Series(NamedTuple):
+class SeriesToRun(NamedTuple):
     """The series of one attempt of a run."""
 
     expected: Iterator[Expected]
@@ -64,7 +64,7 @@ class _Shard(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Window:
+class _ShardsInFlight:
     """The shards in flight, and those that wait to be tried again."""
 
     cluster: Cluster
@@ -132,7 +132,7 @@ class _Window:
         self.cluster.client.cancel(waiting)
 
 
-def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
+def run_series(cluster: Cluster, job: Job, series: SeriesToRun, take: Take) -> None:
     """Run a job over series, a bounded number at a time.
 
     Args:
@@ -146,7 +146,7 @@ def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
         KeyboardInterrupt: A second Ctrl-C; what was running is cancelled.
         DspBatchError: The scheduler is lost, all workers are, or they cannot run the tasks.
     """
-    window = _Window(cluster=cluster, job=job, attempt=series.attempt)
+    window = _ShardsInFlight(cluster=cluster, job=job, attempt=series.attempt)
     health = ClusterHealth(cluster=cluster, alive=cluster.clock.now(), answered=cluster.clock.now())
     planner = ShardPlanner(series=series.expected, total=series.total, threads=health.count_threads())
     with catch_interrupts(wake=lambda: window.ended.put(None)) as interrupts:
@@ -169,7 +169,7 @@ def run_series(cluster: Cluster, job: Job, series: Series, take: Take) -> None:
             raise Interrupted
 
 
-def _fill(window: _Window, planner: ShardPlanner) -> None:
+def _fill(window: _ShardsInFlight, planner: ShardPlanner) -> None:
     """Submit shards until enough are in flight or nothing is left."""
     while len(window.in_flight) < planner.threads * SHARDS_PER_THREAD:
         shard = window.next_shard(planner)
@@ -178,7 +178,7 @@ def _fill(window: _Window, planner: ShardPlanner) -> None:
         window.submit(shard)
 
 
-def _gather_rows(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ...]:
+def _gather_rows(window: _ShardsInFlight, future: Future[Any]) -> tuple[SeriesResult, ...]:
     """Gather the rows of a shard that is no longer running; one that has none runs again, or is given up."""
     shard = window.in_flight.pop(future)
     try:
@@ -200,7 +200,7 @@ def _gather_rows(window: _Window, future: Future[Any]) -> tuple[SeriesResult, ..
     return rows
 
 
-def _isolate(window: _Window, shard: _Shard, error: Exception) -> tuple[SeriesResult, ...]:
+def _isolate(window: _ShardsInFlight, shard: _Shard, error: Exception) -> tuple[SeriesResult, ...]:
     """Split a shard that has failed as a whole; a series alone is tried once more where none can be mistaken for it.
 
     Dask blames all tasks that a worker had when it died, those that were only waiting there too.

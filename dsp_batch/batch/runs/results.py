@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.runs.job import find_run, read_json, results_folder
-from dsp_batch.batch.runs.parts import conform_table, list_parts, read_part, result_schema, unite_schemas
+from dsp_batch.batch.runs.result_parts import conform_table, list_parts, read_part, result_schema, unite_schemas
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.model.identifiers import name_keys

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.errors import ManifestError
-from dsp_batch.idc.index import IdcIndex, require_index
+from dsp_batch.idc.index import IdcIndex, require_idc_index
 from dsp_batch.idc.selection import SeriesSelection, fold_collection, read_values, select_series
 from dsp_batch.model.series import SeriesRef
 
@@ -78,7 +78,7 @@ def _drop_nuls(batch: Any) -> Any:
 
 def _select(selection: SeriesSelection, columns: Sequence[str]) -> Iterator[Any]:
     """Select series as record batches, of which there is at least one."""
-    index = require_index()
+    index = require_idc_index()
     _refuse_unknown(index, selection)
     found = select_series(index, selection, columns)
     first = next(found, None)

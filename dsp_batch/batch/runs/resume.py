@@ -20,9 +20,9 @@ from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.changes import find_changed
 from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
-from dsp_batch.batch.runs.latest import fold_latest
-from dsp_batch.batch.runs.parts import SCHEMA
-from dsp_batch.batch.runs.row import DESCRIPTIONS, SeriesResult, build_row
+from dsp_batch.batch.runs.result_parts import SCHEMA
+from dsp_batch.batch.runs.result_row import DESCRIPTIONS, SeriesResult, build_row
+from dsp_batch.batch.runs.results import fold_latest
 from dsp_batch.cache import Cache, preview_key
 from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer

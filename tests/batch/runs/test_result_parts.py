@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from dsp_batch.batch.runs.parts import SECONDS_BETWEEN_LOOKS, ResultsWriter, list_parts
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_parts import SECONDS_BETWEEN_LOOKS, ResultsWriter, list_parts
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import StorageError
 

@@ -9,7 +9,7 @@ from frame_tables import AXIAL, NO_ORIENTATION, SAGITTAL, make_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.core.geometry import order_frames
+from dsp_batch.core.order import order_frames
 from dsp_batch.model.series import FrameOrder, FrameTable
 
 coordinates = st.sampled_from([0.0, 0.004, 0.008, 0.012, 5.0, np.nan])

@@ -17,11 +17,11 @@ import pytest
 from distributed import Client
 
 from dsp_batch.batch.clock import MACHINE_CLOCK
+from dsp_batch.batch.cluster.in_flight import SECONDS_TO_GATHER, TIMES_TO_GATHER, Cluster, SeriesToRun, run_series
 from dsp_batch.batch.cluster.interrupt import Interrupted
-from dsp_batch.batch.cluster.window import SECONDS_TO_GATHER, TIMES_TO_GATHER, Cluster, Series, run_series
 from dsp_batch.batch.plan.expectations import Expected
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
@@ -157,7 +157,7 @@ def run_on(cluster: MuteCluster) -> dict[str, float]:
     names = "abcdefgh"
     series = [Expected(SeriesRef(root="/root", series_uuid=name), 1000.0) for name in names]
     job = Job(verb="mosaic", options=MosaicOptions(), cache=open_cache("/cache"), name="mosaic")
-    run_series(Cluster(cluster, clock=cluster), job, Series(iter(series), len(series)), take)  # type: ignore[arg-type]
+    run_series(Cluster(cluster, clock=cluster), job, SeriesToRun(iter(series), len(series)), take)  # type: ignore[arg-type]
     assert taken.keys() == set(names)
     return taken
 
@@ -253,7 +253,7 @@ def test_rows_of_shards_that_ended_before_ctrl_c_are_taken(phantoms: Path, tmp_p
         Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client,
         pytest.raises(Interrupted),
     ):
-        run_series(Cluster(client, clock=clock), job, Series(iter(series), len(series)), taken.extend)
+        run_series(Cluster(client, clock=clock), job, SeriesToRun(iter(series), len(series)), taken.extend)
 
     assert clock.found <= len(taken) < len(refs)
     assert {row.status for row in taken} == {"done"}

@@ -10,9 +10,9 @@ from complete_runs import make_manifest
 
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job, describe_job, results_folder, write_json
-from dsp_batch.batch.runs.parts import ResultsWriter
-from dsp_batch.batch.runs.row import SeriesResult
-from dsp_batch.batch.runs.state import find_state
+from dsp_batch.batch.runs.result_parts import ResultsWriter
+from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.cache import Cache, open_cache, preview_key
 from dsp_batch.idc.viewer import viewer_url
 from dsp_batch.model.series import SeriesRef

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsp_batch.model.ranges import ByteRange
-from dsp_batch.storage.loop import MAX_GAP, cut_parts, merge_ranges
+from dsp_batch.storage.reading import MAX_GAP, cut_parts, merge_ranges
 
 _OBJECT = bytes(index * 31 % 251 for index in range(60_000))
 _bounds = st.integers(-5, len(_OBJECT) + 20_000)

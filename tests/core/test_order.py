@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from frame_tables import AXIAL, CORONAL, NO_ORIENTATION, NOWHERE, SAGITTAL, make_table
 
-from dsp_batch.core.geometry import order_frames
+from dsp_batch.core.order import order_frames
 from dsp_batch.errors import SeriesError
 from dsp_batch.model.series import FrameTable
 
