@@ -67,7 +67,7 @@ def _row(ref: SeriesRef, cost: Cost, attempt: int, slowness: float) -> SeriesRes
         series_uuid=ref.series_uuid,
         root=ref.root,
         attempt=attempt,
-        columns=ref.columns,
+        manifest_columns=ref.columns,
         bytes_read=cost.bytes_read,
         requests=cost.requests,
         seconds_headers=cost.headers * slowness,

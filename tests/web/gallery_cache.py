@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -65,7 +66,7 @@ def make_row(number: int, name: str = "preview", root: str = "s3://idc-open-data
         "study_date": f"2021{1 + number % 12:02d}{1 + number % 28:02d}",
         "study_description": f"Study of {patient}",
         "series_description": f"Series number {number}",
-        "series_number": str(number % 6),
+        "series_number": number % 6,
         "body_part": ("CHEST", "HEAD", "ABDOMEN")[number % 3],
         "manufacturer": f"Maker {number % 4}",
         "drawn_as": "mosaic",
@@ -75,6 +76,7 @@ def make_row(number: int, name: str = "preview", root: str = "s3://idc-open-data
         "summary": json.dumps([f"line one of {number}", "line two"]),
     }
     columns.update(values.pop("columns", {}))
+    own = {each.name: columns.pop(each.name) for each in fields(SeriesResult) if each.name in columns}
     known: dict[str, Any] = {
         "series_uuid": uuid,
         "root": root,
@@ -89,9 +91,9 @@ def make_row(number: int, name: str = "preview", root: str = "s3://idc-open-data
         "preview": preview_key(name, uuid) if status == "done" else None,
         "n_instances": 1 + number * 7 % 400,
         "bytes_read": 1000 * number,
-        "columns": columns,
+        "manifest_columns": columns,
     }
-    return SeriesResult(**{**known, **values})
+    return SeriesResult(**{**known, **own, **values})
 
 
 def write_run(
@@ -124,7 +126,7 @@ def write_run(
 
 def write_part(cache: Cache, run: str, rows: Sequence[SeriesResult], number: int = 0) -> None:
     """Write rows as one part of a run."""
-    names = list(dict.fromkeys(name for row in rows for name in row.columns))
+    names = list(dict.fromkeys(name for row in rows for name in row.manifest_columns))
     cache.write(
         f"runs/{run}/results/part-0001-aaaaaaaa-{number:06d}.parquet", serialize_table(build_table(rows, names))
     )
