@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from dsp_batch.dicom import sop_classes
 from dsp_batch.dicom.syntaxes import DEFLATED
@@ -11,6 +12,15 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_references, shorten_card
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
+from dsp_batch.kinds.objects.annotations import describe_annotations
+from dsp_batch.kinds.objects.document import describe_documents
+from dsp_batch.kinds.objects.plan import describe_plan
+from dsp_batch.kinds.objects.real_world import describe_value_maps
+from dsp_batch.kinds.objects.registration import describe_registration
+from dsp_batch.kinds.objects.report import describe_report
+from dsp_batch.kinds.objects.selections import describe_selection, describe_state
+from dsp_batch.kinds.objects.structures import describe_structures
+from dsp_batch.kinds.objects.waveform import describe_waveforms
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.card import Card
@@ -18,12 +28,35 @@ from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
+_REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77)
+"""Last numbers of the SOP classes of structured reports, retired ones among them (PS3.4 B.5)."""
+
+_WAVEFORMS = (
+    *("1.1", "1.2", "1.3", "1.4", "2.1", "3.1", "4.1", "4.2"),
+    *("5.1", "6.1", "6.2", "7.1", "7.2", "7.3", "7.4", "8.1"),
+)
+"""Last numbers of the SOP classes of waveforms."""
+
 KINDS: dict[str, Kind] = {
     f"{_STORAGE}.66.4": SEGMENTATION,
     f"{_STORAGE}.66.7": SEGMENTATION,  # label map
     f"{_STORAGE}.77.1.6": SLIDE,
     f"{_STORAGE}.481.2": DOSE,
     f"{_STORAGE}.30": PARAMETRIC_MAP,
+    f"{_STORAGE}.481.3": replace(PLAIN, describe=describe_structures),
+    f"{_STORAGE}.481.5": replace(PLAIN, describe=describe_plan),
+    f"{_STORAGE}.481.8": replace(PLAIN, describe=describe_plan),  # ions
+    f"{_STORAGE}.66.1": replace(PLAIN, describe=describe_registration),
+    f"{_STORAGE}.66.3": replace(PLAIN, describe=describe_registration),  # deformable
+    f"{_STORAGE}.67": replace(PLAIN, describe=describe_value_maps),
+    f"{_STORAGE}.91.1": replace(PLAIN, describe=describe_annotations),
+    **dict.fromkeys(
+        (f"{_STORAGE}.104.{number}" for number in range(1, 6)), replace(PLAIN, describe=describe_documents)
+    ),
+    **dict.fromkeys((f"{_STORAGE}.9.{number}" for number in _WAVEFORMS), replace(PLAIN, describe=describe_waveforms)),
+    f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection),
+    **dict.fromkeys((f"{_STORAGE}.11.{number}" for number in range(1, 13)), replace(PLAIN, describe=describe_state)),
+    **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in _REPORTS), replace(PLAIN, describe=describe_report)),
 }
 """The kind of each SOP class; objects of all others are plain images."""
 

@@ -157,7 +157,7 @@ def test_a_series_without_pixels_is_a_card(tmp_path: Path, suffix: str) -> None:
     image = draw(tmp_path, [report], PreviewOptions(), suffix)
 
     assert (image.drawn_as, image.width, image.height, image.n_tiles, image.grid) == ("card", 768, 768, 0, None)
-    assert image.title == "SR · 1 object · Secret description"
+    assert image.title == "SR · no content · Secret description"
     assert image.references == ("1.2.3",)
     assert image.summary is not None
     assert {"class: Comprehensive SR", "made by: Maker", "refers to: 2 objects of 1 series"} <= {*image.summary}
