@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from outcomes import Run, run_process
 from PIL import Image
+from written_objects import make_dataset, write_dataset
 
 import dsp_batch
 from dsp_batch.phantom.objects import PhantomSeries
@@ -301,11 +302,13 @@ def test_a_preview_is_drawn_of_any_series(preview: Run, ct: PhantomSeries, colle
         ).data
 
 
-def test_a_description_can_be_left_out_of_a_preview(preview: Run, collection: Path, tmp_path: Path) -> None:
-    uuid = build_report().series_uuid
+def test_a_description_can_be_left_out_of_a_preview(preview: Run, tmp_path: Path) -> None:
+    raw = make_dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.66", SeriesDescription="spiral of the knee")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.dcm").write_bytes(write_dataset(raw))
 
     for name, flag in (("with.webp", "--describe"), ("without.webp", "--no-describe")):
-        assert preview("preview", uuid, tmp_path / name, "--root", collection, flag).status == 0
+        assert preview("preview", tmp_path / "raw", tmp_path / name, flag).status == 0
 
     assert (tmp_path / "with.webp").read_bytes() != (tmp_path / "without.webp").read_bytes()
 

@@ -27,9 +27,10 @@ CT = "740f616b-06dc-5907-b5ed-c2aaefc7a6da"
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The picture of each series, drawn from its folder of the data: SeriesInstanceUID → bytes."""
+    from dsp_batch import MosaicOptions
     from dsp_batch import preview as draw  # the fixture of the program has this name
 
-    return {read_uid(name): bytes(draw(DATA / "series" / name).data) for name in SERIES}
+    return {read_uid(name): bytes(draw(DATA / "series" / name, MosaicOptions()).data) for name in SERIES}
 
 
 @pytest.fixture
