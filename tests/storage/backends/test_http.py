@@ -191,7 +191,10 @@ def test_calls_with_more_bodies_than_threads_leave_nothing_behind(trickling_serv
         readers = {ObjectInfo(name=f"{number}.dcm", size=None): take_all() for number in range(200)}
         assert {*store.read("fast", readers).values()} == {bytes(1000)}
 
-    assert find_loops() <= before
+    limit = time.monotonic() + 5
+    while not find_loops() <= before:  # a thread lets go of its last call a moment after the answer is there
+        assert time.monotonic() < limit, "event loops of calls that have ended are still there"
+        time.sleep(0.05)
 
 
 def test_missing_things_over_http(nginx: WebServer) -> None:
