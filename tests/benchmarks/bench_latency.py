@@ -12,7 +12,7 @@ from bench_process import run_task
 from bench_proxy import run_proxy
 from bench_series import arguments_of, kind_of
 
-from dsp_batch.storage.flow import MOST, Flow
+from dsp_batch.storage.flow import MOST_IN_FLIGHT, Flow
 
 _MILLISECONDS = (0, 10, 40, 100)
 _FACTOR = 1.5
@@ -26,7 +26,7 @@ def count_rounds(count: int, seconds: float) -> int:
     """
     flow = Flow()
     flow.note_answer(0, seconds)
-    in_flight = flow.limit(MOST)
+    in_flight = flow.limit(MOST_IN_FLIGHT)
     return 1 + 1 + -(-(count - 1) // in_flight) + -(-min(TILES, count) // in_flight)
 
 
