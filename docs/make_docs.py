@@ -124,9 +124,9 @@ _COLLECTION: dict[str, tuple[Callable[[], PhantomSeries], ...]] = {
 def draw_gallery(folder: Path) -> None:
     """Run a batch over a dozen phantoms, write its gallery, and take its picture in Debian's Chromium."""
     from PIL import Image  # noqa: PLC0415  # only for this picture
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # likewise
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # only for the picture of the gallery
 
-    from dsp_batch.web.gallery import GalleryOptions, write_gallery  # noqa: PLC0415  # likewise
+    from dsp_batch.web.gallery import GalleryOptions, write_gallery  # noqa: PLC0415  # only for the picture of the gallery
 
     with tempfile.TemporaryDirectory() as root, sync_playwright() as playwright:
         cache = open_cache(Path(root) / "cache")

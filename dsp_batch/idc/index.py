@@ -254,7 +254,7 @@ def _list_files(index: IdcIndex) -> list[Path]:
 def _open_file(path: Path, required: Sequence[str]) -> Any:
     """An index file, which must have some columns."""
     import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
-    import pyarrow.parquet as pq  # noqa: PLC0415  # likewise
+    import pyarrow.parquet as pq  # noqa: PLC0415  # pyarrow is slow to import
 
     try:
         # A column of all of IDC is one chunk of up to 20 MB: it is read piece by piece.

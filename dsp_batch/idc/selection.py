@@ -81,7 +81,7 @@ def read_values(index: IdcIndex, column: str) -> list[str]:
 
 def _fits(batch: Any, selection: SeriesSelection) -> Any:
     import pyarrow as pa  # noqa: PLC0415  # loaded when an index is read
-    import pyarrow.compute as pc  # noqa: PLC0415  # likewise
+    import pyarrow.compute as pc  # noqa: PLC0415  # pyarrow is slow to import
 
     mask = pa.array(np.ones(batch.num_rows, dtype=np.bool_))
     for column, name in _FILTERS.items():

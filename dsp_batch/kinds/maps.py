@@ -32,7 +32,7 @@ def compose_dose(picture: Picture, attributes: Attributes, frames: StoredFrames)
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_DOSE))
 
 
-def compose_parametric_map(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # likewise
+def compose_parametric_map(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
     """Color one frame of a parametric map."""
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_PARAMETRIC))
 

@@ -180,7 +180,7 @@ def _read_environment() -> tuple[None, EnvironmentKeys, str] | None:
 
 def _find_credentials(bucket: str) -> tuple[Any, Any, str]:
     import botocore.exceptions  # noqa: PLC0415  # 0.3 s that public buckets and keys in the environment do not need
-    import botocore.session  # noqa: PLC0415  # likewise
+    import botocore.session  # noqa: PLC0415  # 0.3 s that few need
 
     session = botocore.session.Session()
     try:

@@ -59,13 +59,13 @@ def _open_writable(
     max_workers: int,
 ) -> WritableBackend:
     if location.path is not None:
-        from dsp_batch.storage.backends.local import LocalBackend  # noqa: PLC0415  # likewise
+        from dsp_batch.storage.backends.local import LocalBackend  # noqa: PLC0415  # each backend has slow imports of its own
 
         return LocalBackend(location.path)
     if location.scheme == "s3":
-        from dsp_batch.storage.backends.s3 import S3Backend  # noqa: PLC0415  # likewise
+        from dsp_batch.storage.backends.s3 import S3Backend  # noqa: PLC0415  # each backend has slow imports of its own
 
         return S3Backend(location, endpoint_url, anonymous=anonymous)
-    from dsp_batch.storage.backends.filesystem import FilesystemBackend  # noqa: PLC0415  # likewise
+    from dsp_batch.storage.backends.filesystem import FilesystemBackend  # noqa: PLC0415  # each backend has slow imports of its own
 
     return FilesystemBackend(location, anonymous=anonymous, max_workers=max_workers)

@@ -252,7 +252,7 @@ def _install_advice(place: str, error: BaseException) -> str:
 
 def _installed_version() -> str:
     import dsp_batch.batch.cluster.tasks  # noqa: F401, PLC0415  # what the tasks need
-    from dsp_batch.dicom.pixels.codecs import require_codecs  # noqa: PLC0415  # likewise
+    from dsp_batch.dicom.pixels.codecs import require_codecs  # noqa: PLC0415  # the codecs of the process that this runs in
     from dsp_batch.version import __version__ as found  # noqa: PLC0415  # of the process that this runs in
 
     require_codecs()

@@ -70,7 +70,7 @@ class LocalBackend:
 
     def open_object(self, folder: str, info: ObjectInfo) -> LocalSource:
         """Prepare to read a file."""
-        return LocalSource(os.path.join(self._root, folder, info.name))  # noqa: PTH118  # likewise
+        return LocalSource(os.path.join(self._root, folder, info.name))  # noqa: PTH118  # pathlib takes 50 µs
 
     def read_whole(self, key: str) -> bytes | None:
         """Read a whole file; None where there is none."""

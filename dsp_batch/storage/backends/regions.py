@@ -70,7 +70,7 @@ def _ask_region(endpoint_url: str | None, bucket: str) -> str | None:
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # endpoints are http and https only
     count_usage(requests=1)
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS, context=open_ssl_context()) as answer:  # noqa: S310  # likewise
+        with urllib.request.urlopen(request, timeout=_SECONDS, context=open_ssl_context()) as answer:  # noqa: S310  # an endpoint is http or https
             headers = answer.headers
     except urllib.error.HTTPError as error:  # 301 and 403 have the header too
         headers = error.headers

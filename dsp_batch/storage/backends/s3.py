@@ -113,7 +113,7 @@ class S3Backend:
 
     async def _list(self, key: str) -> tuple[list[ObjectInfo], list[str]]:
         import obstore  # noqa: PLC0415  # local roots do without
-        from obstore.exceptions import InvalidPathError  # noqa: PLC0415  # likewise
+        from obstore.exceptions import InvalidPathError  # noqa: PLC0415  # obstore is imported with the first request
 
         client = self._connect()
         try:
