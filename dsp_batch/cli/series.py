@@ -24,6 +24,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, PreviewOptions
 from dsp_batch.version import __version__
 
@@ -174,6 +175,9 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
 
     # Bytes, because a path need not be text.
     click.echo(os.fsencode(find_index(series, source, cache)))
+
+
+program.add_command(view)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,182 @@
+"""Start the server of the viewer in a thread of its own, and end it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import webbrowser
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files as package_files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+
+from dsp_batch.errors import OptionsError
+from dsp_batch.web.viewer.options import Listening, ViewOptions
+from dsp_batch.web.viewer.server.answers import Answer
+from dsp_batch.web.viewer.server.routes import build_application
+from dsp_batch.web.viewer.server.safety import Guard, is_loopback
+from dsp_batch.web.viewer.server.session import ViewSession
+
+_log = logging.getLogger(__name__)
+
+_MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+_LARGEST_STREAM = 64 << 20
+"""Bytes of a body that are read before the connection is closed; what is answered is far below that."""
+
+_CHECK_SECONDS = 0.25
+"""Seconds between two looks at whether the server has been idle for too long."""
+
+_FAREWELL_SECONDS = 5.0
+"""Seconds that the thread of the server may take to end."""
+
+
+class RunningViewer:
+    """A viewer that is running. It ends with `stop`, or with the `with` block that it was opened in.
+
+    Args:
+        session: What it shows.
+        listening: Where it listens.
+    """
+
+    def __init__(self, session: ViewSession, listening: Listening) -> None:
+        self._session, self._listening = session, listening
+        self._sockets = _bind(listening)
+        self._loop = asyncio.new_event_loop()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="dsp-batch-server", daemon=True)
+        self._thread.start()
+
+    @property
+    def base_url(self) -> str:
+        """The address of the server, without the token."""
+        if self._listening.unix_socket:
+            return f"http+unix://{self._listening.unix_socket}"
+        host = self._listening.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def port(self) -> int | None:
+        """The port; None for a Unix socket."""
+        return None if self._listening.unix_socket else int(self._sockets[0].getsockname()[1])
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token of the API; None where none is asked for."""
+        return self._session.guard.token
+
+    @property
+    def url(self) -> str:
+        """The address to open in a browser. The token is in its fragment, which browsers send to nobody."""
+        return f"{self.base_url}/" + (f"#token={self.token}" if self.token else "")
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the viewer has ended; True when it has, False when the time is over first."""
+        return self._ended.wait(seconds)
+
+    def stop(self) -> None:
+        """End the viewer. Nothing is left of it."""
+        if not self._ended.is_set():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_FAREWELL_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        """Return one line, without the token."""
+        return f"RunningViewer({self.base_url}, {'ended' if self._ended.is_set() else 'running'})"
+
+    def _repr_html_(self) -> str:
+        """Show a link in a notebook."""
+        return f'<a href="{escape(self.url)}" target="_blank" rel="noopener">Viewer at {escape(self.base_url)}</a>'
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.call_soon(self._open)
+            self._loop.run_forever()
+        finally:
+            self._session.stop()
+            for each in self._sockets:
+                each.close()
+            self._loop.close()
+            if self._listening.unix_socket:
+                Path(self._listening.unix_socket).unlink(missing_ok=True)
+            self._ended.set()
+
+    def _open(self) -> None:
+        server = HTTPServer(build_application(self._session), max_body_size=_LARGEST_STREAM)
+        server.add_sockets(self._sockets)
+        self._session.start()
+        self._watch()
+
+    def _watch(self) -> None:
+        limit = self._listening.timeout
+        if limit is None:
+            return
+        if self._session.idle_seconds > limit:
+            _log.info("nothing was asked for %g s: the viewer ends", limit)
+            self._loop.stop()
+        else:
+            self._loop.call_later(_CHECK_SECONDS, self._watch)
+
+
+def start_viewer(sources: Sequence[str], options: ViewOptions, listening: Listening) -> RunningViewer:
+    """Start a viewer; it answers at once, and looks through its sources meanwhile.
+
+    Raises:
+        OptionsError: It cannot listen there.
+    """
+    guard = Guard(host=listening.host) if listening.has_token else Guard(host=listening.host, token=None)
+    if not listening.unix_socket and not is_loopback(listening.host):
+        _log.warning(
+            "the viewer listens at %s, where other machines can reach it: what it shows is sent unencrypted",
+            listening.host,
+        )
+    return RunningViewer(ViewSession(sources, options, guard, read_page_files()), listening)
+
+
+def open_browser(viewer: RunningViewer) -> None:
+    """Open the page in a browser of this machine, without waiting for it."""
+    threading.Thread(target=webbrowser.open, args=(viewer.url,), daemon=True).start()
+
+
+def read_page_files() -> dict[str, Answer]:
+    """Read the files of the page, each under its name."""
+    folder = package_files("dsp_batch.web.viewer").joinpath("static")
+    return {
+        each.name: Answer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
+        for each in folder.iterdir()
+        if Path(each.name).suffix in _MEDIA_TYPES
+    }
+
+
+def _bind(listening: Listening) -> list[socket.socket]:
+    try:
+        if listening.unix_socket:
+            return [bind_unix_socket(listening.unix_socket, mode=0o600)]
+        # One address: a name with two would listen at a free port of its own for each.
+        return bind_sockets(listening.port, listening.host)[:1]
+    except (OSError, ValueError) as error:
+        where = listening.unix_socket or f"{listening.host}, port {listening.port}"
+        reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
+        raise OptionsError(f"the viewer cannot listen at {where}: {reason}") from error

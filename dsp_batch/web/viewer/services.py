@@ -1,0 +1,330 @@
+"""What the viewer can tell and show: one method for each route of the API. They run in threads of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.format import describe_aspect
+from dsp_batch.errors import DspBatchError
+from dsp_batch.kinds.maps import describe_unit
+from dsp_batch.model.series import FrameRef
+from dsp_batch.model.window import Window
+from dsp_batch.options import PreviewOptions
+from dsp_batch.pipeline import render_preview
+from dsp_batch.web.viewer.catalog import Catalog, FileEntry, SeriesEntry
+from dsp_batch.web.viewer.discovery import Discovery
+from dsp_batch.web.viewer.library import OpenSeries
+from dsp_batch.web.viewer.pixels.frames import (
+    FrameReader,
+    automatic_window,
+    describe_window,
+    find_own_window,
+)
+from dsp_batch.web.viewer.pixels.memory import FrameMemory
+from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
+from dsp_batch.web.viewer.server.answers import Answer, ApiError, answer_json
+from dsp_batch.web.viewer.tags import list_nodes, read_instance_header
+
+_MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameAddress:
+    """A frame that a request asks for, as far as it exists."""
+
+    entry: FileEntry
+    opened: OpenSeries
+    ref: FrameRef
+
+
+class ViewServices:
+    """Answers requests from the catalog, from open series, and from memory.
+
+    Args:
+        discovery: Finds and opens series.
+        memory: Keeps frames and pictures.
+    """
+
+    def __init__(self, discovery: Discovery, memory: FrameMemory) -> None:
+        self._discovery = discovery
+        self._memory = memory
+        self._reader = FrameReader(memory)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The series and files found so far."""
+        return self._discovery.catalog
+
+    def look_through(self, sources: Sequence[str]) -> None:
+        """Look through all sources, until all are read or the viewer ends."""
+        self._discovery.run(sources)
+
+    def picture_options(  # noqa: PLR0913  # what a query may say, each by its name
+        self,
+        *,
+        center: float | None,
+        width: float | None,
+        mode: Literal["default", "full_dynamic"],
+        format: PictureFormat,  # noqa: A002  # the name of the query
+        columns: int | None,
+        burns_overlays: bool,
+    ) -> PictureOptions:
+        """Make the options of a picture from a query that was checked."""
+        return PictureOptions(
+            window=None if center is None or width is None else Window(center=center, width=width),
+            mode=mode,
+            format=format,
+            width=columns,
+            burns_overlays=burns_overlays,
+        )
+
+    def thumbnail_options(self, size: int) -> PictureOptions:
+        """Make the options of a thumbnail that fits into a square."""
+        return PictureOptions(format="jpeg", box=size)
+
+    def list_files(self, since: int, limit: int) -> Answer:
+        """Answer `files`."""
+        catalog = self.catalog
+        complete = catalog.scan_complete  # before the files, of which none may be missing when it is true
+        entries = catalog.list_files(since, limit)
+        return answer_json(
+            {
+                "files": [self._describe_file(since + rank, entry) for rank, entry in enumerate(entries)],
+                "scan_complete": complete,
+                "file_count": catalog.file_count,
+                "more": since + len(entries) < catalog.file_count,
+                "scanned": catalog.scanned,
+                "skipped": catalog.skipped,
+                "filtered": catalog.filtered,
+            }
+        )
+
+    def list_series(self, since: int, limit: int) -> Answer:
+        """Answer `series`."""
+        catalog = self.catalog
+        complete, newest = catalog.scan_complete, catalog.revision
+        entries = catalog.list_series(since, limit)
+        revision = entries[-1].revision if len(entries) == limit else max(newest, since)
+        headers = {
+            "X-Revision": str(revision),
+            "X-More": "true" if revision < newest else "false",
+            "X-Scan-Complete": "true" if complete else "false",
+        }
+        return answer_json([describe_series_entry(entry) for entry in entries], headers)
+
+    def describe_series(self, series: str) -> Answer:
+        """Answer `series/{id}`: the frames in display order."""
+        entry, opened = self._open(series)
+        index, order = opened.index, opened.index.order
+        table = index.frames
+        frames: list[dict[str, Any]] = []
+        stacks: list[dict[str, Any]] = []
+        for rank, number in enumerate(order.permutation.tolist()):
+            row, stack = int(table.instance[number]), int(order.stack[rank])
+            if row not in opened.drawable:
+                continue
+            if not stacks or stacks[-1]["stack"] != stack:
+                stacks.append({"stack": stack, "start": len(frames), "count": 0, "axis": order.axis[rank]})
+            stacks[-1]["count"] += 1
+            frames.append(
+                {
+                    "file": entry.first_file + row,
+                    "frame": int(table.frame[number]),
+                    "position": _finite(order.primary_position[rank]),
+                    "sort_key": _finite(order.sort_key[rank]),
+                    "time": _finite(order.time[rank]),
+                    "stack": stack,
+                }
+            )
+        first = index.attributes(0)
+        return answer_json(
+            {
+                **describe_series_entry(entry),
+                "frames": frames,
+                "stacks": stacks,
+                "axis": stacks[0]["axis"] if stacks else None,
+                "has_main_stack": order.has_main,
+                "default_window": self._series_window(opened, frames, entry),
+                "unit": describe_unit(first),
+                "frame_time_ms": find_frame_time(first),
+                "pixel_aspect_ratio": index.derive(describe_aspect, 0) if frames else None,
+            }
+        )
+
+    def describe_file(self, number: int) -> Answer:
+        """Answer `file/{i}/info`: what `files` tells, and how the frames lie in the patient."""
+        entry, opened, row = self._find_file(number)
+        attributes = opened.index.attributes(row)
+        return answer_json(
+            {
+                **self._describe_file(number, entry),
+                "unit": describe_unit(attributes),
+                "frame_time_ms": find_frame_time(attributes),
+                "bits_stored": attributes.integer("BitsStored"),
+                "bits_allocated": attributes.integer("BitsAllocated"),
+                "pixel_spacing": list(attributes.numbers("PixelSpacing")) or None,
+                "frames": describe_planes(opened, row),
+            }
+        )
+
+    def find_picture(self, number: int, frame: int, options: PictureOptions) -> Answer | None:
+        """Answer `file/{i}/frame/{f}` from memory alone; None where it is not there."""
+        kept = self._memory.find(("picture", number, frame, options), FramePicture)
+        return None if kept is None else _answer_picture(kept, is_hit=True)
+
+    def draw_picture(self, number: int, frame: int, options: PictureOptions) -> Answer:
+        """Answer `file/{i}/frame/{f}` and its thumbnail."""
+        address = self._find_frame(number, frame)
+        drawn = draw_frame(self._reader.read_frame(address.opened, address.ref), options)
+        self._memory.keep(("picture", number, frame, options), drawn, len(drawn.data))
+        return _answer_picture(drawn, is_hit=False)
+
+    def read_samples(self, number: int, frame: int) -> Answer:
+        """Answer `file/{i}/frame/{f}/raw`."""
+        address = self._find_frame(number, frame)
+        samples = self._reader.read_samples(address.opened, address.ref)
+        values, transform = samples.values, samples.transform
+        headers = {
+            "X-Frame-Rows": str(values.shape[0]),
+            "X-Frame-Columns": str(values.shape[1]),
+            "X-Frame-Bits-Allocated": str(samples.bits_allocated),
+            "X-Frame-Pixel-Representation": "1" if values.dtype.kind == "i" else "0",
+            "X-Frame-Samples-Per-Pixel": str(values.shape[2] if values.ndim == 3 else 1),
+            "X-Frame-Photometric-Interpretation": samples.photometric,
+            "X-Frame-Rescale-Slope": repr(float(transform.slope)),
+            "X-Frame-Rescale-Intercept": repr(float(transform.intercept)),
+            "X-Frame-Value-Type": "float" if values.dtype.kind == "f" else "integer",
+            "X-Frame-Inverted": "true" if transform.inverted else "false",
+        }
+        if samples.window is not None:
+            headers["X-Frame-Default-Wc"] = repr(samples.window.center)
+            headers["X-Frame-Default-Ww"] = repr(samples.window.width)
+            headers["X-Frame-Default-Function"] = samples.window.function
+        if transform.padding is not None:
+            headers["X-Frame-Padding-Low"], headers["X-Frame-Padding-High"] = map(_plain, transform.padding)
+        return Answer(body=values.tobytes(), media_type="application/octet-stream", headers=headers)
+
+    def list_tags(self, number: int, path: str, offset: int, limit: int) -> Answer:
+        """Answer `file/{i}/tags`."""
+        _, opened, row = self._find_file(number)
+        try:
+            return answer_json(list_nodes(read_instance_header(opened, row), path, offset, limit))
+        except KeyError:
+            raise ApiError(404, "not_found", f"file {number} has no such element: {path}") from None
+
+    def draw_preview(self, series: str) -> Answer:
+        """Answer `series/{id}/preview`: the picture or card that `preview` makes."""
+        _, opened = self._open(series)
+        image = render_preview(opened.index, opened.source, PreviewOptions(), ".webp")
+        return Answer(body=image.data, media_type="image/webp")
+
+    def _describe_file(self, number: int, entry: FileEntry) -> dict[str, Any]:
+        return {"index": number, "series": entry.series, **entry.facts}
+
+    def _open(self, series: str) -> tuple[SeriesEntry, OpenSeries]:
+        try:
+            return self._discovery.open(series)
+        except KeyError:
+            raise ApiError(404, "not_found", "there is no such series") from None
+
+    def _find_file(self, number: int) -> tuple[FileEntry, OpenSeries, int]:
+        entry = self.catalog.find_file(number)
+        if entry is None:
+            raise ApiError(404, "not_found", f"there is no file {number}: there are {self.catalog.file_count}")
+        _, opened = self._open(entry.series)
+        row = opened.rows.get(entry.name)
+        if row is None:
+            raise ApiError(404, "not_found", f"file {number} is no longer there")
+        return entry, opened, row
+
+    def _find_frame(self, number: int, frame: int) -> FrameAddress:
+        entry, opened, row = self._find_file(number)
+        count = opened.frame_counts[row]
+        if row not in opened.drawable:
+            raise ApiError(404, "no_pixel_data", f"file {number} has no pixels")
+        if frame >= count:
+            raise ApiError(404, "frame_out_of_range", f"file {number} has no frame {frame}: it has {count}, from 0")
+        return FrameAddress(entry=entry, opened=opened, ref=FrameRef(row, frame))
+
+    def _series_window(
+        self, opened: OpenSeries, frames: list[dict[str, Any]], entry: SeriesEntry
+    ) -> Mapping[str, Any] | None:
+        """Choose the window of a series: that of its middle frame, its own or from its values."""
+        if not frames:
+            return None
+        middle = frames[len(frames) // 2]
+        ref = FrameRef(middle["file"] - entry.first_file, middle["frame"])
+        own = find_own_window(opened, ref.instance, ref.frame)
+        if own is not None:
+            return describe_window(own)
+        try:
+            return describe_window(automatic_window(self._reader.read_frame(opened, ref)))
+        except DspBatchError:
+            return None
+
+
+def describe_series_entry(entry: SeriesEntry) -> dict[str, Any]:
+    """Describe a series for the API."""
+    return {
+        "id": entry.id,
+        "series_instance_uid": None,
+        "description": None,
+        "modality": None,
+        "frame_count": None,
+        **entry.facts,
+        "state": entry.state,
+        "error": entry.error,
+        "first_file": entry.first_file if entry.state == "ready" else None,
+        "file_count": entry.file_count,
+    }
+
+
+def describe_planes(opened: OpenSeries, row: int) -> list[dict[str, Any]]:
+    """Describe where each frame of a file lies in the patient (PS3.3 C.7.6.2): position and orientation, in mm."""
+    table = opened.index.frames
+    numbers = np.flatnonzero(table.instance == row)
+    return [
+        {
+            "frame": int(table.frame[number]),
+            "image_position": _numbers(table.position[number]),
+            "image_orientation": _numbers(table.orientation[number]),
+        }
+        for number in numbers.tolist()
+    ]
+
+
+def find_frame_time(attributes: Attributes) -> float | None:
+    """Find the milliseconds between frames (PS3.3 C.7.6.5, C.8.4.8): Frame Time, else the rate of cine display."""
+    time = attributes.number("FrameTime")
+    if time:
+        return time
+    vector = [each for each in attributes.numbers("FrameTimeVector") if each > 0]
+    if vector:
+        return sum(vector) / len(vector)
+    rate = attributes.number("RecommendedDisplayFrameRate") or attributes.number("CineRate")
+    return 1000 / rate if rate else None
+
+
+def _answer_picture(picture: FramePicture, *, is_hit: bool) -> Answer:
+    headers = {"X-Cache": "HIT" if is_hit else "MISS", "X-Frame-Window-Applied": picture.applied}
+    if picture.window is not None:
+        headers["X-Frame-Window-Center"] = repr(picture.window.center)
+        headers["X-Frame-Window-Width"] = repr(picture.window.width)
+    return Answer(body=picture.data, media_type=_MEDIA_TYPES[picture.format], headers=headers)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _numbers(values: Any) -> list[float] | None:
+    return [float(value) for value in values] if np.isfinite(values).all() else None
+
+
+def _plain(value: float) -> str:
+    return repr(int(value)) if value == int(value) else repr(value)
