@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dsp_batch.errors import DspBatchError
 from dsp_batch.model.series import SeriesRef
 
-SeriesState = Literal["listed", "ready", "failed"]
-"""`listed`: its headers have not been read yet. `ready`: its files have numbers. `failed`: it cannot be read."""
+SeriesState = Literal["listed", "ready", "failed", "left-out"]
+"""`listed`: its headers have not been read yet. `ready`: its files have numbers. `failed`: it cannot be read.
+`left-out`: the filters leave none of its files, so that it is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,14 @@ class SeriesEntry:
 
 
 class Catalog:
-    """All series and files found so far. Threads may fill and read it at the same time."""
+    """All series and files found so far. Threads may fill and read it at the same time.
 
-    def __init__(self) -> None:
+    Args:
+        shows_unread: False to list no series whose headers have not been read, because filters may leave it out.
+    """
+
+    def __init__(self, *, shows_unread: bool = True) -> None:
+        self._shown = {"listed", "ready", "failed"} if shows_unread else {"ready", "failed"}
         self._lock = threading.Lock()
         self._series: dict[str, SeriesEntry] = {}
         self._files: list[FileEntry] = []
@@ -71,12 +76,12 @@ class Catalog:
         self.filtered = 0
         """Number of files that the filters leave out."""
 
-    def add_series(self, ref: SeriesRef, facts: Mapping[str, Any]) -> SeriesEntry | None:
+    def add_series(self, ref: SeriesRef) -> SeriesEntry | None:
         """Take in a series; None where it is there already."""
         with self._lock:
             if ref.series_uuid in self._series:
                 return None
-            return self._change(SeriesEntry(id=ref.series_uuid, ref=ref, facts=facts))
+            return self._change(SeriesEntry(id=ref.series_uuid, ref=ref))
 
     def settle_series(self, series: str, facts: Mapping[str, Any], files: Sequence[FileEntry]) -> SeriesEntry:
         """Take in the files of a series and give them numbers, unless they have some already."""
@@ -96,12 +101,29 @@ class Catalog:
             )
             return self._change(settled)
 
-    def fail_series(self, series: str, error: DspBatchError) -> None:
-        """Note that a series cannot be read."""
+    def fail_series(self, series: str, error: str) -> None:
+        """Note that a series cannot be read, and why."""
         with self._lock:
             entry = self._series[series]
             if entry.state == "listed":
-                self._change(replace(entry, state="failed", error=error.message))
+                self._change(replace(entry, state="failed", error=error))
+
+    def leave_out(self, series: str) -> SeriesEntry:
+        """Note that the filters leave nothing of a series."""
+        with self._lock:
+            return self._change(replace(self._series[series], state="left-out"))
+
+    def count(self, *, scanned: int, skipped: int, filtered: int) -> None:
+        """Count objects that were looked at, those that are no DICOM instances, and files that are not shown."""
+        with self._lock:
+            self.scanned += scanned
+            self.skipped += skipped
+            self.filtered += filtered
+
+    def number_files(self, entry: SeriesEntry) -> dict[str, int]:
+        """Return the number of each file of a series, by the name of its object."""
+        files = self._files[entry.first_file : entry.first_file + entry.file_count]
+        return {file.name: entry.first_file + rank for rank, file in enumerate(files)}
 
     def find_series(self, series: str) -> SeriesEntry | None:
         """Find a series by its identifier."""
@@ -121,15 +143,11 @@ class Catalog:
             found: dict[str, SeriesEntry] = {}
             for number in range(since, len(self._changes)):
                 entry = self._series[self._changes[number]]
-                if entry.revision == number + 1:
+                if entry.revision == number + 1 and entry.state in self._shown:
                     found[entry.id] = entry
                     if len(found) == limit:
                         break
             return list(found.values())
-
-    def iterate_files(self) -> Iterable[FileEntry]:
-        """List all files found so far."""
-        return iter(self._files[:])
 
     @property
     def file_count(self) -> int:
@@ -139,7 +157,7 @@ class Catalog:
     @property
     def series_count(self) -> int:
         """Number of series found so far."""
-        return len(self._series)
+        return sum(entry.state in self._shown for entry in list(self._series.values()))
 
     @property
     def revision(self) -> int:

@@ -13,7 +13,7 @@ from dsp_batch.cache import Cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import drawable_rows
-from dsp_batch.model.series import SeriesRef
+from dsp_batch.model.series import FrameRef, SeriesRef
 from dsp_batch.pipeline import index_series, open_frames
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store, build_store
@@ -31,6 +31,8 @@ class OpenSeries:
 
     index: SeriesIndex
     source: FrameSource
+    tiles: dict[int, Mapping[tuple[int, int], FrameRef]] = field(default_factory=dict)
+    """Row of an instance of a slide → the frame of each tile, by column and row; filled when tiles are asked for."""
 
     @cached_property
     def rows(self) -> Mapping[str, int]:

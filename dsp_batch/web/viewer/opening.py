@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 from dsp_batch.cache import open_cache
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.web.viewer.catalog import Catalog
 from dsp_batch.web.viewer.discovery import Discovery
-from dsp_batch.web.viewer.library import ReadAccess, Library
+from dsp_batch.web.viewer.filters import parse_filter
+from dsp_batch.web.viewer.library import Library, ReadAccess
+from dsp_batch.web.viewer.masking import Pseudonyms
 from dsp_batch.web.viewer.options import ViewOptions
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
+from dsp_batch.web.viewer.regions import RegionRow, RegionStore
 from dsp_batch.web.viewer.services import ViewServices
 from dsp_batch.web.viewer.sources import SourceSearch
 
 
-def open_services(options: ViewOptions, catalog: Catalog, stopping: threading.Event) -> ViewServices:
+def open_services(
+    sources: Sequence[str],
+    options: ViewOptions,
+    catalog: Catalog,
+    rows: Sequence[RegionRow],
+    stopping: threading.Event,
+) -> ViewServices:
     """Make the services of the viewer.
 
     Args:
+        sources: What will be shown.
         options: The options.
         catalog: Takes the series that are found.
+        rows: Rows of the CSV of regions.
         stopping: Set when the viewer ends.
     """
     access = ReadAccess(
@@ -29,6 +42,21 @@ def open_services(options: ViewOptions, catalog: Catalog, stopping: threading.Ev
         cache=open_cache(options.cache, options.endpoint_url) if options.uses_cache else None,
         keeps_local=options.cache is not None,
     )
-    search = SourceSearch(access=access, root=options.root or DEFAULT_ROOT, recursive=options.recursive)
-    discovery = Discovery(catalog=catalog, library=Library(access=access), search=search, stopping=stopping)
+    regions = RegionStore(folders=_list_folders(sources, options.annotations))
+    regions.add_rows(rows)
+    discovery = Discovery(
+        catalog=catalog,
+        library=Library(access=access),
+        search=SourceSearch(access=access, root=options.root or DEFAULT_ROOT, recursive=options.recursive),
+        regions=regions,
+        filters=tuple(map(parse_filter, options.filters)),
+        pseudonyms=Pseudonyms() if options.masked else None,
+        stopping=stopping,
+    )
     return ViewServices(discovery, FrameMemory(options.budget_mb << 20))
+
+
+def _list_folders(sources: Sequence[str], annotations: str | None) -> tuple[str, ...]:
+    """List the folders that relative paths of the CSV may be counted from: its own, and those that are shown."""
+    folders = [str(Path(source).absolute()) for source in sources if Path(source).is_dir()]
+    return (*([str(Path(annotations).absolute().parent)] if annotations else []), *folders)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.core.encoding import encode_picture
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.errors import DspBatchError
 from dsp_batch.kinds.maps import describe_unit
@@ -17,6 +17,12 @@ from dsp_batch.model.window import Window
 from dsp_batch.options import PreviewOptions
 from dsp_batch.pipeline import render_preview
 from dsp_batch.web.viewer.catalog import Catalog, FileEntry, SeriesEntry
+from dsp_batch.web.viewer.describing import (
+    describe_order,
+    describe_planes,
+    describe_series_entry,
+    find_frame_time,
+)
 from dsp_batch.web.viewer.discovery import Discovery
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.pixels.frames import (
@@ -25,10 +31,11 @@ from dsp_batch.web.viewer.pixels.frames import (
     describe_window,
     find_own_window,
 )
+from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
 from dsp_batch.web.viewer.server.answers import Answer, ApiError, answer_json
-from dsp_batch.web.viewer.tags import list_nodes, read_instance_header
+from dsp_batch.web.viewer.tags import is_tag, list_nodes, name_tag, read_instance_header
 
 _MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
@@ -94,7 +101,7 @@ class ViewServices:
         entries = catalog.list_files(since, limit)
         return answer_json(
             {
-                "files": [self._describe_file(since + rank, entry) for rank, entry in enumerate(entries)],
+                "files": [_describe_entry(since + rank, entry) for rank, entry in enumerate(entries)],
                 "scan_complete": complete,
                 "file_count": catalog.file_count,
                 "more": since + len(entries) < catalog.file_count,
@@ -120,39 +127,18 @@ class ViewServices:
     def describe_series(self, series: str) -> Answer:
         """Answer `series/{id}`: the frames in display order."""
         entry, opened = self._open(series)
-        index, order = opened.index, opened.index.order
-        table = index.frames
-        frames: list[dict[str, Any]] = []
-        stacks: list[dict[str, Any]] = []
-        for rank, number in enumerate(order.permutation.tolist()):
-            row, stack = int(table.instance[number]), int(order.stack[rank])
-            if row not in opened.drawable:
-                continue
-            if not stacks or stacks[-1]["stack"] != stack:
-                stacks.append({"stack": stack, "start": len(frames), "count": 0, "axis": order.axis[rank]})
-            stacks[-1]["count"] += 1
-            frames.append(
-                {
-                    "file": entry.first_file + row,
-                    "frame": int(table.frame[number]),
-                    "position": _finite(order.primary_position[rank]),
-                    "sort_key": _finite(order.sort_key[rank]),
-                    "time": _finite(order.time[rank]),
-                    "stack": stack,
-                }
-            )
-        first = index.attributes(0)
+        numbers = self._number_rows(entry, opened)
+        order = describe_order(opened, numbers)
+        first = opened.index.attributes(min(numbers, default=0))
         return answer_json(
             {
                 **describe_series_entry(entry),
-                "frames": frames,
-                "stacks": stacks,
-                "axis": stacks[0]["axis"] if stacks else None,
-                "has_main_stack": order.has_main,
-                "default_window": self._series_window(opened, frames, entry),
+                **order,
+                "default_window": self._choose_window(opened, order["frames"]),
+                "levels": describe_levels(opened, numbers),
                 "unit": describe_unit(first),
                 "frame_time_ms": find_frame_time(first),
-                "pixel_aspect_ratio": index.derive(describe_aspect, 0) if frames else None,
+                "pixel_aspect_ratio": opened.index.derive(describe_aspect, 0) if order["frames"] else None,
             }
         )
 
@@ -162,7 +148,7 @@ class ViewServices:
         attributes = opened.index.attributes(row)
         return answer_json(
             {
-                **self._describe_file(number, entry),
+                **_describe_entry(number, entry),
                 "unit": describe_unit(attributes),
                 "frame_time_ms": find_frame_time(attributes),
                 "bits_stored": attributes.integer("BitsStored"),
@@ -209,22 +195,81 @@ class ViewServices:
             headers["X-Frame-Padding-Low"], headers["X-Frame-Padding-High"] = map(_plain, transform.padding)
         return Answer(body=values.tobytes(), media_type="application/octet-stream", headers=headers)
 
+    def draw_overlay(self, number: int, frame: int) -> Answer:
+        """Answer `file/{i}/frame/{f}/overlay`."""
+        address = self._find_frame(number, frame)
+        overlay = self._reader.read_frame(address.opened, address.ref).overlay
+        if overlay is None:
+            raise ApiError(404, "no_overlay", f"frame {frame} of file {number} has no overlay planes")
+        return Answer(body=encode_picture(overlay.astype(np.uint8) * np.uint8(255), "png"), media_type="image/png")
+
+    def draw_tile(self, number: int, column: int, row: int) -> Answer:
+        """Answer `file/{i}/tile/{column}/{row}`: the picture of the frame that lies there."""
+        _, opened, instance = self._find_file(number)
+        ref = find_tile(opened, instance, column, row)
+        if ref is None:
+            raise ApiError(404, "frame_out_of_range", f"file {number} has no tile in column {column} and row {row}")
+        owner = next(
+            each
+            for name, each in self.catalog.number_files(self._require_series(number)).items()
+            if opened.rows.get(name) == ref.instance
+        )
+        options = PictureOptions(format="jpeg")
+        return self.find_picture(owner, ref.frame, options) or self.draw_picture(owner, ref.frame, options)
+
     def list_tags(self, number: int, path: str, offset: int, limit: int) -> Answer:
         """Answer `file/{i}/tags`."""
         _, opened, row = self._find_file(number)
+        mask = self._discovery.mask_of(opened, row)
+        if mask is not None and any(mask.conceals(tag, name_tag(tag)) for tag in path.split(".")[::2] if is_tag(tag)):
+            raise ApiError(403, "masked", "this element is hidden while patients are masked")
         try:
-            return answer_json(list_nodes(read_instance_header(opened, row), path, offset, limit))
+            page = list_nodes(read_instance_header(opened, row), path, offset, limit)
         except KeyError:
-            raise ApiError(404, "not_found", f"file {number} has no such element: {path}") from None
+            raise ApiError(404, "not_found", f"file {number} has no such element") from None
+        if mask is not None:
+            page["nodes"] = [mask.hide_node(node) for node in page["nodes"]]
+        return answer_json(page)
 
     def draw_preview(self, series: str) -> Answer:
         """Answer `series/{id}/preview`: the picture or card that `preview` makes."""
         _, opened = self._open(series)
-        image = render_preview(opened.index, opened.source, PreviewOptions(), ".webp")
+        options = PreviewOptions(describe=self._discovery.pseudonyms is None)
+        image = render_preview(opened.index, opened.source, options, ".webp")
         return Answer(body=image.data, media_type="image/webp")
 
-    def _describe_file(self, number: int, entry: FileEntry) -> dict[str, Any]:
-        return {"index": number, "series": entry.series, **entry.facts}
+    def list_regions(self, number: int) -> Answer:
+        """Answer GET `file/{i}/annotations`."""
+        self._require_file(number)
+        return answer_json(self._discovery.regions.find(number).describe())
+
+    def replace_regions(self, number: int, value: Mapping[str, Any]) -> Answer:
+        """Answer PUT `file/{i}/annotations`: take the regions, or change nothing."""
+        self._require_file(number)
+        return answer_json(self._discovery.regions.replace(number, value).describe())
+
+    def export_regions(self) -> Answer:
+        """Answer `annotations/export.csv`."""
+        headers = {"Content-Disposition": 'attachment; filename="annotations.csv"'}
+        body = self._discovery.regions.export().encode("utf-8", "replace")
+        return Answer(body=body, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _number_rows(self, entry: SeriesEntry, opened: OpenSeries) -> dict[int, int]:
+        """Return the number of the file of each row of an index that is shown."""
+        numbers = self.catalog.number_files(entry)
+        return {opened.rows[name]: number for name, number in numbers.items() if name in opened.rows}
+
+    def _require_file(self, number: int) -> FileEntry:
+        entry = self.catalog.find_file(number)
+        if entry is None:
+            raise ApiError(404, "not_found", f"there is no file {number}: there are {self.catalog.file_count}")
+        return entry
+
+    def _require_series(self, number: int) -> SeriesEntry:
+        entry = self.catalog.find_series(self._require_file(number).series)
+        if entry is None:
+            raise ApiError(404, "not_found", "there is no such series")
+        return entry
 
     def _open(self, series: str) -> tuple[SeriesEntry, OpenSeries]:
         try:
@@ -233,9 +278,7 @@ class ViewServices:
             raise ApiError(404, "not_found", "there is no such series") from None
 
     def _find_file(self, number: int) -> tuple[FileEntry, OpenSeries, int]:
-        entry = self.catalog.find_file(number)
-        if entry is None:
-            raise ApiError(404, "not_found", f"there is no file {number}: there are {self.catalog.file_count}")
+        entry = self._require_file(number)
         _, opened = self._open(entry.series)
         row = opened.rows.get(entry.name)
         if row is None:
@@ -251,14 +294,13 @@ class ViewServices:
             raise ApiError(404, "frame_out_of_range", f"file {number} has no frame {frame}: it has {count}, from 0")
         return FrameAddress(entry=entry, opened=opened, ref=FrameRef(row, frame))
 
-    def _series_window(
-        self, opened: OpenSeries, frames: list[dict[str, Any]], entry: SeriesEntry
-    ) -> Mapping[str, Any] | None:
+    def _choose_window(self, opened: OpenSeries, frames: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """Choose the window of a series: that of its middle frame, its own or from its values."""
         if not frames:
             return None
         middle = frames[len(frames) // 2]
-        ref = FrameRef(middle["file"] - entry.first_file, middle["frame"])
+        name = self._require_file(middle["file"]).name
+        ref = FrameRef(opened.rows[name], middle["frame"])
         own = find_own_window(opened, ref.instance, ref.frame)
         if own is not None:
             return describe_window(own)
@@ -268,46 +310,8 @@ class ViewServices:
             return None
 
 
-def describe_series_entry(entry: SeriesEntry) -> dict[str, Any]:
-    """Describe a series for the API."""
-    return {
-        "id": entry.id,
-        "series_instance_uid": None,
-        "description": None,
-        "modality": None,
-        "frame_count": None,
-        **entry.facts,
-        "state": entry.state,
-        "error": entry.error,
-        "first_file": entry.first_file if entry.state == "ready" else None,
-        "file_count": entry.file_count,
-    }
-
-
-def describe_planes(opened: OpenSeries, row: int) -> list[dict[str, Any]]:
-    """Describe where each frame of a file lies in the patient (PS3.3 C.7.6.2): position and orientation, in mm."""
-    table = opened.index.frames
-    numbers = np.flatnonzero(table.instance == row)
-    return [
-        {
-            "frame": int(table.frame[number]),
-            "image_position": _numbers(table.position[number]),
-            "image_orientation": _numbers(table.orientation[number]),
-        }
-        for number in numbers.tolist()
-    ]
-
-
-def find_frame_time(attributes: Attributes) -> float | None:
-    """Find the milliseconds between frames (PS3.3 C.7.6.5, C.8.4.8): Frame Time, else the rate of cine display."""
-    time = attributes.number("FrameTime")
-    if time:
-        return time
-    vector = [each for each in attributes.numbers("FrameTimeVector") if each > 0]
-    if vector:
-        return sum(vector) / len(vector)
-    rate = attributes.number("RecommendedDisplayFrameRate") or attributes.number("CineRate")
-    return 1000 / rate if rate else None
+def _describe_entry(number: int, entry: FileEntry) -> dict[str, Any]:
+    return {"index": number, "series": entry.series, **entry.facts}
 
 
 def _answer_picture(picture: FramePicture, *, is_hit: bool) -> Answer:
@@ -316,14 +320,6 @@ def _answer_picture(picture: FramePicture, *, is_hit: bool) -> Answer:
         headers["X-Frame-Window-Center"] = repr(picture.window.center)
         headers["X-Frame-Window-Width"] = repr(picture.window.width)
     return Answer(body=picture.data, media_type=_MEDIA_TYPES[picture.format], headers=headers)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _numbers(values: Any) -> list[float] | None:
-    return [float(value) for value in values] if np.isfinite(values).all() else None
 
 
 def _plain(value: float) -> str:

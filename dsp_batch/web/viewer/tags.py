@@ -70,7 +70,7 @@ class _RootNodes:
     def describe(self, tag: str) -> dict[str, Any]:
         raw: RawElement = self._header.elements[int(tag, 16)]
         if raw.value is None:
-            return {"tag": tag, "vr": raw.vr, "keyword": _keyword(tag), "length": raw.length}
+            return {"tag": tag, "vr": raw.vr, "keyword": name_tag(tag), "length": raw.length}
         return _describe_element(tag, self._decoder.json(int(tag, 16), raw), "", raw.length)
 
 
@@ -88,7 +88,7 @@ class _ItemNodes:
 def _find_item(header: InstanceHeader, path: str) -> Mapping[str, Any]:
     parts = path.split(".")
     steps = [*zip(parts[::2], parts[1::2], strict=False)]
-    if len(parts) % 2 or not all(_is_tag(tag) and number.isdecimal() for tag, number in steps):
+    if len(parts) % 2 or not all(is_tag(tag) and number.isdecimal() for tag, number in steps):
         raise OptionsError("a path is made of tags and numbers of items, such as 00081140.0")
     first = int(steps[0][0], 16)
     item: Mapping[str, Any] = {steps[0][0]: HeaderDecoder(header).json(first, header.elements[first])}
@@ -101,18 +101,19 @@ def _find_item(header: InstanceHeader, path: str) -> Mapping[str, Any]:
     return item
 
 
-def _is_tag(text: str) -> bool:
+def is_tag(text: str) -> bool:
+    """Tell whether a text is a tag of 8 hexadecimal digits."""
     return len(text) == 8 and all(each in "0123456789abcdefABCDEF" for each in text)
 
 
-def _keyword(tag: str) -> str | None:
-    """Return the keyword of an element; None for private and unknown ones, which have none."""
+def name_tag(tag: str) -> str | None:
+    """Return the keyword of a tag; None for private and unknown ones, which have none."""
     name = name_of(int(tag, 16))
     return None if "_" in name else name
 
 
 def _describe_element(tag: str, element: Mapping[str, Any], above: str, length: int | None) -> dict[str, Any]:
-    node: dict[str, Any] = {"tag": tag, "vr": element["vr"], "keyword": _keyword(tag)}
+    node: dict[str, Any] = {"tag": tag, "vr": element["vr"], "keyword": name_tag(tag)}
     binary = element.get("InlineBinary")
     if element["vr"] == "SQ":
         return {**node, "items": len(element.get("Value", ())), "path": f"{above}{tag}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -288,6 +289,57 @@ class TagsHandler(SafeHandler):
         path = self.get_query_argument("path", "")
         offset, limit = self.query_number("offset", 0), self.query_number("limit", 1000, 1000)
         await self.work(lambda services: lambda: services.list_tags(file, path, offset, limit))
+
+
+class RegionsHandler(SafeHandler):
+    """`file/{i}/annotations`: the regions of a file."""
+
+    async def get(self, number: str) -> None:
+        """Answer with the regions."""
+        file = self.number_of(number, "the number of a file")
+        await self.work(lambda services: lambda: services.list_regions(file))
+
+    async def put(self, number: str) -> None:
+        """Replace the regions, and answer with what was taken."""
+        file = self.number_of(number, "the number of a file")
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise ApiError(415, "unsupported_media_type", "regions are sent as application/json")
+        try:
+            value = json.loads(self.received)
+        except (ValueError, RecursionError):
+            raise ApiError(400, "invalid_json", "the body is no JSON") from None
+        if not isinstance(value, dict):
+            raise ApiError(400, "invalid_json", "the body must be an object with roi_coords")
+        await self.work(lambda services: lambda: services.replace_regions(file, value))
+
+
+class RegionsExportHandler(SafeHandler):
+    """`annotations/export.csv`: the regions of all files."""
+
+    async def get(self) -> None:
+        """Answer with a CSV."""
+        await self.work(lambda services: services.export_regions)
+
+
+class OverlayHandler(SafeHandler):
+    """`file/{i}/frame/{f}/overlay`: the overlay planes of a frame."""
+
+    async def get(self, number: str, frame_number: str) -> None:
+        """Answer with a PNG picture that is white where graphics are."""
+        file = self.number_of(number, "the number of a file")
+        frame = self.number_of(frame_number, "the number of a frame")
+        await self.work(lambda services: lambda: services.draw_overlay(file, frame))
+
+
+class TileHandler(SafeHandler):
+    """`file/{i}/tile/{column}/{row}`: one tile of a level of a slide."""
+
+    async def get(self, number: str, column_number: str, row_number: str) -> None:
+        """Answer with a JPEG picture of the tile."""
+        file = self.number_of(number, "the number of a file")
+        column = self.number_of(column_number, "the column of a tile")
+        row = self.number_of(row_number, "the row of a tile")
+        await self.work(lambda services: lambda: services.draw_tile(file, column, row))
 
 
 class UnknownHandler(SafeHandler):

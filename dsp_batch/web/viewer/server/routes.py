@@ -46,7 +46,11 @@ ROUTES = (
     Route("file/{i}/frame/{f}", handlers.FrameHandler),
     Route("file/{i}/frame/{f}/raw", handlers.RawHandler),
     Route("file/{i}/frame/{f}/thumbnail", handlers.ThumbnailHandler),
+    Route("file/{i}/frame/{f}/overlay", handlers.OverlayHandler),
+    Route("file/{i}/tile/{column}/{row}", handlers.TileHandler),
     Route("file/{i}/tags", handlers.TagsHandler),
+    Route("file/{i}/annotations", handlers.RegionsHandler),
+    Route("annotations/export.csv", handlers.RegionsExportHandler),
 )
 """The API. docs/reference/http-api.md describes each of these."""
 

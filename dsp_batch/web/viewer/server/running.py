@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -153,6 +153,49 @@ def start_viewer(sources: Sequence[str], options: ViewOptions, listening: Listen
             listening.host,
         )
     return RunningViewer(ViewSession(sources, options, guard, read_page_files()), listening)
+
+
+def view(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    options: ViewOptions | None = None,
+    *,
+    listening: Listening | None = None,
+    browser: bool = True,
+    block: bool = False,
+) -> RunningViewer:
+    """Show series in a browser: every frame, its values and its header.
+
+    Args:
+        sources: DICOM files, folders, names or URLs of series, a manifest, or a cache directory; one or several.
+        options: What is shown, and how; None for all defaults.
+        listening: Where the server listens; None for a free port of this machine, with a token.
+        browser: Open the page in a browser.
+        block: Wait until the viewer has ended: by Ctrl-C, or by its timeout.
+
+    Returns:
+        The running viewer, with its `url`. It ends with `stop()`, or with a `with` block. A notebook shows a link to it.
+
+    Raises:
+        OptionsError: It cannot listen there, or the file of regions or a filter is malformed.
+
+    Example:
+        >>> with view("series", browser=False) as viewer:
+        ...     viewer.url.startswith("http://127.0.0.1:")
+        True
+    """
+    single = isinstance(sources, str | os.PathLike)
+    texts = [os.fspath(each) for each in ([sources] if single else sources)]  # type: ignore[list-item, union-attr]  # told above
+    viewer = start_viewer(texts, options or ViewOptions(), listening or Listening())
+    if browser:
+        open_browser(viewer)
+    if block:
+        try:
+            viewer.wait()
+        except KeyboardInterrupt:
+            _log.info("stopped")
+        finally:
+            viewer.stop()
+    return viewer
 
 
 def open_browser(viewer: RunningViewer) -> None:

@@ -13,7 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from dsp_batch.web.viewer.catalog import Catalog
+from dsp_batch.web.viewer.filters import parse_filter
 from dsp_batch.web.viewer.options import ViewOptions
+from dsp_batch.web.viewer.regions import read_rows
 from dsp_batch.web.viewer.server.answers import Answer, ApiError
 from dsp_batch.web.viewer.server.safety import Guard
 
@@ -37,7 +39,11 @@ class ViewSession:
         self, sources: Sequence[str], options: ViewOptions, guard: Guard, page_files: Mapping[str, Answer]
     ) -> None:
         self.options, self.guard, self.page_files = options, guard, page_files
-        self.catalog = Catalog()
+        self.catalog = Catalog(shows_unread=not options.filters)
+        # What is wrong with regions and filters is told before the server is up.
+        self._rows = read_rows(options.annotations) if options.annotations else []
+        for each in options.filters:
+            parse_filter(each)
         self.instance = secrets.token_hex(8)
         self.start_ms = int(time.time() * 1000)
         self.gallery_path: str | None = None
@@ -101,7 +107,7 @@ class ViewSession:
             # Loaded here because it takes most of a second, and the page may already be asked for.
             from dsp_batch.web.viewer.opening import open_services  # noqa: PLC0415
 
-            services = open_services(self.options, self.catalog, self.stopping)
+            services = open_services(self._sources, self.options, self.catalog, self._rows, self.stopping)
         except BaseException as error:
             self._services.set_exception(error)
             raise
