@@ -155,37 +155,73 @@ def start_viewer(sources: Sequence[str], options: ViewOptions, listening: Listen
     return RunningViewer(ViewSession(sources, options, guard, read_page_files()), listening)
 
 
-def view(
+def view(  # noqa: PLR0913  # the options of the command, each by its name
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    options: ViewOptions | None = None,
     *,
-    listening: Listening | None = None,
     browser: bool = True,
     block: bool = False,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    unix_socket: str | None = None,
+    timeout: float | None = None,
+    token: bool = True,
+    recursive: bool = True,
+    filters: Sequence[str] = (),
+    annotations: str | os.PathLike[str] | None = None,
+    mask: bool = False,
+    cache_budget: int = 512,
+    root: str | None = None,
+    endpoint_url: str | None = None,
+    anonymous: bool | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> RunningViewer:
     """Show series in a browser: every frame, its values and its header.
 
     Args:
         sources: DICOM files, folders, names or URLs of series, a manifest, or a cache directory; one or several.
-        options: What is shown, and how; None for all defaults.
-        listening: Where the server listens; None for a free port of this machine, with a token.
         browser: Open the page in a browser.
         block: Wait until the viewer has ended: by Ctrl-C, or by its timeout.
+        port: Port to listen at; 0 takes a free one.
+        host: Name or address of this machine to listen at.
+        unix_socket: Path of a socket to listen at instead of a port.
+        timeout: Seconds without a request after which the viewer ends, counted from the end of the scan; None for none.
+        token: Ask for the bearer token that the URL has in its fragment.
+        recursive: Look for files in folders below a folder too.
+        filters: Conditions `FIELD=VALUE` that every file shown fulfils.
+        annotations: CSV of rectangular regions.
+        mask: Show pseudonyms in place of the attributes of patients.
+        cache_budget: Megabytes of frames that are kept in memory.
+        root: As in `find_series`; None for the usual one.
+        endpoint_url: As in `find_series`.
+        anonymous: As in `find_series`.
+        cache: Where indices are kept: a path or a URL; None to neither read nor write any.
 
     Returns:
         The running viewer, with its `url`. It ends with `stop()`, or with a `with` block. A notebook shows a link to it.
 
     Raises:
-        OptionsError: It cannot listen there, or the file of regions or a filter is malformed.
+        OptionsError: It cannot listen there, or the regions or a filter are malformed.
 
     Example:
         >>> with view("series", browser=False) as viewer:
         ...     viewer.url.startswith("http://127.0.0.1:")
         True
     """
-    single = isinstance(sources, str | os.PathLike)
-    texts = [os.fspath(each) for each in ([sources] if single else sources)]  # type: ignore[list-item, union-attr]  # told above
-    viewer = start_viewer(texts, options or ViewOptions(), listening or Listening())
+    several: Iterable[str | os.PathLike[str]] = [sources] if isinstance(sources, str | os.PathLike) else sources
+    options = ViewOptions(
+        root=root,
+        endpoint_url=endpoint_url,
+        anonymous=anonymous,
+        cache=None if cache is None else os.fspath(cache),
+        uses_cache=cache is not None,
+        recursive=recursive,
+        filters=tuple(filters),
+        annotations=None if annotations is None else os.fspath(annotations),
+        masked=mask,
+        budget_mb=cache_budget,
+    )
+    listening = Listening(host=host, port=port, unix_socket=unix_socket, has_token=token, timeout=timeout)
+    viewer = start_viewer([os.fspath(each) for each in several], options, listening)
     if browser:
         open_browser(viewer)
     if block:
