@@ -76,12 +76,12 @@ class Catalog:
         self.filtered = 0
         """Number of files that the filters leave out."""
 
-    def add_series(self, ref: SeriesRef) -> SeriesEntry | None:
-        """Take in a series; None where it is there already."""
+    def add_series(self, ref: SeriesRef, facts: Mapping[str, Any]) -> SeriesEntry | None:
+        """Take in a series, and what is known of it before its headers are read; None where it is there already."""
         with self._lock:
             if ref.series_uuid in self._series:
                 return None
-            return self._change(SeriesEntry(id=ref.series_uuid, ref=ref))
+            return self._change(SeriesEntry(id=ref.series_uuid, ref=ref, facts=facts))
 
     def settle_series(self, series: str, facts: Mapping[str, Any], files: Sequence[FileEntry]) -> SeriesEntry:
         """Take in the files of a series and give them numbers, unless they have some already."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
+from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError
-from dsp_batch.model.series import SeriesRef
+from dsp_batch.web.viewer.cached import list_cached_series
 from dsp_batch.web.viewer.catalog import Catalog, FileEntry, SeriesEntry
 from dsp_batch.web.viewer.describing import describe_file, describe_series, locate_file
 from dsp_batch.web.viewer.filters import FileFilter, passes_all
 from dsp_batch.web.viewer.library import Library, OpenSeries
 from dsp_batch.web.viewer.masking import Mask, Pseudonyms
 from dsp_batch.web.viewer.regions import ImageSize, RegionFile, RegionStore
-from dsp_batch.web.viewer.sources import SourceSearch
+from dsp_batch.web.viewer.sources import ListedSeries, SourceSearch
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,10 @@ MOST_FILES = 200_000
 """Files after which the scan reads no further headers: series found later are read when somebody opens them."""
 
 
+MOST_SERIES = 50_000
+"""Series after which the scan likewise reads no further headers: manifests and caches may list a million."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Discovery:
     """Fills the catalog: in the background, and at once with a series that somebody opens."""
@@ -35,6 +41,9 @@ class Discovery:
     catalog: Catalog
     library: Library
     search: SourceSearch
+    caches: Mapping[str, Cache] = field(default_factory=dict)
+    """Sources that are cache directories."""
+
     regions: RegionStore = field(default_factory=RegionStore)
     filters: tuple[FileFilter, ...] = ()
     pseudonyms: Pseudonyms | None = None
@@ -46,11 +55,11 @@ class Discovery:
         """Look through all sources. A source that cannot be read costs one warning."""
         waiting: deque[tuple[SeriesEntry, Future[OpenSeries]]] = deque()
         with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="dsp-batch-scan") as pool:
-            for ref in self._list_all(sources):
-                entry = self.catalog.add_series(ref)
-                if entry is None or self.catalog.file_count >= MOST_FILES:
+            for listed in self._list_all(sources):
+                entry = self.catalog.add_series(listed.ref, self._mask_facts(listed.facts))
+                if entry is None or self.catalog.file_count >= MOST_FILES or entry.revision > MOST_SERIES:
                     continue
-                waiting.append((entry, pool.submit(self.library.open, ref)))
+                waiting.append((entry, pool.submit(self.library.open, listed.ref)))
                 while len(waiting) >= 2 * READ_AHEAD:
                     self._settle_next(waiting)
             while waiting and not self.stopping.is_set():
@@ -75,15 +84,23 @@ class Discovery:
         """Make the mask of the patient of a file; None where patients are not masked."""
         return None if self.pseudonyms is None else self.pseudonyms.mask(opened.index.attributes(row))
 
-    def _list_all(self, sources: Sequence[str]) -> Iterator[SeriesRef]:
+    def _list_all(self, sources: Sequence[str]) -> Iterator[ListedSeries]:
         for source in sources:
             try:
-                for ref in self.search.list_series(source):
+                for listed in self._list_source(source):
                     if self.stopping.is_set():
                         return
-                    yield ref
+                    yield listed
             except DspBatchError as error:
                 _log.warning("%s", error.message)
+
+    def _list_source(self, source: str) -> Iterator[ListedSeries]:
+        cache = self.caches.get(source)
+        return list_cached_series(cache) if cache else map(ListedSeries, self.search.list_series(source))
+
+    def _mask_facts(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Tell nothing of a series whose headers have not been read where patients are masked."""
+        return facts if self.pseudonyms is None else {}
 
     def _settle_next(self, waiting: deque[tuple[SeriesEntry, Future[OpenSeries]]]) -> None:
         entry, future = waiting.popleft()

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
+from dsp_batch.fetch import find_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import drawable_rows
 from dsp_batch.model.series import FrameRef, SeriesRef
 from dsp_batch.pipeline import index_series, open_frames
 from dsp_batch.render.compose import FrameSource
+from dsp_batch.scan import find_again
 from dsp_batch.storage.store import Store, build_store
 
 _log = logging.getLogger(__name__)
@@ -121,8 +123,20 @@ class Library:
     def _read(self, ref: SeriesRef) -> OpenSeries:
         access = self.access
         store = access.store_of(ref.root, ref.endpoint_url)
-        cache = access.cache if access.keeps_local or not store.is_local else None
-        index = index_series(ref, store, cache)
+        index = self._find_index(ref, store)
+        if index is None:
+            is_lost = ref.folder is not None and ref.objects is None
+            again = find_again(ref, store) if is_lost else ref
+            index = index_series(again, store, access.cache if access.keeps_local or not store.is_local else None)
         # The pool of the server decodes several frames at once already.
         source = replace(open_frames(index, store, access.cache, access.max_frame_bytes), decoders=1)
         return OpenSeries(index=index, source=source)
+
+    def _find_index(self, ref: SeriesRef, store: Store) -> SeriesIndex | None:
+        """Find the index of a series in the cache. A cache alone does not tell the objects of a series in a folder."""
+        cache = self.access.cache
+        if cache is None:
+            return None
+        if ref.folder is not None and ref.objects is None:
+            return read_index(cache, ref.series_uuid, ref.root, ref.folder)
+        return find_index(ref, store, cache)

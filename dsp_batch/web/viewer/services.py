@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from dsp_batch.model.series import FrameRef
 from dsp_batch.model.window import Window
 from dsp_batch.options import PreviewOptions
 from dsp_batch.pipeline import render_preview
+from dsp_batch.web.viewer.cached import ServedGallery
 from dsp_batch.web.viewer.catalog import Catalog, FileEntry, SeriesEntry
 from dsp_batch.web.viewer.describing import (
     describe_order,
@@ -36,6 +38,8 @@ from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
 from dsp_batch.web.viewer.server.answers import Answer, ApiError, answer_json
 from dsp_batch.web.viewer.tags import is_tag, list_nodes, name_tag, read_instance_header
+
+_log = logging.getLogger(__name__)
 
 _MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
@@ -61,6 +65,7 @@ class ViewServices:
         self._discovery = discovery
         self._memory = memory
         self._reader = FrameReader(memory)
+        self._gallery: ServedGallery | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -70,6 +75,32 @@ class ViewServices:
     def look_through(self, sources: Sequence[str]) -> None:
         """Look through all sources, until all are read or the viewer ends."""
         self._discovery.run(sources)
+
+    def open_gallery(self) -> bool:
+        """Make the gallery of the cache directory that is shown, if any; True where there is one.
+
+        While patients are masked there is none, because its data hold their attributes.
+        """
+        cache = next(iter(self._discovery.caches.values()), None)
+        if cache is None or self._discovery.pseudonyms is not None:
+            return False
+        try:
+            self._gallery = ServedGallery(cache)
+        except DspBatchError as error:
+            _log.warning("there is no gallery: %s", error.message)
+        return self._gallery is not None
+
+    def find_gallery_file(self, name: str) -> Answer:
+        """Answer with a file of the gallery."""
+        found = self._gallery.find(name) if self._gallery else None
+        if found is None:
+            raise ApiError(404, "asset_not_found", "the gallery has no such file")
+        return found
+
+    def close(self) -> None:
+        """Remove what the viewer has written."""
+        if self._gallery is not None:
+            self._gallery.close()
 
     def picture_options(  # noqa: PLR0913  # what a query may say, each by its name
         self,

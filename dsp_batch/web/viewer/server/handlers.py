@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import math
@@ -173,6 +174,7 @@ class HealthHandler(SafeHandler):
                     "server_start_ms": session.start_ms,
                     "masked": session.options.masked,
                     "gallery": session.gallery_path,
+                    "gallery_pending": session.gallery_pending,
                 }
             )
         )
@@ -340,6 +342,18 @@ class TileHandler(SafeHandler):
         column = self.number_of(column_number, "the column of a tile")
         row = self.number_of(row_number, "the row of a tile")
         await self.work(lambda services: lambda: services.draw_tile(file, column, row))
+
+
+class GalleryHandler(SafeHandler):
+    """The gallery of a cache directory, and its previews."""
+
+    needs_token = False
+
+    async def get(self, secret: str, name: str) -> None:
+        """Answer with a file, to those who know the path: what a page loads carries no token."""
+        if not hmac.compare_digest(secret.encode(), self.session.gallery_secret.encode()):
+            raise ApiError(404, "asset_not_found", "there is no such page")
+        await self.work(lambda services: lambda: services.find_gallery_file(name))
 
 
 class UnknownHandler(SafeHandler):

@@ -59,7 +59,10 @@ def build_application(session: ViewSession) -> Application:
     """Make the application that answers for a session."""
     shared = {"session": session}
     routes = [(route.pattern, route.handler, shared) for route in ROUTES]
-    page = [(r"/([\w.-]*)", handlers.PageHandler, shared)]
+    page = [
+        (r"/gallery-([\w-]+)/(.*)", handlers.GalleryHandler, shared),
+        (r"/(shared/[\w.-]+|[\w.-]*)", handlers.PageHandler, shared),
+    ]
     return Application(
         [*routes, (r"/api(?:/.*)?", handlers.UnknownHandler, shared), *page],
         default_handler_class=handlers.UnknownHandler,

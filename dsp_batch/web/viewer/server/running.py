@@ -197,7 +197,8 @@ def view(  # noqa: PLR0913  # the options of the command, each by its name
         cache: Where indices are kept: a path or a URL; None to neither read nor write any.
 
     Returns:
-        The running viewer, with its `url`. It ends with `stop()`, or with a `with` block. A notebook shows a link to it.
+        The running viewer, with its `url`. It ends with `stop()`, or with a `with` block. A notebook shows a
+            link to it.
 
     Raises:
         OptionsError: It cannot listen there, or the regions or a filter are malformed.
@@ -240,10 +241,12 @@ def open_browser(viewer: RunningViewer) -> None:
 
 
 def read_page_files() -> dict[str, Answer]:
-    """Read the files of the page, each under its name."""
-    folder = package_files("dsp_batch.web.viewer").joinpath("static")
+    """Read the files of the page, each under its name, and those that it shares with the gallery, below `shared/`."""
+    static = package_files("dsp_batch.web").joinpath("static")
+    own = package_files("dsp_batch.web.viewer").joinpath("static")
     return {
-        each.name: Answer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
+        above + each.name: Answer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
+        for above, folder in (("shared/", static), ("", own))
         for each in folder.iterdir()
         if Path(each.name).suffix in _MEDIA_TYPES
     }

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from dsp_batch.web.viewer.catalog import Catalog
@@ -46,6 +47,12 @@ class ViewSession:
             parse_filter(each)
         self.instance = secrets.token_hex(8)
         self.start_ms = int(time.time() * 1000)
+        self.gallery_secret = secrets.token_urlsafe(16)
+        """Part of the path of the gallery: pictures of a page carry no token."""
+
+        self.gallery_pending = any(Path(source, "runs").is_dir() for source in sources) and not options.masked
+        """True until it is known whether there is a gallery."""
+
         self.gallery_path: str | None = None
         self.last_request = time.monotonic()
         self._sources = tuple(sources)
@@ -63,6 +70,8 @@ class ViewSession:
         """Stop the scan and give up all work that has not begun."""
         self.stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._services.done() and not self._services.exception():
+            self._services.result().close()
 
     def note_request(self) -> None:
         """Note that somebody asked for something."""
@@ -112,4 +121,7 @@ class ViewSession:
             self._services.set_exception(error)
             raise
         self._services.set_result(services)
+        if services.open_gallery():
+            self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
+        self.gallery_pending = False
         services.look_through(self._sources)
