@@ -96,11 +96,16 @@ def decode_value(
     return _decode_tags(value, encoding) if vr == "AT" else _decode_texts(vr, value, charsets)
 
 
+def items_encoding(value: bytes, encoding: Encoding) -> Encoding:
+    """Find the encoding of the items of a sequence: little endian within a big endian header where its VR was UN."""
+    is_hidden = value[:4] == _LITTLE_ENDIAN_ITEM and encoding.big_endian
+    return Encoding(implicit_vr=True) if is_hidden else encoding  # PS3.5 6.2.2
+
+
 def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DecodedValue:
     if depth > MAX_DEPTH:
         return value
-    if value[:4] == _LITTLE_ENDIAN_ITEM and encoding.big_endian:
-        encoding = Encoding(implicit_vr=True)  # its VR was UN (PS3.5 6.2.2)
+    encoding = items_encoding(value, encoding)
     try:
         return [_item_json(item, encoding, charsets, depth + 1) for item in split_items(value, encoding)]
     except HeaderError:
@@ -185,10 +190,21 @@ def _encodings(charsets: tuple[str, ...]) -> list[str]:
     return [name if name.lower().startswith(_TEXT_CODECS) else "latin_1" for name in encodings]
 
 
-def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DicomJson:
-    # UN hides implicit VR (PS3.5 6.2.2), and some writers nest it in explicit datasets: look at the first element.
+def item_encoding(data: bytes, encoding: Encoding) -> Encoding:
+    """Find the encoding of an item of a sequence from its first element.
+
+    UN hides implicit VR (PS3.5 6.2.2), and some writers nest it in explicit datasets.
+
+    Args:
+        data: The dataset of the item.
+        encoding: The encoding of the sequence.
+    """
     explicit = data[4:6].isalpha() and data[4:6].isupper()
-    inner = Encoding(implicit_vr=not explicit, big_endian=encoding.big_endian)
+    return Encoding(implicit_vr=not explicit, big_endian=encoding.big_endian)
+
+
+def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DicomJson:
+    inner = item_encoding(data, encoding)
     elements = parse_elements(data, inner)
     nested = character_sets(elements, charsets)
     return {

@@ -36,7 +36,7 @@ _FACTS = {
 
 _PLACE = ("series_uuid", "root", "folder", "endpoint_url")
 
-_LINKED = re.compile(r"previews/[\w-]+/[0-9a-f]{2}/[0-9a-f-]{36}\.webp|indices/[0-9a-f-]{36}_index\.parquet")
+_LINKED = re.compile(r"previews/(?!\.)[\w.-]+/[0-9a-f]{2}/[0-9a-f-]{36}\.webp|indices/[0-9a-f-]{36}_index\.parquet")
 """Keys of what the page shows and links. Nothing else of a cache is sent."""
 
 _MEDIA_TYPES = {

@@ -37,7 +37,7 @@ from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
 from dsp_batch.web.viewer.server.answers import Answer, ApiError, answer_json
-from dsp_batch.web.viewer.tags import is_tag, list_nodes, name_tag, read_instance_header
+from dsp_batch.web.viewer.tags import format_tag, list_nodes, name_tag, parse_path, read_instance_header
 
 _log = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ class ViewServices:
         """Answer `file/{i}/tags`."""
         _, opened, row = self._find_file(number)
         mask = self._discovery.mask_of(opened, row)
-        if mask is not None and any(mask.conceals(tag, name_tag(tag)) for tag in path.split(".")[::2] if is_tag(tag)):
+        if mask is not None and any(mask.conceals(format_tag(tag), name_tag(tag)) for tag, _ in parse_path(path)):
             raise ApiError(403, "masked", "this element is hidden while patients are masked")
         try:
             page = list_nodes(read_instance_header(opened, row), path, offset, limit)

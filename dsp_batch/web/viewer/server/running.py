@@ -144,8 +144,9 @@ def start_viewer(sources: Sequence[str], options: ViewOptions, listening: Listen
     """Start a viewer; it answers at once, and looks through its sources meanwhile.
 
     Raises:
-        OptionsError: It cannot listen there.
+        OptionsError: It cannot listen there, or a source is not there.
     """
+    _check_sources(sources)
     guard = Guard(host=listening.host) if listening.has_token else Guard(host=listening.host, token=None)
     if not listening.unix_socket and not is_loopback(listening.host):
         _log.warning(
@@ -238,6 +239,14 @@ def view(  # noqa: PLR0913  # the options of the command, each by its name
 def open_browser(viewer: RunningViewer) -> None:
     """Open the page in a browser of this machine, without waiting for it."""
     threading.Thread(target=webbrowser.open, args=(viewer.url,), daemon=True).start()
+
+
+def _check_sources(sources: Sequence[str]) -> None:
+    """Refuse a path where nothing is, before the server is up. Names and URLs are looked up later."""
+    for source in sources:
+        is_path = "://" not in source and "*" not in source and ("/" in source or source.startswith("."))
+        if is_path and not Path(source).expanduser().exists():
+            raise OptionsError(f"{source}: there is no such file or folder")
 
 
 def read_page_files() -> dict[str, Answer]:

@@ -125,3 +125,4 @@ class ViewSession:
             self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
         self.gallery_pending = False
         services.look_through(self._sources)
+        self.note_request()
