@@ -12,7 +12,6 @@ import numpy as np
 from dsp_batch.core.encoding import encode_picture
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.errors import DspBatchError
-from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.series import FrameRef
 from dsp_batch.model.window import Window
 from dsp_batch.options import PreviewOptions
@@ -24,6 +23,7 @@ from dsp_batch.web.viewer.describing import (
     describe_planes,
     describe_series_entry,
     find_frame_time,
+    find_unit,
 )
 from dsp_batch.web.viewer.discovery import Discovery
 from dsp_batch.web.viewer.library import OpenSeries
@@ -167,7 +167,7 @@ class ViewServices:
                 **order,
                 "default_window": self._choose_window(opened, order["frames"]),
                 "levels": describe_levels(opened, numbers),
-                "unit": describe_unit(first),
+                "unit": find_unit(first),
                 "frame_time_ms": find_frame_time(first),
                 "pixel_aspect_ratio": opened.index.derive(describe_aspect, 0) if order["frames"] else None,
             }
@@ -180,7 +180,7 @@ class ViewServices:
         return answer_json(
             {
                 **_describe_entry(number, entry),
-                "unit": describe_unit(attributes),
+                "unit": find_unit(attributes),
                 "frame_time_ms": find_frame_time(attributes),
                 "bits_stored": attributes.integer("BitsStored"),
                 "bits_allocated": attributes.integer("BitsAllocated"),

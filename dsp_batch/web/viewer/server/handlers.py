@@ -62,12 +62,6 @@ class SafeHandler(RequestHandler):
             raise ApiError(403, "origin_not_allowed", "the page that asks was not sent by this server")
         if self.needs_token and not session.guard.allows_token(headers.get("Authorization")):
             raise ApiError(401, "unauthorized", "the bearer token is missing or wrong: take it from the printed URL")
-        self.check_size(int(headers.get("Content-Length") or 0))
-
-    def check_size(self, size: int) -> None:
-        """Refuse a body that is too large, also before it has come."""
-        if size > LARGEST_BODY:
-            raise ApiError(413, "body_too_large", f"a body may have {LARGEST_BODY} bytes")
 
     def data_received(self, chunk: bytes) -> None:
         """Gather the body, as far as it may go and one byte further."""
@@ -308,7 +302,8 @@ class RegionsHandler(SafeHandler):
         file = self.number_of(number, "the number of a file")
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise ApiError(415, "unsupported_media_type", "regions are sent as application/json")
-        self.check_size(len(self.received))
+        if len(self.received) > LARGEST_BODY:
+            raise ApiError(413, "body_too_large", f"a body may have {LARGEST_BODY} bytes")
         try:
             value = json.loads(self.received)
         except (ValueError, RecursionError):
