@@ -9,7 +9,7 @@ from typing import Any
 
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 
-_STATUS: dict[Reason, tuple[int, str]] = {
+STATUS_OF_REASON: dict[Reason, tuple[int, str]] = {
     "no-pixels": (404, "no_pixel_data"),
     "raw-data": (404, "no_pixel_data"),
     "not-found": (404, "not_found"),
@@ -25,19 +25,8 @@ _STATUS: dict[Reason, tuple[int, str]] = {
 }
 """Reason of an error → status and code of the answer. All others are faults of the server itself."""
 
-PHRASES = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    415: "unsupported_media_type",
-    422: "unprocessable",
-    500: "internal_error",
-    503: "busy",
-}
-"""The code of each status where no other is more exact."""
+PHRASES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+"""The code of each status that tornado itself raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,5 +62,5 @@ def explain_failure(error: DspBatchError) -> ApiError:
     """Turn an error of the package into that of an answer."""
     if isinstance(error, OptionsError):
         return ApiError(400, "bad_request", error.message)
-    status, code = _STATUS.get(error.reason, (500, "internal_error"))
+    status, code = STATUS_OF_REASON.get(error.reason, (500, "internal_error"))
     return ApiError(status, code, error.message)

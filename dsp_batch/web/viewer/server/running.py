@@ -55,6 +55,9 @@ class RunningViewer:
     def __init__(self, session: ViewSession, listening: Listening) -> None:
         self._session, self._listening = session, listening
         self._sockets = _bind(listening)
+        self.port: int | None = None if listening.unix_socket else self._sockets[0].getsockname()[1]
+        """The port; None for a Unix socket."""
+
         self._loop = asyncio.new_event_loop()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="dsp-batch-server", daemon=True)
@@ -67,11 +70,6 @@ class RunningViewer:
             return f"http+unix://{self._listening.unix_socket}"
         host = self._listening.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
-    @property
-    def port(self) -> int | None:
-        """The port; None for a Unix socket."""
-        return None if self._listening.unix_socket else int(self._sockets[0].getsockname()[1])
 
     @property
     def token(self) -> str | None:
