@@ -23,9 +23,6 @@ BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 SMALLEST_ELEMENT = 8
 """Number of bytes of an element without value: tag and length."""
 
-_DELIMITER_BYTES = 8
-"""Number of bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
-
 MAX_DEPTH = 32
 """Largest depth of nested sequences; a header that nests deeper is damaged."""
 
@@ -265,61 +262,6 @@ def resolve_vr(head: ElementHead, creator: RawElement | None) -> str:
     name = creator.value.decode("ascii", "replace").strip(" \0") if creator and creator.value else None
     vr = vr_of(head.tag, name)
     return "SQ" if vr == "UN" and head.length == UNDEFINED else vr
-
-
-def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
-    """Parse a complete dataset that is in memory, for example the content of a sequence item.
-
-    Raises:
-        HeaderError: The data end within an element.
-    """
-    elements: dict[int, RawElement] = {}
-    at = 0
-    while at < len(data):
-        try:
-            head = parse_head(data, at, encoding, len(data))
-            at = head.start + head.length
-            if head.length == UNDEFINED:
-                at = find_end(data, head.start, nested_encoding(encoding, head.vr), len(data))
-        except NeedMore:
-            at = len(data) + 1
-        if at > len(data):
-            raise HeaderError(f"a nested dataset of {len(data)} bytes ends inside an element")
-        if head.tag in (ITEM_END, SEQUENCE_END):
-            break
-        if head.tag & 0xFFFF:
-            vr = head.vr
-            if vr in ("", "UN"):
-                _, creator = find_creator(head.tag, elements)
-                vr = resolve_vr(head, creator)
-            is_encapsulated = head.length == UNDEFINED and vr in BINARY_VRS
-            value = data[head.start : at - _DELIMITER_BYTES if is_encapsulated else at]
-            elements[head.tag] = RawElement(vr, value, len(value))
-    return elements
-
-
-def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
-    """Split the value of a sequence into the datasets of its items (PS3.5 7.5).
-
-    Raises:
-        HeaderError: The data end within an item, or another element takes the place of an item.
-    """
-    items: list[bytes] = []
-    at = 0
-    while at + 8 <= len(data):
-        tag, _, start, length = parse_head(data, at, encoding, len(data))
-        if tag == SEQUENCE_END:
-            break
-        if tag != ITEM:
-            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
-        try:
-            at = _find_item_end(data, start, encoding, len(data), 0) if length == UNDEFINED else start + length
-        except NeedMore:
-            at = len(data) + 1
-        if at > len(data):
-            raise HeaderError(f"a sequence of {len(data)} bytes ends inside an item")
-        items.append(data[start:at])
-    return items
 
 
 def format_tag(tag: int) -> str:
