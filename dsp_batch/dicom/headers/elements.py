@@ -157,50 +157,72 @@ def _leads_on(data: bytes, head: ElementHead, encoding: Encoding, size: int) -> 
     return vr_bytes in VR_NAMES and (group << 16 | element) > head.tag
 
 
-def find_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int = 0) -> int:
-    """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
+class EndSearch:
+    """The search for the end of a value of undefined length, which goes on where its data ended (PS3.5 7.5).
+
+    Each byte is looked at once, however deep sequences are nested in the value and however often more data come.
 
     Args:
-        data: As for `parse_head`.
-        at: First byte of the value.
         encoding: The encoding inside the value.
-        size: As for `parse_head`.
-        depth: Number of sequences around it.
-
-    Returns:
-        The first byte after the sequence delimitation item.
-
-    Raises:
-        NeedMore: The data end before it.
-        NoItemError: Another element takes the place of an item.
-        HeaderError: Sequences are nested too deeply.
     """
-    if depth > MAX_DEPTH:
-        raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
-    while True:
-        tag, _, start, length = parse_head(data, at, encoding, size)
-        if tag == SEQUENCE_END:
-            return start
-        if tag != ITEM:
+
+    __slots__ = ("_around", "_done", "_encoding", "_in_item")
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._in_item = False
+        self._done = 0  # bytes of the value
+        self._around: list[Encoding] = []  # of the items that the present sequence is in, from the outermost
+
+    def run(self, data: bytes, start: int, size: int) -> int:
+        """Walk on to the end.
+
+        Args:
+            data: As for `parse_head`.
+            start: First byte of the value.
+            size: As for `parse_head`.
+
+        Returns:
+            The first byte after the sequence delimitation item.
+
+        Raises:
+            NeedMore: The data end before it.
+            NoItemError: Another element takes the place of an item.
+            HeaderError: Sequences are nested too deeply.
+        """
+        while True:
+            at = start + self._done
+            if at > len(data):
+                raise NeedMore(at + SMALLEST_ELEMENT)
+            if self._in_item and self._encoding == _EXPLICIT_LITTLE_ENDIAN:
+                at = _skip_short(data, at)
+                self._done = at - start
+            head = parse_head(data, at, self._encoding, size)
+            if self._step(head):
+                return head.start
+            is_open = head.length == UNDEFINED or head.tag in (ITEM_END, SEQUENCE_END)
+            self._done = head.start - start + (0 if is_open else head.length)
+
+    def _step(self, head: ElementHead) -> bool:
+        """Take one item, delimiter or element, and tell whether it ends the value."""
+        tag, vr, _, length = head
+        if self._in_item:
+            if tag == ITEM_END:
+                self._in_item = False
+            elif length == UNDEFINED:
+                if len(self._around) == MAX_DEPTH:
+                    raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
+                self._around.append(self._encoding)
+                self._encoding, self._in_item = nested_encoding(self._encoding, vr), False
+        elif tag == ITEM:
+            self._in_item = length == UNDEFINED
+        elif tag != SEQUENCE_END:
             raise NoItemError(f"element {format_tag(tag)} stands where a sequence item should")
-        at = _find_item_end(data, start, encoding, size, depth) if length == UNDEFINED else start + length
-        if at > len(data):
-            raise NeedMore(at + 8)
-
-
-def _find_item_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int) -> int:
-    has_short_heads = encoding == _EXPLICIT_LITTLE_ENDIAN
-    while True:
-        if has_short_heads:
-            at = _skip_short(data, at)
-        tag, vr, start, length = parse_head(data, at, encoding, size)
-        if tag == ITEM_END:
-            return start
-        at = start + length
-        if length == UNDEFINED:
-            at = find_end(data, start, nested_encoding(encoding, vr), size, depth + 1)
-        if at > len(data):
-            raise NeedMore(at + 8)
+        elif self._around:
+            self._encoding, self._in_item = self._around.pop(), True
+        else:
+            return True
+        return False
 
 
 def _skip_short(data: bytes, at: int) -> int:

@@ -16,9 +16,9 @@ from dsp_batch.dicom.headers.elements import (
     UNDEFINED,
     ElementHead,
     Encoding,
+    EndSearch,
     NeedMore,
     find_creator,
-    find_end,
     format_tag,
     nested_encoding,
     parse_head,
@@ -33,6 +33,13 @@ _DELIMITER_BYTES = 8
 _DELIMITER_GROUP = 0xFFFE
 _LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
 _PLAIN = Encoding()
+_ENCODINGS = {
+    (True, False): _PLAIN,
+    (True, True): Encoding(big_endian=True),
+    (False, False): Encoding(implicit_vr=True),
+    (False, True): Encoding(implicit_vr=True, big_endian=True),
+}
+"""Encodings by what the first element of an item tells, explicit VR, and by the byte order around it."""
 
 
 class Item(NamedTuple):
@@ -113,9 +120,9 @@ def _parse_sequence(span: _Span, at: int, encoding: Encoding, *, is_ended: bool)
 def _parse_item(span: _Span, at: int, encoding: Encoding, *, is_ended: bool) -> tuple[Item, int]:
     """Parse the dataset of an item; arguments and result are as those of `_parse_sequence`."""
     data, stop, _ = span
-    is_explicit = data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()
-    item = Item({}, {}, Encoding(implicit_vr=not is_explicit, big_endian=encoding.big_endian))
-    is_plain = item.encoding == _PLAIN
+    first = data[at + 4 : at + 6]
+    item = Item({}, {}, _ENCODINGS[first.isalpha() and first.isupper(), encoding.big_endian])
+    is_plain = item.encoding is _PLAIN
     while at < stop:
         if is_plain and (at := _parse_short(span, at, item.elements)) == stop:
             break
@@ -169,7 +176,7 @@ def _parse_element(span: _Span, head: ElementHead, item: Item) -> int:
         if after is not None:
             return after
     if length == UNDEFINED:
-        end = find_end(data, start, nested_encoding(item.encoding, head.vr), stop)
+        end = EndSearch(nested_encoding(item.encoding, head.vr)).run(data, start, stop)
     is_encapsulated = length == UNDEFINED and vr in BINARY_VRS
     value = data[start : end - _DELIMITER_BYTES if is_encapsulated else end]
     if tag & 0xFFFF:
@@ -186,5 +193,6 @@ def _parse_nested(span: _Span, head: ElementHead, item: Item) -> int | None:
         items, after = _parse_sequence(inner, start, item.encoding, is_ended=is_ended)
     except (HeaderError, NeedMore):
         return None
-    item.elements[tag], item.sequences[tag] = RawElement("SQ", None, length), items
+    if tag & 0xFFFF:
+        item.elements[tag], item.sequences[tag] = RawElement("SQ", None, length), items
     return after if is_ended else inner.stop

@@ -28,6 +28,9 @@ _SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
 _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs that Specific Character Set (0008,0005) governs."""
 
+_SHORT_VALUE = 64
+"""Bytes of the longest value in an item whose DICOM JSON is kept: equal values share it."""
+
 _SCALARS = (str, int, float, NoneType)
 
 _REPLACED = "\ufffd"
@@ -56,7 +59,8 @@ def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...
 
 @lru_cache(maxsize=256)
 def _split_terms(value: bytes) -> tuple[str, ...]:
-    return tuple(term.strip() for term in value.decode("ascii", "replace").strip(" \0").split("\\"))
+    text = value.decode("ascii", "replace").replace("\0", " ")  # damaged ones hold zeros, which no codec's name may
+    return tuple(term.strip() for term in text.split("\\"))
 
 
 def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
@@ -98,13 +102,22 @@ def _item_json(item: Item, charsets: tuple[str, ...]) -> DicomJson:
     nested = character_sets(item.elements, charsets)
     dataset: DicomJson = {}
     for tag, (vr, value, _) in item.elements.items():
-        decoded: DecodedValue
         if value is None:
-            decoded = [_item_json(each, nested) for each in item.sequences[tag]]
+            found = value_json(vr, [_item_json(each, nested) for each in item.sequences[tag]])
+        elif vr == "SQ":
+            found = value_json(vr, value)  # its items are damaged
+        elif len(value) <= _SHORT_VALUE:
+            found = _short_json(vr, value, item.encoding, nested)
         else:
-            decoded = value if vr == "SQ" else _decode_plain(vr, value, item.encoding, nested)
-        dataset[f"{tag:08X}"] = value_json(vr, decoded)
+            found = value_json(vr, _decode_plain(vr, value, item.encoding, nested))
+        dataset[f"{tag:08X}"] = found
     return dataset
+
+
+@lru_cache(maxsize=4096)
+def _short_json(vr: str, value: bytes, encoding: Encoding, charsets: tuple[str, ...]) -> DicomJson:
+    """Convert a short value to the DICOM JSON model: reports repeat the same codes thousands of times."""
+    return value_json(vr, _decode_plain(vr, value, encoding, charsets))
 
 
 def _decode_tags(value: bytes, encoding: Encoding) -> list[str]:
