@@ -1,4 +1,4 @@
-"""Build Arrow arrays from Python values, and read tables from Parquet files in memory.
+"""Build Arrow arrays from Python values, and read and write tables as Parquet files in memory.
 
 `pyarrow.array` checks whether a list is one of pandas' own types, and imports pandas for that where it is installed.
 That takes longer than building the whole index of a series.
@@ -60,6 +60,14 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
         pyarrow.ArrowInvalid: The data are no Parquet file.
     """
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
+
+
+def write_parquet(table: pa.Table, **settings: Any) -> bytes:
+    """Write a table as the bytes of a Parquet file, compressed with zstd; `settings` are those of `write_table`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", **settings)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 class ColumnFile:
