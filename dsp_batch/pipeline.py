@@ -18,6 +18,7 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
+from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
@@ -208,7 +209,7 @@ def index_series(
             needs_pixels=drawn is not None and not isinstance(drawn, PreviewOptions),
         )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
-        index = build_index(headers)
+        index = state_series(build_index(headers))
         if cache:
             write_index(index, cache)
     return index

@@ -31,6 +31,7 @@ from dsp_batch.batch.runs.result_parts import SCHEMA
 from dsp_batch.batch.runs.result_row import Status
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
+from dsp_batch.index.content import STATEMENT_TYPE
 from dsp_batch.index.series_index import GRID_COLUMNS
 
 PROJECT = Path(__file__).parent.parent
@@ -288,6 +289,14 @@ def test_the_index_page_lists_the_columns_of_grid_images() -> None:
     rows = table_of("reference/index-schema.md", "Columns where an instance is a grid image")
 
     assert [row[:2] for row in rows] == [[name, arrow_name(kind)] for name, _, kind in GRID_COLUMNS]
+
+
+def test_the_page_lists_the_fields_of_a_statement() -> None:
+    rows = table_of("reference/index-schema.md", "Column of what objects say")
+
+    assert [row[:2] for row in rows if row[1] in ("int32", "string", "float64")] == [
+        [field.name, arrow_name(field.type)] for field in STATEMENT_TYPE
+    ]
 
 
 def test_every_other_column_of_an_index_tells_its_element(demo: Path) -> None:
