@@ -19,6 +19,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     run_preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
     CineOptions,
     ClusterOptions,
@@ -119,7 +120,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run(manifest, options, settings, cluster)
 
 
-for _command in (plan, status, retry, gallery, manifest, demo):
+for _command in (plan, status, retry, gallery, manifest, demo, view):
     program.add_command(_command)
 
 

@@ -25,6 +25,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
     CineOptions,
     ContrastMosaicOptions,
@@ -199,6 +200,9 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
 
     # Bytes, because a path need not be text.
     click.echo(os.fsencode(find_index(series, source, cache)))
+
+
+program.add_command(view)
 
 
 def main() -> NoReturn:
