@@ -58,7 +58,7 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/text"},
+    "PIL": {"core/encoding", "core/animation", "model/frame", "dicom/pixels/profiles", "render/text"},
     "pyarrow": {"index", "idc", "batch/manifest", "batch/runs", "batch/scan"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},

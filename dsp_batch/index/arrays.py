@@ -24,7 +24,7 @@ def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
     Args:
         values: The values, None for null. A value of a list type is a sequence of values, which may be None in turn.
-        kind: An integer, floating point, string or list type.
+        kind: An integer, floating point, string, struct or list type. A struct is a tuple of the values of its fields.
     """
     valid = [value is not None for value in values]
     if pa.types.is_list(kind):
@@ -32,6 +32,12 @@ def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         child = build_array(list(chain.from_iterable(value for value in values if value is not None)), kind.value_type)
         buffers = [_pack_validity(valid), _offsets(lengths)]
         return pa.Array.from_buffers(kind, len(values), buffers, children=[child])
+    if pa.types.is_struct(kind):
+        children = [
+            build_array([value[at] if value else None for value in values], kind[at].type)
+            for at in range(kind.num_fields)
+        ]
+        return pa.Array.from_buffers(kind, len(values), [_pack_validity(valid)], children=children)
     if pa.types.is_string(kind):
         texts = [value.encode("utf-8", "replace") if value is not None else b"" for value in values]
         buffers = [_pack_validity(valid), _offsets([len(text) for text in texts]), pa.py_buffer(b"".join(texts))]

@@ -204,7 +204,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     Example:
         >>> plan = plan_batch("series/", cores=4)
         >>> plan.series, plan.total("objects")
-        (9, 144)
+        (13, 148)
     """
     find_verb(options)
     assumed = PlanOptions(

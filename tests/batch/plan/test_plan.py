@@ -15,8 +15,9 @@ from dsp_batch.batch.manifest.lookup import Lookup, default_lookup
 from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.plan.plan import Plan, PlanOptions, describe_plan, format_plan, plan_manifest
 from dsp_batch.errors import OptionsError
+from dsp_batch.model.contrast import EMBEDDED
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import EMBEDDED, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.storage.store import Store
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
