@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from dsp_batch.batch.runs.job import Job, read_json, results_folder, write_json
+from dsp_batch.batch.runs.job import Job, read_json, write_json
 from dsp_batch.batch.runs.result_parts import list_parts
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, product_key, run_files
 from dsp_batch.errors import OptionsError, SinkError
 
 _MOST_DIGITS = 9
@@ -65,8 +65,8 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
     Raises:
         OptionsError: The name is taken by previews made with other options.
     """
-    asked = read_json(job.cache, f"runs/{run}/job.json") or {}
-    summary = read_json(job.cache, f"runs/{run}/summary.json") or {}
+    asked = read_json(job.cache, run_files(run).job) or {}
+    summary = read_json(job.cache, run_files(run).summary) or {}
     ended = summary.get("attempt", 0)
     number = 1 + max(asked.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
     found = _read_product(job, overwrite=overwrite) if job.draws else asked
@@ -77,7 +77,7 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
         generation, same = generation + 1, False
     wanted = {**job.product, "generation": generation}
     if job.draws and found != wanted:
-        write_json(job.cache, _product_key(job.name), wanted)
+        write_json(job.cache, product_key(job.name), wanted)
     return Attempt(
         number=number,
         since=asked.get("since", 1) if same else number,
@@ -89,21 +89,15 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
 
 
 def _attempts_of_parts(cache: Cache, run: str) -> list[int]:
-    numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, results_folder(run)))
+    numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, run_files(run).results))
     return [0, *(int(number) for number in numbers if number.isdecimal() and len(number) <= _MOST_DIGITS)]
-
-
-def _product_key(name: str) -> str:
-    return f"previews/{name}/product.json"
 
 
 def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
     """Read what the previews under the job's name were made with; empty where there are none."""
-    found = read_json(job.cache, _product_key(job.name)) or {}
+    found = read_json(job.cache, product_key(job.name)) or {}
     if found and not overwrite and not {"verb", "options"} <= found.keys():
-        raise SinkError(
-            f"{job.cache.url_of(_product_key(job.name))} tells no verb and options: delete it and run again"
-        )
+        raise SinkError(f"{job.cache.url_of(product_key(job.name))} tells no verb and options: delete it and run again")
     made = {name: value for name, value in found.items() if name != "generation"}
     if made and made != job.product and not overwrite:
         raise OptionsError(
