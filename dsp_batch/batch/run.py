@@ -184,8 +184,8 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         refresh=refresh,
         describe=describe,
     )
-    asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
-    return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)
+    run_options = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
+    return run_manifest(run_options, job, cluster, LineProgress() if progress is None else progress)
 
 
 def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progress: Progress) -> RunSummary:
@@ -216,7 +216,7 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
         source: Path or label of the manifest and the root of series that do not name their own, for `job.json`.
     """
     manifest, attempt, cache = run.manifest, run.attempt, run.job.cache
-    asked = {
+    document = {
         **describe_job(run.job),
         **attempt.describe(),
         **source,
@@ -233,7 +233,7 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
     if attempt.columns is not None and {*attempt.columns} != {*manifest.columns}:
         _log.warning("the manifest has other columns than before: rows that stay keep theirs, --overwrite renews them")
     cache.write(run_files(run.name).manifest, serialize_manifest(manifest))
-    write_json(cache, run_files(run.name).job, asked)
+    write_json(cache, run_files(run.name).job, document)
     cache.write(run_files(run.name).rejected, format_rejected(manifest.rejected))
 
 

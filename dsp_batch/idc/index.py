@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsp_batch.errors import ManifestError
-from dsp_batch.idc.table import Column, Keys, Matches, format_uids, hold, pack_uids
+from dsp_batch.idc.table import Column, FoundRows, Keys, format_uids, hold, pack_uids
 from dsp_batch.model.identifiers import format_uuids, parse_uuids
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
@@ -131,7 +131,7 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
     return _locate(table, table.uids.find(pack_uids(series_instance_uids)))
 
 
-def _locate(table: _SeriesTable, matches: Matches) -> list[StoredSeries | None]:
+def _locate(table: _SeriesTable, matches: FoundRows) -> list[StoredSeries | None]:
     """Tell where the series that were found lie; None for the others."""
     located = zip(format_uuids(table.uuids.keys[matches.rows]), table.buckets.take(matches.rows), strict=True)
     series = (StoredSeries(uuid, *bucket) for uuid, bucket in located)
@@ -148,12 +148,12 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
     Returns:
         UUID → series, for those that the index or its table of prior versions knows.
     """
-    asked = [*dict.fromkeys(series_uuids)]
-    if not asked:
+    uuids = [*dict.fromkeys(series_uuids)]
+    if not uuids:
         return {}
     table, described = _load_table(index), _load_descriptions(index)
-    found, rows = table.uuids.find(parse_uuids(asked))
-    known = [*compress(asked, found)]
+    found, rows = table.uuids.find(parse_uuids(uuids))
+    known = [*compress(uuids, found)]
     fields = (
         known,
         *zip(*table.buckets.take(rows), strict=True),

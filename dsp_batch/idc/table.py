@@ -27,7 +27,7 @@ _HALF_BYTES = np.zeros(256, np.uint8)
 _HALF_BYTES[_CHARACTERS[1:12]] = np.arange(1, 12)
 
 
-class Matches(NamedTuple):
+class FoundRows(NamedTuple):
     """The answer to a look-up of n keys."""
 
     found: BoolArray
@@ -70,7 +70,7 @@ class Keys:
         """Row of each rank among the sorted keys; of equal ones the latest comes first."""
         return np.lexsort((self._ages, self.keys))
 
-    def find(self, wanted: KeyArray) -> Matches:
+    def find(self, wanted: KeyArray) -> FoundRows:
         """Look keys up. Of several rows with one key the latest is found."""
         if len(wanted) <= _FEW_KEYS and "_order" not in self.__dict__:
             return self._compare(wanted)
@@ -79,12 +79,12 @@ class Keys:
         rows = self._order[ranks[found]]
         is_same = self.keys[rows] == wanted[found]
         found[found] = is_same
-        return Matches(found, rows[is_same])
+        return FoundRows(found, rows[is_same])
 
-    def _compare(self, wanted: KeyArray) -> Matches:
+    def _compare(self, wanted: KeyArray) -> FoundRows:
         matches = [np.flatnonzero(self.keys == key) for key in wanted]
         rows = [each[np.argmin(self._ages[each])] for each in matches if len(each)]
-        return Matches(np.array([len(each) > 0 for each in matches], np.bool_), np.array(rows, np.intp))
+        return FoundRows(np.array([len(each) > 0 for each in matches], np.bool_), np.array(rows, np.intp))
 
 
 def hold(values: Sequence[Any]) -> npt.NDArray[Any]:

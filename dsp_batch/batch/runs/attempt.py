@@ -65,14 +65,16 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
     Raises:
         OptionsError: The name is taken by previews made with other options.
     """
-    asked = read_json(job.cache, run_files(run).job) or {}
+    document = read_json(job.cache, run_files(run).job) or {}
     summary = read_json(job.cache, run_files(run).summary) or {}
     ended = summary.get("attempt", 0)
-    number = 1 + max(asked.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
-    found = _read_product(job, overwrite=overwrite) if job.draws else asked
+    number = 1 + max(document.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
+    found = _read_product(job, overwrite=overwrite) if job.draws else document
     generation = found.get("generation", 1)
-    same = asked.get("generation", 1) == generation
-    goes_on = same and asked.get("overwrites", False) and (ended < asked.get("attempt", 0) or summary.get("left", 0))
+    same = document.get("generation", 1) == generation
+    goes_on = (
+        same and document.get("overwrites", False) and (ended < document.get("attempt", 0) or summary.get("left", 0))
+    )
     if overwrite and not goes_on:
         generation, same = generation + 1, False
     wanted = {**job.product, "generation": generation}
@@ -80,11 +82,11 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
         write_json(job.cache, product_key(job.name), wanted)
     return Attempt(
         number=number,
-        since=asked.get("since", 1) if same else number,
+        since=document.get("since", 1) if same else number,
         generation=generation,
-        resumes=bool(asked),
+        resumes=bool(document),
         overwrites=overwrite or bool(goes_on),
-        columns=tuple(asked.get("columns", ())) if asked and same else None,
+        columns=tuple(document.get("columns", ())) if document and same else None,
     )
 
 

@@ -66,8 +66,8 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
         (13, ['done', 'failed'])
     """
     place, name = find_run(cache, run)
-    asked = read_json(place, run_files(name).job) or {}
-    schema, since = result_schema(asked.get("columns", ())), asked.get("since", 1)
+    document = read_json(place, run_files(name).job) or {}
+    schema, since = result_schema(document.get("columns", ())), document.get("since", 1)
 
     def join(tables: Iterator[pa.Table]) -> pa.Table:
         found = [schema.empty_table(), *(table.replace_schema_metadata(None) for table in tables)]

@@ -264,14 +264,14 @@ class _OtherRun(NamedTuple):
 def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[_OtherRun]:
     """Find the other runs that made previews of this name and generation."""
     for other in list_runs(job.cache):
-        asked = _try_asked(job.cache, other)
-        product = {"verb": asked.get("verb"), "options": asked.get("options")}
-        same = product == job.product and asked.get("name") == job.name
-        if other != run and same and asked.get("generation", 1) == attempt.generation:
-            yield _OtherRun(run_files(other).results, asked.get("since", 1))
+        document = _try_document(job.cache, other)
+        product = {"verb": document.get("verb"), "options": document.get("options")}
+        same = product == job.product and document.get("name") == job.name
+        if other != run and same and document.get("generation", 1) == attempt.generation:
+            yield _OtherRun(run_files(other).results, document.get("since", 1))
 
 
-def _try_asked(cache: Cache, run: str) -> dict[str, Any]:
+def _try_document(cache: Cache, run: str) -> dict[str, Any]:
     """Read what another run was asked to do. A document that is damaged is a warning, and nothing is known by it."""
     try:
         return read_json(cache, run_files(run).job) or {}
