@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import StorageError, first_line
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.aws import Access, build_credential_provider, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import (
@@ -278,7 +278,7 @@ def _list_pages(client: BucketClient, key: tuple[str, str], what: str) -> tuple[
             raise StorageError(f"cannot {what}: {distrust}", reason="network") from error
         raise TemporaryError(explain_cause(str(error))) from error
     except exceptions.BotoCoreError as error:
-        raise StorageError(f"cannot {what}: {str(error).splitlines()[0]}", reason="access-denied") from error
+        raise StorageError(f"cannot {what}: {first_line(error)}", reason="access-denied") from error
     return [each for each in objects if is_plain_name(each.name)], [name for name in folders if is_plain_name(name)]
 
 
