@@ -24,6 +24,7 @@ from dsp_batch.storage.backend import (
     is_plain_name,
     join_key,
 )
+from dsp_batch.storage.backends.certificates import explain_authorities
 from dsp_batch.storage.backends.content_coding import MOST_BODY
 from dsp_batch.storage.backends.http_listing import (
     Entry,
@@ -101,7 +102,9 @@ class HttpBackend:
     def _connection(self) -> HttpConnection:
         from obstore.store import HTTPStore  # noqa: PLC0415  # whole bodies do without
 
-        return HttpConnection(HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY))
+        options = client_options()
+        with explain_authorities():
+            return HttpConnection(HTTPStore(self.root, client_options=options, retry_config=NO_RETRY))
 
     async def fetch(self, url: str, what: str, most: int = MOST_BODY) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""

@@ -37,7 +37,7 @@ def client_options() -> ClientConfig:
     """Settings of every client: time limits, plain HTTP where the URL says so, and the user's own authorities.
 
     Raises:
-        OptionsError: As in `find_authorities`.
+        OptionsError: As in `read_authorities`.
         StorageError: This process was forked from one with open clients. Their threads are not in it, and requests
             would wait for ever.
     """

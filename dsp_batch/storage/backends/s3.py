@@ -20,7 +20,7 @@ from dsp_batch.storage.backend import (
     is_plain_name,
     join_key,
 )
-from dsp_batch.storage.backends.certificates import find_authorities_file
+from dsp_batch.storage.backends.certificates import explain_authorities, find_authorities_file
 from dsp_batch.storage.backends.content_coding import decode_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, client_options
 from dsp_batch.storage.backends.regions import describe_answer, find_region, learn_region
@@ -186,9 +186,11 @@ def _open_client(
     elif "." not in bucket:  # AWS's certificates cover one label before s3.amazonaws.com
         config |= {"virtual_hosted_style_request": True}
     provider = None if access.credentials is None else build_credential_provider(access.credentials)
-    store = S3Store(
-        bucket, config=config, client_options=client_options(), retry_config=NO_RETRY, credential_provider=provider
-    )
+    options = client_options()
+    with explain_authorities():
+        store = S3Store(
+            bucket, config=config, client_options=options, retry_config=NO_RETRY, credential_provider=provider
+        )
     return BucketClient(bucket, store, access, find_flow(_locate(bucket), access.endpoint_url))
 
 
