@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from servers import S3Server, run_s3
@@ -31,6 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.relative_to(item.config.rootpath).parts
         item.add_marker(pytest.mark.xdist_group("batch" if "batch" in place else "/".join(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """Do not repeat a test that ended its process, for which xdist would start one process after another."""
+    for group, tests in list(getattr(sched, "workqueue", {}).items()):
+        if crashitem in tests:
+            tests[crashitem] = True
+            if all(tests.values()):
+                del sched.workqueue[group]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,8 +17,8 @@ from dsp_batch.batch.cluster.connect import connect
 from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
 from dsp_batch.batch.cluster.in_flight import SeriesToRun, run_series
-from dsp_batch.batch.cluster.scan import scan_folder
-from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.cluster.scan import scan_on_cluster
+from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
 from dsp_batch.batch.manifest.source import Source, is_folder
@@ -193,7 +193,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
     begin = time.monotonic()
     _check_places(options, job)
     lookup = default_lookup(job.endpoint_url, job.anonymous)
-    lookup = replace(lookup, scan=partial(scan_folder, job=job, cluster=cluster))
+    lookup = replace(lookup, scan=partial(scan_on_cluster, job=job, cluster=cluster))
     root = os.fspath(options.root)
     manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
     show_rejected(manifest.rejected, "more lines are not understood; all are in rejected.txt")

@@ -12,6 +12,7 @@ from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.runs import demo, manifest, plan, retry, status
 from dsp_batch.cli.verb_options import (
+    cine_options,
     contrast_mosaic_options,
     image_options,
     index_options,
@@ -19,6 +20,7 @@ from dsp_batch.cli.verb_options import (
     run_preview_options,
 )
 from dsp_batch.options import (
+    CineOptions,
     ClusterOptions,
     ContrastMosaicOptions,
     ImageOptions,
@@ -92,6 +94,17 @@ def contrast_mosaic(
 
     Give --position for one row, or --start for several.
     """
+    return _run(manifest, options, settings, cluster)
+
+
+@program.command()
+@click.argument("manifest")
+@cine_options
+@run_options
+@cluster_options
+@log_options
+def cine(manifest: str, options: CineOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
+    """Draw the frames of each series one after the other, as an animated WebP image."""
     return _run(manifest, options, settings, cluster)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dsp_batch.errors import OptionsError, SinkError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg")
 
 
-def check_image_output(output: str) -> str:
+def check_image_output(output: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str:
     """Check that an image can be written to a path or URL.
 
     Returns:
@@ -23,8 +24,8 @@ def check_image_output(output: str) -> str:
         SinkError: The folder does not exist, or the URL is one that can only be read.
     """
     suffix = _suffix(output)
-    if suffix not in IMAGE_SUFFIXES:
-        raise OptionsError(f"OUTPUT {output!r} must end in {', '.join(IMAGE_SUFFIXES[:-1])} or {IMAGE_SUFFIXES[-1]}")
+    if suffix not in suffixes:
+        raise OptionsError(f"OUTPUT {output!r} must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     check_output(output)
     return suffix
 

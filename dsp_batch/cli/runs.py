@@ -242,9 +242,9 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
 def demo(folder: str, cluster: ClusterOptions) -> int:
     """Try a whole run on a generated collection, without network.
 
-    The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. One series
-    is a report without pixels, which is skipped; one is corrupt and fails. The demo succeeds if exactly that happens.
-    The page that shows them all is printed first: open it in a browser.
+    The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. Every
+    series gets a picture but one, which is corrupt and fails. The demo succeeds if exactly that happens. The page that
+    shows them all is printed first: open it in a browser.
     """
     from pathlib import Path
 
@@ -263,8 +263,6 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     for line in shown.unexpected:
         _log.error("%s", line)
     if not shown.unexpected:
-        print_line(
-            "as expected: the report has no pixels and is skipped, the corrupt series fails, the others are drawn"
-        )
+        print_line("as expected: the corrupt series fails, the others are drawn")
     print_line(str(shown.summary))
     return EXIT_ERROR if shown.unexpected else 0

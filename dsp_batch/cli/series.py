@@ -18,13 +18,21 @@ from dsp_batch.cli.options import (
 from dsp_batch.cli.outputs import is_parquet
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.verb_options import (
+    cine_options,
     contrast_mosaic_options,
     image_options,
     index_options,
     mosaic_options,
     preview_options,
 )
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, PreviewOptions
+from dsp_batch.options import (
+    CineOptions,
+    ContrastMosaicOptions,
+    ImageOptions,
+    IndexOptions,
+    MosaicOptions,
+    PreviewOptions,
+)
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -132,6 +140,23 @@ def contrast_mosaic(
 
     Give --position for one row, or --start for several. OUTPUT is a file or storage URL that ends in .webp, .jpg or
     .jpeg.
+    """
+    from dsp_batch.cli.single import preview
+
+    preview(series, output, options, source, cache)
+
+
+@program.command()
+@click.argument("series")
+@click.argument("output")
+@cine_options
+@series_options
+@cache_options
+@log_options
+def cine(series: str, output: str, options: CineOptions, source: SeriesOptions, cache: CacheOptions) -> None:
+    """Draw the frames of a series one after the other, as a moving picture.
+
+    OUTPUT is a file or storage URL that ends in .webp, .avif, .gif, or, where ffmpeg is installed, .mp4.
     """
     from dsp_batch.cli.single import preview
 

@@ -21,6 +21,7 @@ import numpy as np
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.table import Column, SeriesTable, build_table, format_uids, hold, pack_uids
 from dsp_batch.model.identifiers import find_keys, format_uuids, parse_uuids
+from dsp_batch.model.series import BoolArray, IntArray
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 
@@ -30,7 +31,7 @@ _UUID, _UID, _BUCKET = "crdc_series_uuid", "SeriesInstanceUID", "aws_bucket"
 _DESCRIBED = ("Modality", "SOPClassUID", "TransferSyntaxUID", "instanceCount")
 """Columns of few values that are given as they are, in the order of the fields of `IdcSeries`."""
 
-_PLACE, _STUDY_UID, _SIZE, _VERSION = "place", "StudyInstanceUID", "series_size_MB", "max_idc_version"
+_STUDY_UID, _SIZE, _VERSION = "StudyInstanceUID", "series_size_MB", "max_idc_version"
 _CURRENT = 2**31
 """A later version than any that is noted; only of superseded series the index notes the last version that had them."""
 
@@ -49,9 +50,10 @@ class IdcIndex:
     """`prior_versions_index.parquet`: series that an earlier version served and the current one does not."""
 
 
-class Place(NamedTuple):
-    """Where a series of IDC lies."""
+class StoredSeries(NamedTuple):
+    """A series of IDC, and where it lies."""
 
+    series_uuid: str
     root: str
     """The bucket: `s3://idc-open-data`."""
 
@@ -59,18 +61,16 @@ class Place(NamedTuple):
     """The current version of IDC no longer serves it; its objects are still there."""
 
 
-class PlacedUuid(NamedTuple):
-    """The series that a SeriesInstanceUID means."""
-
-    series_uuid: str
-    place: Place
-
-
 class IdcSeries(NamedTuple):
     """What the index knows of one series."""
 
     series_uuid: str
-    place: Place
+    root: str
+    """The bucket: `s3://idc-open-data`."""
+
+    superseded: bool
+    """The current version of IDC no longer serves it; its objects are still there."""
+
     series_instance_uid: str
     study_instance_uid: str
     modality: str | None
@@ -108,7 +108,7 @@ def require_idc_index() -> IdcIndex:
     return index
 
 
-def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | None]:
+def find_series(index: IdcIndex, series_uuids: Sequence[str]) -> list[StoredSeries | None]:
     """Look up where series lie.
 
     Args:
@@ -116,16 +116,14 @@ def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | No
         series_uuids: Hyphenated UUIDs.
 
     Returns:
-        For each its place; None where neither the index nor its table of prior versions knows it.
+        Each series; None where neither the index nor its table of prior versions knows it.
     """
     table = _load_table(index)
     found, rows = find_keys(table.uuids, parse_uuids(series_uuids))
-    places = np.full(len(rows), None, np.object_)
-    places[found] = table.take(_PLACE, rows[found])
-    return places.tolist()
+    return _locate(table, found, rows[found])
 
 
-def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> list[PlacedUuid | None]:
+def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> list[StoredSeries | None]:
     """Look up series by SeriesInstanceUID (0020,000E).
 
     Returns:
@@ -133,8 +131,13 @@ def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> li
     """
     table = _load_table(index)
     found, ranks = find_keys(table.uids, pack_uids(series_instance_uids))
-    rows = table.uid_rows[ranks[found]]
-    series = map(PlacedUuid, format_uuids(table.uuids[rows]), table.take(_PLACE, rows).tolist())
+    return _locate(table, found, table.uid_rows[ranks[found]])
+
+
+def _locate(table: SeriesTable, found: BoolArray, rows: IntArray) -> list[StoredSeries | None]:
+    """Tell where the series of the rows that were found lie; None for the others."""
+    located = zip(format_uuids(table.uuids[rows]), table.take(_BUCKET, rows).tolist(), strict=True)
+    series = (StoredSeries(uuid, *bucket) for uuid, bucket in located)
     return [next(series) if is_found else None for is_found in found.tolist()]
 
 
@@ -156,7 +159,7 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
     known, rows = [*compress(asked, found)], ranks[found]
     fields = (
         known,
-        table.take(_PLACE, rows).tolist(),
+        *zip(*table.take(_BUCKET, rows).tolist(), strict=True),
         format_uids(table.uids[table.uid_ranks[rows]]),
         format_uids(table.take(_STUDY_UID, rows)),
         *(table.take(name, rows).tolist() for name in _DESCRIBED),
@@ -189,7 +192,7 @@ def _load_table(index: IdcIndex) -> SeriesTable:
     paths = _list_files(index)
     # The texts of the studies take most memory on the way: they are gone before anything else is held.
     study_uids = _pack_column(_encode_column(paths, _STUDY_UID))
-    columns = {_PLACE: _encode_places(index), _STUDY_UID: study_uids}
+    columns = {_BUCKET: _encode_buckets(index), _STUDY_UID: study_uids}
     columns |= {name: _encode_column(paths, name) for name in (*_DESCRIBED, _VERSION)}
     versions = columns.pop(_VERSION)
     last_versions = np.array([version or _CURRENT for version in versions.values])[versions.codes]
@@ -207,15 +210,15 @@ def _pack_column(column: Column) -> Column:
     return Column(values=pack_uids([uid or "" for uid in column.values]), codes=column.codes)
 
 
-def _encode_places(index: IdcIndex) -> Column:
-    """The place of each series: its bucket, and which of the files knows it."""
-    places: list[Place] = []
+def _encode_buckets(index: IdcIndex) -> Column:
+    """The bucket of each series, and whether it is superseded: which of the files knows it."""
+    buckets: list[tuple[str, bool]] = []
     codes = []
     for path in _list_files(index):
-        buckets = _encode_column([path], _BUCKET)
-        codes.append(buckets.codes + np.uint8(len(places)))
-        places += [Place(f"s3://{bucket}", superseded=path != index.path) for bucket in buckets.values]
-    return Column(values=hold(places), codes=np.concatenate(codes))
+        column = _encode_column([path], _BUCKET)
+        codes.append(column.codes + np.uint8(len(buckets)))
+        buckets += [(f"s3://{bucket}", path != index.path) for bucket in column.values]
+    return Column(values=hold(buckets), codes=np.concatenate(codes))
 
 
 def _encode_column(paths: Sequence[Path], name: str) -> Column:

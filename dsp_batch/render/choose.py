@@ -16,7 +16,7 @@ from dsp_batch.kinds.kind import PLAIN, Contents, Kind, Picture
 from dsp_batch.kinds.registry import group_by_kind, without_pixels
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
-from dsp_batch.options import ContrastMosaicOptions, FrameOptions, ImageOptions, MosaicOptions
+from dsp_batch.options import CineOptions, ContrastMosaicOptions, FrameOptions, ImageOptions, MosaicOptions
 from dsp_batch.render.compose import MAX_READ, FrameSource, PictureSet, compose_group, kind_of, split_pictures
 
 _LOOKS = 3
@@ -49,6 +49,8 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: FrameOptio
     if isinstance(options, MosaicOptions):
         rows, columns = options.grid
         return spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
+    if isinstance(options, CineOptions):
+        return spread_pictures(whole, pictures, (options.start, options.end), options.frames)
     if options.position is None:
         return spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
     return _choose_one(whole, pictures, options)

@@ -24,7 +24,7 @@ from simulated_cluster import SimulatedCluster
 from simulated_work import Conditions, Cost, Killed
 
 from dsp_batch.batch.cluster.in_flight import Cluster, SeriesToRun, run_series
-from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.run import StartedRun, begin_attempt, find_missing

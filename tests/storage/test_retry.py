@@ -215,6 +215,9 @@ def test_an_interrupt_ends_a_read_that_waits(server: FaultyServer) -> None:
         time.sleep(0.02)
 
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=5)
+    try:
+        _, said = child.communicate(timeout=5)
+    finally:
+        child.kill()
 
     assert said.rstrip().endswith("KeyboardInterrupt")

@@ -17,19 +17,19 @@ from typing import Any, NamedTuple, TypeVar
 from dsp_batch.batch.cluster.dashboard import publish_rows
 from dsp_batch.batch.cluster.metrics import count_rows
 from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
-from dsp_batch.batch.manifest.scans import read_scanned_objects
 from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_row import SeriesResult, Status, build_row
+from dsp_batch.batch.scan.parts import read_scanned_objects
 from dsp_batch.cache import preview_key, write_index
 from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, out_of_memory
 from dsp_batch.fetch import Allowance, fetch_headers, find_index
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.frame import EncodedImage
-from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
@@ -165,7 +165,7 @@ def _fetch(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
 
 def _find_objects(ref: SeriesRef, store: Store, job: Job) -> SeriesRef:
     """Add the objects of a series that a scan has found: as the cache keeps them, else by a scan of its folder."""
-    if ref.folder is None and normalise_uuid(ref.series_uuid):
+    if ref.folder is None:
         return ref
     objects = read_scanned_objects(ref, job.cache) if ref.scan else None
     return find_again(ref, store) if objects is None else ref._replace(objects=objects)
@@ -175,7 +175,7 @@ def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
     """Second stage: an index where there is none yet, written to the cache."""
     index = work.index
     if index is None and work.headers is not None:
-        built = index = build_index(work.headers)
+        built = index = state_series(build_index(work.headers))
         _wait_for_cache(lambda: write_index(built, job.cache), work, job)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")

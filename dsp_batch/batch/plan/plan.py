@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import compress, islice
 from typing import Any, Literal
 
-from dsp_batch.batch.manifest.places import Lookup, default_lookup
+from dsp_batch.batch.manifest.lookup import Lookup, default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import show_rejected
 from dsp_batch.batch.manifest.source import Source
@@ -204,7 +204,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     Example:
         >>> plan = plan_batch("series/", cores=4)
         >>> plan.series, plan.total("objects")
-        (9, 144)
+        (13, 148)
     """
     find_verb(options)
     assumed = PlanOptions(

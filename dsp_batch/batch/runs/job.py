@@ -12,10 +12,11 @@ from typing import Any
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, SinkError
+from dsp_batch.model.contrast import Contrast
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.model.window import Window
 from dsp_batch.options import (
-    Contrast,
+    CineOptions,
     ContrastMosaicOptions,
     ImageOptions,
     IndexOptions,
@@ -32,6 +33,7 @@ OPTIONS: dict[Verb, type[Any]] = {
     "mosaic": MosaicOptions,
     "get-image": ImageOptions,
     "contrast-mosaic": ContrastMosaicOptions,
+    "cine": CineOptions,
     "preview": PreviewOptions,
     "build-index": IndexOptions,
 }

@@ -63,7 +63,7 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
     Example:
         >>> results = read_results("cache")
         >>> results.num_rows, sorted(set(results["status"].to_pylist()))
-        (9, ['done', 'failed', 'skipped'])
+        (13, ['done', 'failed'])
     """
     place, name = find_run(cache, run)
     asked = read_json(place, f"runs/{name}/job.json") or {}

@@ -74,7 +74,7 @@ def read_status(cache: Cache | str | os.PathLike[str], run: str | None = None) -
     Example:
         >>> status = read_status("cache")
         >>> status.series, status.figures.by_status["done"]
-        (9, 7)
+        (13, 12)
     """
     return _read_status(*find_run(cache, run))
 

@@ -158,7 +158,7 @@ class TestDeflated:
         assert header.notes == ("The deflated dataset has a zlib header",)
 
     def test_a_header_that_inflates_beyond_its_limit_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dsp_batch.dicom.headers.read.MAX_INFLATED_HEADER", 1 << 20)
+        monkeypatch.setattr("dsp_batch.dicom.headers.inflate.MAX_INFLATED_HEADER", 1 << 20)
         large = write_dataset(make_dataset(TextValue="x" * 2_000_000), DEFLATED)
         pixels = write_dataset(add_pixels(make_dataset(), frames=100, size=128), DEFLATED)
 

@@ -34,7 +34,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("-CAcreateserial", "-days", "30", "-extfile", "extensions", "-out", "server.pem"),
         ],
     ):
-        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True, timeout=60)
     return folder
 
 

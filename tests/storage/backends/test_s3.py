@@ -8,6 +8,7 @@ import pytest
 from faulty_server import run_faulty_server
 from readers import take, take_all
 from servers import S3Server, WebServer
+from time_limits import join_all
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
@@ -182,8 +183,7 @@ def test_many_threads_share_one_store_and_count_for_themselves(s3_environment: S
     threads = [threading.Thread(target=task, args=(number,)) for number in (10, 20, 30, 40)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join_all(*threads)
 
     assert sorted(counts) == [10, 20, 30, 40]
 
@@ -211,8 +211,9 @@ def test_a_store_travels_to_another_process(s3_environment: S3Server, bucket: st
 
     child = spawn.Process(target=_list_in_child, args=(store, results))
     child.start()
+    join_all(child)
+    assert child.exitcode == 0
     assert results.get() == ["x"]
-    child.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
