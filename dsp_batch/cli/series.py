@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.header import header, headers
 from dsp_batch.cli.options import (
     CacheOptions,
     SeriesOptions,
@@ -199,6 +200,10 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
 
     # Bytes, because a path need not be text.
     click.echo(os.fsencode(find_index(series, source, cache)))
+
+
+for _command in (header, headers):
+    program.add_command(_command)
 
 
 def main() -> NoReturn:
