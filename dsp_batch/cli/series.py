@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.cleaning import clear_index
 from dsp_batch.cli.commands.header import header, headers
 from dsp_batch.cli.options import (
     CacheOptions,
@@ -202,7 +203,7 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
     click.echo(os.fsencode(find_index(series, source, cache)))
 
 
-for _command in (header, headers):
+for _command in (header, headers, clear_index):
     program.add_command(_command)
 
 
