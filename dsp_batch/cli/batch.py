@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from dsp_batch.cli.commands.cleaning import clean
+from dsp_batch.cli.commands.exporting import export_headers
 from dsp_batch.cli.gallery import gallery
 from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
@@ -120,7 +121,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run(manifest, options, settings, cluster)
 
 
-for _command in (plan, status, retry, gallery, clean, manifest, demo):
+for _command in (plan, status, retry, gallery, export_headers, clean, manifest, demo):
     program.add_command(_command)
 
 

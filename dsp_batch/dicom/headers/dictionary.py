@@ -84,6 +84,12 @@ def vr_of(tag: int, creator: str | None = None) -> str:
 
 
 @cache
+def has_several_values(tag: int) -> bool:
+    """Tell whether the value multiplicity of a public element allows more than one value (PS3.6)."""
+    return not is_private(tag) and (_load_tables("_dicom_dict").DicomDictionary.get(tag) or ("", "1"))[1] != "1"
+
+
+@cache
 def name_of(tag: int) -> str:
     """Name an element: by its keyword, or as `gggg_eeee` if it is private, unknown or repeating."""
     entry = None if is_private(tag) or _is_repeating(tag) else _find_entry(tag)
