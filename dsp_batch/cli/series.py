@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.cleaning import clear_index
+from dsp_batch.cli.commands.header import header, headers
 from dsp_batch.cli.options import (
     CacheOptions,
     SeriesOptions,
@@ -202,7 +204,8 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
     click.echo(os.fsencode(find_index(series, source, cache)))
 
 
-program.add_command(view)
+for _command in (view, header, headers, clear_index):
+    program.add_command(_command)
 
 
 def main() -> NoReturn:
