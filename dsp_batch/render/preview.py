@@ -12,10 +12,11 @@ from dsp_batch.errors import SeriesError, printable
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import name_class
 from dsp_batch.kinds.registry import describe_series, name_references
+from dsp_batch.model.contrast import AUTO, Contrast, parse_contrast
 from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.series import FrameOrder
-from dsp_batch.options import AUTO, Contrast, PreviewOptions, parse_contrast
+from dsp_batch.options import PreviewOptions
 from dsp_batch.render.card import draw_card, summarize_card, title_card
 from dsp_batch.render.choose import SeriesPictures, begin_choice, list_pictures, spread_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures, hold_pictures

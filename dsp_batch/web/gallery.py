@@ -134,8 +134,8 @@ def open_gallery(cache: Cache | str | os.PathLike[str], options: GalleryOptions 
 def stamp_gallery(cache: Cache, options: GalleryOptions) -> str:
     """Digest what a gallery would be made from: it changes when a run has written further rows."""
     runs = choose_runs(cache, options.name, options.run)
-    asked = [__version__, asdict(options), [(run.run, run.ended) for run in runs], list_result_parts(cache, runs)]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    inputs = [__version__, asdict(options), [(run.run, run.ended) for run in runs], list_result_parts(cache, runs)]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
 def _is_wanted(column: str, hidden: frozenset[str]) -> bool:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding, nested_encoding, parse_elements, split_items
-from dsp_batch.dicom.headers.values import (
-    DicomJson,
-    character_sets,
-    decode_value,
-    effective_vr,
-    item_encoding,
-    items_encoding,
-    value_json,
-)
+from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding, nested_encoding
+from dsp_batch.dicom.headers.items import Item, parse_items
+from dsp_batch.dicom.headers.values import DicomJson, character_sets, decode_value, effective_vr, value_json
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NestedDataset:
-    """The elements of a header or of an item. A report of 100,000 items is opened along one path only."""
+    """The elements of a header or of an item. A report of 100,000 items is decoded along one path only."""
 
     elements: Mapping[int, RawElement]
     header: InstanceHeader
     encoding: Encoding
     terms: tuple[str, ...]
     """Specific Character Set (0008,0005) that holds here."""
+
+    sequences: Mapping[int, Sequence[Item]] | None = None
+    """Items of the sequences among the elements, by tag; None for the header itself, whose sequences are parsed when
+    they are asked for."""
 
     def decode(self, tag: int) -> DicomJson:
         """Decode one element that is no sequence to the DICOM JSON model.
@@ -36,7 +33,7 @@ class NestedDataset:
             KeyError: There is no such element.
         """
         element = self.elements[tag]
-        vr = effective_vr(tag, element, self.header) if self.elements is self.header.elements else element.vr
+        vr = effective_vr(tag, element, self.header) if self.sequences is None else element.vr
         encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self.encoding, vr)
         return value_json(vr, decode_value(element._replace(vr=vr), encoding, self.terms))
 
@@ -45,17 +42,19 @@ class NestedDataset:
         element = self.elements[tag]
         return element.value is None or element.vr in BINARY_VRS
 
-    def split(self, tag: int) -> list[bytes] | None:
-        """Split a sequence into the datasets of its items, undecoded; None for what is no sequence, or a damaged one.
+    def list_items(self, tag: int) -> Sequence[Item] | None:
+        """List the items of a sequence, undecoded; None for what is no sequence, or a damaged one.
 
         Raises:
             KeyError: There is no such element.
         """
         element = self.elements[tag]
+        if self.sequences is not None:
+            return self.sequences.get(tag)
         if element.vr != "SQ" or element.value is None:
             return None
         try:
-            return split_items(element.value, items_encoding(element.value, self.encoding))
+            return parse_items(element.value, self.encoding)
         except HeaderError:
             return None
 
@@ -68,16 +67,18 @@ class NestedDataset:
 
         Raises:
             KeyError: There is no such element or item.
-            HeaderError: The item is damaged.
         """
-        items = self.split(tag) or []
+        items = self.list_items(tag) or []
         if not 0 <= number < len(items):
             raise KeyError(tag)
-        value = self.elements[tag].value or b""
-        inner = item_encoding(items[number], items_encoding(value, self.encoding))
-        elements = parse_elements(items[number], inner)
-        terms = character_sets(elements, self.terms)
-        return NestedDataset(elements=elements, header=self.header, encoding=inner, terms=terms)
+        item = items[number]
+        return NestedDataset(
+            elements=item.elements,
+            header=self.header,
+            encoding=item.encoding,
+            terms=character_sets(item.elements, self.terms),
+            sequences=item.sequences,
+        )
 
 
 def open_header(header: InstanceHeader) -> NestedDataset:

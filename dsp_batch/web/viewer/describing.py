@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.codecs import TRANSFER_SYNTAXES
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.dicom.syntaxes import describe_syntax
@@ -87,14 +87,14 @@ def describe_file(opened: OpenSeries, row: int, mask: Mask | None) -> dict[str, 
     syntax = index.texts("TransferSyntaxUID")[row]
     has_pixels = row in opened.drawable
     is_supported = not has_pixels or syntax in TRANSFER_SYNTAXES
-    grid = index.grid(row)
+    rows, columns = _frame_shape(opened, row, attributes)
     return {
         "path": locate_file(opened, row, mask),
         "label": _label(row, attributes, mask),
         "has_pixels": has_pixels,
         "frame_count": opened.frame_counts[row],
-        "rows": grid.rows if grid else attributes.integer("Rows"),
-        "columns": grid.columns if grid else attributes.integer("Columns"),
+        "rows": rows,
+        "columns": columns,
         "transfer_syntax_uid": syntax or None,
         "default_window": describe_window(find_own_window(opened, row)) if has_pixels else None,
         "sop_instance_uid": attributes.text("SOPInstanceUID"),
@@ -116,6 +116,14 @@ def locate_file(opened: OpenSeries, row: int, mask: Mask | None) -> str:
     return "/".join(part for part in (index.root, index.objects_folder, index.values("FileName")[row]) if part)
 
 
+def _frame_shape(opened: OpenSeries, row: int, attributes: Attributes) -> tuple[int | None, int | None]:
+    """Find the rows and columns of a frame, or of one slice of a grid image."""
+    grid, rows, columns = opened.index.grid(row), attributes.integer("Rows"), attributes.integer("Columns")
+    if grid is None or rows is None or columns is None:
+        return rows, columns
+    return rows // grid.rows, columns // grid.columns
+
+
 def _label(row: int, attributes: Attributes, mask: Mask | None) -> str:
     name = attributes.text("SeriesDescription") or attributes.text("Modality") or "file"
     number = attributes.integer("InstanceNumber")
@@ -123,14 +131,18 @@ def _label(row: int, attributes: Attributes, mask: Mask | None) -> str:
 
 
 def describe_planes(opened: OpenSeries, row: int) -> list[dict[str, Any]]:
-    """Describe where each frame of a file lies in the patient (PS3.3 C.7.6.2): position and orientation, in mm."""
-    table = opened.index.frames
+    """Describe where each frame of a file lies in the patient (PS3.3 C.7.6.2): position, orientation, spacing, in mm.
+
+    The spacing is that of Pixel Spacing, which counts at the patient; spacings at the detector do not.
+    """
+    table, attributes = opened.index.frames, opened.index.attributes(row)
     numbers = np.flatnonzero(table.instance == row)
     return [
         {
             "frame": int(table.frame[number]),
             "image_position": _list_finite(table.position[number]),
             "image_orientation": _list_finite(table.orientation[number]),
+            "pixel_spacing": find_spacing(attributes, int(table.frame[number])),
         }
         for number in numbers.tolist()
     ]
@@ -171,6 +183,13 @@ def find_unit(attributes: Attributes) -> str | None:
     """Name the unit of the values of a file. CT images that do not name theirs are in HU (PS3.3 C.8.2.1.1)."""
     is_ct = attributes.text("Modality") == "CT" and attributes.number("RescaleSlope") is not None
     return describe_unit(attributes) or ("HU" if is_ct else None)
+
+
+def find_spacing(attributes: Attributes, frame: int) -> list[float] | None:
+    """Find the spacing of a frame's rows and columns in mm (PS3.3 10.7.1.1); None where it is not told."""
+    measures = frame_macro(attributes, frame, "PixelMeasuresSequence")
+    spacing = measures.numbers("PixelSpacing") or attributes.numbers("PixelSpacing")
+    return list(spacing) if len(spacing) == 2 and min(spacing) > 0 else None
 
 
 def find_frame_time(attributes: Attributes) -> float | None:

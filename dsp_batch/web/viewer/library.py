@@ -42,6 +42,12 @@ class OpenSeries:
         return {name: row for row, name in enumerate(self.index.object_names)}
 
     @cached_property
+    def varying_tags(self) -> frozenset[str]:
+        """Tags, of 8 hexadecimal digits, of the elements that are not the same in all instances."""
+        metadata = (field.metadata or {} for field in self.index.columns.schema)
+        return frozenset(each[b"tag"].decode() for each in metadata if b"tag" in each)
+
+    @cached_property
     def drawable(self) -> frozenset[int]:
         """Rows of the instances that have pixels."""
         return frozenset(drawable_rows(self.index))

@@ -184,7 +184,6 @@ class ViewServices:
                 "frame_time_ms": find_frame_time(attributes),
                 "bits_stored": attributes.integer("BitsStored"),
                 "bits_allocated": attributes.integer("BitsAllocated"),
-                "pixel_spacing": list(attributes.numbers("PixelSpacing")) or None,
                 "frames": describe_planes(opened, row),
             }
         )
@@ -258,6 +257,8 @@ class ViewServices:
             page = list_nodes(read_instance_header(opened, row), path, offset, limit)
         except KeyError:
             raise ApiError(404, "not_found", f"file {number} has no such element") from None
+        if not path:
+            page["nodes"] = [{**node, "varies": node["tag"] in opened.varying_tags} for node in page["nodes"]]
         if mask is not None:
             page["nodes"] = [mask.hide_node(node) for node in page["nodes"]]
         return answer_json(page)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dsp_batch.batch.manifest.read import read_manifest
+from dsp_batch.errors import StorageError
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, find_local, parse_series, resolve_series
-from dsp_batch.scan import find_named_series, scan_file, scan_objects, scan_tree
+from dsp_batch.scan import ALL_FOLDERS, find_named_series, scan_file, scan_folders, scan_objects
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.urls import locate_below, normalise_root, parse_location
 from dsp_batch.web.viewer.library import ReadAccess
@@ -68,6 +69,9 @@ class SourceSearch:
     def _scan(self, root: str) -> Iterator[SeriesRef]:
         store = self.access.store_of(root)
         if self.recursive:
-            yield from scan_tree(store)
+            unlisted: dict[str, StorageError] = {}
+            yield from scan_folders(store, ALL_FOLDERS, unlisted)
+            for error in unlisted.values():
+                raise error
         else:
             yield from (found.ref for found in scan_objects(store, store.list_objects("")))

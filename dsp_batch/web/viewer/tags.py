@@ -46,7 +46,6 @@ def list_nodes(header: InstanceHeader, path: str, offset: int, limit: int) -> di
 
     Raises:
         OptionsError: The path is malformed.
-        HeaderError: The item is damaged.
         KeyError: The header has no such item.
     """
     dataset = open_header(header)
@@ -97,7 +96,7 @@ def _is_number(text: str) -> bool:
 def _describe(dataset: NestedDataset, tag: int, above: str) -> dict[str, Any]:
     element = dataset.elements[tag]
     node: dict[str, Any] = {"tag": format_tag(tag), "vr": element.vr, "keyword": name_tag(tag)}
-    items = dataset.split(tag)
+    items = dataset.list_items(tag)
     if items is not None:
         return {**node, "items": len(items), "path": f"{above}{format_tag(tag)}"}
     if element.vr == "SQ" or dataset.is_binary(tag):
