@@ -30,7 +30,7 @@ PHRASES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 500:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiAnswer:
     """The body of an answer and the headers that tell of it."""
 
     body: bytes
@@ -38,10 +38,10 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def answer_json(value: Any, headers: Mapping[str, str] | None = None) -> Answer:
+def answer_json(value: Any, headers: Mapping[str, str] | None = None) -> ApiAnswer:
     """Answer with JSON. Numbers that are none in JSON never occur: they are text or null before."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Answer(body=text.encode("utf-8", "replace"), headers=headers or {})
+    return ApiAnswer(body=text.encode("utf-8", "replace"), headers=headers or {})
 
 
 class ApiError(Exception):

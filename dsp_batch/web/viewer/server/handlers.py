@@ -14,7 +14,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from dsp_batch.errors import DspBatchError
 from dsp_batch.version import __version__
-from dsp_batch.web.viewer.server.answers import PHRASES, Answer, ApiError, answer_json, explain_failure
+from dsp_batch.web.viewer.server.answers import PHRASES, ApiAnswer, ApiError, answer_json, explain_failure
 from dsp_batch.web.viewer.server.safety import SAFETY_HEADERS
 from dsp_batch.web.viewer.server.session import ViewSession
 
@@ -71,14 +71,14 @@ class SafeHandler(RequestHandler):
         """Note that nobody waits for the answer any more."""
         self.is_closed = True
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: ApiAnswer) -> None:
         """Send an answer."""
         self.set_header("Content-Type", answer.media_type)
         for name, value in answer.headers.items():
             self.set_header(name, value)
         self.finish(answer.body)
 
-    async def work(self, find_work: Callable[[Any], Callable[[], Answer]]) -> None:
+    async def work(self, find_work: Callable[[Any], Callable[[], ApiAnswer]]) -> None:
         """Do the work of a request in a thread, unless its connection is closed before its turn comes.
 
         Args:

@@ -20,7 +20,7 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 
 from dsp_batch.errors import OptionsError
 from dsp_batch.web.viewer.options import Listening, ViewOptions
-from dsp_batch.web.viewer.server.answers import Answer
+from dsp_batch.web.viewer.server.answers import ApiAnswer
 from dsp_batch.web.viewer.server.routes import build_application
 from dsp_batch.web.viewer.server.safety import Guard, is_loopback
 from dsp_batch.web.viewer.server.session import ViewSession
@@ -247,12 +247,12 @@ def _check_sources(sources: Sequence[str]) -> None:
             raise OptionsError(f"{source}: there is no such file or folder")
 
 
-def read_page_files() -> dict[str, Answer]:
+def read_page_files() -> dict[str, ApiAnswer]:
     """Read the files of the page, each under its name, and those that it shares with the gallery, below `shared/`."""
     static = package_files("dsp_batch.web").joinpath("static")
     own = package_files("dsp_batch.web.viewer").joinpath("static")
     return {
-        above + each.name: Answer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
+        above + each.name: ApiAnswer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
         for above, folder in (("shared/", static), ("", own))
         for each in folder.iterdir()
         if Path(each.name).suffix in _MEDIA_TYPES
