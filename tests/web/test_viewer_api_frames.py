@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,25 @@ def test_every_codec_file_is_displayed(codecs: tuple[Client, list[dict[str, Any]
             samples = client.get(f"file/{number}/frame/0/raw").samples.astype(int)
             reference = client.get(f"file/{numbers[row['reference']]}/frame/0/raw").samples.astype(int)
             assert np.abs(samples - reference).max() <= float(row["max_abs_diff_first_frame"]), row["file"]
+
+
+def test_samples_are_packed_for_clients_that_take_it(series: tuple[Client, list[dict[str, Any]]]) -> None:
+    client, files = series
+    file = next(each for each in files if each["rows"] == each["columns"] == 512 and each["modality"] == "CT")
+    plain = client.get(f"file/{file['index']}/frame/0/raw")
+    packed = client.get(f"file/{file['index']}/frame/0/raw", Accept_Encoding="br, gzip")
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.body) < 0.7 * len(plain.body)
+    assert gzip.decompress(packed.body) == plain.body
+
+
+def test_what_varies_across_a_series_is_marked(series: tuple[Client, list[dict[str, Any]]]) -> None:
+    client, files = series
+    file = next(each for each in files if each["series"] == select_series("CT axial volume")[0])
+    nodes = {node["keyword"]: node for node in client.get(f"file/{file['index']}/tags").json["nodes"]}
+    assert nodes["ImagePositionPatient"]["varies"] is True
+    assert nodes["Modality"]["varies"] is False
 
 
 def test_tags_are_those_that_pydicom_reads(series: tuple[Client, list[dict[str, Any]]]) -> None:

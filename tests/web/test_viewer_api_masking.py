@@ -64,6 +64,7 @@ def test_no_answer_tells_who_the_patient_is(tmp_path: Path) -> None:
             "tag": "00100040",
             "vr": "CS",
             "keyword": "PatientSex",
+            "varies": False,
             "value": None,
             "masked": True,
         }

@@ -14,7 +14,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from dsp_batch.errors import DspBatchError
 from dsp_batch.version import __version__
-from dsp_batch.web.viewer.server.answers import PHRASES, ApiAnswer, ApiError, answer_json, explain_failure
+from dsp_batch.web.viewer.server.answers import PHRASES, ApiAnswer, ApiError, answer_json, explain_failure, pack_answer
 from dsp_batch.web.viewer.server.safety import SAFETY_HEADERS
 from dsp_batch.web.viewer.server.session import ViewSession
 
@@ -49,6 +49,7 @@ class SafeHandler(RequestHandler):
             self.set_header(name, value)
         self.set_header("Server", "dicom-series-preview")
         self.set_header("Cache-Control", "no-store")
+        self.set_header("Vary", "Accept-Encoding")
 
     def prepare(self) -> None:
         """Check who asks, before anything else is read."""
@@ -84,8 +85,10 @@ class SafeHandler(RequestHandler):
         Args:
             find_work: Function from the services of the viewer to the work.
         """
-        services = await self.session.load_services()
-        answer = await self.session.run(find_work(services), lambda: self.is_closed)
+        do = find_work(await self.session.load_services())
+        takes_gzip = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        pack: Callable[[ApiAnswer], ApiAnswer] = pack_answer if takes_gzip else lambda answer: answer
+        answer = await self.session.run(lambda: pack(do()), lambda: self.is_closed)
         if answer is not None and not self.is_closed:
             self.send(answer)
 
