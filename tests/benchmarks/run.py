@@ -28,6 +28,7 @@ from bench_memory import bench_memory
 from bench_places import Bench, open_sources, write_series
 from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
 from bench_tables import as_json, describe_machine, format_report, select_for_page, write_page
+from bench_viewer import bench_viewer
 
 _PARTS = {
     "series": bench_series,
@@ -38,6 +39,7 @@ _PARTS = {
     "batch": bench_batch,
     "memory": bench_memory,
     "manifests": bench_manifests,
+    "viewer": bench_viewer,
 }
 _SOURCES = ("disk", "nginx", "radosgw")
 
