@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dsp_batch.batch.manifest.read import read_manifest
-from dsp_batch.errors import StorageError
+from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.identifiers import normalise_uuid
-from dsp_batch.model.series import NO_COLUMNS, SeriesRef
+from dsp_batch.model.series import NO_COLUMNS, ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesName, find_local, parse_series, resolve_series
-from dsp_batch.scan import ALL_FOLDERS, find_named_series, scan_file, scan_folders, scan_objects
+from dsp_batch.scan import (
+    ALL_FOLDERS,
+    OBJECTS_AT_ONCE,
+    Identity,
+    find_named_series,
+    group_series,
+    identify_objects,
+    scan_file,
+    scan_objects,
+    walk_objects,
+)
 from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.store import Store
 from dsp_batch.storage.urls import locate_below, normalise_root, parse_location
 from dsp_batch.web.viewer.library import ReadAccess
+
+_log = logging.getLogger(__name__)
 
 _MANIFEST_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".s5cmd", ".manifest")
 
@@ -67,11 +81,55 @@ class SourceSearch:
         return resolve_series(name, self.access.store_of)
 
     def _scan(self, root: str) -> Iterator[SeriesRef]:
+        """Find the series below a root. One that grows while the walk goes on is found again, with all its objects."""
         store = self.access.store_of(root)
-        if self.recursive:
-            unlisted: dict[str, StorageError] = {}
-            yield from scan_folders(store, ALL_FOLDERS, unlisted)
-            for error in unlisted.values():
-                raise error
-        else:
+        if not self.recursive:
             yield from (found.ref for found in scan_objects(store, store.list_objects("")))
+            return
+        gathered = _Gathered(store=store)
+        objects: list[ObjectInfo] = []
+        unlisted: dict[str, StorageError] = {}
+        for each in walk_objects(store, ALL_FOLDERS, unlisted):
+            if isinstance(each, SeriesRef):
+                yield each
+                continue
+            objects.append(each)
+            if len(objects) == OBJECTS_AT_ONCE:
+                yield from gathered.add(objects)
+                objects = []
+        yield from gathered.add(objects, is_last=True)
+        gathered.warn()
+        for error in unlisted.values():
+            raise error
+
+
+@dataclass(slots=True, kw_only=True)
+class _Gathered:
+    """Objects below a root that were found so far, by the series that they belong to."""
+
+    store: Store
+    members: dict[str, list[Identity]] = field(default_factory=dict)
+    listed: dict[str, int] = field(default_factory=dict)
+    """Number of objects that each series had when it was listed last."""
+
+    rejected: dict[str, DspBatchError] = field(default_factory=dict)
+
+    def add(self, objects: Sequence[ObjectInfo], *, is_last: bool = False) -> Iterator[SeriesRef]:
+        """Add objects, and list the series that are new or have twice as many objects; at the end all that have more.
+
+        Listed more often, a series of 100,000 objects would be read a hundred times.
+        """
+        for identity in identify_objects(self.store, objects, self.rejected):
+            # Patients that share a UID are told apart together.
+            self.members.setdefault(identity.series_instance_uid or f"/{identity.folder}", []).append(identity)
+        for key, identities in self.members.items():
+            count, before = len(identities), self.listed.get(key, 0)
+            if count >= 2 * before if not is_last else count > before:
+                self.listed[key] = count
+                yield from (found.ref for found in group_series(self.store.root, identities))
+
+    def warn(self) -> None:
+        """Say how many objects are no instances."""
+        for name, error in [*self.rejected.items()][:1]:
+            message = "%s: %d objects are no instances and left out; the first, %s: %s"
+            _log.warning(message, self.store.root, len(self.rejected), name, error.message)
