@@ -55,4 +55,4 @@ def dask_setup(_worker: Worker) -> None:
     for name in DECODERS:
         setattr(imagecodecs, name, _spoil(getattr(imagecodecs, name)))
     native.zlib = _SpoiltZlib  # type: ignore[assignment]  # the part of it that is used
-    watchdog.GRACE = 1.0
+    watchdog.GRACE = 0.5
