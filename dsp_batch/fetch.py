@@ -41,8 +41,10 @@ SMALL_OBJECT = 1 << 20
 DRAWN_FRAMES = 36
 """Number of frames that a preview draws unless asked otherwise."""
 
-KEPT_BYTES = 32 << 20
-"""Bytes of whole objects that one series may keep in memory between its headers and its preview."""
+KEPT_BYTES_ALONE = 32 << 20
+KEPT_BYTES_OF_MANY = 16 << 20
+"""Bytes of whole objects that a series may keep in memory between its headers and its preview: one that is drawn alone,
+and each of the many that a worker has at once."""
 
 LOOK_FIRST = 50
 """Number of objects above which the first header is read alone: series of 92,000 objects without pixels exist."""

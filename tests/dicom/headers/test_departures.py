@@ -216,7 +216,10 @@ class TestTexts:
         assert attributes_of(header).text("PatientName") is not None
         assert header.notes == ("Specific Character Set 'rot13' is no defined term",)
 
-    @pytest.mark.parametrize("charset", ["ISO_IR 192", "ISO_IR 6", "rot13", "idna", "punycode", "hex", "no such", ""])
+    @pytest.mark.parametrize(
+        "charset",
+        ["ISO_IR 192", "ISO_IR 6", "rot13", "idna", "punycode", "hex", "no such", "", "\0", "ISO_IR 100\0\0x"],
+    )
     def test_text_that_is_not_of_its_character_set_is_read_as_latin_1(self, charset: str) -> None:
         dataset = make_dataset(SpecificCharacterSet="ISO_IR 100", PatientName="Schädel^Großer")
         data = write_dataset(dataset)
