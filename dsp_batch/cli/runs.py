@@ -243,7 +243,8 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     """Try a whole run on a generated collection, without network.
 
     The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. Every
-    series gets a picture but one, which is corrupt and fails. The demo succeeds if exactly that happens. The page that shows them all is printed first: open it in a browser.
+    series gets a picture but one, which is corrupt and fails. The demo succeeds if exactly that happens. The page that
+    shows them all is printed first: open it in a browser.
     """
     from pathlib import Path
 
