@@ -13,7 +13,7 @@ from typing import Any
 
 from dsp_batch.cache import Cache, open_cache, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers, find_index
+from dsp_batch.fetch import KEPT_BYTES_ALONE, Allowance, fetch_headers, find_index
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
@@ -23,9 +23,10 @@ from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
-from dsp_batch.options import ImageVerbOptions, IndexOptions, PreviewOptions
+from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions, PreviewOptions
 from dsp_batch.references import load_references
 from dsp_batch.render.choose import choose_pictures
+from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
 from dsp_batch.render.preview import draw_preview
@@ -67,13 +68,13 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
 
     Args:
         series: As in `find_series`, or an entry of a manifest.
-        options: `PreviewOptions`, `MosaicOptions`, `ImageOptions` or `ContrastMosaicOptions`.
+        options: `PreviewOptions`, `MosaicOptions`, `ImageOptions`, `ContrastMosaicOptions` or `CineOptions`.
         root: As in `find_series`.
         series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
         cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
-        suffix: `.webp`, `.jpg` or `.jpeg`.
+        suffix: `.webp`, `.jpg` or `.jpeg`; with `CineOptions` `.webp`, `.avif`, `.gif` or `.mp4`.
 
     Returns:
         The image file in `data`, and what it shows.
@@ -205,7 +206,7 @@ def index_series(
     index = find_index(ref, store, cache, refresh=refresh) if cache else None
     if index is None:
         allowance = Allowance(
-            kept_bytes=KEPT_BYTES if drawn else None,
+            kept_bytes=KEPT_BYTES_ALONE if drawn else None,
             needs_pixels=drawn is not None and not isinstance(drawn, PreviewOptions),
         )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
@@ -234,7 +235,7 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
         index: The series.
         source: Where its frames are read, and the series that it draws upon.
         options: The pictures, the grid and the contrast.
-        suffix: `.webp`, `.jpg` or `.jpeg`.
+        suffix: As in `preview`.
 
     Raises:
         SeriesError: The series has nothing to draw, and the options ask for frames.
@@ -244,6 +245,8 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
     """
     if isinstance(options, PreviewOptions):
         return draw_preview(index, source, options, suffix)
+    if isinstance(options, CineOptions):
+        return draw_cine(index, source, options, suffix)
     pictures = choose_pictures(index, source, options)
     tiles = draw_tiles(pictures, options.column_contrasts, lay_out_mosaic(index, options))
     return encode_tiles(tiles, suffix, options.quality)

@@ -88,7 +88,7 @@ def run_bash(script: str, folder: Path) -> None:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=240)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -344,7 +344,9 @@ def test_the_results_page_lists_every_file_of_a_run(demo: Path) -> None:
 
 
 def test_the_top_level_holds_nothing_but_what_is_meant_to_be_there() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+    ).stdout
     names = listed.split() or [path.name for path in PROJECT.iterdir()]
     visible = {name.partition("/")[0] for name in names if not name.startswith(".")}
 

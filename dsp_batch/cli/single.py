@@ -12,16 +12,18 @@ import click
 
 from dsp_batch.cache import Cache, index_key, open_cache, write_index
 from dsp_batch.cli.options import CacheOptions, SeriesOptions
-from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
+from dsp_batch.cli.outputs import IMAGE_SUFFIXES, check_image_output, check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.errors import DspBatchError, SinkError
 from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ImageVerbOptions, IndexOptions
+from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
 from dsp_batch.pipeline import find_series, index_series, open_frames, render_preview
+from dsp_batch.render.cine import CINE_SUFFIXES, check_cine_suffix
 from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import local_path
@@ -32,12 +34,15 @@ _log = logging.getLogger(__name__)
 
 
 def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesOptions, cache: CacheOptions) -> None:
-    """Draw a series and write the image.
+    """Draw a series and write the image: of one of the formats that the options have.
 
     Raises:
         DspBatchError: As in `pipeline.draw_series` and `storage.objects.write_whole`.
     """
-    suffix = check_image_output(output)
+    is_cine = isinstance(options, CineOptions)
+    suffix = check_image_output(output, CINE_SUFFIXES if is_cine else IMAGE_SUFFIXES)
+    if is_cine:
+        check_cine_suffix(suffix)
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
@@ -120,12 +125,33 @@ def find_index(series: str, source: SeriesOptions, cache: CacheOptions) -> str:
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
-    kept = _open_cache(cache, source)
+    index = open_index(series, source, cache)
+    return _open_cache(cache, source).url_of(index_key(index.series_uuid))
+
+
+def open_index(series: str, source: SeriesOptions, cache: CacheOptions) -> SeriesIndex:
+    """Load the index of a series: the one in the cache, else one that is built and kept there.
+
+    Raises:
+        DspBatchError: As in `pipeline.index_series`.
+    """
+    kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source)
     with log_stage("index"):
         index = index_series(ref, store, kept, refresh=source.refresh)
     _warn(ref, index.notes)
-    return kept.url_of(index_key(ref.series_uuid))
+    return index
+
+
+def write_output(output: str, data: bytes, source: SeriesOptions, cache: CacheOptions) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    with log_stage("write"):
+        receipt = write_whole(output, data, endpoint_url=source.endpoint_url, cache_control=cache.cache_control)
+    _log.debug("%s: %d bytes", receipt.url, receipt.size)
 
 
 @contextmanager

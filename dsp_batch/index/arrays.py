@@ -1,4 +1,4 @@
-"""Build Arrow arrays from Python values, and read tables from Parquet files in memory.
+"""Build Arrow arrays from Python values, and read and write tables as Parquet files in memory.
 
 `pyarrow.array` checks whether a list is one of pandas' own types, and imports pandas for that where it is installed.
 That takes longer than building the whole index of a series.
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import HeaderError
+from dsp_batch.errors import HeaderError, first_line
 
 
 def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -68,6 +68,14 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
 
 
+def write_parquet(table: pa.Table, **settings: Any) -> bytes:
+    """Write a table as the bytes of a Parquet file, compressed with zstd; `settings` are those of `write_table`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", **settings)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
 class ColumnFile:
     """A Parquet file in memory, whose columns any thread may read when it needs them.
 
@@ -115,6 +123,5 @@ class ColumnFile:
                 table = self._file.read(names, use_threads=False)
                 table.validate(full=True)  # a text may be no UTF-8
             except (pa.ArrowException, OSError) as error:
-                reason = str(error).partition("\n")[0]
-                raise HeaderError(f"a column of the index is damaged, build it again: {reason}") from error
+                raise HeaderError(f"a column of the index is damaged, build it again: {first_line(error)}") from error
             return table

@@ -14,10 +14,11 @@ from dsp_batch.kinds.card import hide_descriptions, name_class, shorten_card
 from dsp_batch.kinds.kind import Contents
 from dsp_batch.kinds.registry import describe_instances, find_speakers, name_references
 from dsp_batch.model.card import Card
+from dsp_batch.model.contrast import AUTO, Contrast, parse_contrast
 from dsp_batch.model.frame import DrawnAs, EncodedImage, StoredFrame, TileGrid
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.series import ByteArray, FrameOrder
-from dsp_batch.options import AUTO, Contrast, PreviewOptions, parse_contrast
+from dsp_batch.options import PreviewOptions
 from dsp_batch.render.card import draw_card, summarize_card, title_card
 from dsp_batch.render.choose import SeriesPictures, begin_choice, list_pictures, spread_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures, hold_pictures

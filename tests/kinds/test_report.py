@@ -195,7 +195,7 @@ class TestRealReports:
     def test_values_are_those_of_dcmtk(self, folder: str) -> None:
         (path,) = (OBJECTS / folder).glob("*.dcm")
         command = ["dsrdump", "-Er", "-Ev", "-Ec", "-Ei", str(path)]
-        dumped = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8", "replace")
+        dumped = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode("utf-8", "replace")
         groups = dumped[dumped.index("Measurement Group") :]
         expected = [(m["concept"], float(m["value"]), m["unit"]) for m in NUMBER.finditer(groups)]
 
