@@ -29,8 +29,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process where several run them, and all that start clusters in the same one."""
+    """Keep the tests of a file in one process where several run them, and all that start clusters in the same one.
+
+    A test that names a group of its own goes by that.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         place = item.path.relative_to(item.config.rootpath).parts
         item.add_marker(pytest.mark.xdist_group("batch" if "batch" in place else "/".join(place)))
 

@@ -63,6 +63,7 @@ HOMES = {
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
     "prometheus_client": {"batch/cluster"},
+    "tornado": {"web/viewer/server"},
 }
 """Heavy dependency → rooms, or files, that may import it."""
 

@@ -23,7 +23,7 @@ from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
 from dsp_batch.errors import FAILURE_REASONS, Reason
-from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import LATENCY, ClusterOptions, IndexOptions, MosaicOptions
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
@@ -48,7 +48,7 @@ _LINES_AT_ONCE = 4_096
 @click.option(
     "--latency",
     type=float,
-    default=0.04,
+    default=LATENCY,
     show_default=True,
     metavar="SECONDS",
     help="Seconds that storage takes to answer a request.",

@@ -18,6 +18,7 @@ from dsp_batch.errors import DspBatchError, SinkError
 from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
+from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
@@ -125,12 +126,33 @@ def find_index(series: str, source: SeriesOptions, cache: CacheOptions) -> str:
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
-    kept = _open_cache(cache, source)
+    index = open_index(series, source, cache)
+    return _open_cache(cache, source).url_of(index_key(index.series_uuid))
+
+
+def open_index(series: str, source: SeriesOptions, cache: CacheOptions) -> SeriesIndex:
+    """Load the index of a series: the one in the cache, else one that is built and kept there.
+
+    Raises:
+        DspBatchError: As in `pipeline.index_series`.
+    """
+    kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source, kept)
     with log_stage("index"):
         index = index_series(ref, store, kept, refresh=source.refresh)
     _warn(ref, index.notes)
-    return kept.url_of(index_key(ref.series_uuid))
+    return index
+
+
+def write_output(output: str, data: bytes, source: SeriesOptions, cache: CacheOptions) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    with log_stage("write"):
+        receipt = write_whole(output, data, endpoint_url=source.endpoint_url, cache_control=cache.cache_control)
+    _log.debug("%s: %d bytes", receipt.url, receipt.size)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import HeaderError
+from dsp_batch.errors import HeaderError, first_line
 
 
 def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -123,6 +123,5 @@ class ColumnFile:
                 table = self._file.read(names, use_threads=False)
                 table.validate(full=True)  # a text may be no UTF-8
             except (pa.ArrowException, OSError) as error:
-                reason = str(error).partition("\n")[0]
-                raise HeaderError(f"a column of the index is damaged, build it again: {reason}") from error
+                raise HeaderError(f"a column of the index is damaged, build it again: {first_line(error)}") from error
             return table

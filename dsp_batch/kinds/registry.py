@@ -168,5 +168,10 @@ def without_pixels(
     names = ", ".join(
         f"{sop_classes.sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes
     )
-    reason: Reason = "raw-data" if list(classes) == [sop_classes.RAW_DATA_STORAGE] else "no-pixels"
-    return NoPixelsError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason, known)
+    message = f"{url} has no object with pixels: it holds {names}; build-index works on it"
+    return NoPixelsError(message, reason_to_skip(classes), known)
+
+
+def reason_to_skip(sop_classes_found: Iterable[str]) -> Reason:
+    """Tell the reason for which a series without pixels is skipped, by the SOP classes that it holds."""
+    return "raw-data" if {*sop_classes_found} == {sop_classes.RAW_DATA_STORAGE} else "no-pixels"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +86,7 @@ class FoundSeries:
 
 
 def walk_objects(
-    store: Store, folders: Iterable[str], unlisted: dict[str, StorageError]
+    store: Store, folders: Iterable[str], unlisted: dict[str, StorageError], *, is_deep: bool = True
 ) -> Iterator[SeriesRef | ObjectInfo]:
     """Walk folders below the root of a store, to any depth.
 
@@ -93,6 +94,7 @@ def walk_objects(
         store: The store.
         folders: Names of the folders; empty for the root itself.
         unlisted: Takes the errors of those that cannot be listed.
+        is_deep: False for what lies directly in the folders alone.
 
     Yields:
         Series whose folders are named by UUIDs, without a look into these; and the objects of all other folders, with
@@ -100,8 +102,8 @@ def walk_objects(
     """
     for top in folders:
         try:
-            for folder in store.walk(top):
-                for name in folder.uuids:
+            for folder in store.walk(top) if is_deep else islice(store.walk(top), 1):
+                for name in folder.uuids if is_deep else ():
                     yield SeriesRef(locate_below(store.root, folder.name), name)
                 above = f"{folder.name}/" if folder.name else ""
                 for each in sorted(folder.objects, key=lambda each: each.name):
@@ -174,6 +176,9 @@ class FolderScan:
     folders: tuple[str, ...] = ALL_FOLDERS
     """Names of the folders that are scanned, with all below them."""
 
+    is_deep: bool = True
+    """False to scan what lies directly in these folders alone."""
+
     refresh: bool = False
     """True to read objects again of which the listing tells no time."""
 
@@ -195,7 +200,7 @@ class FolderScan:
         """Walk the folders: series whose folders are named by UUIDs, and chunks of all other objects."""
         self._older = older = OlderParts.read(self.cache, self.store.root)
         gathered: list[ObjectInfo] = []
-        for each in walk_objects(self.store, self.folders, self.unlisted):
+        for each in walk_objects(self.store, self.folders, self.unlisted, is_deep=self.is_deep):
             if isinstance(each, SeriesRef):
                 yield each
                 continue
@@ -270,6 +275,21 @@ def scan_here(scan: FolderScan) -> Iterator[SeriesRef | FoundSeries]:
         else:
             scan.add(scan_chunk(each))
     yield from scan.finish()
+
+
+def scan_with_objects(scan: FolderScan) -> Iterator[SeriesRef]:
+    """Run a whole scan in this process, and tell the objects of each series that it has found.
+
+    Raises:
+        StorageError: An object cannot be read.
+    """
+    found = list[FoundSeries]()
+    for each in scan_here(scan):
+        if isinstance(each, FoundSeries):
+            found.append(each)
+        else:
+            yield each
+    yield from scan.attach_objects(found)
 
 
 @contextmanager

@@ -118,9 +118,3 @@ def explain_cause(text: str) -> str:
             return cause
     beginning = text.strip().splitlines()[0] if text.strip() else "unknown failure"
     return beginning.rsplit(" - ", 1)[-1][:120]
-
-
-def first_line(error: BaseException) -> str:
-    """Shorten an exception's message to its first line."""
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__

@@ -16,6 +16,7 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.ASCII | re.D
 _NEARLY_URL = re.compile(r"[^/\\]*://|[a-z][a-z0-9+.-]+:/", re.IGNORECASE | re.ASCII)
 _DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE | re.ASCII)
 
+_USER = re.compile(r"//.*@", re.DOTALL)
 _USER_BEFORE_HOST = re.compile(r"^[^/\s@]*:[^/\s@]*@")
 _NO_PORT = re.compile(r"(://[^/\s:@\[\]]*:)(?!\d*(?:[/?#\s\"',;]|$))[^/\s]+")
 """What stands behind the colon of a host or bucket where a port would: a password whose `@` comes later, or is lost."""
@@ -151,10 +152,10 @@ def hide_secrets(text: str) -> str:
         >>> hide_secrets("https://me:password@host/series?X-Amz-Signature=1f2e")
         'https://…@host/series?…'
     """
-    shown = re.sub(r"//.*@", "//…@", text, flags=re.DOTALL) if "@" in text else text
-    shown = _USER_BEFORE_HOST.sub("…@", shown)
-    shown = _NO_PORT.sub(r"\1…", shown)
-    return _QUERY.sub(r"\1…", shown)
+    shown = text
+    if "@" in text:
+        shown = _USER_BEFORE_HOST.sub("…@", _USER.sub("//…@", text))
+    return _QUERY.sub(r"\1…", _NO_PORT.sub(r"\1…", shown)) if "://" in shown else shown
 
 
 def show_text(text: str) -> str:
@@ -173,8 +174,8 @@ def _parse_url(scheme: str, rest: str, written: str, endpoint_url: str | None) -
         _refuse(written, "holds a user name or password: leave it out of the URL", "access-denied")
     if not container and scheme != "memory":
         _refuse(written, "names no bucket and no host")
-    asked = rest if is_http else container
-    if "?" in asked or "#" in asked:
+    checked = rest if is_http else container
+    if "?" in checked or "#" in checked:
         _refuse(written, "has a query or a fragment: give the URL of the folder alone")
     read = unquote("/".join(parts)) if is_http and "%" in rest else "/".join(parts)
     _check_characters(container + read, written)

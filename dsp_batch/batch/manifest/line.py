@@ -139,6 +139,7 @@ def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Map
     return SeriesRef(name.root, name.name, endpoint_url, columns, number)
 
 
+@lru_cache(maxsize=1)
 def explain_missing(surroundings: Surroundings) -> str:
     """Say where a name was looked for that is neither there nor of any form."""
     folders = (*map(os.path.abspath, surroundings.folders), surroundings.root)

@@ -19,7 +19,7 @@ from dsp_batch.idc import index as idc
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, explain_unknown, first_match
-from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here
+from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here, scan_with_objects
 from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store, build_store
 
@@ -98,14 +98,7 @@ def with_objects(lookup: Lookup) -> Lookup:
 
     def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
         with keep_parts(None) as parts:
-            begun = _begin_scan(folders, unlisted, lookup.store_of, parts)
-            found = list[FoundSeries]()
-            for each in scan_here(begun):
-                if isinstance(each, FoundSeries):
-                    found.append(each)
-                else:
-                    yield each
-            yield from begun.attach_objects(found)
+            yield from scan_with_objects(_begin_scan(folders, unlisted, lookup.store_of, parts))
 
     return replace(lookup, scan=scan)
 

@@ -191,9 +191,11 @@ def _encodings(charsets: tuple[str, ...]) -> list[str]:
 
     from pydicom.charset import convert_encodings  # noqa: PLC0415  # most headers are ASCII and never need it
 
+    # Python's registry of codecs raises on a NUL; an empty name is that of the default character set.
+    names = [name if name.isprintable() else "" for name in charsets]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unknown character set is read as the default one
-        encodings: list[str] = convert_encodings(list(charsets) or "")
+        encodings: list[str] = convert_encodings(names or "")
     # Python knows codecs under other names that are none of text (rot13), or that refuse most of it (idna).
     return [name if name.lower().startswith(_TEXT_CODECS) else "latin_1" for name in encodings]
 
