@@ -14,6 +14,9 @@ from typing import Any, Literal
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.contrast import EMBEDDED, Contrast, parse_contrast
 
+LATENCY = 0.04
+"""Seconds that storage is expected to take to answer a request, where nothing else is said."""
+
 
 def convert_fields(options: Any) -> None:
     """Bring the value of each field of an options class to the type of the field, by the field's annotation.

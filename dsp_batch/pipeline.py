@@ -13,11 +13,12 @@ from typing import Any
 
 from dsp_batch.cache import Cache, open_cache, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers, find_index
+from dsp_batch.fetch import KEPT_BYTES_ALONE, Allowance, fetch_headers, find_index
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
+from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
@@ -205,11 +206,11 @@ def index_series(
     index = find_index(ref, store, cache, refresh=refresh) if cache else None
     if index is None:
         allowance = Allowance(
-            kept_bytes=KEPT_BYTES if drawn else None,
+            kept_bytes=KEPT_BYTES_ALONE if drawn else None,
             needs_pixels=drawn is not None and not isinstance(drawn, PreviewOptions),
         )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
-        index = build_index(headers)
+        index = state_series(build_index(headers))
         if cache:
             write_index(index, cache)
     return index

@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 OBJECTS_AT_ONCE = 1000
 """Objects whose headers are read together."""
 
+ALL_FOLDERS = ("",)
+"""The root itself, in the place of names of folders below it."""
+
 _GOES_ON_WITHOUT = frozenset({"not-dicom", "bad-header", "too-large", "not-found", "access-denied"})
 """Reasons of objects that are left out of a scan; any other ends it."""
 
@@ -102,35 +105,48 @@ class FoundSeries:
         return ", ".join(told)
 
 
-def walk_objects(store: Store) -> Iterator[SeriesRef | ObjectInfo]:
-    """Walk all folders below the root of a store.
+def walk_objects(
+    store: Store, folders: Iterable[str], unlisted: dict[str, StorageError]
+) -> Iterator[SeriesRef | ObjectInfo]:
+    """Walk folders below the root of a store, to any depth.
+
+    Args:
+        store: The store.
+        folders: Names of the folders; empty for the root itself.
+        unlisted: Takes the errors of those that cannot be listed.
 
     Yields:
         Series whose folders are named by UUIDs, without a look into these; and the objects of all other folders, with
         names below the root.
-
-    Raises:
-        StorageError: The root cannot be listed.
     """
-    for folder in store.walk():
-        for name in folder.uuids:
-            yield SeriesRef(locate_below(store.root, folder.name), name)
-        above = f"{folder.name}/" if folder.name else ""
-        for each in sorted(folder.objects, key=lambda each: each.name):
-            yield replace(each, name=above + each.name)
+    for top in folders:
+        try:
+            for folder in store.walk(top):
+                for name in folder.uuids:
+                    yield SeriesRef(locate_below(store.root, folder.name), name)
+                above = f"{folder.name}/" if folder.name else ""
+                for each in sorted(folder.objects, key=lambda each: each.name):
+                    yield replace(each, name=above + each.name)
+        except StorageError as error:
+            unlisted[top] = error
 
 
-def scan_tree(store: Store) -> Iterator[SeriesRef]:
-    """Find the series below the root of a store, at any depth.
+def scan_folders(store: Store, folders: Iterable[str], unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+    """Find the series in folders below the root of a store, at any depth.
 
     Folders named by a UUID are series without a look into them. The objects elsewhere are grouped by the
     SeriesInstanceUID of their headers.
 
+    Args:
+        store: The store.
+        folders: Names of the folders; empty for the root itself.
+        unlisted: Takes the errors of those that cannot be listed.
+
     Raises:
-        StorageError: The root cannot be listed, or an object cannot be read.
+        StorageError: An object cannot be read.
     """
     objects: list[ObjectInfo] = []
-    for each in walk_objects(store):
+    for each in walk_objects(store, folders, unlisted):
         if isinstance(each, SeriesRef):
             yield each
         else:
@@ -139,14 +155,21 @@ def scan_tree(store: Store) -> Iterator[SeriesRef]:
 
 
 def find_all_series(store: Store) -> list[FoundSeries]:
-    """Describe the series below the root of a store, at any depth; errors are those of `scan_tree`."""
+    """Describe the series below the root of a store, at any depth.
+
+    Raises:
+        StorageError: The root cannot be listed, or an object cannot be read.
+    """
     objects: list[ObjectInfo] = []
     found: list[FoundSeries] = []
-    for each in walk_objects(store):
+    unlisted: dict[str, StorageError] = {}
+    for each in walk_objects(store, ALL_FOLDERS, unlisted):
         if isinstance(each, SeriesRef):
             found += _look_into(each, replace(store, root=each.root))
         else:
             objects.append(each)
+    for error in unlisted.values():
+        raise error
     return [*found, *scan_objects(store, objects)]
 
 
@@ -252,26 +275,20 @@ def find_named_series(name: SeriesName, store_of: Callable[[str], Store], series
 
 
 def find_again(ref: SeriesRef, store: Store) -> SeriesRef:
-    """Find the objects of a series whose folder is not named by a UUID, by a scan of that folder.
+    """Find the objects of a series that an earlier scan has found, by a scan of its folder.
 
     Args:
-        ref: The series as a manifest names it: by its folder alone, or as an earlier scan has found it.
+        ref: The series.
         store: The store of its root.
 
     Raises:
-        StorageError: There is no such series.
-        OptionsError: The folder holds several series, and none of them is named.
+        StorageError: There is no such series any more.
     """
-    top = ref.series_uuid if ref.folder is None else ref.folder
-    above = f"{top}/" if top else ""
-    found = find_all_series(replace(store, root=locate_below(store.root, top)))
-    known = [each for each in found if each.ref.series_uuid == ref.series_uuid] if ref.folder is not None else found
-    chosen = choose_series(known, None, ref.url)
-    folder, objects = chosen.folder, chosen.objects
-    if objects is None:
-        raise StorageError(f"{ref.url} is no series: it holds the series {chosen.url}; name that one", "not-found")
-    named = tuple(replace(each, name=above + each.name) for each in objects)
-    return ref._replace(folder=f"{above}{folder}".rstrip("/"), objects=named)
+    above = f"{ref.folder}/" if ref.folder else ""
+    found = find_all_series(replace(store, root=locate_below(store.root, ref.folder or "")))
+    chosen = choose_series([each for each in found if each.ref.series_uuid == ref.series_uuid], None, ref.url)
+    named = tuple(replace(each, name=above + each.name) for each in chosen.objects or ())
+    return ref._replace(folder=f"{above}{chosen.folder}".rstrip("/"), objects=named)
 
 
 def scan_file(store: Store, name: str) -> list[FoundSeries]:

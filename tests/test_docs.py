@@ -31,6 +31,7 @@ from dsp_batch.batch.runs.result_parts import SCHEMA
 from dsp_batch.batch.runs.result_row import Status
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
+from dsp_batch.index.content import STATEMENT_TYPE
 from dsp_batch.index.series_index import GRID_COLUMNS
 
 PROJECT = Path(__file__).parent.parent
@@ -87,7 +88,7 @@ def run_bash(script: str, folder: Path) -> None:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=240)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -290,6 +291,14 @@ def test_the_index_page_lists_the_columns_of_grid_images() -> None:
     assert [row[:2] for row in rows] == [[name, arrow_name(kind)] for name, _, kind in GRID_COLUMNS]
 
 
+def test_the_page_lists_the_fields_of_a_statement() -> None:
+    rows = table_of("reference/index-schema.md", "Column of what objects say")
+
+    assert [row[:2] for row in rows if row[1] in ("int32", "string", "float64")] == [
+        [field.name, arrow_name(field.type)] for field in STATEMENT_TYPE
+    ]
+
+
 def test_every_other_column_of_an_index_tells_its_element(demo: Path) -> None:
     documented = [row[0] for row in table_of("reference/index-schema.md", "Columns of every index")]
     schema = dsp_batch.load_index(f"{demo}/demo/series/{CT}").table.schema
@@ -335,7 +344,9 @@ def test_the_results_page_lists_every_file_of_a_run(demo: Path) -> None:
 
 
 def test_the_top_level_holds_nothing_but_what_is_meant_to_be_there() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+    ).stdout
     names = listed.split() or [path.name for path in PROJECT.iterdir()]
     visible = {name.partition("/")[0] for name in names if not name.startswith(".")}
 

@@ -17,8 +17,8 @@ from dsp_batch.batch.cluster.connect import connect
 from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
 from dsp_batch.batch.cluster.in_flight import SeriesToRun, run_series
-from dsp_batch.batch.cluster.scan import scan_folder
-from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.cluster.scan import scan_on_cluster
+from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
 from dsp_batch.batch.manifest.source import Source, is_folder
@@ -26,13 +26,13 @@ from dsp_batch.batch.manifest.table import Manifest, serialize_manifest
 from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
-from dsp_batch.batch.runs.job import Job, describe_job, find_verb, results_folder, run_name, write_json
+from dsp_batch.batch.runs.job import Job, describe_job, find_verb, run_name, write_json
 from dsp_batch.batch.runs.progress import LineProgress, Progress
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import RunState, find_state, keep_failed
 from dsp_batch.batch.runs.summary import RunSummary, summarize_run
-from dsp_batch.cache import FOLDERS, Cache, open_cache
+from dsp_batch.cache import FOLDERS, Cache, open_cache, run_files
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, Reason
 from dsp_batch.idc.index import open_idc_index
@@ -184,8 +184,8 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         refresh=refresh,
         describe=describe,
     )
-    asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
-    return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)
+    run_options = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
+    return run_manifest(run_options, job, cluster, LineProgress() if progress is None else progress)
 
 
 def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progress: Progress) -> RunSummary:
@@ -193,7 +193,7 @@ def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progres
     begin = time.monotonic()
     _check_places(options, job)
     lookup = default_lookup(job.endpoint_url, job.anonymous)
-    lookup = replace(lookup, scan=partial(scan_folder, job=job, cluster=cluster))
+    lookup = replace(lookup, scan=partial(scan_on_cluster, job=job, cluster=cluster))
     root = os.fspath(options.root)
     manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
     show_rejected(manifest.rejected, "more lines are not understood; all are in rejected.txt")
@@ -216,7 +216,7 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
         source: Path or label of the manifest and the root of series that do not name their own, for `job.json`.
     """
     manifest, attempt, cache = run.manifest, run.attempt, run.job.cache
-    asked = {
+    document = {
         **describe_job(run.job),
         **attempt.describe(),
         **source,
@@ -232,9 +232,9 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
     }
     if attempt.columns is not None and {*attempt.columns} != {*manifest.columns}:
         _log.warning("the manifest has other columns than before: rows that stay keep theirs, --overwrite renews them")
-    cache.write(f"runs/{run.name}/manifest.parquet", serialize_manifest(manifest))
-    write_json(cache, f"runs/{run.name}/job.json", asked)
-    cache.write(f"runs/{run.name}/rejected.txt", format_rejected(manifest.rejected))
+    cache.write(run_files(run.name).manifest, serialize_manifest(manifest))
+    write_json(cache, run_files(run.name).job, document)
+    cache.write(run_files(run.name).rejected, format_rejected(manifest.rejected))
 
 
 def complete_run(
@@ -255,7 +255,7 @@ def complete_run(
         state = keep_failed(state, job, run.name, run.reasons)
     writer = ResultsWriter(
         cache=job.cache,
-        folder=results_folder(run.name),
+        folder=run_files(run.name).results,
         attempt=attempt.number,
         columns=run.manifest.columns,
         longest_outage=longest_outage,

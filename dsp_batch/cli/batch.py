@@ -21,6 +21,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     run_preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
     CineOptions,
     ClusterOptions,
@@ -121,7 +122,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run(manifest, options, settings, cluster)
 
 
-for _command in (plan, status, retry, gallery, export_headers, clean, manifest, demo):
+for _command in (plan, status, retry, gallery, export_headers, clean, manifest, demo, view):
     program.add_command(_command)
 
 

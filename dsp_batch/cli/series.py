@@ -27,6 +27,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
     CineOptions,
     ContrastMosaicOptions,
@@ -203,7 +204,7 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
     click.echo(os.fsencode(find_index(series, source, cache)))
 
 
-for _command in (header, headers, clear_index):
+for _command in (header, headers, clear_index, view):
     program.add_command(_command)
 
 

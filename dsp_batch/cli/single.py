@@ -19,6 +19,7 @@ from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
 from dsp_batch.pipeline import find_series, index_series, open_frames, render_preview
@@ -169,7 +170,7 @@ def _write_index(
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
-        index = build_index(headers)
+        index = state_series(build_index(headers))
     _warn(ref, index.notes)
     with log_stage("write"):
         if isinstance(target, IndexFile):

@@ -10,6 +10,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.card import Card
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameRef
+from dsp_batch.model.statement import Statement
 
 Instances = Mapping[int, Attributes]
 """Headers of the instances of one kind, by row of the series index."""
@@ -97,6 +98,9 @@ class Kind:
     describe: Callable[[Instances], Card] | None = None
     """Function that describes instances in text, for a series that shows no image; None where their headers alone
     describe them well enough."""
+
+    state: Callable[[Instances], tuple[Statement, ...]] | None = None
+    """Function that lists what instances say as data; None for kinds that say nothing besides what they show."""
 
 
 def list_plain_pictures(contents: Contents) -> list[Picture]:

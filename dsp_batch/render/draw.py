@@ -86,13 +86,13 @@ class TileStream:
     It holds no tile. A picture that could not be drawn is a failed tile.
 
     Args:
-        some: The pictures.
+        chosen: The pictures.
         contrasts: One tile a picture for each of these, side by side.
         layout: Lays out the tiles.
     """
 
-    def __init__(self, some: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> None:
-        self._some, self._contrasts, self._layout = some, contrasts, layout
+    def __init__(self, chosen: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> None:
+        self._chosen, self._contrasts, self._layout = chosen, contrasts, layout
         self.grid, self.shape = (1, 1), (1, 1)
         self.window: Window | None = None
         self.window_source: WindowSource | None = None
@@ -104,8 +104,8 @@ class TileStream:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return sentences about the series, the choice of its pictures, and the frames that were drawn."""
-        some = self._some
-        return gather_notes((*some.index.notes, *some.notes, *count_notes(self._frame_notes, "frames")))
+        chosen = self._chosen
+        return gather_notes((*chosen.index.notes, *chosen.notes, *count_notes(self._frame_notes, "frames")))
 
     def __iter__(self) -> Iterator[ByteArray]:
         """Draw the tiles, holding no more than one picture where that can be.
@@ -115,7 +115,7 @@ class TileStream:
             PixelError: Nothing could be decoded.
             StorageError: The frames could not be read.
         """
-        composed, automatic = _open_pictures(self._some, self._contrasts)
+        composed, automatic = _open_pictures(self._chosen, self._contrasts)
         place, has_begun = 0, False
         for each in composed:
             places = range(place, place + len(self._contrasts))
@@ -145,9 +145,9 @@ class TileStream:
             self.window_source = name_window_source(self._contrasts[0], first)
 
 
-def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> Tiles:
+def draw_tiles(chosen: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> Tiles:
     """Draw each picture under each contrast, and hold the tiles; arguments and errors are those of `TileStream`."""
-    stream = TileStream(some, contrasts, layout)
+    stream = TileStream(chosen, contrasts, layout)
     tiles = tuple(stream)
     return Tiles(
         tiles=tiles,
@@ -200,25 +200,25 @@ def encode_tiles(tiles: Tiles, suffix: str, quality: int) -> EncodedImage:
     )
 
 
-def _open_pictures(some: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:
+def _open_pictures(chosen: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:
     """Begin to compose the pictures, and find the automatic window where one is needed.
 
     The window serves all of them, so that tiles compare.
 
     Pictures that are too large to be held until the window is known are read a second time.
     """
-    if not _need_percentiles(some, contrasts):
-        return compose_pictures(some), None
-    fits = len(split_pictures(some)) == 1
-    drawn = list(compose_pictures(some)) if fits else compose_pictures(some)
+    if not _need_percentiles(chosen, contrasts):
+        return compose_pictures(chosen), None
+    fits = len(split_pictures(chosen)) == 1
+    drawn = list(compose_pictures(chosen)) if fits else compose_pictures(chosen)
     automatic = percentile_window(each for each in drawn if isinstance(each, StoredFrame))
-    return drawn if fits else compose_pictures(some), automatic
+    return drawn if fits else compose_pictures(chosen), automatic
 
 
-def _need_percentiles(some: PictureSet, contrasts: Sequence[Contrast]) -> bool:
+def _need_percentiles(chosen: PictureSet, contrasts: Sequence[Contrast]) -> bool:
     """Tell from headers whether a picture will be drawn with the automatic window."""
-    first = [picture.frames[0] for picture in some.pictures if picture.frames and not is_in_color(some, picture)]
-    transforms = [transform_of(some.index_of(frame), frame.instance, frame.frame) for frame in first]
+    first = [picture.frames[0] for picture in chosen.pictures if picture.frames and not is_in_color(chosen, picture)]
+    transforms = [transform_of(chosen.index_of(frame), frame.instance, frame.frame) for frame in first]
     return any(needs_percentiles(contrast, transform) for contrast in contrasts for transform in transforms)
 
 

@@ -132,7 +132,7 @@ def test_the_module_holds_both_programs() -> None:
 def test_help_imports_click_and_nothing_heavy(module: str) -> None:
     script = f"import {module}, sys, json; print(json.dumps(list(sys.modules)))"
     loaded = json.loads(
-        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60).stdout
     )
 
     ours = {name for name in loaded if name.split(".")[0] == "dsp_batch"}

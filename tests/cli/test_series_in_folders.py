@@ -166,7 +166,9 @@ def test_an_unreadable_folder_is_one_line(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "dsp_batch", "preview", "mosaic"]
     arguments = [str(tree), str(tmp_path / "out.webp"), "--series-uid", read_uid(CT), "--no-cache"]
 
-    outcome = subprocess.run([*_as_others_read(), *program, *arguments], check=False, capture_output=True, text=True)
+    outcome = subprocess.run(
+        [*_as_others_read(), *program, *arguments], check=False, capture_output=True, text=True, timeout=60
+    )
 
     assert outcome.returncode == 0
     assert [line for line in outcome.stderr.splitlines() if "closed: permission denied" in line]

@@ -23,7 +23,7 @@ from distributed.utils import LoopRunner
 
 from dsp_batch.batch.cluster.dashboard import find_dashboard
 from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
-from dsp_batch.errors import DspBatchError, OptionsError
+from dsp_batch.errors import DspBatchError, OptionsError, first_line
 from dsp_batch.options import SCHEDULER_VARIABLE, ClusterOptions
 from dsp_batch.version import __version__
 
@@ -138,7 +138,7 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
             )
         except RuntimeError as error:
             message = (
-                f"the local cluster of {workers} workers does not start ({_first_line(error)}): give fewer --workers"
+                f"the local cluster of {workers} workers does not start ({first_line(error)}): give fewer --workers"
             )
             raise DspBatchError(message) from error
         with cluster:
@@ -158,13 +158,9 @@ def _remote_client(options: ClusterOptions) -> Client:
         _try_connection(address, seconds)
         return Client(address, timeout=seconds)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        cause = _first_line(error)
+        cause = first_line(error)
         message = f"no Dask scheduler answers at {where} ({cause}): check the address, the TLS files and that it runs"
         raise DspBatchError(message) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _read_address(path: Path, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The scan of a folder on the cluster: its headers are read as tasks, a bounded number at a time."""
+"""The scan of folders on the cluster: its headers are read as tasks, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from dsp_batch.batch.cluster.connect import connect
 from dsp_batch.batch.cluster.dashboard import name_group
 from dsp_batch.batch.cluster.graph import delay_stage, submit_shard
 from dsp_batch.batch.cluster.health import ask_threads
-from dsp_batch.batch.manifest.scans import FolderScan, ScanChunk, ScannedPart, scan_chunk
+from dsp_batch.batch.manifest.lookup import Folders
 from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.scan.folder_scan import FolderScan
+from dsp_batch.batch.scan.parts import ScanChunk, ScannedPart, scan_chunk
 from dsp_batch.batch.sharding import SHARDS_PER_THREAD
-from dsp_batch.errors import DspBatchError
+from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ClusterOptions
 
@@ -32,19 +34,28 @@ CHUNKS_HERE = 2
 _Item = SeriesRef | ScanChunk
 
 
-def scan_folder(root: str, job: Job, cluster: ClusterOptions) -> Iterator[SeriesRef]:
-    """Find the series below a folder, at any depth, and keep in the cache which objects make up each.
+def scan_on_cluster(
+    folders: Folders, unlisted: dict[str, StorageError], job: Job, cluster: ClusterOptions
+) -> Iterator[SeriesRef]:
+    """Find the series in folders, at any depth, and keep in the cache which objects make up each.
 
     Args:
-        root: URL or path of the folder.
-        job: How it is read, and the cache.
+        folders: The folders.
+        unlisted: Takes the errors of those that cannot be listed.
+        job: How they are read, and the cache.
         cluster: Where the headers are read that are more than a client reads in a few seconds.
 
     Raises:
-        StorageError: The folder cannot be listed, or an object in it cannot be read.
+        StorageError: An object cannot be read.
         DspBatchError: There is no cluster, or it is lost.
     """
-    scan = FolderScan(store=job.open_store(SeriesRef(root, "")), cache=job.cache, refresh=job.refresh)
+    scan = FolderScan(
+        store=job.open_store(SeriesRef(folders.root, "", folders.endpoint_url)),
+        cache=job.cache,
+        folders=tuple(folders.names),
+        refresh=job.refresh,
+        unlisted=unlisted,
+    )
     for found in _run(scan.cut(), cluster):
         if isinstance(found, SeriesRef):
             yield found

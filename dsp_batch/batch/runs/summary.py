@@ -21,8 +21,9 @@ from dsp_batch.batch.runs.failures import (
     list_failed_lines,
 )
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
-from dsp_batch.batch.runs.job import Job, results_folder, write_json
+from dsp_batch.batch.runs.job import Job, write_json
 from dsp_batch.batch.runs.results import fold_latest
+from dsp_batch.cache import run_files
 from dsp_batch.version import __version__
 
 
@@ -103,7 +104,7 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
     Raises:
         SinkError: A part of the results cannot be read, or the cache cannot be written.
     """
-    folder = results_folder(run)
+    folder = run_files(run).results
     compact(job.cache, folder, manifest.columns)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, tuple[FailedSeries, ...], bytes]:
@@ -114,10 +115,10 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
         return counter.finish(seconds), first, text
 
     figures, first, failed = fold_latest(job.cache, folder, [*dict.fromkeys((*COLUMNS, *FAILURE_COLUMNS))], count)
-    job.cache.write(f"runs/{run}/failed.txt", failed)
+    job.cache.write(run_files(run).failed, failed)
     summary = RunSummary(
         run=run,
-        url=job.cache.url_of(f"runs/{run}"),
+        url=job.cache.url_of(run_files(run).folder),
         attempt=attempt.number,
         left=max(0, len(manifest) - figures.series),
         rejected=len(manifest.rejected),
@@ -127,7 +128,7 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
         products=job.cache.url_of(f"previews/{job.name}" if job.draws else "indices"),
         failures=first,
     )
-    write_json(job.cache, f"runs/{run}/summary.json", describe_summary(summary))
+    write_json(job.cache, run_files(run).summary, describe_summary(summary))
     return summary
 
 

@@ -130,7 +130,7 @@ def test_a_frame_larger_than_the_worker_is_refused_before_it_is_read(tmp_path: P
     write_large_frame(root)
 
     with one_worker(memory_limit=800 << 20) as client:
-        rows = by_name(submit_shard(client, delay_shard(refs_of(root, names_in(root)), job_of(tmp_path), 1)).result())
+        rows = by_name(submit_shard(client, delay_shard(refs_of(root, names_in(root)), job_of(tmp_path), 1)).result(60))
 
     refused = rows.pop(LARGE_FRAME)
     assert (refused.status, refused.reason) == ("failed", "out-of-memory")
@@ -147,9 +147,9 @@ def test_headers_that_need_more_than_a_share_wait_until_they_are_alone(tmp_path:
     refs = refs_of(root, names_in(root))
 
     with one_worker(memory_limit=120 << 20) as client:  # 12 MB for a shard, 3 MB for each of its four series
-        rows = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tight"), 1)).result())
+        rows = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tight"), 1)).result(60))
     with one_worker(memory_limit=20 << 20) as client:
-        tighter = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tighter"), 1)).result())
+        tighter = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tighter"), 1)).result(60))
 
     assert {row.status for row in rows.values()} == {"done"}
     assert rows[series.series_uuid].requests > 150
@@ -168,8 +168,8 @@ def test_a_series_has_the_same_row_whatever_shard_it_is_in(tmp_path: Path, root:
         return [replace(row, seconds_headers=0, seconds_index=0, seconds_render=0) for row in rows]
 
     with one_worker(memory_limit=800 << 20) as client:
-        together = submit_shard(client, delay_shard(refs, job_of(tmp_path / "together"), 1)).result()
+        together = submit_shard(client, delay_shard(refs, job_of(tmp_path / "together"), 1)).result(60)
         job = job_of(tmp_path / "alone")
-        alone = tuple(submit_shard(client, delay_shard((ref,), job, 1)).result()[0] for ref in refs)
+        alone = tuple(submit_shard(client, delay_shard((ref,), job, 1)).result(60)[0] for ref in refs)
 
     assert tell(together) == tell(alone)

@@ -33,4 +33,4 @@ def test_failed_series_are_told_with_the_server_that_each_was_read_from(tmp_path
 
     assert (summary.left, summary.succeeded) == (1, False)
     told = stream(str(tmp_path / "runs/r/failed.txt"))
-    assert {ref.series_uuid: ref.endpoint_url for ref in told if isinstance(ref, SeriesRef)} == servers
+    assert {ref.folder: ref.endpoint_url for ref in told if isinstance(ref, SeriesRef)} == servers

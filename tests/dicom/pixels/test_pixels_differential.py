@@ -133,7 +133,7 @@ def decompress(path: Path, folder: Path) -> Dataset:
     """A lossless JPEG object, decompressed by DCMTK."""
     native = folder / f"{path.stem}.native"
     if not native.exists():
-        subprocess.run(["dcmdjpeg", str(path), str(native)], check=True, capture_output=True)
+        subprocess.run(["dcmdjpeg", str(path), str(native)], check=True, capture_output=True, timeout=60)
     return pydicom.dcmread(native)
 
 
@@ -274,7 +274,7 @@ def draw_by_dcmtk(case: Case, folder: Path) -> ByteArray:
     program = "dcmj2pnm" if is_jpeg else "dcml2pnm" if syntax in JPEG_LS else "dcm2pnm"
     window = [] if case.frame.is_color else dcmtk_window(case)
     command = [program, "-S", "-O", "+F", str(case.number + 1), *window, str(case.path), str(folder / "frame.pnm")]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     return case.crop(np.asarray(Image.open(folder / "frame.pnm")))
 
 

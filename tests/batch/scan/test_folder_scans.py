@@ -13,20 +13,14 @@ from folder_layouts import SERIES, read_uid, write_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.manifest import scans
-from dsp_batch.batch.manifest.scans import (
-    FolderScan,
-    GroupPart,
-    ScanChunk,
-    ScannedPart,
-    read_scanned_objects,
-    scan_chunk,
-)
+from dsp_batch.batch.scan import folder_scan, parts
+from dsp_batch.batch.scan.folder_scan import FolderScan
+from dsp_batch.batch.scan.parts import GroupPart, ScanChunk, ScannedPart, read_scanned_objects, scan_chunk
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.series import ObjectInfo, SeriesRef
-from dsp_batch.scan import SeriesGroup, scan_tree
+from dsp_batch.scan import ALL_FOLDERS, SeriesGroup, scan_folders
 from dsp_batch.storage.store import Store
 
 
@@ -35,13 +29,13 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        identify = scans.identify_objects
+        identify = parts.identify_objects
 
         def count(store: Store, objects: list[ObjectInfo], rejected: dict[str, DspBatchError]) -> Iterator[object]:
             self.names += [each.name for each in objects]
             return identify(store, objects, rejected)
 
-        monkeypatch.setattr(scans, "identify_objects", count)
+        monkeypatch.setattr(parts, "identify_objects", count)
 
     def take(self) -> list[str]:
         """Names since the last call."""
@@ -62,7 +56,7 @@ def scan(tree: Path, cache: Path) -> list[SeriesRef]:
 
 @needs_data
 def test_a_later_scan_reads_what_is_new_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scans, "OBJECTS_PER_PART", 4)
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", 4)
     tree, reads = write_tree(tmp_path / "tree", "export"), Reads(monkeypatch)
     first = scan(tree, tmp_path / "cache")
     assert len(reads.take()) == sum(SERIES.values()) + 2  # and what is no DICOM
@@ -84,7 +78,7 @@ def test_a_later_scan_reads_what_is_new_and_no_more(tmp_path: Path, monkeypatch:
 @needs_data
 def test_the_cache_tells_the_objects_of_each_series(tmp_path: Path) -> None:
     tree, cache = write_tree(tmp_path / "tree", "flat"), open_cache(tmp_path / "cache")
-    here = {ref.series_uuid: ref for ref in scan_tree(Store(str(tree)))}
+    here = {ref.series_uuid: ref for ref in scan_folders(Store(str(tree)), ALL_FOLDERS, {})}
 
     for ref in scan(tree, tmp_path / "cache"):
         assert read_scanned_objects(ref, cache) == here[ref.series_uuid].objects
@@ -100,7 +94,7 @@ def test_the_cache_tells_the_objects_of_each_series(tmp_path: Path) -> None:
 def test_series_are_the_same_however_their_objects_are_laid_out(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, seed: int, folders: int, at_once: int
 ) -> None:
-    monkeypatch.setattr(scans, "OBJECTS_PER_PART", at_once)
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", at_once)
     chance, place = random.Random(seed), tmp_path_factory.mktemp("layout")
     names = ["", *("/".join(chance.choices("abc", k=chance.randint(1, 4))) for _ in range(folders))]
     expected: dict[str, int] = {}
