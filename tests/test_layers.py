@@ -28,7 +28,7 @@ LAYERS = [
 """Rooms from the ground up; a room imports from its own layer and from those below."""
 
 BATCH_LAYERS = [
-    {"clock", "manifest", "outage", "scan"},
+    {"clock", "manifest", "notebook", "outage", "scan"},
     {"runs"},
     {"plan"},
     {"sharding"},
