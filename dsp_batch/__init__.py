@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dsp_batch.pipeline import find_series, load_index, preview
     from dsp_batch.version import __version__
     from dsp_batch.web.gallery import open_gallery
+    from dsp_batch.web.viewer.server.running import view
 
 _HOMES = {
     "Cache": "dsp_batch.cache",
@@ -63,6 +64,7 @@ _HOMES = {
     "read_results": "dsp_batch.batch.runs.results",
     "read_status": "dsp_batch.batch.runs.status",
     "run_batch": "dsp_batch.batch.run",
+    "view": "dsp_batch.web.viewer.server.running",
 }
 
 __all__ = [
@@ -94,6 +96,7 @@ __all__ = [
     "read_results",
     "read_status",
     "run_batch",
+    "view",
 ]
 
 

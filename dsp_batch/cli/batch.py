@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.cleaning import clean
+from dsp_batch.cli.commands.exporting import export_headers
 from dsp_batch.cli.gallery import gallery
 from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
@@ -19,6 +21,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     run_preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
     CineOptions,
     ClusterOptions,
@@ -119,7 +122,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run(manifest, options, settings, cluster)
 
 
-for _command in (plan, status, retry, gallery, manifest, demo):
+for _command in (plan, status, retry, gallery, view, export_headers, clean, manifest, demo):
     program.add_command(_command)
 
 

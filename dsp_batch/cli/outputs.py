@@ -23,7 +23,7 @@ def check_image_output(output: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
         OptionsError: The suffix names no format that is written.
         SinkError: The folder does not exist, or the URL is one that can only be read.
     """
-    suffix = _suffix(output)
+    suffix = suffix_of(output)
     if suffix not in suffixes:
         raise OptionsError(f"OUTPUT {output!r} must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     check_output(output)
@@ -50,7 +50,7 @@ def check_output(output: str) -> None:
 
 def is_parquet(output: str) -> bool:
     """Tell whether an output is one Parquet file rather than a folder."""
-    return _suffix(output) == ".parquet"
+    return suffix_of(output) == ".parquet"
 
 
 def _check_path(path: Path, output: str) -> None:
@@ -60,6 +60,7 @@ def _check_path(path: Path, output: str) -> None:
         raise SinkError(f"cannot write {output}: there is no folder {path.parent}; create it first")
 
 
-def _suffix(output: str) -> str:
+def suffix_of(output: str) -> str:
+    """Find the suffix of the last part of a path or URL, in small letters; empty where it has none."""
     name = output.rstrip("/").rpartition("/")[2]
     return f".{name.rpartition('.')[2]}".lower() if "." in name[1:] else ""

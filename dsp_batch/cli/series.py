@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.cleaning import clear_index
+from dsp_batch.cli.commands.header import header, headers
 from dsp_batch.cli.options import (
     CacheOptions,
     SeriesOptions,
@@ -25,6 +27,7 @@ from dsp_batch.cli.verb_options import (
     mosaic_options,
     preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
     CineOptions,
     ContrastMosaicOptions,
@@ -199,6 +202,10 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
 
     # Bytes, because a path need not be text.
     click.echo(os.fsencode(find_index(series, source, cache)))
+
+
+for _command in (view, header, headers, clear_index):
+    program.add_command(_command)
 
 
 def main() -> NoReturn:

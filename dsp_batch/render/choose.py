@@ -9,7 +9,7 @@ import numpy as np
 
 from dsp_batch.core.order import order_frames
 from dsp_batch.core.selection import distribute, find_substitutes, list_neighbours, select_position, select_range
-from dsp_batch.errors import SeriesError
+from dsp_batch.errors import SKIPPED_REASONS, SeriesError
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import PLAIN, Contents, Kind, Picture
@@ -54,6 +54,30 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: FrameOptio
     if options.position is None:
         return spread_pictures(empty, pictures, (options.start or 0.0, options.end), options.tile_height)
     return _choose_one(empty, pictures, options)
+
+
+def find_instance(index: SeriesIndex, position: float, slice_offset: int = 0) -> int:
+    """Find the instance whose picture lies at a position of a series: the one that `get-image` draws.
+
+    Args:
+        index: The series. Instances of a series without pictures are addressed by their own order.
+        position: Place along the main stack, 0.0 (its first frame) to 1.0 (its last).
+        slice_offset: Frames to walk from there in display order.
+
+    Returns:
+        Row of the instance.
+
+    Raises:
+        OptionsError: The walk leaves the series.
+    """
+    try:
+        every = list_pictures(index)
+    except SeriesError as error:
+        if error.reason not in SKIPPED_REASONS:
+            raise
+        rank = select_position(index.order, position, slice_offset)
+        return int(index.frames.instance[index.order.permutation[rank]])
+    return every.pictures[select_position(every.order, position, slice_offset)].about.instance
 
 
 def begin_choice(index: SeriesIndex, source: FrameSource, every: SeriesPictures, *, overlays: bool) -> PictureSet:

@@ -68,8 +68,6 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
         return translate_status(status, code, what, access)
     if isinstance(error, ValueError):  # obstore takes no key with an empty part (`a//b`), or with `.` or `..` as a part
         return StorageError(f"cannot {what}: the key has an empty part, `.` or `..`", reason="not-found")
-    if "Got invalid list response" in text:
-        return StorageError(f"cannot {what}: the server's answer is no listing of S3", reason="not-found")
     if distrust := explain_ssl_failure(text):
         return StorageError(f"cannot {what}: {distrust}", reason="network")
     if "redirect" in text.lower():

@@ -20,6 +20,7 @@ _MEDIA_TYPES = {
     ".gif": "image/gif",
     ".mp4": "video/mp4",
     ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
     ".parquet": "application/vnd.apache.parquet",
     ".txt": "text/plain; charset=utf-8",
     ".csv": "text/csv; charset=utf-8",

@@ -307,9 +307,9 @@ def _check_keys(table: pa.Table) -> None:
     """Refuse a table of something else.
 
     Raises:
-        ValueError: A row does not tell its series, its attempt or its status.
+        ValueError: A row does not tell its series, its root, its attempt or its status.
     """
-    for name in ("series_uuid", "attempt", "status"):
+    for name in ("series_uuid", "root", "attempt", "status"):
         if name in table.column_names and table.column(name).null_count:
             raise ValueError(f"rows without {name}")
 

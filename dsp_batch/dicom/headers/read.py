@@ -193,9 +193,8 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
         notes.append(_describe_elements(walk.without_vr, what))
     if walk.damaged:
         notes.append(_describe_elements(walk.damaged, "with damaged items: left out"))
-    if pixels is not None:
-        end = count_inflated(inflated, _find_end(pixels)) if inflated else size
-        check_frames(walk.elements, end - pixels.start)
+    end = count_inflated(inflated, _find_end(pixels)) if inflated else size
+    notes += check_frames(walk.elements, end - (pixels.start if pixels else 0))
     if inflated is not None and not inflated.is_plain:
         pixels = None  # it has no place in the object
     is_native_data = pixels is not None and pixels.length != UNDEFINED
@@ -238,8 +237,8 @@ def _within_kept(reader: Reader[T], inflated: InflatedData) -> Reader[T]:
         raise HeaderError(f"the header of the deflated dataset is larger than {limit} MB", "too-large") from error
 
 
-def _find_end(pixels: ElementHead) -> int | None:
-    return None if pixels.length == UNDEFINED else pixels.start + pixels.length
+def _find_end(pixels: ElementHead | None) -> int | None:
+    return None if pixels is None or pixels.length == UNDEFINED else pixels.start + pixels.length
 
 
 def _describe_elements(tags: list[int], what: str) -> str:
@@ -301,5 +300,4 @@ def read_inflated() -> Reader[InflatedObject]:
     dataset = inflate(walk.data)
     inner = SparseWalk(data=dataset.data, size=len(dataset.data))
     _, pixels = yield from _within_kept(inner.run(0, Encoding()), dataset)
-    size = len(dataset.data) if pixels is None else count_inflated(dataset, _find_end(pixels))
-    return InflatedObject(dataset, size, pixels)
+    return InflatedObject(dataset, count_inflated(dataset, _find_end(pixels)), pixels)

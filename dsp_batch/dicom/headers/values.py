@@ -15,6 +15,7 @@ from dsp_batch.dicom.headers.dictionary import is_ambiguous_sign, name_of, tag_o
 from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding, nested_encoding
 from dsp_batch.dicom.headers.items import Item, parse_items
 from dsp_batch.errors import HeaderError
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 DicomJson = dict[str, Any]
@@ -99,6 +100,7 @@ def _decode_plain(vr: str, value: bytes, encoding: Encoding, charsets: tuple[str
 
 
 def _item_json(item: Item, charsets: tuple[str, ...]) -> DicomJson:
+    check_time()
     nested = character_sets(item.elements, charsets)
     dataset: DicomJson = {}
     for tag, (vr, value, _) in item.elements.items():
@@ -191,9 +193,11 @@ def _encodings(charsets: tuple[str, ...]) -> list[str]:
 
     from pydicom.charset import convert_encodings  # noqa: PLC0415  # most headers are ASCII and never need it
 
+    # Python's registry of codecs raises on a NUL; an empty name is that of the default character set.
+    names = [name if name.isprintable() else "" for name in charsets]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unknown character set is read as the default one
-        encodings: list[str] = convert_encodings(list(charsets) or "")
+        encodings: list[str] = convert_encodings(names or "")
     # Python knows codecs under other names that are none of text (rot13), or that refuse most of it (idna).
     return [name if name.lower().startswith(_TEXT_CODECS) else "latin_1" for name in encodings]
 
