@@ -8,10 +8,10 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dask
 from dask.system import CPU_COUNT
@@ -40,6 +40,36 @@ minutes. Signs come twice a second, and no decoder holds Python's lock for more 
 SECONDS_TO_CHECK = 120.0
 """Seconds that the scheduler and all workers have to import what tasks need, from a slow disk. A frozen one never
 answers."""
+
+
+class ClusterConnection:
+    """A connection to the cluster that opens when it is first needed, and stays open until the block ends.
+
+    Args:
+        options: The cluster.
+    """
+
+    def __init__(self, options: ClusterOptions) -> None:
+        self.options = options
+        self._client: Client | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, series: int) -> Client:
+        """Return the client, and connect it the first time; arguments and errors are those of `connect`."""
+        if self._client is None:
+            self._client = self._open.enter_context(connect(self.options, series))
+        return self._client
+
+    def close(self) -> None:
+        """Close the client, and a cluster that was started for it."""
+        self._client = None
+        self._open.close()
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_row import SeriesResult, Status, build_row
-from dsp_batch.batch.scan.parts import read_scanned_objects
 from dsp_batch.cache import preview_key, write_index
 from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, first_line, out_of_memory
 from dsp_batch.fetch import KEPT_BYTES_OF_MANY, Allowance, fetch_headers, find_index
@@ -39,7 +38,8 @@ from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
 from dsp_batch.references import Reference, load_references
 from dsp_batch.render.compose import FrameSource, count_drawing_bytes
-from dsp_batch.scan import find_again
+from dsp_batch.scan.find import find_again
+from dsp_batch.scan.parts import read_scanned_objects
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 

@@ -17,7 +17,7 @@ from dsp_batch.kinds.registry import drawable_rows
 from dsp_batch.model.series import FrameRef, SeriesRef
 from dsp_batch.pipeline import index_series, open_frames
 from dsp_batch.render.compose import FrameSource
-from dsp_batch.scan import find_again
+from dsp_batch.scan.find import find_again
 from dsp_batch.storage.store import Store, build_store
 
 _log = logging.getLogger(__name__)
