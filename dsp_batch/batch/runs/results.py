@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dsp_batch.batch.notebook import describe_source, show_tables_of_results
 from dsp_batch.batch.runs.job import find_run, read_json
 from dsp_batch.batch.runs.result_parts import conform_table, list_parts, read_part, result_schema, unite_schemas
 from dsp_batch.cache import Cache, run_files
@@ -53,7 +54,7 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
 
     Returns:
         One row a series that has one, as its latest attempt left it: the columns of the results, then those that the
-        manifest carries.
+        manifest carries. A notebook shows the first pictures.
 
     Raises:
         ManifestError: There is no such run.
@@ -73,8 +74,10 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
         found = [schema.empty_table(), *(table.replace_schema_metadata(None) for table in tables)]
         united = unite_schemas([table.schema for table in found], place.url_of(run_files(name).results))
         joined = pa.concat_tables([conform_table(table, united) for table in found])
-        return joined.filter(pc.greater_equal(joined.column("attempt"), since))
+        counted = joined.filter(pc.greater_equal(joined.column("attempt"), since))
+        return counted.replace_schema_metadata(describe_source(place))
 
+    show_tables_of_results(pa.Table)
     return fold_latest(place, run_files(name).results, None, join)
 
 
