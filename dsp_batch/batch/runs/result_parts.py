@@ -247,9 +247,9 @@ class ResultsWriter:
 
 
 def serialize_table(table: pa.Table) -> bytes:
-    """Write a table as Parquet."""
+    """Write a table as Parquet, each page with the checksum that shows whether it is damaged."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
