@@ -6,6 +6,7 @@ import json
 import threading
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -28,6 +29,9 @@ _NAMES = (
     "%41.dcm",
     "a%2Fb",
 )
+
+_ROOTS = count()
+"""A root for each attempt: the backend of a root remembers whether its server lists as a bucket does."""
 
 
 def make(chance: Chance) -> Case:
@@ -66,7 +70,7 @@ def _make_json(chance: Chance) -> bytes:
 
 
 def _make_xml(chance: Chance) -> bytes:
-    sizes = ("1", "", "abc", "-5", str(chance.number()))
+    sizes = ("1", "1", "") if not chance.one_in(4) else ("1", "abc", "-5", str(chance.number()))
     objects = "".join(
         f"<Contents><Key>{_escape(name)}</Key><Size>{chance.choice(sizes)}</Size></Contents>"
         for name in _make_names(chance)
@@ -126,7 +130,7 @@ def _serve() -> str:
 def attempt(case: Case, _: Path) -> None:
     """List a folder, or the folders of the root; every name that comes back stays in the folder."""
     _Handler.answer, _Handler.left = case.data, 40
-    store = Store(_serve())
+    store = Store(f"{_serve()}/{next(_ROOTS)}")
     if case.settings["of_root"]:
         names = store.list_series(case.settings["prefix"])
     else:

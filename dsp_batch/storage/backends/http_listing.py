@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -131,10 +131,20 @@ def _no_listing(url: str) -> StorageError:
 
 def _parse_json(page: Page) -> Iterable[Entry]:
     try:
-        entries = json.loads(page.data)
-        return [Entry(each["name"], each.get("size"), each["type"] == "directory") for each in entries]
-    except (ValueError, TypeError, KeyError) as error:
+        entries = [
+            Entry(each["name"], _exact_size(each.get("size")), each["type"] == "directory")
+            for each in json.loads(page.data)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _no_listing(page.url) from error
+    if not all(isinstance(each.name, str) for each in entries):
+        raise _no_listing(page.url)
+    return entries
+
+
+def _exact_size(value: Any) -> int | None:
+    """Take a number of bytes; None for what is none, such as `1.2K`."""
+    return value if type(value) is int and value >= 0 else None
 
 
 class BucketPage(NamedTuple):
@@ -180,6 +190,8 @@ def parse_bucket_page(data: bytes, url: str) -> BucketPage:
         if not tree.tag.endswith("ListBucketResult"):
             raise _no_listing(url)
         objects = [(_text(each, "Key"), int(_text(each, "Size") or 0)) for each in tree.findall("{*}Contents")]
+        if any(size < 0 for _, size in objects):
+            raise _no_listing(url)
     except (ET.ParseError, LookupError, ValueError) as error:  # an unknown encoding, a size that is text
         raise _no_listing(url) from error
     prefixes = [_text(each, "Prefix") for each in tree.findall("{*}CommonPrefixes")]
