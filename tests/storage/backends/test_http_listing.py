@@ -43,7 +43,7 @@ def test_json_that_is_no_listing_is_an_error(page: str) -> None:
 
 @pytest.mark.parametrize("size", ["-1", "true", "1e400", "null", '"1.2K"', "[]"])
 def test_a_size_that_is_no_number_of_bytes_is_unknown(size: str) -> None:
-    page = '[{"name": "a", "type": "file", "size": %s}]' % size
+    page = f'[{{"name": "a", "type": "file", "size": {size}}}]'
 
     assert parse_listing(Page("http://host/s/", 200, page.encode())) == [Entry("a", None, False)]
 
