@@ -52,7 +52,7 @@ def test_decimal_commas_are_points_in_order_shape_and_window() -> None:
     index, image = draw_report("ds-decimal-comma")
 
     assert shown(index) == [2, 4, 6, 1, 3, 5]
-    assert (image.n_tiles, image.width, image.height) == (6, 6 * 128, 2 * 128)
+    assert (image.n_tiles, image.width, image.height) == (6, 6 * 128, 6 * 256)
     assert image.window == Window(center=0.5, width=2000)
 
 
