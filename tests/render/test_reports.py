@@ -53,7 +53,7 @@ def test_decimal_commas_are_points_in_order_shape_and_window() -> None:
 
     assert shown(index) == [2, 4, 6, 1, 3, 5]
     assert (image.n_tiles, image.width, image.height) == (6, 6 * 128, 6 * 256)
-    assert image.window == Window(center=0.5, width=2000)
+    assert image.window == Window(center=0.5, width=2000, function="LINEAR")
 
 
 def test_slices_of_a_nuclear_reconstruction_that_rise_are_drawn_from_the_last_to_the_first() -> None:
