@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.parquet import parse_index, serialize_index
@@ -72,6 +74,47 @@ def index_key(series_uuid: str) -> str:
 def preview_key(name: str, series_uuid: str) -> str:
     """Key of a preview: spread over folders by the first two digits."""
     return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
+
+
+def product_key(name: str) -> str:
+    """Key of what the previews of a name were made with: the verb and its options."""
+    return f"previews/{name}/product.json"
+
+
+class RunFiles(NamedTuple):
+    """Keys of what a run leaves in the cache, below a folder of its own."""
+
+    folder: str
+    job: str
+    """What was asked."""
+
+    manifest: str
+    """The series of the run, as they were read once."""
+
+    results: str
+    """Folder of the parts that hold a row for each series."""
+
+    summary: str
+    """Counts and figures; written last."""
+
+    failed: str
+    """The series that failed, as a manifest."""
+
+    rejected: str
+    """Lines of the manifest that name no series."""
+
+
+def run_files(run: str) -> RunFiles:
+    """Keys of the files of a run."""
+    names = ("job.json", "manifest.parquet", "results", "summary.json", "failed.txt", "rejected.txt")
+    folder = f"runs/{run}"
+    return RunFiles(folder, *(f"{folder}/{name}" for name in names))
+
+
+def scan_key(root: str, name: str) -> str:
+    """Key of a table that the scans of a root leave: a part, or `folders` for which part tells of which folder."""
+    folder = blake2b(root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"scans/{folder}/{name}.parquet"
 
 
 def open_cache(

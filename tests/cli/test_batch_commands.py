@@ -23,6 +23,7 @@ VERBS = {
     "mosaic": (),
     "get-image": ("--position", 0.5),
     "contrast-mosaic": ("--contrast", "lung", "--contrast", "auto", "--start", 0),
+    "cine": ("--frames", 8, "--fps", 5),
 }
 
 

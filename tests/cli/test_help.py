@@ -26,6 +26,7 @@ COMMANDS = dict(walk_commands())
 SINGLE_VERBS = ("mosaic", "get-image", "contrast-mosaic", "build-index")
 
 MODULES_OF_HELP = {
+    "dsp_batch.model.contrast",
     "dsp_batch",
     "dsp_batch.version",
     "dsp_batch.errors",

@@ -38,7 +38,12 @@ def make(chance: Chance) -> Case:
     """Make a page of one of the forms, with odd names, and change its bytes now and then."""
     pages = (_make_html, _make_json, _make_xml, _take_real)
     data = chance.choice(pages)(chance)
-    settings = {"folder": chance.choice(("s", "ä b")), "of_root": chance.one_in(3), "prefix": chance.choice(("", "38"))}
+    settings = {
+        "folder": chance.choice(("s", "ä b")),
+        "of_root": chance.one_in(3),
+        "of_s3": chance.one_in(3),
+        "prefix": chance.choice(("", "38")),
+    }
     return Case(data=chance.spoil(data) if chance.one_in(2) else data, settings=settings)
 
 
@@ -130,7 +135,9 @@ def _serve() -> str:
 def attempt(case: Case, _: Path) -> None:
     """List a folder, or the folders of the root; every name that comes back stays in the folder."""
     _Handler.answer, _Handler.left = case.data, 40
-    store = Store(f"{_serve()}/{next(_ROOTS)}")
+    root = f"{_serve()}/{next(_ROOTS)}"
+    is_bucket = case.settings["of_s3"]
+    store = Store("s3://bucket", endpoint_url=root, anonymous=True) if is_bucket else Store(root)
     if case.settings["of_root"]:
         names = store.list_series(case.settings["prefix"])
     else:

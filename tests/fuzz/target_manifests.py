@@ -14,7 +14,7 @@ from chance import TEXTS, Chance
 from data_folder import DATA
 from manifest_reading import INSTANCE, A, B, stream
 
-from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.table import ManifestBuilder, parse_manifest, serialize_manifest
 from dsp_batch.model.series import SeriesRef

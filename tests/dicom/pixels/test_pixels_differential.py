@@ -29,10 +29,10 @@ from dsp_batch.core.windowing import choose_voi, display_values, percentile_wind
 from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.syntaxes import JPEG_2000, JPEG_LOSSLESS, JPEG_LOSSY, JPEG_LS
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import EMBEDDED
 from dsp_batch.model.frame import LookupTable, StoredFrame
 from dsp_batch.model.series import ByteArray, FrameRef, ObjectInfo
 from dsp_batch.model.window import Window
-from dsp_batch.options import EMBEDDED
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.read import EncodedFrames, read_pictures
 

@@ -19,9 +19,10 @@ from dsp_batch.core.windowing import apply_supplement, display_values, percentil
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.palette import describe_supplement
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import AUTO, parse_contrast
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import AUTO, MosaicOptions, parse_contrast
+from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import index_series, render_preview
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures

@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+from faulty_server import run_faulty_server
 from readers import take, take_all
 from servers import S3Server, WebServer
 from time_limits import join_all
@@ -94,6 +95,29 @@ def test_keys_with_empty_parts_do_not_hide_a_series(s3_environment: S3Server, bu
     s3_environment.put(bucket, {"s//deep": b"1", "s/a.dcm": b"12"})
 
     assert Store(f"s3://{bucket}").list_objects("s") == (ObjectInfo(name="a.dcm", size=2),)
+
+
+def test_listings_share_connections_and_survive_those_that_the_server_has_closed() -> None:
+    with run_faulty_server({"/bucket/s/x.dcm": b"1"}) as server:
+        store = Store("s3://bucket", endpoint_url=server.url, anonymous=True)
+        for _ in range(3):
+            store.list_objects("s")
+        assert server.connections == 1
+
+        server.faults.append("503")
+        server.faults.append("close")
+        assert len(store.list_objects("s")) == 1
+        assert len(server.requests) == 6
+
+
+def test_a_proxy_of_the_environment_passes_listings_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_faulty_server({"/bucket/s/x.dcm": b"1"}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//user:pass%20word@"))
+        monkeypatch.setenv("no_proxy", "")
+        store = Store("s3://bucket", endpoint_url="http://nowhere.invalid:81", anonymous=True)
+
+        assert store.list_objects("s") == (ObjectInfo(name="x.dcm", size=1),)
+    assert proxy.requests == ["/bucket"]
 
 
 def test_requests_and_bytes_are_those_that_the_server_saw(
