@@ -33,6 +33,7 @@ BATCH_LAYERS = [
     {"plan"},
     {"sharding"},
     {"cluster"},
+    {"waiting"},
     {"run"},
     {"retry", "demo"},
 ]
@@ -58,8 +59,8 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/text"},
-    "pyarrow": {"index", "idc", "batch/manifest", "batch/runs"},
+    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/strokes", "render/text"},
+    "pyarrow": {"index", "idc", "references/finished", "batch/manifest", "batch/runs"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
     "prometheus_client": {"batch/cluster"},

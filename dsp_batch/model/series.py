@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.errors import DspBatchError
+from dsp_batch.model.places import SeriesPlace
 from dsp_batch.model.ranges import Buffer
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -73,6 +74,9 @@ class SeriesRef(NamedTuple):
 
     digest: str | None = None
     """Digest of these objects; see `digest_objects`."""
+
+    neighbours: tuple[SeriesPlace, ...] | None = None
+    """Places of other series that this one speaks of, and of series of its study; None where nobody has looked."""
 
     @property
     def url(self) -> str:

@@ -16,11 +16,11 @@ from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
-from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.frame import ContextState, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
 from dsp_batch.model.series import FrameRef, ObjectInfo
-from dsp_batch.references import Reference
+from dsp_batch.references.load import Reference
 from dsp_batch.render.read import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.storage.store import Store
 
@@ -43,6 +43,9 @@ class FrameSource:
     store: Store
     references: tuple[Reference, ...] = ()
     """The series that it draws upon, as far as they were found."""
+
+    missing: ContextState | None = None
+    """Why the image that the series speaks of is not drawn, unless it is; None where it needs none."""
 
     timeout: float | None = None
     """Seconds for reading; None for no limit."""

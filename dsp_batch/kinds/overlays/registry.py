@@ -1,0 +1,30 @@
+"""Find how the objects of a SOP class are drawn over the images that they speak of."""
+
+from __future__ import annotations
+
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import Instances
+from dsp_batch.kinds.overlays.scene import Overlay
+from dsp_batch.kinds.overlays.structures import lay_out_structures, name_structure_images
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1"
+
+OVERLAYS: dict[str, Overlay] = {
+    f"{_STORAGE}.481.3": Overlay(name_images=name_structure_images, lay_out=lay_out_structures),
+}
+"""The overlay of each SOP class whose objects speak of images."""
+
+
+def find_overlay(index: SeriesIndex) -> tuple[Overlay, Instances] | None:
+    """Find the overlay of the first instances of a series that have one, and all instances of that class."""
+    classes = index.texts("SOPClassUID")
+    first = next((uid for uid in dict.fromkeys(classes) if uid in OVERLAYS), None)
+    if first is None:
+        return None
+    return OVERLAYS[first], {row: index.attributes(row) for row, uid in enumerate(classes) if uid == first}
+
+
+def name_images(index: SeriesIndex) -> tuple[str, ...] | None:
+    """Name the SeriesInstanceUIDs of the images that a series speaks of; None where it needs no image."""
+    found = find_overlay(index)
+    return None if found is None else found[0].name_images(found[1])
