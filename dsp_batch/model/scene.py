@@ -71,7 +71,7 @@ def lighten(color: Color) -> Color:
     return red, green, blue
 
 
-def spread_hue(number: int, lightness: float = 0.95) -> Color:
+def spread_hue(number: int) -> Color:
     """Choose a color that differs from those of the numbers next to it."""
-    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN_RATIO % 1, 0.65, lightness)
+    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN_RATIO % 1, 0.65, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)

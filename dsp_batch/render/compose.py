@@ -158,6 +158,13 @@ def hold_pictures(some: PictureSet) -> PictureSet:
     return replace(some, composed=dict(zip(some.pictures, compose_pictures(some), strict=True)))
 
 
+def read_frames_of(some: PictureSet) -> Iterator[Mapping[FrameRef, StoredFrame]]:
+    """Read the frames of each picture, and decode those that are asked for."""
+    for group in split_pictures(some):
+        encoded = _read_frames(group)
+        yield from (_DecodedFrames(picture, encoded) for picture in group.pictures)
+
+
 def kind_of(index: SeriesIndex, picture: Picture) -> Kind:
     """Find the kind that a picture is of."""
     return find_kind(index.texts("SOPClassUID")[picture.about.instance])

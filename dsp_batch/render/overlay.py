@@ -13,20 +13,23 @@ from dsp_batch.errors import PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.overlays.images import list_images
 from dsp_batch.kinds.overlays.registry import find_overlay
-from dsp_batch.kinds.overlays.scene import Backdrop, Scene
+from dsp_batch.kinds.overlays.scene import Backdrop, Scene, SegmentLayer
 from dsp_batch.kinds.registry import describe_series, name_references
+from dsp_batch.kinds.segmentation import SegmentMask, list_masks
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.notes import gather_notes
-from dsp_batch.model.scene import Label
+from dsp_batch.model.scene import Key, Label, lighten
 from dsp_batch.model.series import ByteArray
 from dsp_batch.options import PreviewOptions, parse_contrast
-from dsp_batch.render.card import summarize_card, title_card
-from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
+from dsp_batch.render.card import summarize_card, summarize_lines, title_card
+from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures, read_frames_of
 from dsp_batch.render.draw import Tiles
 from dsp_batch.render.exposure import draw_visibly
 from dsp_batch.render.legend import text_size, write_labels, write_legend
+from dsp_batch.render.segments import paint_segments
 from dsp_batch.render.strokes import Overlayer
 from dsp_batch.render.text import Canvas
+from dsp_batch.render.titles import title_series
 
 _log = logging.getLogger(__name__)
 
@@ -61,17 +64,22 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
         if scene is None:
             continue
         try:
-            return _draw_scene(scene, index, source, options, suffix)
+            drawn = _draw_scene(scene, index, source, options, suffix)
         except (PixelError, StorageError) as error:
             if scene.backdrop is None:
                 raise
             _log.debug("%s is drawn without its image: %s", index.url, error.message)
+            continue
+        if drawn is not None:
+            return drawn
     return None
 
 
 def _draw_scene(
     scene: Scene, index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str
-) -> EncodedImage:
+) -> EncodedImage | None:
+    if scene.segments:
+        return _draw_segments(scene, index, source, options, suffix)
     tiles = _draw_backdrop(scene.backdrop, index, source, options) if scene.backdrop else None
     picture = _in_color(tiles.tiles[0]) if tiles else _draw_plane(scene, options.size)
     pixels = _lay_scene_over(scene, picture)
@@ -90,6 +98,42 @@ def _draw_scene(
         n_items=card.n_items,
         references=name_references(index),
         notes=gather_notes((*index.notes, *card.notes, *scene.notes, *(tiles.notes if tiles else ()))),
+    )
+
+
+def _draw_segments(
+    scene: Scene, index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str
+) -> EncodedImage | None:
+    """Draw the position of a segmentation that shows most, over its image; None where all of them are blank."""
+    pictures = PictureSet(index=index, source=source, pictures=[layer.picture for layer in scene.segments])
+    best: tuple[int, SegmentLayer, list[SegmentMask]] | None = None
+    for layer, frames in zip(scene.segments, read_frames_of(pictures), strict=True):
+        masks = list_masks(layer.picture, index.attributes(layer.picture.about.instance), frames)
+        size = sum(int(np.count_nonzero(mask.covered)) for mask in masks)
+        if masks and (best is None or (len(masks), size) > (len(best[2]), best[0])):
+            best = size, layer, masks
+    if best is None:
+        return None
+    _, layer, masks = best
+    tiles = _draw_backdrop(layer.backdrop, index, source, options)
+    legend = tuple(Key(name=mask.name, color=lighten(mask.color)) for mask in masks)
+    keyed = replace(scene, legend=legend)
+    pixels = _lay_scene_over(keyed, paint_segments(_in_color(tiles.tiles[0]), layer, masks))
+    count = sum(len(index.attributes(row).items("SegmentSequence")) for row in range(len(index)))
+    return EncodedImage(
+        data=encode_image(pixels, suffix, max(options.quality, LEAST_QUALITY)),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        n_tiles=1,
+        window=tiles.window,
+        window_source=tiles.window_source,
+        drawn_as="overlay",
+        context="drawn",
+        title=title_series(index, describe=options.describe),
+        summary=summarize_lines(key.name for key in legend),
+        n_items=count,
+        references=name_references(index),
+        notes=gather_notes((*index.notes, *tiles.notes)),
     )
 
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from dsp_batch.core.encoding import encode_text
 from dsp_batch.core.tiling import MOST_TILES, lay_out_tiles
-from dsp_batch.errors import SeriesError, printable
+from dsp_batch.errors import SeriesError
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.card import name_class
 from dsp_batch.kinds.registry import describe_series, name_references
 from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
 from dsp_batch.model.notes import gather_notes
@@ -21,8 +20,7 @@ from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import Layout, Tiles, encode_tiles
 from dsp_batch.render.exposure import draw_visibly
 from dsp_batch.render.overlay import draw_overlay
-
-_LONGEST_TITLE = 200
+from dsp_batch.render.titles import title_series
 
 
 def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage:
@@ -51,7 +49,7 @@ def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOption
     chosen = hold_pictures(spread_pictures(empty, every, (0.0, 1.0), MOST_TILES))
     tiles = draw_visibly(chosen, parse_contrast(options.contrast), _lay_out_grid(len(chosen.pictures), options.size))
     image = encode_tiles(tiles, suffix, options.quality)
-    title = _title_series(index, describe=options.describe)
+    title = title_series(index, describe=options.describe)
     grid = _describe_grid(chosen, every, tiles)
     return replace(image, grid=grid, title=title, context=source.missing)
 
@@ -103,10 +101,3 @@ def _describe_grid(chosen: PictureSet, every: SeriesPictures, tiles: Tiles) -> T
 def _pick_numbers(order: FrameOrder, name: str, ranks: list[int]) -> tuple[float | None, ...]:
     numbers = getattr(order, name)[ranks].tolist()
     return tuple(number if math.isfinite(number) else None for number in numbers)
-
-
-def _title_series(index: SeriesIndex, *, describe: bool) -> str:
-    """Make the title of images: modality and description, or else the name of their class."""
-    keywords = ("Modality", "SeriesDescription") if describe else ("Modality",)
-    texts = [printable(index.texts(keyword)[0]).strip() for keyword in keywords]
-    return " · ".join(text for text in texts if text)[:_LONGEST_TITLE] or name_class(index.texts("SOPClassUID")[0])

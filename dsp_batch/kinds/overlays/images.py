@@ -64,14 +64,13 @@ class ImageSeries:
         return not own or not frame_of_reference or frame_of_reference in own
 
     def plane(self, ref: FrameRef) -> ImagePlane | None:
-        """Return the plane of a frame; None where its header does not tell it, and for objects drawn over images."""
+        """Return the plane of a frame; None where its header does not tell it."""
         return self._planes.get((ref.instance, ref.frame))
 
     @cached_property
     def _planes(self) -> dict[tuple[int, int], ImagePlane]:
         table, found = self.index.frames, {}
-        classes = self.index.texts("SOPClassUID")
-        shown = {row for row in self.rows_by_uid.values() if find_kind(classes[row]) is PLAIN}
+        shown = set(self.rows_by_uid.values())
         known = np.isfinite(table.position).all(1) & np.isfinite(table.orientation).all(1)
         for entry in np.flatnonzero(known).tolist():
             row, frame = int(table.instance[entry]), int(table.frame[entry])
@@ -96,9 +95,12 @@ class ImageSeries:
 
     @cached_property
     def stacks(self) -> tuple[PlaneStack, ...]:
-        """Return the stacks of parallel planes of the series."""
+        """Return the stacks of parallel planes of the series, without objects that are drawn over images themselves."""
         groups: dict[tuple[float, ...], list[tuple[FrameRef, ImagePlane]]] = {}
+        classes = self.index.texts("SOPClassUID")
         for (row, frame), plane in self._planes.items():
+            if find_kind(classes[row]) is not PLAIN:
+                continue
             key = tuple(np.round(plane.normal / (2 * _FLAT)).tolist())
             groups.setdefault(key, []).append((FrameRef(row, frame, self.number), plane))
         return tuple(self._build_stack(planes) for planes in groups.values())

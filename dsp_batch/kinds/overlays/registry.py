@@ -5,11 +5,16 @@ from __future__ import annotations
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Instances
 from dsp_batch.kinds.overlays.scene import Overlay
+from dsp_batch.kinds.overlays.segments import lay_out_segments, name_source_images
 from dsp_batch.kinds.overlays.structures import lay_out_structures, name_structure_images
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
+_SEGMENTS = Overlay(name_images=name_source_images, lay_out=lay_out_segments)
+
 OVERLAYS: dict[str, Overlay] = {
+    f"{_STORAGE}.66.4": _SEGMENTS,
+    f"{_STORAGE}.66.7": _SEGMENTS,  # label map
     f"{_STORAGE}.481.3": Overlay(name_images=name_structure_images, lay_out=lay_out_structures),
 }
 """The overlay of each SOP class whose objects speak of images."""
