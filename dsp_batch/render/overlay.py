@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dsp_batch.core.encoding import encode_image
-from dsp_batch.core.tiling import lay_out_tiles
+from dsp_batch.core.tiling import compose_mosaic, lay_out_tiles
 from dsp_batch.errors import PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.overlays.images import list_images
+from dsp_batch.kinds.overlays.layers import Backdrop, SegmentLayer, StateImage
 from dsp_batch.kinds.overlays.registry import find_overlay
-from dsp_batch.kinds.overlays.scene import Backdrop, Scene, SegmentLayer
+from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.registry import describe_series, name_references
 from dsp_batch.kinds.segmentation import SegmentMask, list_masks
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.scene import Key, Label, lighten
 from dsp_batch.model.series import ByteArray
+from dsp_batch.model.window import Window
 from dsp_batch.options import PreviewOptions, parse_contrast
 from dsp_batch.render.card import summarize_card, summarize_lines, title_card
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures, read_frames_of
@@ -27,6 +31,7 @@ from dsp_batch.render.draw import Tiles
 from dsp_batch.render.exposure import draw_visibly
 from dsp_batch.render.legend import text_size, write_labels, write_legend
 from dsp_batch.render.segments import paint_segments
+from dsp_batch.render.states import display_state, draw_state, turned_shape
 from dsp_batch.render.strokes import Overlayer
 from dsp_batch.render.text import Canvas
 from dsp_batch.render.titles import title_series
@@ -38,6 +43,49 @@ LEAST_QUALITY = 70
 
 _PLANE = (22, 26, 30)
 _GRID = (52, 58, 64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OverlayWork:
+    """A series that is drawn over an image, and how."""
+
+    index: SeriesIndex
+    source: FrameSource
+    options: PreviewOptions
+    suffix: str
+
+    def open_pictures(self, backdrop: Backdrop) -> PictureSet:
+        """Make the set of the one picture beneath."""
+        series = self.source.references[backdrop.series - 1] if backdrop.series else None
+        store = series.store if series else self.source.store
+        return PictureSet(
+            index=series.index if series else self.index,
+            source=replace(self.source, store=store, references=(), missing=None),
+            pictures=[backdrop.picture],
+            overlays=self.options.overlays,
+        )
+
+    def encode(self, pixels: ByteArray, tiles: Tiles | None, **known: Any) -> EncodedImage:
+        """Encode a finished picture, and tell what is known of it."""
+        return EncodedImage(
+            data=encode_image(pixels, self.suffix, max(self.options.quality, LEAST_QUALITY)),
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            window=tiles.window if tiles else None,
+            window_source=tiles.window_source if tiles else None,
+            references=name_references(self.index),
+            **known,
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Tell what the card of the series says."""
+        card = describe_series(self.index, describe=self.options.describe)
+        return {
+            "title": title_card(card),
+            "summary": summarize_card(card),
+            "n_items": card.n_items,
+            "notes": gather_notes((*self.index.notes, *card.notes)),
+        }
 
 
 def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage | None:
@@ -58,13 +106,14 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
     if found is None:
         return None
     overlay, instances = found
+    work = OverlayWork(index=index, source=source, options=options, suffix=suffix)
     at_hand = list_images(index, [each.index for each in source.references]) if options.context != "off" else []
     for images in (at_hand, []) if at_hand else ([],):
         scene = overlay.lay_out(instances, images)
         if scene is None:
             continue
         try:
-            drawn = _draw_scene(scene, index, source, options, suffix)
+            drawn = _draw_scene(scene, work)
         except (PixelError, StorageError) as error:
             if scene.backdrop is None:
                 raise
@@ -75,37 +124,29 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
     return None
 
 
-def _draw_scene(
-    scene: Scene, index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str
-) -> EncodedImage | None:
+def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     if scene.segments:
-        return _draw_segments(scene, index, source, options, suffix)
-    tiles = _draw_backdrop(scene.backdrop, index, source, options) if scene.backdrop else None
-    picture = _in_color(tiles.tiles[0]) if tiles else _draw_plane(scene, options.size)
-    pixels = _lay_scene_over(scene, picture)
-    card = describe_series(index, describe=options.describe)
-    return EncodedImage(
-        data=encode_image(pixels, suffix, max(options.quality, LEAST_QUALITY)),
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        return _draw_segments(scene, work)
+    if scene.states:
+        return _draw_states(scene.states, work)
+    tiles = _draw_backdrop(scene.backdrop, work) if scene.backdrop else None
+    picture = _in_color(tiles.tiles[0]) if tiles else _draw_plane(scene, work.options.size)
+    known = work.describe()
+    notes = gather_notes((*known["notes"], *scene.notes, *(tiles.notes if tiles else ())))
+    return work.encode(
+        _lay_scene_over(scene, picture),
+        tiles,
         n_tiles=1 if tiles else 0,
-        window=tiles.window if tiles else None,
-        window_source=tiles.window_source if tiles else None,
         drawn_as="overlay" if tiles else "picture",
-        context="drawn" if tiles else source.missing,
-        title=title_card(card),
-        summary=summarize_card(card),
-        n_items=card.n_items,
-        references=name_references(index),
-        notes=gather_notes((*index.notes, *card.notes, *scene.notes, *(tiles.notes if tiles else ()))),
+        context="drawn" if tiles else work.source.missing,
+        **{**known, "notes": notes},
     )
 
 
-def _draw_segments(
-    scene: Scene, index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str
-) -> EncodedImage | None:
+def _draw_segments(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     """Draw the position of a segmentation that shows most, over its image; None where all of them are blank."""
-    pictures = PictureSet(index=index, source=source, pictures=[layer.picture for layer in scene.segments])
+    index = work.index
+    pictures = PictureSet(index=index, source=work.source, pictures=[layer.picture for layer in scene.segments])
     best: tuple[int, SegmentLayer, list[SegmentMask]] | None = None
     for layer, frames in zip(scene.segments, read_frames_of(pictures), strict=True):
         masks = list_masks(layer.picture, index.attributes(layer.picture.about.instance), frames)
@@ -115,48 +156,67 @@ def _draw_segments(
     if best is None:
         return None
     _, layer, masks = best
-    tiles = _draw_backdrop(layer.backdrop, index, source, options)
+    tiles = _draw_backdrop(layer.backdrop, work)
     legend = tuple(Key(name=mask.name, color=lighten(mask.color)) for mask in masks)
-    keyed = replace(scene, legend=legend)
-    pixels = _lay_scene_over(keyed, paint_segments(_in_color(tiles.tiles[0]), layer, masks))
-    count = sum(len(index.attributes(row).items("SegmentSequence")) for row in range(len(index)))
-    return EncodedImage(
-        data=encode_image(pixels, suffix, max(options.quality, LEAST_QUALITY)),
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+    painted = paint_segments(_in_color(tiles.tiles[0]), layer, masks)
+    return work.encode(
+        _lay_scene_over(replace(scene, legend=legend), painted),
+        tiles,
         n_tiles=1,
-        window=tiles.window,
-        window_source=tiles.window_source,
         drawn_as="overlay",
         context="drawn",
-        title=title_series(index, describe=options.describe),
+        title=title_series(index, describe=work.options.describe),
         summary=summarize_lines(key.name for key in legend),
-        n_items=count,
-        references=name_references(index),
+        n_items=sum(len(index.attributes(row).items("SegmentSequence")) for row in range(len(index))),
         notes=gather_notes((*index.notes, *tiles.notes)),
     )
 
 
-def _draw_backdrop(backdrop: Backdrop, index: SeriesIndex, source: FrameSource, options: PreviewOptions) -> Tiles:
-    """Draw the image beneath as large as it may be."""
-    pictures = PictureSet(
-        index=source.references[backdrop.series - 1].index if backdrop.series else index,
-        source=_source_of(backdrop.series, source),
-        pictures=[backdrop.picture],
-        overlays=options.overlays,
+def _draw_states(states: tuple[StateImage, ...], work: OverlayWork) -> EncodedImage:
+    """Draw the images that presentation states order side by side."""
+    (rows, columns), aspect = turned_shape(states[0])
+    grid, shape = lay_out_tiles(len(states), (rows, columns), aspect, work.options.size)
+    tiles = [draw_state(state, _display_state(state, work), shape) for state in states]
+    count = sum(state.backdrop is not None for state in states)
+    voi = states[0].transform.voi if states[0].transform else None
+    return replace(
+        work.encode(
+            compose_mosaic(tiles, grid, shape),
+            None,
+            n_tiles=count,
+            drawn_as="overlay" if count else "picture",
+            context="drawn" if count else work.source.missing,
+            **work.describe(),
+        ),
+        window=voi if isinstance(voi, Window) else None,
+        window_source="embedded" if count and voi is not None else None,
     )
+
+
+def _display_state(state: StateImage, work: OverlayWork) -> ByteArray | None:
+    """Read the image of a state and display it.
+
+    Raises:
+        PixelError: The image cannot be decoded.
+    """
+    if state.backdrop is None:
+        return None
+    ref = state.backdrop.picture.frames[0]
+    frames = next(read_frames_of(work.open_pictures(state.backdrop)))
+    if ref not in frames:
+        raise PixelError("the image that a presentation state refers to cannot be read")
+    return display_state(state, frames[ref])
+
+
+def _draw_backdrop(backdrop: Backdrop, work: OverlayWork) -> Tiles:
+    """Draw the image beneath as large as it may be."""
 
     def lay_out(frame: StoredFrame) -> tuple[tuple[int, int], tuple[int, int]]:
         rows, columns = frame.values.shape[:2]
-        return lay_out_tiles(1, (rows, columns), frame.aspect, options.size)
+        return lay_out_tiles(1, (rows, columns), frame.aspect, work.options.size)
 
-    return draw_visibly(hold_pictures(pictures), parse_contrast(options.contrast), lay_out)
-
-
-def _source_of(series: int, source: FrameSource) -> FrameSource:
-    """Make the source of the frames of one of the series that are drawn together."""
-    store = source.references[series - 1].store if series else source.store
-    return replace(source, store=store, references=(), missing=None)
+    pictures = hold_pictures(work.open_pictures(backdrop))
+    return draw_visibly(pictures, parse_contrast(work.options.contrast), lay_out)
 
 
 def _in_color(tile: ByteArray) -> ByteArray:
@@ -177,7 +237,7 @@ def _draw_plane(scene: Scene, size: int) -> ByteArray:
 
 
 def _lay_scene_over(scene: Scene, picture: ByteArray) -> ByteArray:
-    """Draw shapes, marks and names over a picture."""
+    """Draw strokes, marks and names over a picture."""
     shape = picture.shape[0], picture.shape[1]
     scale = shape[1] / scene.shape[1], shape[0] / scene.shape[0]
     sheet = Overlayer(shape, scale)

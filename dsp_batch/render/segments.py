@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dsp_batch.kinds.overlays.scene import SegmentLayer
+from dsp_batch.kinds.overlays.layers import SegmentLayer
 from dsp_batch.kinds.segmentation import SegmentMask
 from dsp_batch.model.series import BoolArray, ByteArray, FloatArray
 

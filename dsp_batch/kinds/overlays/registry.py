@@ -6,15 +6,23 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Instances
 from dsp_batch.kinds.overlays.scene import Overlay
 from dsp_batch.kinds.overlays.segments import lay_out_segments, name_source_images
+from dsp_batch.kinds.overlays.states import lay_out_states, name_state_images
 from dsp_batch.kinds.overlays.structures import lay_out_structures, name_structure_images
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
+
+_STATES = (1, 2, 3, 5)
+"""Last numbers of the SOP classes of grayscale, color, pseudo-color and XA/XRF presentation states."""
 
 _SEGMENTS = Overlay(name_images=name_source_images, lay_out=lay_out_segments)
 
 OVERLAYS: dict[str, Overlay] = {
     f"{_STORAGE}.66.4": _SEGMENTS,
     f"{_STORAGE}.66.7": _SEGMENTS,  # label map
+    **dict.fromkeys(
+        (f"{_STORAGE}.11.{number}" for number in _STATES),
+        Overlay(name_images=name_state_images, lay_out=lay_out_states),
+    ),
     f"{_STORAGE}.481.3": Overlay(name_images=name_structure_images, lay_out=lay_out_structures),
 }
 """The overlay of each SOP class whose objects speak of images."""

@@ -5,39 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dsp_batch.kinds.kind import Instances, Picture
+from dsp_batch.kinds.kind import Instances
 from dsp_batch.kinds.overlays.images import ImageSeries
+from dsp_batch.kinds.overlays.layers import Backdrop, SegmentLayer, StateImage
 from dsp_batch.model.scene import Key, Label, Mark, Stroke
-from dsp_batch.model.series import FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backdrop:
-    """The picture beneath a scene."""
-
-    series: int
-    """As in `FrameRef.series`."""
-
-    picture: Picture
-    """A picture of that series, its frames counted as the series itself does: `FrameRef.series` is 0."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SegmentLayer:
-    """The segments at one position, and the image there."""
-
-    backdrop: Backdrop
-    shape: tuple[int, int]
-    """Rows and columns of the image."""
-
-    aspect: float
-    """Height of a pixel of the image over its width."""
-
-    picture: Picture
-    """The frames of the segmentation at this position."""
-
-    mapping: FloatArray
-    """From column, row and 1 of the image to column and row of the segmentation, shape (2, 3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,6 +37,9 @@ class Scene:
 
     segments: tuple[SegmentLayer, ...] = ()
     """Positions of a segmentation, of which the one that shows most is drawn over its own image."""
+
+    states: tuple[StateImage, ...] = ()
+    """Images as presentation states order them; they are drawn side by side."""
 
     has_table: bool = False
     """True where the card of the object stands beside the image."""

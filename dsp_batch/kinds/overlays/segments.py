@@ -10,7 +10,8 @@ from dsp_batch.core.planes import ImagePlane
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.kinds.kind import Contents, Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries, find_frame, iterate_reference_items
-from dsp_batch.kinds.overlays.scene import Backdrop, Scene, SegmentLayer
+from dsp_batch.kinds.overlays.layers import Backdrop, SegmentLayer
+from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.segmentation import list_segmentation_pictures
 from dsp_batch.model.series import FloatArray, FrameRef
 

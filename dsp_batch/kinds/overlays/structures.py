@@ -12,7 +12,8 @@ from dsp_batch.core.planes import ImagePlane, measure_area
 from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
 from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries, PlaneStack, iterate_reference_items
-from dsp_batch.kinds.overlays.scene import Backdrop, Scene
+from dsp_batch.kinds.overlays.layers import Backdrop
+from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.scene import Color, Key, Label, Mark, Stroke, lighten, spread_hue
 from dsp_batch.model.series import FloatArray, FrameRef
 
