@@ -13,8 +13,10 @@ from dsp_batch.core.encoding import encode_image
 from dsp_batch.core.tiling import compose_mosaic, lay_out_tiles
 from dsp_batch.errors import PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import Picture
+from dsp_batch.kinds.objects.quantities import format_number
 from dsp_batch.kinds.overlays.images import list_images
-from dsp_batch.kinds.overlays.layers import Backdrop, SegmentLayer, StateImage
+from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer, StateImage
 from dsp_batch.kinds.overlays.registry import find_overlay
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.registry import describe_series, name_references
@@ -27,7 +29,8 @@ from dsp_batch.model.window import Window
 from dsp_batch.options import PreviewOptions, parse_contrast
 from dsp_batch.render.card import summarize_card, summarize_lines, title_card
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures, read_frames_of
-from dsp_batch.render.draw import Tiles
+from dsp_batch.render.dose import LOWEST_SHOWN, paint_dose, write_dose_bar
+from dsp_batch.render.draw import Tiles, encode_tiles
 from dsp_batch.render.exposure import draw_visibly
 from dsp_batch.render.legend import text_size, write_labels, write_legend
 from dsp_batch.render.segments import paint_segments
@@ -127,6 +130,10 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
 def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     if scene.segments:
         return _draw_segments(scene, work)
+    if scene.dose:
+        return _draw_dose(scene, work)
+    if scene.tiles:
+        return _draw_tiles(scene.tiles, work)
     if scene.states:
         return _draw_states(scene.states, work)
     tiles = _draw_backdrop(scene.backdrop, work) if scene.backdrop else None
@@ -147,7 +154,7 @@ def _draw_segments(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     """Draw the position of a segmentation that shows most, over its image; None where all of them are blank."""
     index = work.index
     pictures = PictureSet(index=index, source=work.source, pictures=[layer.picture for layer in scene.segments])
-    best: tuple[int, SegmentLayer, list[SegmentMask]] | None = None
+    best: tuple[int, PlaneLayer, list[SegmentMask]] | None = None
     for layer, frames in zip(scene.segments, read_frames_of(pictures), strict=True):
         masks = list_masks(layer.picture, index.attributes(layer.picture.about.instance), frames)
         size = sum(int(np.count_nonzero(mask.covered)) for mask in masks)
@@ -169,6 +176,60 @@ def _draw_segments(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         summary=summarize_lines(key.name for key in legend),
         n_items=sum(len(index.attributes(row).items("SegmentSequence")) for row in range(len(index))),
         notes=gather_notes((*index.notes, *tiles.notes)),
+    )
+
+
+def _draw_dose(scene: Scene, work: OverlayWork) -> EncodedImage | None:
+    """Draw the plane with the largest dose over its image; None where there is no dose at all."""
+    planes = [*(layer.picture for layer in scene.dose), *scene.other_dose]
+    pictures = PictureSet(index=work.index, source=work.source, pictures=planes)
+    peaks = [
+        max((float(frame.values.max()) for frame in frames.values()), default=0.0)
+        for frames in read_frames_of(pictures)
+    ]
+    largest, place = max(peaks), int(np.argmax(peaks[: len(scene.dose)]))
+    if not largest > 0:
+        return None
+    layer = scene.dose[place]
+    frame = next(iter(next(read_frames_of(replace(pictures, pictures=[layer.picture]))).values()))
+    tiles = _draw_backdrop(layer.backdrop, work)
+    painted = paint_dose(_in_color(tiles.tiles[0]), layer, frame.values, largest)
+    header = work.index.attributes(layer.picture.about.instance)
+    unit = {"GY": "Gy", "RELATIVE": ""}.get(header.text("DoseUnits") or "", header.text("DoseUnits") or "")
+    most = largest * frame.transform.slope
+    marks = [(share, f"{format_number(most * share)} {unit}".strip()) for share in (1.0, 0.5, LOWEST_SHOWN)]
+    return work.encode(
+        write_dose_bar(painted, marks),
+        tiles,
+        n_tiles=1,
+        drawn_as="overlay",
+        context="drawn",
+        title=title_series(work.index, describe=work.options.describe),
+        summary=(f"maximum {marks[0][1]}",),
+        notes=gather_notes((*work.index.notes, *tiles.notes)),
+    )
+
+
+def _draw_tiles(pictures: tuple[Picture, ...], work: OverlayWork) -> EncodedImage:
+    """Draw images of other series as a grid."""
+    some = hold_pictures(
+        PictureSet(index=work.index, source=work.source, pictures=pictures, overlays=work.options.overlays)
+    )
+
+    def lay_out(frame: StoredFrame) -> tuple[tuple[int, int], tuple[int, int]]:
+        rows, columns = frame.values.shape[:2]
+        return lay_out_tiles(len(pictures), (rows, columns), frame.aspect, work.options.size)
+
+    tiles = draw_visibly(some, parse_contrast(work.options.contrast), lay_out)
+    image = encode_tiles(tiles, work.suffix, work.options.quality)
+    known = work.describe()
+    notes = gather_notes((*known["notes"], *tiles.notes))
+    return replace(
+        image,
+        drawn_as="mosaic",
+        context="drawn",
+        references=name_references(work.index),
+        **{**known, "notes": notes},
     )
 
 

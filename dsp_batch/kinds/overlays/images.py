@@ -48,7 +48,7 @@ class ImageSeries:
     def find_frame(self, sop_instance_uid: str, frame: int = 0) -> FrameRef | None:
         """Find a frame of an instance, counted from 0; None where the series has no such frame with pixels."""
         row = self.rows_by_uid.get(sop_instance_uid)
-        if row is None or not 0 <= frame < max(self.index.values("NumberOfFrames")[row] or 1, 1):
+        if row is None or not 0 <= frame < self.count_frames(row):
             return None
         return FrameRef(row, frame, self.number)
 
@@ -62,6 +62,14 @@ class ImageSeries:
             return False
         own = {each for each in self.index.texts("FrameOfReferenceUID") if each}
         return not own or not frame_of_reference or frame_of_reference in own
+
+    def is_in(self, frame_of_reference: str) -> bool:
+        """Tell whether the series lies in a frame of reference, and both say so."""
+        return bool(frame_of_reference) and frame_of_reference in self.index.texts("FrameOfReferenceUID")
+
+    def count_frames(self, row: int) -> int:
+        """Count the frames of an instance."""
+        return max(self.index.values("NumberOfFrames")[row] or 1, 1)
 
     def plane(self, ref: FrameRef) -> ImagePlane | None:
         """Return the plane of a frame; None where its header does not tell it."""

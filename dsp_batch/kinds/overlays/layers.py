@@ -23,7 +23,7 @@ class Backdrop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SegmentLayer:
+class PlaneLayer:
     """The segments at one position, and the image there."""
 
     backdrop: Backdrop

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dsp_batch.kinds.kind import Instances
+from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries
-from dsp_batch.kinds.overlays.layers import Backdrop, SegmentLayer, StateImage
+from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer, StateImage
 from dsp_batch.model.scene import Key, Label, Mark, Stroke
 
 
@@ -35,8 +35,17 @@ class Scene:
     labels: tuple[Label, ...] = ()
     legend: tuple[Key, ...] = ()
 
-    segments: tuple[SegmentLayer, ...] = ()
+    segments: tuple[PlaneLayer, ...] = ()
     """Positions of a segmentation, of which the one that shows most is drawn over its own image."""
+
+    dose: tuple[PlaneLayer, ...] = ()
+    """Planes of a dose grid that have an image, of which the one with the largest dose is drawn."""
+
+    other_dose: tuple[Picture, ...] = ()
+    """Planes of the grid that have none. They count for the largest dose."""
+
+    tiles: tuple[Picture, ...] = ()
+    """Images that are drawn as a grid. Their frames are those of the series that the object draws upon."""
 
     states: tuple[StateImage, ...] = ()
     """Images as presentation states order them; they are drawn side by side."""

@@ -10,7 +10,7 @@ from dsp_batch.core.planes import ImagePlane
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.kinds.kind import Contents, Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries, find_frame, iterate_reference_items
-from dsp_batch.kinds.overlays.layers import Backdrop, SegmentLayer
+from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.segmentation import list_segmentation_pictures
 from dsp_batch.model.series import FloatArray, FrameRef
@@ -42,10 +42,13 @@ def lay_out_segments(instances: Instances, images: Sequence[ImageSeries]) -> Sce
     if own is None or not others:
         return None
     pictures = [each for each in list_segmentation_pictures(Contents(instances=instances)) if each.frames]
-    layers: list[SegmentLayer] = []
+    layers: list[PlaneLayer] = []
     for picture in _choose_positions(pictures):
         header = instances[picture.frames[0].instance]
-        shown = [each for each in others if each.may_show(header, header.text("FrameOfReferenceUID") or "")]
+        frame_of_reference = header.text("FrameOfReferenceUID") or ""
+        shown = [each for each in others if each.may_show(header, frame_of_reference)]
+        if not name_source_images({0: header}):
+            shown = [each for each in shown if each.is_in(frame_of_reference)]
         layer = _lay_out_position(picture, header, own, shown)
         layers += [layer] if layer else []
         if len(layers) == MOST_LOOKED_AT:
@@ -70,20 +73,20 @@ def _choose_positions(pictures: Sequence[Picture]) -> list[Picture]:
 
 def _lay_out_position(
     picture: Picture, header: Attributes, own: ImageSeries, images: Sequence[ImageSeries]
-) -> SegmentLayer | None:
+) -> PlaneLayer | None:
     """Find the frame of an image at a position, by its reference, else by its plane."""
     first = picture.frames[0]
     plane = own.plane(first)
-    found = _find_source(header, first, images) or (_find_slice(plane, images) if plane else None)
+    found = _find_source(header, first, images) or (find_slice(plane, images) if plane else None)
     if found is None:
         return None
     series = next(each for each in images if each.number == found.series)
     beneath = series.plane(found)
     rows, columns = (series.index.values(name)[found.instance] for name in ("Rows", "Columns"))
-    mapping = _map_planes(beneath, plane) if beneath and plane else _map_shapes((rows, columns), header)
+    mapping = map_planes(beneath, plane) if beneath and plane else _map_shapes((rows, columns), header)
     if mapping is None:
         return None
-    return SegmentLayer(
+    return PlaneLayer(
         backdrop=Backdrop(series=series.number, picture=Picture(frames=(found._replace(series=0),))),
         shape=(rows, columns),
         aspect=beneath.aspect if beneath else 1.0,
@@ -105,7 +108,7 @@ def _find_source(header: Attributes, ref: FrameRef, images: Sequence[ImageSeries
     return None
 
 
-def _find_slice(plane: ImagePlane, images: Sequence[ImageSeries]) -> FrameRef | None:
+def find_slice(plane: ImagePlane, images: Sequence[ImageSeries]) -> FrameRef | None:
     """Find the frame whose plane is that of a segmentation, or lies within half a slice of it."""
     for series in images:
         for stack in series.stacks:
@@ -116,7 +119,7 @@ def _find_slice(plane: ImagePlane, images: Sequence[ImageSeries]) -> FrameRef | 
     return None
 
 
-def _map_planes(beneath: ImagePlane, plane: ImagePlane) -> FloatArray | None:
+def map_planes(beneath: ImagePlane, plane: ImagePlane) -> FloatArray | None:
     """Compute the mapping from pixels of an image to pixels of a segmentation; None for planes across each other."""
     if abs(float(beneath.normal @ plane.normal)) < _PARALLEL:
         return None
