@@ -28,7 +28,7 @@ from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
-_REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77)
+REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77)
 """Last numbers of the SOP classes of structured reports, retired ones among them (PS3.4 B.5)."""
 
 _WAVEFORMS = (
@@ -56,7 +56,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys((f"{_STORAGE}.9.{number}" for number in _WAVEFORMS), replace(PLAIN, describe=describe_waveforms)),
     f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection),
     **dict.fromkeys((f"{_STORAGE}.11.{number}" for number in range(1, 13)), replace(PLAIN, describe=describe_state)),
-    **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in _REPORTS), replace(PLAIN, describe=describe_report)),
+    **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in REPORTS), replace(PLAIN, describe=describe_report)),
 }
 """The kind of each SOP class; objects of all others are plain images."""
 

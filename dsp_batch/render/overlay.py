@@ -36,6 +36,7 @@ from dsp_batch.render.legend import text_size, write_labels, write_legend
 from dsp_batch.render.segments import paint_segments
 from dsp_batch.render.states import display_state, draw_state, turned_shape
 from dsp_batch.render.strokes import Overlayer
+from dsp_batch.render.table import PICTURE_SHARE, write_table_beside
 from dsp_batch.render.text import Canvas
 from dsp_batch.render.titles import title_series
 
@@ -136,12 +137,18 @@ def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         return _draw_tiles(scene.tiles, work)
     if scene.states:
         return _draw_states(scene.states, work)
-    tiles = _draw_backdrop(scene.backdrop, work) if scene.backdrop else None
-    picture = _in_color(tiles.tiles[0]) if tiles else _draw_plane(scene, work.options.size)
+    size = work.options.size
+    tiles = None
+    if scene.backdrop:
+        tiles = _draw_backdrop(scene.backdrop, work, round(size * PICTURE_SHARE) if scene.has_table else size)
+    picture = _lay_scene_over(scene, _in_color(tiles.tiles[0]) if tiles else _draw_plane(scene, size))
+    if scene.has_table:
+        card = describe_series(work.index, describe=work.options.describe)
+        picture = write_table_beside(picture, card, scene.table_colors, size)
     known = work.describe()
     notes = gather_notes((*known["notes"], *scene.notes, *(tiles.notes if tiles else ())))
     return work.encode(
-        _lay_scene_over(scene, picture),
+        picture,
         tiles,
         n_tiles=1 if tiles else 0,
         drawn_as="overlay" if tiles else "picture",
@@ -163,7 +170,7 @@ def _draw_segments(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     if best is None:
         return None
     _, layer, masks = best
-    tiles = _draw_backdrop(layer.backdrop, work)
+    tiles = _draw_backdrop(layer.backdrop, work, work.options.size)
     legend = tuple(Key(name=mask.name, color=lighten(mask.color)) for mask in masks)
     painted = paint_segments(_in_color(tiles.tiles[0]), layer, masks)
     return work.encode(
@@ -192,7 +199,7 @@ def _draw_dose(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         return None
     layer = scene.dose[place]
     frame = next(iter(next(read_frames_of(replace(pictures, pictures=[layer.picture]))).values()))
-    tiles = _draw_backdrop(layer.backdrop, work)
+    tiles = _draw_backdrop(layer.backdrop, work, work.options.size)
     painted = paint_dose(_in_color(tiles.tiles[0]), layer, frame.values, largest)
     header = work.index.attributes(layer.picture.about.instance)
     unit = {"GY": "Gy", "RELATIVE": ""}.get(header.text("DoseUnits") or "", header.text("DoseUnits") or "")
@@ -269,12 +276,12 @@ def _display_state(state: StateImage, work: OverlayWork) -> ByteArray | None:
     return display_state(state, frames[ref])
 
 
-def _draw_backdrop(backdrop: Backdrop, work: OverlayWork) -> Tiles:
-    """Draw the image beneath as large as it may be."""
+def _draw_backdrop(backdrop: Backdrop, work: OverlayWork, size: int) -> Tiles:
+    """Draw the image beneath as large as fits a square of this size."""
 
     def lay_out(frame: StoredFrame) -> tuple[tuple[int, int], tuple[int, int]]:
         rows, columns = frame.values.shape[:2]
-        return lay_out_tiles(1, (rows, columns), frame.aspect, work.options.size)
+        return lay_out_tiles(1, (rows, columns), frame.aspect, size)
 
     pictures = hold_pictures(work.open_pictures(backdrop))
     return draw_visibly(pictures, parse_contrast(work.options.contrast), lay_out)

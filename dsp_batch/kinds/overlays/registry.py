@@ -5,11 +5,13 @@ from __future__ import annotations
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Instances
 from dsp_batch.kinds.overlays.dose import lay_out_dose, name_planned_images
+from dsp_batch.kinds.overlays.regions import lay_out_regions, name_region_images
 from dsp_batch.kinds.overlays.scene import Overlay
 from dsp_batch.kinds.overlays.segments import lay_out_segments, name_source_images
 from dsp_batch.kinds.overlays.selections import lay_out_selection, name_selected_images
 from dsp_batch.kinds.overlays.states import lay_out_states, name_state_images
 from dsp_batch.kinds.overlays.structures import lay_out_structures, name_structure_images
+from dsp_batch.kinds.registry import REPORTS
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
@@ -24,6 +26,10 @@ OVERLAYS: dict[str, Overlay] = {
     **dict.fromkeys(
         (f"{_STORAGE}.11.{number}" for number in _STATES),
         Overlay(name_images=name_state_images, lay_out=lay_out_states),
+    ),
+    **dict.fromkeys(
+        (f"{_STORAGE}.88.{number}" for number in REPORTS),
+        Overlay(name_images=name_region_images, lay_out=lay_out_regions),
     ),
     f"{_STORAGE}.88.59": Overlay(name_images=name_selected_images, lay_out=lay_out_selection),
     f"{_STORAGE}.481.2": Overlay(name_images=name_planned_images, lay_out=lay_out_dose),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries
 from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer, StateImage
-from dsp_batch.model.scene import Key, Label, Mark, Stroke
+from dsp_batch.model.scene import Color, Key, Label, Mark, Stroke
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,6 +52,9 @@ class Scene:
 
     has_table: bool = False
     """True where the card of the object stands beside the image."""
+
+    table_colors: Mapping[int, Color] = field(default_factory=dict)
+    """Number of a row of that table, from 1 → color that it is drawn in."""
 
     notes: tuple[str, ...] = ()
     """Sentences that say what of the object the scene leaves out."""

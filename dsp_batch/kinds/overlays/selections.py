@@ -18,7 +18,7 @@ _MOST_REFERENCES = 100_000
 
 def name_selected_images(instances: Instances) -> tuple[str, ...]:
     """Name the series that selections point at."""
-    items = (item for header in instances.values() for item in _list_series(header))
+    items = (item for header in instances.values() for item in list_evidence_series(header))
     return tuple(dict.fromkeys(uid for item in items if (uid := item.text("SeriesInstanceUID"))))
 
 
@@ -42,13 +42,14 @@ def lay_out_selection(instances: Instances, images: Sequence[ImageSeries]) -> Sc
     return Scene(shape=(1, 1), tiles=tiles) if tiles else None
 
 
-def _list_series(header: Attributes) -> Iterator[Attributes]:
+def list_evidence_series(header: Attributes) -> Iterator[Attributes]:
+    """List the items of the series that a document points at (PS3.3 C.17.2)."""
     for name in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
         for study in header.items(name):
             yield from study.items("ReferencedSeriesSequence")
 
 
 def _list_objects(header: Attributes) -> list[str]:
-    items = (item for series in _list_series(header) for item in series.items("ReferencedSOPSequence"))
+    items = (item for series in list_evidence_series(header) for item in series.items("ReferencedSOPSequence"))
     uids = (item.text("ReferencedSOPInstanceUID") for item in items)
     return [*dict.fromkeys(uid for uid in uids if uid)][:_MOST_REFERENCES]
