@@ -59,7 +59,7 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/strokes", "render/text"},
+    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/overlays/strokes", "render/text"},
     "pyarrow": {"index", "idc", "references/finished", "batch/manifest", "batch/runs"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},

@@ -129,6 +129,21 @@ class RawElement(NamedTuple):
         return (self.value or b"").decode("ascii", "replace").strip(" \0")
 
 
+class NestedValue(NamedTuple):
+    """A large binary value within the items of a sequence, which was left in the object."""
+
+    item: int
+    """Number, from 0, of the item of the outermost sequence that it is in."""
+
+    tag: int
+    vr: str
+    start: int
+    """First byte of the value."""
+
+    length: int
+    """Number of bytes of the value."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceHeader:
     """The header (dataset without Pixel Data) of one instance, undecoded."""
@@ -159,6 +174,9 @@ class InstanceHeader:
 
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
+
+    nested: tuple[NestedValue, ...] = ()
+    """Values within sequences that were left in the object."""
 
     notes: tuple[str, ...] = ()
     """Sentences that say where the bytes were read otherwise than the header declares them."""

@@ -19,7 +19,7 @@ from dsp_batch.render.choose import SeriesPictures, begin_choice, list_pictures,
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import Layout, Tiles, encode_tiles
 from dsp_batch.render.exposure import draw_visibly
-from dsp_batch.render.overlay import draw_overlay
+from dsp_batch.render.overlays.overlay import draw_overlay
 from dsp_batch.render.titles import title_series
 
 

@@ -84,3 +84,15 @@ class StateImage:
     is_mirrored: bool
     graphics: tuple[Graphic, ...]
     texts: tuple[TextNote, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnnotationLayer:
+    """Bulk annotations, whose points are read when they are drawn."""
+
+    row: int
+    """Row of the object in the index of its series."""
+
+    mapping: FloatArray | None
+    """From mm on the slide, x, y, z and 1, to column and row of the total matrix, shape (2, 4). None where that is not
+    known; points in pixels need none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Instances
+from dsp_batch.kinds.overlays.annotations import lay_out_annotations, name_annotated_slides
 from dsp_batch.kinds.overlays.dose import lay_out_dose, name_planned_images
 from dsp_batch.kinds.overlays.regions import lay_out_regions, name_region_images
 from dsp_batch.kinds.overlays.scene import Overlay
@@ -31,6 +32,7 @@ OVERLAYS: dict[str, Overlay] = {
         (f"{_STORAGE}.88.{number}" for number in REPORTS),
         Overlay(name_images=name_region_images, lay_out=lay_out_regions),
     ),
+    f"{_STORAGE}.91.1": Overlay(name_images=name_annotated_slides, lay_out=lay_out_annotations),
     f"{_STORAGE}.88.59": Overlay(name_images=name_selected_images, lay_out=lay_out_selection),
     f"{_STORAGE}.481.2": Overlay(name_images=name_planned_images, lay_out=lay_out_dose),
     f"{_STORAGE}.481.3": Overlay(name_images=name_structure_images, lay_out=lay_out_structures),

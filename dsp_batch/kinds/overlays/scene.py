@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries
-from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer, StateImage
+from dsp_batch.kinds.overlays.layers import AnnotationLayer, Backdrop, PlaneLayer, StateImage
 from dsp_batch.model.scene import Color, Key, Label, Mark, Stroke
 
 
@@ -43,6 +43,9 @@ class Scene:
 
     other_dose: tuple[Picture, ...] = ()
     """Planes of the grid that have none. They count for the largest dose."""
+
+    annotations: AnnotationLayer | None = None
+    """Annotations of a slide."""
 
     tiles: tuple[Picture, ...] = ()
     """Images that are drawn as a grid. Their frames are those of the series that the object draws upon."""

@@ -64,7 +64,7 @@ class Overlayer:
 
     def draw_points(self, points: FloatArray, color: Color) -> None:
         """Draw a dot at each place, shape (n, 2)."""
-        radius = self._width * 0.75
+        radius = self._width * 1.25
         for x, y in self._place(points):
             self._pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(*color, 255))
 

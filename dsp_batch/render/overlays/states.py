@@ -6,20 +6,60 @@ from dataclasses import replace
 
 import numpy as np
 
-from dsp_batch.core.tiling import fit_tile
+from dsp_batch.core.tiling import compose_mosaic, fit_tile, lay_out_tiles
 from dsp_batch.core.windowing import display_values
+from dsp_batch.errors import PixelError
 from dsp_batch.kinds.overlays.layers import StateImage
-from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.scene import Label, Mark, Stroke
 from dsp_batch.model.series import ByteArray, FloatArray
-from dsp_batch.render.legend import text_size, write_labels
-from dsp_batch.render.strokes import Overlayer
+from dsp_batch.model.window import Window
+from dsp_batch.render.compose import read_frames_of
+from dsp_batch.render.overlays.legend import text_size, write_labels
+from dsp_batch.render.overlays.strokes import Overlayer
+from dsp_batch.render.overlays.work import OverlayWork
 from dsp_batch.render.text import Canvas, measure_text
 
 _PLANE = (22, 26, 30)
 
 _TEXT_LINE = 1.35
 """Distance of two lines of a text over its size."""
+
+
+def draw_states(states: tuple[StateImage, ...], work: OverlayWork) -> EncodedImage:
+    """Draw the images that presentation states order side by side."""
+    (rows, columns), aspect = turned_shape(states[0])
+    grid, shape = lay_out_tiles(len(states), (rows, columns), aspect, work.options.size)
+    tiles = [draw_state(state, _show_state(state, work), shape) for state in states]
+    count = sum(state.backdrop is not None for state in states)
+    voi = states[0].transform.voi if states[0].transform else None
+    return replace(
+        work.encode(
+            compose_mosaic(tiles, grid, shape),
+            None,
+            n_tiles=count,
+            drawn_as="overlay" if count else "picture",
+            context="drawn" if count else work.source.missing,
+            **work.describe(),
+        ),
+        window=voi if isinstance(voi, Window) else None,
+        window_source="embedded" if count and voi is not None else None,
+    )
+
+
+def _show_state(state: StateImage, work: OverlayWork) -> ByteArray | None:
+    """Read the image of a state and display it.
+
+    Raises:
+        PixelError: The image cannot be decoded.
+    """
+    if state.backdrop is None:
+        return None
+    ref = state.backdrop.picture.frames[0]
+    frames = next(read_frames_of(work.open_pictures(state.backdrop)))
+    if ref not in frames:
+        raise PixelError("the image that a presentation state refers to cannot be read")
+    return display_state(state, frames[ref])
 
 
 def turned_shape(state: StateImage) -> tuple[tuple[int, int], float]:
