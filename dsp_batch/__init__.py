@@ -18,26 +18,28 @@ if TYPE_CHECKING:
     from dsp_batch.cache import Cache, open_cache
     from dsp_batch.errors import DspBatchError
     from dsp_batch.index.series_index import SeriesIndex
+    from dsp_batch.model.contrast import Contrast, parse_contrast
     from dsp_batch.model.frame import EncodedImage
     from dsp_batch.model.series import SeriesRef
     from dsp_batch.options import (
+        CineOptions,
         ClusterOptions,
-        Contrast,
         ContrastMosaicOptions,
         ImageOptions,
         IndexOptions,
         MosaicOptions,
         PreviewOptions,
-        parse_contrast,
     )
     from dsp_batch.pipeline import find_series, load_index, preview
     from dsp_batch.version import __version__
     from dsp_batch.web.gallery import open_gallery
+    from dsp_batch.web.viewer.server.running import view
 
 _HOMES = {
     "Cache": "dsp_batch.cache",
+    "CineOptions": "dsp_batch.options",
     "ClusterOptions": "dsp_batch.options",
-    "Contrast": "dsp_batch.options",
+    "Contrast": "dsp_batch.model.contrast",
     "ContrastMosaicOptions": "dsp_batch.options",
     "DspBatchError": "dsp_batch.errors",
     "EncodedImage": "dsp_batch.model.frame",
@@ -55,17 +57,19 @@ _HOMES = {
     "load_index": "dsp_batch.pipeline",
     "open_cache": "dsp_batch.cache",
     "open_gallery": "dsp_batch.web.gallery",
-    "parse_contrast": "dsp_batch.options",
+    "parse_contrast": "dsp_batch.model.contrast",
     "plan_batch": "dsp_batch.batch.plan.plan",
     "preview": "dsp_batch.pipeline",
     "read_manifest": "dsp_batch.batch.manifest.read",
     "read_results": "dsp_batch.batch.runs.results",
     "read_status": "dsp_batch.batch.runs.status",
     "run_batch": "dsp_batch.batch.run",
+    "view": "dsp_batch.web.viewer.server.running",
 }
 
 __all__ = [
     "Cache",
+    "CineOptions",
     "ClusterOptions",
     "Contrast",
     "ContrastMosaicOptions",
@@ -92,6 +96,7 @@ __all__ = [
     "read_results",
     "read_status",
     "run_batch",
+    "view",
 ]
 
 

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from dsp_batch.errors import SeriesError
 from dsp_batch.index.parquet import parse_index, serialize_index
@@ -74,6 +76,47 @@ def preview_key(name: str, series_uuid: str) -> str:
     return f"previews/{name}/{series_uuid[:2]}/{series_uuid}.webp"
 
 
+def product_key(name: str) -> str:
+    """Key of what the previews of a name were made with: the verb and its options."""
+    return f"previews/{name}/product.json"
+
+
+class RunFiles(NamedTuple):
+    """Keys of what a run leaves in the cache, below a folder of its own."""
+
+    folder: str
+    job: str
+    """What was asked."""
+
+    manifest: str
+    """The series of the run, as they were read once."""
+
+    results: str
+    """Folder of the parts that hold a row for each series."""
+
+    summary: str
+    """Counts and figures; written last."""
+
+    failed: str
+    """The series that failed, as a manifest."""
+
+    rejected: str
+    """Lines of the manifest that name no series."""
+
+
+def run_files(run: str) -> RunFiles:
+    """Keys of the files of a run."""
+    names = ("job.json", "manifest.parquet", "results", "summary.json", "failed.txt", "rejected.txt")
+    folder = f"runs/{run}"
+    return RunFiles(folder, *(f"{folder}/{name}" for name in names))
+
+
+def scan_key(root: str, name: str) -> str:
+    """Key of a table that the scans of a root leave: a part, or `folders` for which part tells of which folder."""
+    folder = blake2b(root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"scans/{folder}/{name}.parquet"
+
+
 def open_cache(
     directory: str | os.PathLike[str] | None, endpoint_url: str | None = None, cache_control: str | None = None
 ) -> Cache:
@@ -131,7 +174,7 @@ def read_index(cache: Cache, series_uuid: str, root: str, folder: str | None = N
 
 
 def find_index_anywhere(cache: Cache, series_uuid: str) -> SeriesIndex | None:
-    """Read a complete index of a series that a scan has found, whichever root it is of; None where there is none."""
+    """Read a complete index of a series, whichever root it is of; None where there is none that can be read."""
     data = cache.read(index_key(series_uuid))
     try:
         index = parse_index(data) if data is not None else None

@@ -43,6 +43,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 
+def first_line(error: BaseException) -> str:
+    """Shorten the message of an exception to its first line; the name of its class where it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 class DspBatchError(Exception):
     """An error that a user can understand and act upon.
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from dsp_batch.cache import Cache, read_index
+from dsp_batch.dicom.headers.checks import claimed_frames
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import ArchivedError, DspBatchError, HeaderError, StorageError, TooDearError, out_of_memory
+from dsp_batch.index.elements import most_frames
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
 from dsp_batch.model.object_names import is_object_name
@@ -25,6 +27,8 @@ _log = logging.getLogger(__name__)
 _ELEMENT_BYTES = 150
 """Bytes of memory that each element of a header takes besides its value."""
 
+_FRAME_BYTES = 500
+"""Bytes of memory that each frame takes while the index is built: a million took 0.5 GB."""
 
 _UNFOLDED = 40
 """Bytes of memory for each byte of a header while it becomes a row of an index, because nested sequences become Python
@@ -37,8 +41,10 @@ SMALL_OBJECT = 1 << 20
 DRAWN_FRAMES = 36
 """Number of frames that a preview draws unless asked otherwise."""
 
-KEPT_BYTES = 32 << 20
-"""Bytes of whole objects that one series may keep in memory between its headers and its preview."""
+KEPT_BYTES_ALONE = 32 << 20
+KEPT_BYTES_OF_MANY = 16 << 20
+"""Bytes of whole objects that a series may keep in memory between its headers and its preview: one that is drawn alone,
+and each of the many that a worker has at once."""
 
 LOOK_FIRST = 50
 """Number of objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
@@ -197,6 +203,10 @@ def _sort_headers(
             raise value
 
 
+def _count_frames(header: InstanceHeader) -> int:
+    return min(claimed_frames(header.elements), most_frames(header.size, header.transfer_syntax_uid))
+
+
 @dataclass(slots=True, kw_only=True)
 class HeaderMeter:
     """Measures the memory of the headers of a series as they arrive, and stops if they take more than they may."""
@@ -238,7 +248,7 @@ class HeaderMeter:
             header: InstanceHeader = stop.value
         if header.transfer_syntax_uid == DEFLATED:
             read = max(read, sum(len(element.value or b"") for element in header.elements.values()))
-        self._held += read + _ELEMENT_BYTES * len(header.elements)
+        self._held += read + _ELEMENT_BYTES * len(header.elements) + _FRAME_BYTES * _count_frames(header)
         pixels = header.pixel_data_offset or header.fragments_offset or read
         self._largest = max(self._largest, min(read, pixels))
         self._check()

@@ -153,9 +153,9 @@ def _find_in_index(name: SeriesName) -> SeriesRef:
         raise StorageError(
             f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index", "not-found"
         )
-    if found.place.superseded:
+    if found.superseded:
         _log.warning("series %s is no longer in IDC's current version", found.series_uuid)
-    return SeriesRef(root=found.place.root, series_uuid=found.series_uuid)
+    return SeriesRef(root=found.root, series_uuid=found.series_uuid)
 
 
 def _hyphenate(digits: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
@@ -13,66 +12,11 @@ from reprlib import repr as shorten
 from typing import Any, Literal, get_args
 
 from dsp_batch.errors import OptionsError
+from dsp_batch.model.contrast import EMBEDDED, Contrast, parse_contrast
 from dsp_batch.model.places import ContextMode
-from dsp_batch.model.window import ALIASES, PRESETS, Window
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_WINDOW = re.compile(rf"\s*({_NUMBER})\s*[/,]\s*({_NUMBER})\s*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
-    """How stored values become gray: a fixed window, the object's own, or one computed from the frames drawn."""
-
-    kind: Literal["window", "embedded", "auto"]
-    window: Window | None = None
-    """Given when and only when kind is `window`."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("window", "embedded", "auto"):
-            raise OptionsError(f"kind of a contrast must be 'window', 'embedded' or 'auto', not {_show(self.kind)}")
-        if not isinstance(self.window, Window | None):
-            raise OptionsError(f"window of a contrast must be a Window, not {_show(self.window)}")
-        if (self.window is None) == (self.kind == "window"):
-            raise OptionsError(f"contrast {self.kind!r} and window {self.window} do not go together")
-
-
-EMBEDDED = Contrast(kind="embedded")
-AUTO = Contrast(kind="auto")
-
-
-def parse_contrast(text: str | Contrast) -> Contrast:
-    """Read the name of a preset, `auto`, `embedded`, or a window written `W/C` or `W,C`.
-
-    Args:
-        text: For example `ct-lung`, `Lung`, `soft_tissue`, `1500/-500`. A contrast is returned as it is.
-
-    Raises:
-        OptionsError: The name is unknown, or the width is not a positive number; the message lists the names.
-
-    Example:
-        >>> parse_contrast("1500/-500") == parse_contrast("ct-lung")
-        True
-    """
-    if isinstance(text, Contrast):
-        return text
-    if not isinstance(text, str):
-        raise OptionsError(f"contrast must be text such as 'ct-lung' or '1500/-500', or a Contrast, not {_show(text)}")
-    name = text.strip().lower().replace("_", "-")
-    if name in ("auto", "embedded"):
-        return AUTO if name == "auto" else EMBEDDED
-    name = ALIASES.get(name, name)
-    preset = PRESETS.get(name) or PRESETS.get(f"ct-{name}")
-    if preset is not None:
-        return Contrast(kind="window", window=preset)
-    if match := _WINDOW.fullmatch(text):
-        width, center = float(match[1]), float(match[2])
-        if width > 0 and math.isfinite(width) and math.isfinite(center):
-            return Contrast(kind="window", window=Window(width=width, center=center))
-    names = ", ".join(["auto", "embedded", *PRESETS])
-    raise OptionsError(
-        f"unknown contrast {text!r}: give one of {names}, or WIDTH/CENTER with a positive width (1500/-500)"
-    )
+LATENCY = 0.04
+"""Seconds that storage is expected to take to answer a request, where nothing else is said."""
 
 
 def convert_fields(options: Any) -> None:
@@ -332,6 +276,48 @@ class ContrastMosaicOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CineOptions:
+    """The frames of a range one after the other, as a moving picture."""
+
+    fps: float | None = None
+    """Frames per second, up to 1000; None for the rate that the object names, else 10."""
+
+    frames: int = 120
+    """Number of frames, at most: of more, so many are spread evenly over the range."""
+
+    start: float = 0.0
+    end: float = 1.0
+    """The part of the main stack to show, as fractions of its length."""
+
+    image_width: int = 128
+    """Width of the picture in pixels; its height follows the physical aspect ratio."""
+
+    contrast: Contrast | str = EMBEDDED
+    """A contrast, or text that `parse_contrast` reads; text becomes a contrast."""
+
+    quality: int = 25
+    overlays: bool = True
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
+        _check_image(self.image_width, self.quality)
+        _check_positive("--frames", self.frames)
+        _check_range(self.start, self.end)
+        if self.fps is not None and not 0.01 <= self.fps <= 1000:
+            raise OptionsError(f"--fps must lie between 0.01 and 1000 frames per second, not {self.fps}")
+
+    @property
+    def column_contrasts(self) -> tuple[Contrast, ...]:
+        """The contrast of each column of frames: here one for all."""
+        return (parse_contrast(self.contrast),)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of each picture, in tiles."""
+        return 1, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexOptions:
     """How much of a series goes into its index."""
 
@@ -346,12 +332,12 @@ class IndexOptions:
         _check_positive("--limit", self.limit)
 
 
-FrameOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions
+FrameOptions = MosaicOptions | ImageOptions | ContrastMosaicOptions | CineOptions
 """Options of the verbs that draw frames, and nothing else."""
 
 ImageVerbOptions = PreviewOptions | FrameOptions
 Options = ImageVerbOptions | IndexOptions
-Verb = Literal["preview", "mosaic", "get-image", "contrast-mosaic", "build-index"]
+Verb = Literal["preview", "mosaic", "get-image", "contrast-mosaic", "cine", "build-index"]
 
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 

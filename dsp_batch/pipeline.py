@@ -13,24 +13,26 @@ from typing import Any
 
 from dsp_batch.cache import Cache, open_cache, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.fetch import KEPT_BYTES, Allowance, fetch_headers, find_index
+from dsp_batch.fetch import KEPT_BYTES_ALONE, Allowance, fetch_headers, find_index
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.kinds.overlays.registry import name_images
+from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
-from dsp_batch.options import ImageVerbOptions, IndexOptions, PreviewOptions
+from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions, PreviewOptions
 from dsp_batch.references.finished import find_finished
 from dsp_batch.references.load import Search, load_references
 from dsp_batch.render.choose import choose_pictures
+from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
 from dsp_batch.render.preview import draw_preview
-from dsp_batch.scan import find_named_series
+from dsp_batch.scan.find import Scanning, find_again, find_named_series
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
@@ -68,13 +70,14 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
 
     Args:
         series: As in `find_series`, or an entry of a manifest.
-        options: `PreviewOptions`, `MosaicOptions`, `ImageOptions` or `ContrastMosaicOptions`.
+        options: `PreviewOptions`, `MosaicOptions`, `ImageOptions`, `ContrastMosaicOptions` or `CineOptions`.
         root: As in `find_series`.
         series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
-        suffix: `.webp`, `.jpg` or `.jpeg`.
+        cache: Where indices and scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read
+            nor write any.
+        suffix: `.webp`, `.jpg` or `.jpeg`; with `CineOptions` `.webp`, `.avif`, `.gif` or `.mp4`.
 
     Returns:
         The image file in `data`, and what it shows.
@@ -90,8 +93,9 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         >>> image.n_tiles, image.width, image.height, image.data[8:12]
         (36, 768, 768, b'WEBP')
     """
-    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
-    return draw_series(ref, store, _open_cache(cache), options, suffix)
+    kept = _open_cache(cache)
+    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous, cache=kept)
+    return draw_series(ref, store, kept, options, suffix)
 
 
 def load_index(  # noqa: PLR0913  # where it is read, each by its name
@@ -111,7 +115,8 @@ def load_index(  # noqa: PLR0913  # where it is read, each by its name
         series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+        cache: Where indices and scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read
+            nor write any.
 
     Returns:
         The index. Its `table` is a `pyarrow.Table`, one row an instance; elements with one value in all instances are
@@ -127,22 +132,26 @@ def load_index(  # noqa: PLR0913  # where it is read, each by its name
         >>> len(index), index.values("Modality")[0], index.table.column("PrimaryPosition")[0].as_py()
         (40, 'CT', 195.0)
     """
-    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
-    return index_series(ref, store, _open_cache(cache))
+    kept = _open_cache(cache)
+    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous, cache=kept)
+    return index_series(ref, store, kept)
 
 
-def find_series(
+def find_series(  # noqa: PLR0913  # where it is looked for, each by its name
     series: str | os.PathLike[str],
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
     series_uid: str | None = None,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
+    refresh: bool = False,
 ) -> SeriesRef:
     """Find the series that a name means.
 
     A folder that is named by a UUID is a series. Any other folder is walked to any depth, and the headers of its
-    objects tell which series it holds.
+    objects tell which series it holds. A cache keeps what they tell: the next time only headers of objects whose name,
+    size or time has changed are read.
 
     Args:
         series: The path of a folder or of a file that is there; else a UUID, 32 hex digits, a prefix of them with `*`,
@@ -151,6 +160,8 @@ def find_series(
         series_uid: SeriesInstanceUID of the series that is meant where the folder holds several.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
+        cache: Where scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+        refresh: Read the headers of objects again of which listings tell no time.
 
     Returns:
         Root and folder, and the objects where the folder was scanned. That a folder named by a UUID is there shows when
@@ -174,7 +185,8 @@ def find_series(
     def store_of(found: str) -> Store:
         return build_store(found, endpoint_url=endpoint, anonymous=anonymous)
 
-    return find_named_series(name, store_of, series_uid)
+    scanning = Scanning(store_of=store_of, cache=_open_cache(cache), refresh=refresh)
+    return find_named_series(name, scanning, series_uid)
 
 
 def draw_series(
@@ -206,11 +218,11 @@ def index_series(
     index = find_index(ref, store, cache, refresh=refresh) if cache else None
     if index is None:
         allowance = Allowance(
-            kept_bytes=KEPT_BYTES if drawn else None,
+            kept_bytes=KEPT_BYTES_ALONE if drawn else None,
             needs_pixels=drawn is not None and not isinstance(drawn, PreviewOptions),
         )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
-        index = build_index(headers)
+        index = state_series(build_index(headers))
         if cache:
             write_index(index, cache)
     return index
@@ -220,7 +232,7 @@ def open_frames(
     index: SeriesIndex,
     store: Store,
     cache: Cache | None,
-    options: ImageVerbOptions,
+    options: ImageVerbOptions | None = None,
     max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> FrameSource:
     """Say where the frames of a series, and of those that it draws upon, are read; every core decodes."""
@@ -234,7 +246,7 @@ def open_frames(
     )
 
 
-def _begin_search(index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions) -> Search:
+def _begin_search(index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions | None) -> Search:
     """Say where the image that an object speaks of is looked for: among the finished rows of the cache too."""
     if not isinstance(options, PreviewOptions):
         return Search()
@@ -253,7 +265,7 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
         index: The series.
         source: Where its frames are read, and the series that it draws upon.
         options: The pictures, the grid and the contrast.
-        suffix: `.webp`, `.jpg` or `.jpeg`.
+        suffix: As in `preview`.
 
     Raises:
         SeriesError: The series has nothing to draw, and the options ask for frames.
@@ -263,6 +275,8 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
     """
     if isinstance(options, PreviewOptions):
         return draw_preview(index, source, options, suffix)
+    if isinstance(options, CineOptions):
+        return draw_cine(index, source, options, suffix)
     pictures = choose_pictures(index, source, options)
     tiles = draw_tiles(pictures, options.column_contrasts, lay_out_mosaic(index, options))
     return encode_tiles(tiles, suffix, options.quality)
@@ -293,24 +307,27 @@ def describe_index(index: SeriesIndex, *, describe: bool = True) -> dict[str, An
     }
 
 
-def _open_series(
+def _open_series(  # noqa: PLR0913  # as in `preview`
     series: str | os.PathLike[str] | SeriesRef,
     root: str | os.PathLike[str],
     series_uid: str | None,
     endpoint_url: str | None,
     *,
     anonymous: bool | None,
+    cache: Cache | None,
 ) -> tuple[SeriesRef, Store]:
     """Find a series, and open the store of the root that it was found in."""
     ref = (
         series
         if isinstance(series, SeriesRef)
-        else find_series(series, root=root, series_uid=series_uid, endpoint_url=endpoint_url, anonymous=anonymous)
+        else find_series(
+            series, root=root, series_uid=series_uid, endpoint_url=endpoint_url, anonymous=anonymous, cache=cache
+        )
     )
     store = build_store(
         ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous
     )
-    return ref, store
+    return ref if ref.folder is None or ref.objects is not None else find_again(ref, store), store
 
 
 def _open_cache(cache: Cache | str | os.PathLike[str] | None) -> Cache | None:

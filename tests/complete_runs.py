@@ -14,7 +14,7 @@ from PIL import Image
 
 from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
 from dsp_batch.batch.runs.result_parts import list_parts
-from dsp_batch.cache import Cache, preview_key
+from dsp_batch.cache import Cache, preview_key, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import draw_series
@@ -57,14 +57,14 @@ def runs_of(cache: Cache) -> list[str]:
 
 def read_run(cache: Cache, run: str) -> list[dict[str, Any]]:
     """All rows of a run, as a reader finds them who knows nothing of attempts."""
-    parts = [_read_table(cache.read(key)) for key in list_parts(cache, f"runs/{run}/results")]
+    parts = [_read_table(cache.read(key)) for key in list_parts(cache, run_files(run).results)]
     return [row for part in parts for row in part.to_pylist()]
 
 
 def read_summary(cache: Cache) -> Any:
     """The summary of the one run of a cache."""
     (run,) = runs_of(cache)
-    return json.loads(cache.read(f"runs/{run}/summary.json") or b"null")
+    return json.loads(cache.read(run_files(run).summary) or b"null")
 
 
 def check_previews(cache: Cache, expected: Mapping[str, bytes], name: str = "mosaic") -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from servers import S3Server, run_s3
+from servers import S3Server, WebServer, run_nginx, run_s3
 
 _AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -27,10 +29,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process where several run them, and all that start clusters in the same one."""
+    """Keep the tests of a file in one process where several run them, and all that start clusters in the same one.
+
+    A test that names a group of its own goes by that.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         place = item.path.relative_to(item.config.rootpath).parts
         item.add_marker(pytest.mark.xdist_group("batch" if "batch" in place else "/".join(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """Do not repeat a test that ended its process, for which xdist would start one process after another."""
+    for group, tests in list(getattr(sched, "workqueue", {}).items()):
+        if crashitem in tests:
+            tests[crashitem] = True
+            if all(tests.values()):
+                del sched.workqueue[group]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,3 +83,10 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
     return s3_server
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, tmp_path: Path) -> Iterator[WebServer]:
+    location = f"location / {{ proxy_pass {s3_server.endpoint}; proxy_set_header Host $http_host; }}"
+    with run_nginx(tmp_path / "nginx", location) as server:
+        yield server

@@ -14,8 +14,9 @@ from data_folder import DATA
 from PIL import Image, ImageDraw
 
 from dsp_batch.errors import DspBatchError
+from dsp_batch.model.contrast import parse_contrast
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import MosaicOptions, parse_contrast
+from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import describe_index, index_series, render_preview
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.storage.store import Store

@@ -46,7 +46,7 @@ class DaskCluster:
     def worker_processes(self, nanny: int = 0) -> list[int]:
         """Process numbers of the workers that a nanny keeps: its children that listen to it."""
         children = subprocess.run(
-            ["pgrep", "-P", str(self.processes[1 + nanny].pid)], check=False, capture_output=True, text=True
+            ["pgrep", "-P", str(self.processes[1 + nanny].pid)], check=False, capture_output=True, text=True, timeout=30
         )
         return [int(child) for child in children.stdout.split()]
 
@@ -143,7 +143,7 @@ def kill_batch(process: subprocess.Popen[str]) -> None:
     """Kill a `dsp-batch` with -9, which must still be running."""
     assert process.poll() is None, finish_batch(process)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(30)
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+from time_limits import join_all
+
 Fault = str
 """What happens to a request: a status (`503`), `reset`, `cut`, `freeze`, seconds of `delay` (`delay 0.1`), or none."""
 
@@ -68,7 +70,7 @@ def run_proxy(proxy: FailingProxy, port: int = 0) -> Iterator[FailingProxy]:
         server.shutdown()
         server.server_close()
         server.close_connections()
-        thread.join()
+        join_all(thread)
 
 
 class _Server(ThreadingHTTPServer):
@@ -124,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """Ask the server behind; the signature covers the Host header, which stays as it came."""
         if self.upstream is None:
-            self.upstream = http.client.HTTPConnection(self.proxy.server)
+            self.upstream = http.client.HTTPConnection(self.proxy.server, timeout=60)
         self.upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in ("connection", "expect"):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from time_limits import join_all
+
 
 @dataclass
 class FaultyServer:
@@ -66,7 +68,7 @@ def run_faulty_server(objects: dict[str, bytes]) -> Iterator[FaultyServer]:
         state.released.set()
         server.shutdown()
         server.server_close()
-        thread.join()
+        join_all(thread)
 
 
 _ERROR_BODIES = {

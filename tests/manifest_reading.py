@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
-from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.entries import Entry
+from dsp_batch.batch.manifest.lookup import Folders, Lookup
 from dsp_batch.batch.manifest.read import read_entries
 from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.batch.manifest.rows import Entry
 from dsp_batch.batch.manifest.source import Source, label_source
+from dsp_batch.errors import StorageError
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here
 from dsp_batch.storage.store import Store
 
 A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"
@@ -23,7 +26,21 @@ AWS_COMMENT = "# s5cmd --no-sign-request --endpoint-url https://s3.amazonaws.com
 GOOGLE_COMMENT = f"# s5cmd --no-sign-request --endpoint-url {GOOGLE} run manifest.s5cmd\n"
 OPEN = "s3://idc-open-data"
 MINE = "s3://mine"
-NO_INDEX = Lookup(index=None, store_of=lambda root, endpoint_url: Store(root, endpoint_url=endpoint_url))
+
+
+def find_one_series(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+    """Find a series in each folder that a line names, whether it is there or not; walk a root as programs do."""
+    if folders.names == ALL_FOLDERS:
+        with keep_parts(None) as parts:
+            scan = FolderScan(store=Store(folders.root), cache=parts, unlisted=unlisted)
+            yield from (each.ref if isinstance(each, FoundSeries) else each for each in scan_here(scan))
+    for name in filter(None, folders.names):
+        yield SeriesRef(folders.root, str(uuid5(NAMESPACE_URL, f"{folders.root}/{name}")), folder=name)
+
+
+NO_INDEX = Lookup(
+    index=None, store_of=lambda root, endpoint_url: Store(root, endpoint_url=endpoint_url), scan=find_one_series
+)
 
 
 def entries(tmp_path: Path, content: str | bytes, lookup: Lookup = NO_INDEX, **options: Any) -> list[Entry]:

@@ -70,7 +70,7 @@ def run_process(command: Sequence[str], log: Path, **environment: str) -> Iterat
             process.wait(1)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(30)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str, log: Path) -> None:
@@ -96,6 +96,7 @@ def answers(url: str) -> bool:
 def accepts(port: int) -> bool:
     """Whether anybody listens on a port of loopback."""
     with socket.socket() as probe:
+        probe.settimeout(2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 

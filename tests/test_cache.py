@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import pickle
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from index_writers import write_often
+from time_limits import SECONDS, join_all
 from written_objects import index_objects, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache, index_key, read_index, write_index
@@ -201,14 +203,14 @@ def test_two_processes_may_write_one_index_at_once(cache: Cache) -> None:
     seen = []
     for writer in writers:
         writer.start()
-    while any(writer.is_alive() for writer in writers):
+    limit = time.monotonic() + SECONDS
+    while any(writer.is_alive() for writer in writers) and time.monotonic() < limit:
         index = read_index(cache, versions[0].series_uuid, "/root")
         if index is None:
             assert not seen
         else:
             seen.append(next(place for place, each in enumerate(versions) if each.table.equals(index.table)))
-    for writer in writers:
-        writer.join()
+    join_all(*writers, seconds=1)
 
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert seen

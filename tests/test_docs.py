@@ -31,7 +31,10 @@ from dsp_batch.batch.runs.result_parts import SCHEMA
 from dsp_batch.batch.runs.result_row import Status
 from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
+from dsp_batch.index.content import STATEMENT_TYPE
 from dsp_batch.index.series_index import GRID_COLUMNS
+from dsp_batch.web.viewer.server.answers import PHRASES, STATUS_OF_REASON
+from dsp_batch.web.viewer.server.routes import ROUTES
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"
@@ -87,7 +90,7 @@ def run_bash(script: str, folder: Path) -> None:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=240)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -290,6 +293,14 @@ def test_the_index_page_lists_the_columns_of_grid_images() -> None:
     assert [row[:2] for row in rows] == [[name, arrow_name(kind)] for name, _, kind in GRID_COLUMNS]
 
 
+def test_the_page_lists_the_fields_of_a_statement() -> None:
+    rows = table_of("reference/index-schema.md", "Column of what objects say")
+
+    assert [row[:2] for row in rows if row[1] in ("int32", "string", "float64")] == [
+        [field.name, arrow_name(field.type)] for field in STATEMENT_TYPE
+    ]
+
+
 def test_every_other_column_of_an_index_tells_its_element(demo: Path) -> None:
     documented = [row[0] for row in table_of("reference/index-schema.md", "Columns of every index")]
     schema = dsp_batch.load_index(f"{demo}/demo/series/{CT}").table.schema
@@ -335,7 +346,9 @@ def test_the_results_page_lists_every_file_of_a_run(demo: Path) -> None:
 
 
 def test_the_top_level_holds_nothing_but_what_is_meant_to_be_there() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+    ).stdout
     names = listed.split() or [path.name for path in PROJECT.iterdir()]
     visible = {name.partition("/")[0] for name in names if not name.startswith(".")}
 
@@ -350,3 +363,13 @@ def test_the_top_level_holds_nothing_but_what_is_meant_to_be_there() -> None:
         "tests",
         "docs",
     }
+
+
+def test_the_page_of_the_http_interface_describes_every_route_and_every_code() -> None:
+    text = (DOCS / "reference/http-api.md").read_text(encoding="utf-8")
+    described = re.findall(r"^### (GET|PUT) /api/(\S+)$", text, re.MULTILINE)
+    assert described == [(method, route.path) for route in ROUTES for method in route.methods]
+    told = set(re.findall(r"`([a-z_]+)`", text[text.index("## Errors") :]))
+    sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "dsp_batch/web/viewer").rglob("*.py")]
+    raised = {code for source in sources for code in re.findall(r'ApiError\(\s*\d+,\s*"([a-z_]+)"', source)}
+    assert raised | {code for _, code in STATUS_OF_REASON.values()} | set(PHRASES.values()) <= told

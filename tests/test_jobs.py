@@ -38,7 +38,7 @@ def collection(tmp_path: Path) -> Path:
 
 def run_job(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(JOBS / name), *words], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(JOBS / name), *words], capture_output=True, text=True, timeout=240, check=False
     )
 
 

@@ -59,11 +59,20 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "model/frame", "dicom/pixels/profiles", "render/overlays/strokes", "render/text"},
-    "pyarrow": {"index", "idc", "references/finished", "batch/manifest", "batch/runs"},
+    "PIL": {
+        "core/encoding",
+        "core/animation",
+        "model/frame",
+        "dicom/pixels/profiles",
+        "render/overlays/strokes",
+        "render/text",
+    },
+    "pyarrow": {"index", "idc", "references/finished", "batch/manifest", "batch/runs", "scan"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
     "prometheus_client": {"batch/cluster"},
+    "pypdfium2": {"render/figures/page"},
+    "tornado": {"web/viewer/server"},
 }
 """Heavy dependency → rooms, or files, that may import it."""
 

@@ -11,19 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dsp_batch.options
+import dsp_batch.model.contrast
 from dsp_batch.batch.plan.plan import PlanOptions
 from dsp_batch.errors import OptionsError
+from dsp_batch.model.contrast import Contrast, parse_contrast
 from dsp_batch.model.window import Window
-from dsp_batch.options import (
-    ClusterOptions,
-    Contrast,
-    ContrastMosaicOptions,
-    ImageOptions,
-    IndexOptions,
-    MosaicOptions,
-    parse_contrast,
-)
+from dsp_batch.options import ClusterOptions, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 
 REQUIRED: dict[type[Any], dict[str, Any]] = {
     MosaicOptions: {},
@@ -115,7 +108,7 @@ def test_a_contrast_of_another_kind_is_refused() -> None:
 
 
 def test_docstring_examples_run() -> None:
-    found = doctest.testmod(dsp_batch.options)
+    found = doctest.testmod(dsp_batch.model.contrast)
 
     assert (found.attempted, found.failed) == (1, 0)
 

@@ -14,8 +14,9 @@ import dsp_batch
 from dsp_batch.cache import index_key, open_cache
 from dsp_batch.cli.series import program
 from dsp_batch.errors import OptionsError, SeriesError, StorageError
+from dsp_batch.model.contrast import parse_contrast
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.phantom.series import build_ct, build_report, write_collection
 from dsp_batch.pipeline import find_series, load_index, preview
 

@@ -43,15 +43,15 @@ def wait_out(action: Callable[[], T], what: str, seconds: float = LONGEST_OUTAGE
             if not is_outage(error):
                 raise
             if (waited := time.monotonic() - begin) >= seconds:
-                raise give_up(error, waited) from error
+                raise lasting_outage(error, waited) from error
             if not warned:
                 _log.warning("%s waits for up to %.0f s: %s", what, seconds, error.message)
             warned = True
         time.sleep(min(SECONDS_BETWEEN_TRIES, seconds))
 
 
-def give_up(error: DspBatchError, waited: float) -> DspBatchError:
-    """Make the error that ends the waiting from the last error of the cache."""
+def lasting_outage(error: DspBatchError, waited: float) -> DspBatchError:
+    """Make the error of an outage that has lasted too long from the last error of the cache."""
     return type(error)(
         f"{error.message}; it has failed for {waited:.0f} s: the same command goes on where this stopped", error.reason
     )

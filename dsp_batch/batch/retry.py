@@ -6,13 +6,14 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from dsp_batch.batch.cluster.connect import ClusterConnection
 from dsp_batch.batch.manifest.table import Manifest, parse_manifest
 from dsp_batch.batch.run import StartedRun, complete_run
 from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import read_job, read_json, write_json
 from dsp_batch.batch.runs.progress import Progress
 from dsp_batch.batch.runs.summary import RunSummary
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import ManifestError, Reason
 from dsp_batch.options import ClusterOptions
 
@@ -41,11 +42,12 @@ def retry_run(
     job, manifest = read_job(cache, run), read_run_manifest(cache, run)
     attempt = open_attempt(job, run)
     job = replace(job, rebuild=attempt.overwrites or attempt.renews)
-    key = f"runs/{run}/job.json"
+    key = run_files(run).job
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(cache, key, {**(read_json(cache, key) or {}), **attempt.describe(), "started": started})
     again = StartedRun(name=run, job=job, manifest=manifest, attempt=attempt, begin=begin, reasons=reasons)
-    return complete_run(again, cluster, progress)
+    with ClusterConnection(cluster) as connection:
+        return complete_run(again, connection, progress)
 
 
 def read_run_manifest(cache: Cache, run: str) -> Manifest:
@@ -54,7 +56,7 @@ def read_run_manifest(cache: Cache, run: str) -> Manifest:
     Raises:
         ManifestError: It has kept none, or they cannot be read.
     """
-    key = f"runs/{run}/manifest.parquet"
+    key = run_files(run).manifest
     data = cache.read(key)
     repeat = "repeat the command that began the run"
     if data is None:

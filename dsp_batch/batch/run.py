@@ -13,12 +13,12 @@ from functools import partial
 from importlib.metadata import version
 from itertools import chain
 
-from dsp_batch.batch.cluster.connect import connect
+from dsp_batch.batch.cluster.connect import ClusterConnection
 from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
 from dsp_batch.batch.cluster.in_flight import SeriesToRun, run_series
-from dsp_batch.batch.cluster.scan import scan_folder
-from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.cluster.scan import scan_on_cluster
+from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import format_rejected, show_rejected
 from dsp_batch.batch.manifest.source import Source, is_folder
@@ -26,14 +26,14 @@ from dsp_batch.batch.manifest.table import Manifest, serialize_manifest
 from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.expectations import Expected, expect_series
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
-from dsp_batch.batch.runs.job import Job, describe_job, find_verb, results_folder, run_name, write_json
+from dsp_batch.batch.runs.job import Job, describe_job, find_verb, run_name, write_json
 from dsp_batch.batch.runs.progress import LineProgress, Progress
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import RunState, find_state, keep_failed
-from dsp_batch.batch.runs.summary import RunSummary, summarize_run
+from dsp_batch.batch.runs.summary import NOTHING_SPENT, RunSummary, Spent, summarize_run
 from dsp_batch.batch.waiting import WaitingSeries, take_waiting, tell_places
-from dsp_batch.cache import FOLDERS, Cache, open_cache
+from dsp_batch.cache import FOLDERS, Cache, open_cache, run_files
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, Reason
 from dsp_batch.idc.index import open_idc_index
@@ -42,6 +42,7 @@ from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.urls import parse_location
+from dsp_batch.storage.usage import measure_usage
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -88,6 +89,9 @@ class StartedRun:
     attempt: Attempt
     begin: float
     """When the attempt began, by the monotonic clock."""
+
+    spent: Spent = NOTHING_SPENT
+    """What reading its manifest took."""
 
     reasons: frozenset[Reason] = frozenset()
     """Work on series alone that failed for one of these reasons; empty for all that have failed or have no row."""
@@ -185,28 +189,37 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         refresh=refresh,
         describe=describe,
     )
-    asked = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
-    return run_manifest(asked, job, cluster, LineProgress() if progress is None else progress)
+    run_options = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
+    return run_manifest(run_options, job, cluster, LineProgress() if progress is None else progress)
 
 
 def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progress: Progress) -> RunSummary:
     """Run a job over the series of a manifest; errors are those of `run_batch`."""
-    begin = time.monotonic()
     _check_places(options, job)
+    with ClusterConnection(cluster) as connection:
+        started = start_run(options, job, connection)
+        return complete_run(started, connection, progress, options.longest_outage)
+
+
+def start_run(options: RunOptions, job: Job, connection: ClusterConnection) -> StartedRun:
+    """Read the manifest of a run, and write down what is asked; errors are those of `run_batch`."""
+    begin = time.monotonic()
     lookup = default_lookup(job.endpoint_url, job.anonymous)
-    lookup = replace(lookup, scan=partial(scan_folder, job=job, cluster=cluster))
+    lookup = replace(lookup, scan=partial(scan_on_cluster, job=job, connection=connection))
     root = os.fspath(options.root)
-    manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
+    with measure_usage() as reading:
+        manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
     show_rejected(manifest.rejected, "more lines are not understood; all are in rejected.txt")
     if options.strict and manifest.rejected:
         raise ManifestError(f"lines not understood: {len(manifest.rejected)}; --strict is given, so nothing started")
     name = run_name(job, manifest.digest)
     attempt = open_attempt(job, name, overwrite=options.overwrite)
     job = replace(job, rebuild=attempt.overwrites or attempt.renews)
-    started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin)
+    spent = Spent(manifest_requests=reading.requests, manifest_bytes_read=reading.bytes_read)
+    started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin, spent=spent)
     source = options.source if isinstance(options.source, str | os.PathLike) else manifest.rejected.source
     begin_attempt(started, {"manifest": os.fspath(source), "root": root})
-    return complete_run(started, cluster, progress, options.longest_outage)
+    return started
 
 
 def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
@@ -217,7 +230,7 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
         source: Path or label of the manifest and the root of series that do not name their own, for `job.json`.
     """
     manifest, attempt, cache = run.manifest, run.attempt, run.job.cache
-    asked = {
+    document = {
         **describe_job(run.job),
         **attempt.describe(),
         **source,
@@ -233,19 +246,19 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
     }
     if attempt.columns is not None and {*attempt.columns} != {*manifest.columns}:
         _log.warning("the manifest has other columns than before: rows that stay keep theirs, --overwrite renews them")
-    cache.write(f"runs/{run.name}/manifest.parquet", serialize_manifest(manifest))
-    write_json(cache, f"runs/{run.name}/job.json", asked)
-    cache.write(f"runs/{run.name}/rejected.txt", format_rejected(manifest.rejected))
+    cache.write(run_files(run.name).manifest, serialize_manifest(manifest))
+    write_json(cache, run_files(run.name).job, document)
+    cache.write(run_files(run.name).rejected, format_rejected(manifest.rejected))
 
 
 def complete_run(
-    run: StartedRun, cluster: ClusterOptions, progress: Progress, longest_outage: float = LONGEST_OUTAGE
+    run: StartedRun, connection: ClusterConnection, progress: Progress, longest_outage: float = LONGEST_OUTAGE
 ) -> RunSummary:
     """Work on the series of a run that are missing or have failed, and summarize it.
 
     Args:
         run: The run.
-        cluster: Where to compute.
+        connection: Where to compute.
         progress: Is told about each series.
         longest_outage: Seconds to wait for a cache that cannot be written.
     """
@@ -256,7 +269,7 @@ def complete_run(
         state = keep_failed(state, job, run.name, run.reasons)
     writer = ResultsWriter(
         cache=job.cache,
-        folder=results_folder(run.name),
+        folder=run_files(run.name).results,
         attempt=attempt.number,
         columns=run.manifest.columns,
         longest_outage=longest_outage,
@@ -266,8 +279,10 @@ def complete_run(
     progress.start(total)
     progress.skip(finished)
     series = SeriesToRun(find_missing(state, job, writer, progress), total - finished, attempt.number)
-    work_through(series, run, cluster, writer, progress)
-    summarize = partial(summarize_run, run.name, job, run.manifest, attempt, time.monotonic() - run.begin)
+    work_through(series, run, connection, writer, progress)
+    connection.close()
+    spent = run.spent._replace(seconds=time.monotonic() - run.begin)
+    summarize = partial(summarize_run, run.name, job, run.manifest, attempt, spent)
     return wait_out(summarize, "the account of the run", longest_outage)
 
 
@@ -285,7 +300,7 @@ def find_missing(state: RunState, job: Job, writer: ResultsWriter, progress: Pro
 
 
 def work_through(
-    series: SeriesToRun, run: StartedRun, cluster: ClusterOptions, writer: ResultsWriter, progress: Progress
+    series: SeriesToRun, run: StartedRun, connection: ClusterConnection, writer: ResultsWriter, progress: Progress
 ) -> None:
     """Run series on the cluster, which starts when there is a first one, and write their rows, however it ends.
 
@@ -305,8 +320,9 @@ def work_through(
         first = next(series.expected, None)
         if first is not None:
             series = series._replace(expected=chain([first], series.expected))
-            with connect(cluster, series.total) as client, report_run(client, job, cluster.performance_report):
-                workers = Cluster(client, cluster.wait_for_workers)
+            client, options = connection.open(series.total), connection.options
+            with report_run(client, job, options.performance_report):
+                workers = Cluster(client, options.wait_for_workers)
                 run_series(workers, job, series, take)
                 if waiting:
                     # Their images are found by the rows that have been written.

@@ -74,4 +74,4 @@ def _ask_idc(series: Collection[str]) -> list[SeriesPlace]:
     if index is None or not uids:
         return []
     found = zip(uids, find_series_uids(index, uids), strict=True)
-    return [SeriesPlace(uid, "", "", each.place.root, each.series_uuid) for uid, each in found if each]
+    return [SeriesPlace(uid, "", "", each.root, each.series_uuid) for uid, each in found if each]

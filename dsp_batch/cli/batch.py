@@ -7,18 +7,23 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.cleaning import clean
+from dsp_batch.cli.commands.exporting import export_headers
 from dsp_batch.cli.gallery import gallery
 from dsp_batch.cli.options import RunSettings, cluster_options, log_options, run_options
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.runs import demo, manifest, plan, retry, status
 from dsp_batch.cli.verb_options import (
+    cine_options,
     contrast_mosaic_options,
     image_options,
     index_options,
     mosaic_options,
     run_preview_options,
 )
+from dsp_batch.cli.view import view
 from dsp_batch.options import (
+    CineOptions,
     ClusterOptions,
     ContrastMosaicOptions,
     ImageOptions,
@@ -95,6 +100,17 @@ def contrast_mosaic(
     return _run(manifest, options, settings, cluster)
 
 
+@program.command()
+@click.argument("manifest")
+@cine_options
+@run_options
+@cluster_options
+@log_options
+def cine(manifest: str, options: CineOptions, settings: RunSettings, cluster: ClusterOptions) -> int:
+    """Draw the frames of each series one after the other, as an animated WebP image."""
+    return _run(manifest, options, settings, cluster)
+
+
 @program.command("build-index")
 @click.argument("manifest")
 @index_options
@@ -106,7 +122,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run(manifest, options, settings, cluster)
 
 
-for _command in (plan, status, retry, gallery, manifest, demo):
+for _command in (plan, status, retry, gallery, view, export_headers, clean, manifest, demo):
     program.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dsp_batch.errors import OptionsError, SinkError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (".webp", ".jpg", ".jpeg")
 
 
-def check_image_output(output: str) -> str:
+def check_image_output(output: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str:
     """Check that an image can be written to a path or URL.
 
     Returns:
@@ -22,9 +23,9 @@ def check_image_output(output: str) -> str:
         OptionsError: The suffix names no format that is written.
         SinkError: The folder does not exist, or the URL is one that can only be read.
     """
-    suffix = _suffix(output)
-    if suffix not in IMAGE_SUFFIXES:
-        raise OptionsError(f"OUTPUT {output!r} must end in {', '.join(IMAGE_SUFFIXES[:-1])} or {IMAGE_SUFFIXES[-1]}")
+    suffix = suffix_of(output)
+    if suffix not in suffixes:
+        raise OptionsError(f"OUTPUT {output!r} must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     check_output(output)
     return suffix
 
@@ -49,7 +50,7 @@ def check_output(output: str) -> None:
 
 def is_parquet(output: str) -> bool:
     """Tell whether an output is one Parquet file rather than a folder."""
-    return _suffix(output) == ".parquet"
+    return suffix_of(output) == ".parquet"
 
 
 def _check_path(path: Path, output: str) -> None:
@@ -59,6 +60,7 @@ def _check_path(path: Path, output: str) -> None:
         raise SinkError(f"cannot write {output}: there is no folder {path.parent}; create it first")
 
 
-def _suffix(output: str) -> str:
+def suffix_of(output: str) -> str:
+    """Find the suffix of the last part of a path or URL, in small letters; empty where it has none."""
     name = output.rstrip("/").rpartition("/")[2]
     return f".{name.rpartition('.')[2]}".lower() if "." in name[1:] else ""

@@ -112,6 +112,8 @@ def _run_guarded(work: Callable[[], Any]) -> int:
         _say_error(_lower(error.format_message()), **_describe_usage(error))
     except DspBatchError as error:
         _explain(error, error.message)
+    except MemoryError as error:
+        _explain(error, "it needs more memory than there is: run it where there is more")
     except Exception as error:  # noqa: BLE001  # the outermost boundary: no traceback without -v
         advice = "" if is_verbose() else "; run again with -v for details"
         _explain(error, f"unexpected {type(error).__name__}: {error}{advice}")

@@ -23,7 +23,7 @@ from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
 from dsp_batch.errors import FAILURE_REASONS, Reason
-from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import LATENCY, ClusterOptions, IndexOptions, MosaicOptions
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
@@ -48,7 +48,7 @@ _LINES_AT_ONCE = 4_096
 @click.option(
     "--latency",
     type=float,
-    default=0.04,
+    default=LATENCY,
     show_default=True,
     metavar="SECONDS",
     help="Seconds that storage takes to answer a request.",
@@ -242,9 +242,9 @@ def manifest(output: str, endpoint_url: str | None, **selection: Any) -> None:
 def demo(folder: str, cluster: ClusterOptions) -> int:
     """Try a whole run on a generated collection, without network.
 
-    The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. One series
-    is a report without pixels, which is skipped; one is corrupt and fails. The demo succeeds if exactly that happens.
-    The page that shows them all is printed first: open it in a browser.
+    The collection is written to FOLDER/series and the results to FOLDER/cache; FOLDER is ./demo by default. Every
+    series gets a picture but one, which is corrupt and fails. The demo succeeds if exactly that happens. The page that
+    shows them all is printed first: open it in a browser.
     """
     from pathlib import Path
 
@@ -263,8 +263,6 @@ def demo(folder: str, cluster: ClusterOptions) -> int:
     for line in shown.unexpected:
         _log.error("%s", line)
     if not shown.unexpected:
-        print_line(
-            "as expected: the report has no pixels and is skipped, the corrupt series fails, the others are drawn"
-        )
+        print_line("as expected: the corrupt series fails, the others are drawn")
     print_line(str(shown.summary))
     return EXIT_ERROR if shown.unexpected else 0

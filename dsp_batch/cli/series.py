@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from dsp_batch.cli.commands.cleaning import clear_index
+from dsp_batch.cli.commands.header import header, headers
 from dsp_batch.cli.options import (
     CacheOptions,
     SeriesOptions,
@@ -18,13 +20,22 @@ from dsp_batch.cli.options import (
 from dsp_batch.cli.outputs import is_parquet
 from dsp_batch.cli.program import Program, run_to_end
 from dsp_batch.cli.verb_options import (
+    cine_options,
     contrast_mosaic_options,
     image_options,
     index_options,
     mosaic_options,
     preview_options,
 )
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions, PreviewOptions
+from dsp_batch.cli.view import view
+from dsp_batch.options import (
+    CineOptions,
+    ContrastMosaicOptions,
+    ImageOptions,
+    IndexOptions,
+    MosaicOptions,
+    PreviewOptions,
+)
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -138,6 +149,23 @@ def contrast_mosaic(
     preview(series, output, options, source, cache)
 
 
+@program.command()
+@click.argument("series")
+@click.argument("output")
+@cine_options
+@series_options
+@cache_options
+@log_options
+def cine(series: str, output: str, options: CineOptions, source: SeriesOptions, cache: CacheOptions) -> None:
+    """Draw the frames of a series one after the other, as a moving picture.
+
+    OUTPUT is a file or storage URL that ends in .webp, .avif, .gif, or, where ffmpeg is installed, .mp4.
+    """
+    from dsp_batch.cli.single import preview
+
+    preview(series, output, options, source, cache)
+
+
 @program.command("build-index")
 @click.argument("series", nargs=-1, required=True, metavar="SERIES...")
 @click.option(
@@ -174,6 +202,10 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
 
     # Bytes, because a path need not be text.
     click.echo(os.fsencode(find_index(series, source, cache)))
+
+
+for _command in (view, header, headers, clear_index):
+    program.add_command(_command)
 
 
 def main() -> NoReturn:

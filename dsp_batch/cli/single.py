@@ -12,15 +12,18 @@ import click
 
 from dsp_batch.cache import Cache, index_key, open_cache, write_index
 from dsp_batch.cli.options import CacheOptions, SeriesOptions
-from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
+from dsp_batch.cli.outputs import IMAGE_SUFFIXES, check_image_output, check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.errors import DspBatchError, SinkError
 from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ImageVerbOptions, IndexOptions
+from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
 from dsp_batch.pipeline import find_series, index_series, open_frames, render_preview
+from dsp_batch.render.cine import CINE_SUFFIXES, check_cine_suffix
 from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import local_path
@@ -31,14 +34,17 @@ _log = logging.getLogger(__name__)
 
 
 def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesOptions, cache: CacheOptions) -> None:
-    """Draw a series and write the image.
+    """Draw a series and write the image: of one of the formats that the options have.
 
     Raises:
         DspBatchError: As in `pipeline.draw_series` and `storage.objects.write_whole`.
     """
-    suffix = check_image_output(output)
+    is_cine = isinstance(options, CineOptions)
+    suffix = check_image_output(output, CINE_SUFFIXES if is_cine else IMAGE_SUFFIXES)
+    if is_cine:
+        check_cine_suffix(suffix)
     kept = None if cache.disabled else _open_cache(cache, source)
-    ref, store = _open_series(series, source)
+    ref, store = _open_series(series, source, kept)
     with log_stage("index"):
         index = index_series(ref, store, kept, drawn=options, refresh=source.refresh)
     with log_stage("render"):
@@ -98,7 +104,8 @@ def write_indices(
         DspBatchError: A name is malformed, or a prefix that nothing begins with; nothing was read or written.
         DspBatchError: The only series failed.
     """
-    opened = [_open_series(text, source) for text in dict.fromkeys(series)]
+    kept = target if isinstance(target, Cache) else None
+    opened = [_open_series(text, source, kept) for text in dict.fromkeys(series)]
     status = 0
     for ref, store in opened:
         try:
@@ -119,12 +126,33 @@ def find_index(series: str, source: SeriesOptions, cache: CacheOptions) -> str:
     """
     if cache.disabled:
         raise click.UsageError("get-index needs the cache: leave --no-cache out")
-    kept = _open_cache(cache, source)
-    ref, store = _open_series(series, source)
+    index = open_index(series, source, cache)
+    return _open_cache(cache, source).url_of(index_key(index.series_uuid))
+
+
+def open_index(series: str, source: SeriesOptions, cache: CacheOptions) -> SeriesIndex:
+    """Load the index of a series: the one in the cache, else one that is built and kept there.
+
+    Raises:
+        DspBatchError: As in `pipeline.index_series`.
+    """
+    kept = None if cache.disabled else _open_cache(cache, source)
+    ref, store = _open_series(series, source, kept)
     with log_stage("index"):
         index = index_series(ref, store, kept, refresh=source.refresh)
     _warn(ref, index.notes)
-    return kept.url_of(index_key(ref.series_uuid))
+    return index
+
+
+def write_output(output: str, data: bytes, source: SeriesOptions, cache: CacheOptions) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    with log_stage("write"):
+        receipt = write_whole(output, data, endpoint_url=source.endpoint_url, cache_control=cache.cache_control)
+    _log.debug("%s: %d bytes", receipt.url, receipt.size)
 
 
 @contextmanager
@@ -143,7 +171,7 @@ def _write_index(
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
-        index = build_index(headers)
+        index = state_series(build_index(headers))
     _warn(ref, index.notes)
     with log_stage("write"):
         if isinstance(target, IndexFile):
@@ -161,12 +189,19 @@ def _warn(ref: SeriesRef, lines: Iterable[str]) -> None:
         _log.warning("%s: %s", ref.url, line)
 
 
-def _open_series(series: str, source: SeriesOptions) -> tuple[SeriesRef, Store]:
+def _open_series(series: str, source: SeriesOptions, cache: Cache | None) -> tuple[SeriesRef, Store]:
     """Find a series. That a folder named by a UUID is there shows when it is read."""
     endpoint_url, anonymous = source.endpoint_url, source.anonymous
-    ref = find_series(
-        series, root=source.root, series_uid=source.series_uid, endpoint_url=endpoint_url, anonymous=anonymous
-    )
+    with log_stage("find"):
+        ref = find_series(
+            series,
+            root=source.root,
+            series_uid=source.series_uid,
+            endpoint_url=endpoint_url,
+            anonymous=anonymous,
+            cache=cache,
+            refresh=source.refresh,
+        )
     store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)
     return ref, store
 

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from dsp_batch.cli.options import Option, describe_option, option_set
+from dsp_batch.model.contrast import Contrast, parse_contrast
 from dsp_batch.options import (
-    Contrast,
+    CineOptions,
     ContrastMosaicOptions,
     ImageOptions,
     IndexOptions,
     MosaicOptions,
     PreviewOptions,
-    parse_contrast,
 )
 
 _log = logging.getLogger(__name__)
@@ -57,6 +57,26 @@ _CONTRAST: dict[str, Option] = {
     ),
     "window_center": click.option(
         "--window-center", metavar="C", hidden=True, help="With --window-width, older spelling of --contrast W/C."
+    ),
+}
+
+
+_RANGE: dict[str, Option] = {
+    "start": click.option(
+        "--start",
+        type=float,
+        default=0.0,
+        show_default=True,
+        metavar="0.0-1.0",
+        help="Start of the range of frames to draw: 0.0 is the first frame (head).",
+    ),
+    "end": click.option(
+        "--end",
+        type=float,
+        default=1.0,
+        show_default=True,
+        metavar="0.0-1.0",
+        help="End of the range of frames to draw: 1.0 is the last frame (feet).",
     ),
 }
 
@@ -137,22 +157,36 @@ mosaic_options = option_set(
         "tile_height": click.option(
             "--tile-height", type=int, metavar="N", help="Number of rows.  [default: as many as frames in a row]"
         ),
-        "start": click.option(
-            "--start",
+        **_RANGE,
+        **_CONTRAST,
+        **_IMAGE,
+    },
+)
+
+
+def _build_cine(**values: Any) -> CineOptions:
+    return CineOptions(**_choose_contrast(values))
+
+
+cine_options = option_set(
+    "options",
+    _build_cine,
+    {
+        "fps": click.option(
+            "--fps",
             type=float,
-            default=0.0,
-            show_default=True,
-            metavar="0.0-1.0",
-            help="Start of the range of frames to draw: 0.0 is the first frame (head).",
+            metavar="N",
+            help="Frames per second.  [default: the rate that the object names, else 10]",
         ),
-        "end": click.option(
-            "--end",
-            type=float,
-            default=1.0,
+        "frames": click.option(
+            "--frames",
+            type=int,
+            default=120,
             show_default=True,
-            metavar="0.0-1.0",
-            help="End of the range of frames to draw: 1.0 is the last frame (feet).",
+            metavar="N",
+            help="Largest number of frames. Of more, so many are spread evenly over the range.",
         ),
+        **_RANGE,
         **_CONTRAST,
         **_IMAGE,
     },

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dsp_batch.model.contrast import Contrast
 from dsp_batch.model.frame import GrayscaleTransform, LookupTable, PaletteTable, StoredFrame, WindowSource
 from dsp_batch.model.series import ByteArray, FloatArray, StoredArray
 from dsp_batch.model.window import Window
-from dsp_batch.options import Contrast
 
 BoolArray = npt.NDArray[np.bool_]
 

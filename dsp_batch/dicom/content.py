@@ -84,11 +84,14 @@ class Measurement:
 
 
 def read_measurement(item: ContentItem) -> Measurement:
-    """Read the first measured value of a NUM item."""
+    """Read the first measured value of a NUM item.
+
+    Its Floating Point Value counts before its Numeric Value, of which 16 characters may keep too few digits.
+    """
     measured = item.attributes.item("MeasuredValueSequence")
-    value = measured.number("NumericValue")
+    value = measured.number("FloatingPointValue")
     if value is None:
-        value = measured.number("FloatingPointValue")
+        value = measured.number("NumericValue")
     unit = read_code(measured, "MeasurementUnitsCodeSequence")
     if value is not None and math.isfinite(value):
         return Measurement(value=value, unit=unit, qualifier="")

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsp_batch.errors import ManifestError
-from dsp_batch.idc.table import Column, SeriesTable, build_table, format_uids, hold, pack_uids
-from dsp_batch.model.identifiers import find_keys, format_uuids, parse_uuids
+from dsp_batch.idc.table import Column, FoundRows, Keys, format_uids, hold, pack_uids
+from dsp_batch.model.identifiers import format_uuids, parse_uuids
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 
@@ -30,7 +30,7 @@ _UUID, _UID, _BUCKET = "crdc_series_uuid", "SeriesInstanceUID", "aws_bucket"
 _DESCRIBED = ("Modality", "SOPClassUID", "TransferSyntaxUID", "instanceCount")
 """Columns of few values that are given as they are, in the order of the fields of `IdcSeries`."""
 
-_PLACE, _STUDY_UID, _SIZE, _VERSION = "place", "StudyInstanceUID", "series_size_MB", "max_idc_version"
+_STUDY_UID, _SIZE, _VERSION = "StudyInstanceUID", "series_size_MB", "max_idc_version"
 _CURRENT = 2**31
 """A later version than any that is noted; only of superseded series the index notes the last version that had them."""
 
@@ -49,9 +49,10 @@ class IdcIndex:
     """`prior_versions_index.parquet`: series that an earlier version served and the current one does not."""
 
 
-class Place(NamedTuple):
-    """Where a series of IDC lies."""
+class StoredSeries(NamedTuple):
+    """A series of IDC, and where it lies."""
 
+    series_uuid: str
     root: str
     """The bucket: `s3://idc-open-data`."""
 
@@ -59,18 +60,16 @@ class Place(NamedTuple):
     """The current version of IDC no longer serves it; its objects are still there."""
 
 
-class PlacedUuid(NamedTuple):
-    """The series that a SeriesInstanceUID means."""
-
-    series_uuid: str
-    place: Place
-
-
 class IdcSeries(NamedTuple):
     """What the index knows of one series."""
 
     series_uuid: str
-    place: Place
+    root: str
+    """The bucket: `s3://idc-open-data`."""
+
+    superseded: bool
+    """The current version of IDC no longer serves it; its objects are still there."""
+
     series_instance_uid: str
     study_instance_uid: str
     modality: str | None
@@ -108,7 +107,7 @@ def require_idc_index() -> IdcIndex:
     return index
 
 
-def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | None]:
+def find_series(index: IdcIndex, series_uuids: Sequence[str]) -> list[StoredSeries | None]:
     """Look up where series lie.
 
     Args:
@@ -116,26 +115,27 @@ def find_places(index: IdcIndex, series_uuids: Sequence[str]) -> list[Place | No
         series_uuids: Hyphenated UUIDs.
 
     Returns:
-        For each its place; None where neither the index nor its table of prior versions knows it.
+        Each series; None where neither the index nor its table of prior versions knows it.
     """
     table = _load_table(index)
-    found, rows = find_keys(table.uuids, parse_uuids(series_uuids))
-    places = np.full(len(rows), None, np.object_)
-    places[found] = table.take(_PLACE, rows[found])
-    return places.tolist()
+    return _locate(table, table.uuids.find(parse_uuids(series_uuids)))
 
 
-def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> list[PlacedUuid | None]:
+def find_series_uids(index: IdcIndex, series_instance_uids: Sequence[str]) -> list[StoredSeries | None]:
     """Look up series by SeriesInstanceUID (0020,000E).
 
     Returns:
         For each its current version, else the last version that had it; None where there is none.
     """
     table = _load_table(index)
-    found, ranks = find_keys(table.uids, pack_uids(series_instance_uids))
-    rows = table.uid_rows[ranks[found]]
-    series = map(PlacedUuid, format_uuids(table.uuids[rows]), table.take(_PLACE, rows).tolist())
-    return [next(series) if is_found else None for is_found in found.tolist()]
+    return _locate(table, table.uids.find(pack_uids(series_instance_uids)))
+
+
+def _locate(table: _SeriesTable, matches: FoundRows) -> list[StoredSeries | None]:
+    """Tell where the series that were found lie; None for the others."""
+    located = zip(format_uuids(table.uuids.keys[matches.rows]), table.buckets.take(matches.rows), strict=True)
+    series = (StoredSeries(uuid, *bucket) for uuid, bucket in located)
+    return [next(series) if is_found else None for is_found in matches.found.tolist()]
 
 
 def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, IdcSeries]:
@@ -148,21 +148,21 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
     Returns:
         UUID → series, for those that the index or its table of prior versions knows.
     """
-    asked = [*dict.fromkeys(series_uuids)]
-    if not asked:
+    uuids = [*dict.fromkeys(series_uuids)]
+    if not uuids:
         return {}
-    table = _load_table(index)
-    found, ranks = find_keys(table.uuids, parse_uuids(asked))
-    known, rows = [*compress(asked, found)], ranks[found]
+    table, described = _load_table(index), _load_descriptions(index)
+    found, rows = table.uuids.find(parse_uuids(uuids))
+    known = [*compress(uuids, found)]
     fields = (
         known,
-        table.take(_PLACE, rows).tolist(),
-        format_uids(table.uids[table.uid_ranks[rows]]),
-        format_uids(table.take(_STUDY_UID, rows)),
-        *(table.take(name, rows).tolist() for name in _DESCRIBED),
-        [None if isnan(size) else size for size in table.sizes_mb[rows].tolist()],
+        *zip(*table.buckets.take(rows), strict=True),
+        format_uids(table.uids.keys[rows]),
+        format_uids(described[_STUDY_UID].take(rows)),
+        *(described[name].take(rows).tolist() for name in _DESCRIBED),
+        [None if isnan(size) else size for size in described[_SIZE].take(rows).tolist()],
     )
-    return dict(zip(known, map(IdcSeries._make, zip(*fields, strict=True)), strict=True))
+    return dict(zip(known, map(IdcSeries._make, zip(*fields, strict=True)), strict=True)) if known else {}
 
 
 def read_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
@@ -183,23 +183,42 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
         raise _explain(path, error) from error
 
 
+class _SeriesTable(NamedTuple):
+    """What series are looked up by, and where they lie: a row for each version of a series, in the order of the files.
+
+    All of IDC takes a second and 60 MB.
+    """
+
+    uuids: Keys
+    uids: Keys
+    """SeriesInstanceUIDs (0020,000E) as `pack_uids` gives them."""
+
+    buckets: Column
+    """URL of the bucket, and whether the series is superseded."""
+
+
 @lru_cache(maxsize=1)
-def _load_table(index: IdcIndex) -> SeriesTable:
-    """Load the series of both files, which takes 2.3 seconds and 90 MB for all of IDC."""
+def _load_table(index: IdcIndex) -> _SeriesTable:
     paths = _list_files(index)
-    # The texts of the studies take most memory on the way: they are gone before anything else is held.
-    study_uids = _pack_column(_encode_column(paths, _STUDY_UID))
-    columns = {_PLACE: _encode_places(index), _STUDY_UID: study_uids}
-    columns |= {name: _encode_column(paths, name) for name in (*_DESCRIBED, _VERSION)}
-    versions = columns.pop(_VERSION)
-    last_versions = np.array([version or _CURRENT for version in versions.values])[versions.codes]
-    sizes_mb = np.concatenate([np.array(cells.to_pylist(), np.float64) for cells in _read_column(paths, _SIZE)])
+    versions = _encode_column(paths, _VERSION)
+    ages = -np.array([version or _CURRENT for version in versions.values])[versions.codes]
     try:
         uuids = np.concatenate([parse_uuids(_read_texts(cells)) for cells in _read_column(paths, _UUID)])
         uids = np.concatenate([pack_uids(_read_texts(cells)) for cells in _read_column(paths, _UID)])
     except ValueError as error:
         raise _explain(index.path, error) from error
-    return build_table(uuids, uids, -last_versions, sizes_mb, columns)
+    return _SeriesTable(Keys(uuids, ages), Keys(uids, ages), _encode_buckets(index))
+
+
+@lru_cache(maxsize=1)
+def _load_descriptions(index: IdcIndex) -> dict[str, Column]:
+    """Load what is known of each series besides: for all of IDC half a second and 30 MB."""
+    paths = _list_files(index)
+    # The texts of the studies take most memory on the way: they are gone before anything else is held.
+    columns = {_STUDY_UID: _pack_column(_encode_column(paths, _STUDY_UID))}
+    sizes_mb = np.concatenate([np.array(cells.to_pylist(), np.float64) for cells in _read_column(paths, _SIZE)])
+    columns[_SIZE] = Column(values=sizes_mb, codes=np.arange(len(sizes_mb), dtype=np.int32))
+    return columns | {name: _encode_column(paths, name) for name in _DESCRIBED}
 
 
 def _pack_column(column: Column) -> Column:
@@ -207,15 +226,15 @@ def _pack_column(column: Column) -> Column:
     return Column(values=pack_uids([uid or "" for uid in column.values]), codes=column.codes)
 
 
-def _encode_places(index: IdcIndex) -> Column:
-    """The place of each series: its bucket, and which of the files knows it."""
-    places: list[Place] = []
+def _encode_buckets(index: IdcIndex) -> Column:
+    """The bucket of each series, and whether it is superseded: which of the files knows it."""
+    buckets: list[tuple[str, bool]] = []
     codes = []
     for path in _list_files(index):
-        buckets = _encode_column([path], _BUCKET)
-        codes.append(buckets.codes + np.uint8(len(places)))
-        places += [Place(f"s3://{bucket}", superseded=path != index.path) for bucket in buckets.values]
-    return Column(values=hold(places), codes=np.concatenate(codes))
+        column = _encode_column([path], _BUCKET)
+        codes.append(column.codes + np.uint8(len(buckets)))
+        buckets += [(f"s3://{bucket}", path != index.path) for bucket in column.values]
+    return Column(values=hold(buckets), codes=np.concatenate(codes))
 
 
 def _encode_column(paths: Sequence[Path], name: str) -> Column:

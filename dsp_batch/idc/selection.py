@@ -64,9 +64,11 @@ def select_series(index: IdcIndex, selection: SeriesSelection, columns: Sequence
                 return
 
 
-def fold_collection(name: str) -> str:
-    """Bring the name of a collection into the form of the index: `RIDER Pilot` is `rider_pilot`."""
-    return name.strip().lower().replace("-", "_").replace(" ", "_")
+def fold_value(column: str, value: str) -> str:
+    """Bring a value into the form that is compared: of collections `RIDER Pilot` is `rider_pilot`, `ct` is `CT`."""
+    if column == "collection_id":
+        return value.strip().lower().replace("-", "_").replace(" ", "_")
+    return value.strip().upper() if column == "Modality" else value
 
 
 def read_values(index: IdcIndex, column: str) -> list[str]:
@@ -88,9 +90,7 @@ def _fits(batch: Any, selection: SeriesSelection) -> Any:
         values: tuple[str, ...] = getattr(selection, name)
         if values:
             cells = batch.column(column)
-            cells = pc.utf8_lower(cells) if column in ("collection_id", "Modality") else cells
-            wanted = [fold_collection(value) if column == "collection_id" else value for value in values]
-            wanted = [value.lower() for value in wanted] if column == "Modality" else wanted
+            wanted = [fold_value(column, value) for value in values]
             mask = pc.and_(mask, pc.is_in(cells, value_set=pa.array(wanted, cells.type)))
     if selection.analysis_results != "include":
         is_analysis = pc.is_valid(batch.column("analysis_result_id"))

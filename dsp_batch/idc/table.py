@@ -1,19 +1,23 @@
-"""Series of IDC in memory: their sorted keys, and columns in which few values return often."""
+"""Columns of IDC's series in memory: their keys, and those in which few values return often."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.model.identifiers import KeyArray
-from dsp_batch.model.series import ByteArray, FloatArray, IntArray
+from dsp_batch.model.series import BoolArray, ByteArray, IntArray
 
 UID_CHARACTERS = 64
 """The longest UID (PS3.5 9.1)."""
+
+_FEW_KEYS = 8
+"""Keys that are compared with all others: that takes 10 ms for each, and to sort a million keys half a second."""
 
 _CHARACTERS = np.zeros(16, np.uint8)
 _CHARACTERS[1:12] = np.frombuffer(b"0123456789.", np.uint8)
@@ -21,6 +25,16 @@ _CHARACTERS[1:12] = np.frombuffer(b"0123456789.", np.uint8)
 
 _HALF_BYTES = np.zeros(256, np.uint8)
 _HALF_BYTES[_CHARACTERS[1:12]] = np.arange(1, 12)
+
+
+class FoundRows(NamedTuple):
+    """The answer to a look-up of n keys."""
+
+    found: BoolArray
+    """True where the key is there, shape (n,)."""
+
+    rows: IntArray
+    """Row of each key that is there, in their order, shape (found,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,71 +47,49 @@ class Column:
     codes: npt.NDArray[np.integer[Any]]
     """Which value each row has, shape (rows,)."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeriesTable:
-    """One row for each version of a series, in rising order of series UUIDs; of equal ones the latest comes first."""
-
-    uuids: KeyArray
-    """Series UUID of each row, dtype `S16`."""
-
-    uids: KeyArray
-    """SeriesInstanceUIDs (0020,000E) as `pack_uids` gives them, in rising order; of equal ones the latest first."""
-
-    uid_rows: IntArray
-    """Row of each of `uids`."""
-
-    uid_ranks: IntArray
-    """Rank of the SeriesInstanceUID of each row among `uids`."""
-
-    sizes_mb: FloatArray
-    """Megabytes of all objects of each row; NaN where they are not known."""
-
-    columns: Mapping[str, Column]
-    """What else is known of each row."""
-
-    def take(self, name: str, rows: IntArray) -> npt.NDArray[Any]:
-        """A column of some rows, in their order."""
-        column = self.columns[name]
-        values: npt.NDArray[Any] = column.values[column.codes[rows]]
+    def take(self, rows: IntArray) -> npt.NDArray[Any]:
+        """The values of some rows, in their order."""
+        values: npt.NDArray[Any] = self.values[self.codes[rows]]
         return values
 
 
-def build_table(
-    uuids: KeyArray, uids: KeyArray, ages: IntArray, sizes_mb: FloatArray, columns: Mapping[str, Column]
-) -> SeriesTable:
-    """Sort series by their keys.
+class Keys:
+    """A column of keys, in the order of the rows. It is sorted when many keys are looked up, and not for a few.
 
     Args:
-        uuids: Series UUIDs, shape (n,), in any order.
-        uids: SeriesInstanceUIDs of the same series, as `pack_uids` gives them.
-        ages: Smaller for later versions.
-        sizes_mb: Their sizes in megabytes.
-        columns: What else is known of the same series.
+        keys: The keys, shape (rows,).
+        ages: Smaller for later versions, shape (rows,).
     """
-    order = np.lexsort((ages, uuids)).astype(np.int32)
-    uid_order = np.lexsort((ages, uids)).astype(np.int32)
-    uid_rows = _invert(order)[uid_order]
-    return SeriesTable(
-        uuids=uuids[order],
-        uids=uids[uid_order],
-        uid_rows=uid_rows,
-        uid_ranks=_invert(uid_rows),
-        sizes_mb=sizes_mb[order],
-        columns={name: Column(values=each.values, codes=each.codes[order]) for name, each in columns.items()},
-    )
+
+    def __init__(self, keys: KeyArray, ages: IntArray) -> None:
+        self.keys = keys
+        self._ages = ages
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.intp]:
+        """Row of each rank among the sorted keys; of equal ones the latest comes first."""
+        return np.lexsort((self._ages, self.keys))
+
+    def find(self, wanted: KeyArray) -> FoundRows:
+        """Look keys up. Of several rows with one key the latest is found."""
+        if len(wanted) <= _FEW_KEYS and "_order" not in self.__dict__:
+            return self._compare(wanted)
+        ranks = np.searchsorted(self.keys, wanted, sorter=self._order)
+        found = ranks < len(self.keys)
+        rows = self._order[ranks[found]]
+        is_same = self.keys[rows] == wanted[found]
+        found[found] = is_same
+        return FoundRows(found, rows[is_same])
+
+    def _compare(self, wanted: KeyArray) -> FoundRows:
+        matches = [np.flatnonzero(self.keys == key) for key in wanted]
+        rows = [each[np.argmin(self._ages[each])] for each in matches if len(each)]
+        return FoundRows(np.array([len(each) > 0 for each in matches], np.bool_), np.array(rows, np.intp))
 
 
 def hold(values: Sequence[Any]) -> npt.NDArray[Any]:
     """An array of values as they are, shape (values,); numpy by itself would make rows of tuples."""
     return np.fromiter(values, np.object_, len(values))
-
-
-def _invert(order: IntArray) -> IntArray:
-    """The new rank of each row, where an order gives the row of each rank."""
-    ranks = np.empty_like(order)
-    ranks[order] = np.arange(len(order), dtype=order.dtype)
-    return ranks
 
 
 def pack_uids(texts: Sequence[str]) -> KeyArray:

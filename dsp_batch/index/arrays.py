@@ -1,4 +1,4 @@
-"""Build Arrow arrays from Python values, and read tables from Parquet files in memory.
+"""Build Arrow arrays from Python values, and read and write tables as Parquet files in memory.
 
 `pyarrow.array` checks whether a list is one of pandas' own types, and imports pandas for that where it is installed.
 That takes longer than building the whole index of a series.
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import HeaderError
+from dsp_batch.errors import HeaderError, first_line
 
 
 def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -24,7 +24,7 @@ def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
     Args:
         values: The values, None for null. A value of a list type is a sequence of values, which may be None in turn.
-        kind: An integer, floating point, string or list type.
+        kind: An integer, floating point, string, struct or list type. A struct is a tuple of the values of its fields.
     """
     valid = [value is not None for value in values]
     if pa.types.is_list(kind):
@@ -32,6 +32,12 @@ def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         child = build_array(list(chain.from_iterable(value for value in values if value is not None)), kind.value_type)
         buffers = [_pack_validity(valid), _offsets(lengths)]
         return pa.Array.from_buffers(kind, len(values), buffers, children=[child])
+    if pa.types.is_struct(kind):
+        children = [
+            build_array([value[at] if value else None for value in values], kind[at].type)
+            for at in range(kind.num_fields)
+        ]
+        return pa.Array.from_buffers(kind, len(values), [_pack_validity(valid)], children=children)
     if pa.types.is_string(kind):
         texts = [value.encode("utf-8", "replace") if value is not None else b"" for value in values]
         buffers = [_pack_validity(valid), _offsets([len(text) for text in texts]), pa.py_buffer(b"".join(texts))]
@@ -60,6 +66,14 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
         pyarrow.ArrowInvalid: The data are no Parquet file.
     """
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
+
+
+def write_parquet(table: pa.Table, **settings: Any) -> bytes:
+    """Write a table as the bytes of a Parquet file, compressed with zstd; `settings` are those of `write_table`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", **settings)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 class ColumnFile:
@@ -109,6 +123,5 @@ class ColumnFile:
                 table = self._file.read(names, use_threads=False)
                 table.validate(full=True)  # a text may be no UTF-8
             except (pa.ArrowException, OSError) as error:
-                reason = str(error).partition("\n")[0]
-                raise HeaderError(f"a column of the index is damaged, build it again: {reason}") from error
+                raise HeaderError(f"a column of the index is damaged, build it again: {first_line(error)}") from error
             return table

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from dsp_batch.dicom.headers.values import element_value
+from dsp_batch.index.content import CONTENT, CONTENT_TYPE
 from dsp_batch.index.elements import MOST_FRAMES, most_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
 from dsp_batch.model.object_names import is_object_name
@@ -67,6 +68,8 @@ def _check_types(index: SeriesIndex) -> None:
         if name not in schema.names or _name_kind(schema.field(name).type) != kind:
             raise ValueError(f"its column {name} is missing or of another type")
     for field in schema:
+        if field.name == CONTENT and field.type == CONTENT_TYPE:
+            continue
         is_sequence = (field.metadata or {}).get(b"vr") == b"SQ"
         if _name_kind(field.type) is None or (is_sequence and _name_kind(field.type) != "text"):
             raise ValueError(f"its column {field.name!r:.80} is of another type")

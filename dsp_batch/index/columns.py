@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dsp_batch.dicom.headers.dictionary import name_of
+from dsp_batch.dicom.headers.dictionary import list_keywords, name_of, tag_of
 from dsp_batch.dicom.headers.elements import BINARY_VRS
-from dsp_batch.dicom.headers.values import FLOAT_VRS, INTEGER_VRS, DecodedValue, value_json
+from dsp_batch.dicom.headers.values import FLOAT_VRS, INTEGER_VRS, DecodedValue, DicomJson, element_value, value_json
 from dsp_batch.index.arrays import build_array
 from dsp_batch.model.series import RawElement
 
@@ -22,6 +23,54 @@ Column = tuple[pa.Field, pa.Array]
 
 ELEMENT_COLUMNS = {"FrameTime": "0018_1063"}
 """Column names of elements whose keyword is already the name of a column about frames: these are named by their tag."""
+
+
+OWN_COLUMNS = frozenset(
+    {
+        *("Index", "FileName", "SeriesUID", "StorageRoot", "PrimaryPosition", "PrimaryAxis", "ObjectSize"),
+        *("PixelDataOffset", "PixelDataLength", "FragmentsOffset"),
+        *("FramePosition", "FrameOffset", "FrameLength"),
+        *("GridSlices", "GridRows", "GridColumns", "GridOrigin", "GridStep"),
+    }
+)
+"""Names of columns that are no keywords: docs/reference/index-schema.md tells what they mean."""
+
+
+def is_column_name(name: str) -> bool:
+    """Tell whether an index may have a column of this name: an element's, or one of its own."""
+    return name in OWN_COLUMNS or tag_of(name.removesuffix("_Size").removesuffix("_Hash")) is not None
+
+
+def suggest_name(name: str, among: Iterable[str] = ()) -> str:
+    """Make the end of a message about a name that is none: the most similar one, if any is.
+
+    Args:
+        name: What was written.
+        among: Names to look among; none for all keywords and columns of indices.
+    """
+    near = get_close_matches(name, list(among) or [*OWN_COLUMNS, *list_keywords()], n=1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def build_constant(tag: int, element: DicomJson, count: int) -> Column:
+    """Build the column of an element that is the same in all instances of a series.
+
+    Args:
+        tag: Tag of the element.
+        element: The element in the DICOM JSON model.
+        count: Number of instances.
+
+    Returns:
+        Field and array, with the name and the type that the element would have if it varied; binary values are whole.
+    """
+    name, vr = ELEMENT_COLUMNS.get(name_of(tag), name_of(tag)), element["vr"]
+    metadata = {"tag": f"{tag:08X}", "vr": vr}
+    if "InlineBinary" in element or vr in BINARY_VRS:
+        value = element_value(element) if "InlineBinary" in element else b""
+        return pa.field(name, pa.binary(), metadata=metadata), pa.repeat(pa.scalar(value, pa.binary()), count)
+    decoded = element.get("Value", []) if vr == "SQ" else element_value(element)
+    field, array = _typed_column(name, metadata, vr, [decoded])
+    return field, array.take(build_array([0] * count, pa.int64()))
 
 
 def build_columns(

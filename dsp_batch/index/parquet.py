@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsp_batch.errors import HeaderError, SeriesError, printable
+from dsp_batch.errors import HeaderError, SeriesError, first_line, printable
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.check import check_index
 from dsp_batch.index.series_index import SeriesIndex
@@ -86,7 +86,7 @@ def parse_index(data: bytes) -> SeriesIndex:
         )
         check_index(index)
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, RecursionError, HeaderError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise SeriesError(f"it is not readable as an index ({printable(reason)})") from error
     return index
 

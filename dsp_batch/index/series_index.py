@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from functools import cached_property
 from html import escape
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from dsp_batch.dicom.headers.dictionary import name_of
 from dsp_batch.dicom.headers.values import DicomJson, JsonAttributes, element_value
 from dsp_batch.errors import HeaderError, OptionsError
 from dsp_batch.index.arrays import ColumnFile
-from dsp_batch.index.columns import ELEMENT_COLUMNS, Column
+from dsp_batch.index.columns import ELEMENT_COLUMNS, Column, is_column_name, suggest_name
 from dsp_batch.index.frames import list_frames
 from dsp_batch.model.object_names import decode_name
 from dsp_batch.model.ranges import Buffer
@@ -113,6 +112,12 @@ class SeriesIndex:
         """Return the display order of all frames."""
         return self.known_order or order_frames(self.frames)
 
+    @cached_property
+    def shared_elements(self) -> dict[str, DicomJson]:
+        """Return the elements that all instances share, by the names that they would have as columns."""
+        names = {name_of(int(tag, 16)): element for tag, element in self.constants.items()}
+        return {ELEMENT_COLUMNS.get(name, name): element for name, element in names.items()}
+
     def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
         """Make a data frame of pandas with a row for each instance, in display order.
 
@@ -125,12 +130,11 @@ class SeriesIndex:
         Raises:
             OptionsError: The series has no such column, or pandas is not installed.
         """
-        shared = {name_of(int(tag, 16)): element for tag, element in self.constants.items()}
+        shared = self.shared_elements
         wanted = list(dict.fromkeys([*self._fields, *shared] if columns is None else columns))
         for name in wanted:
             if name not in self._fields and name not in shared:
-                near = get_close_matches(name, [*self._fields, *shared], n=1)
-                raise OptionsError(f"the series has no {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+                raise OptionsError(f"the series has no {name!r}{suggest_name(name, [*self._fields, *shared])}")
         try:
             frame = self.table.select([name for name in wanted if name in self._fields]).to_pandas()
         except ModuleNotFoundError as error:
@@ -179,9 +183,17 @@ class SeriesIndex:
         """List the values of one element, row by row: scalars, lists where it has several values, None where absent.
 
         Sequences and binary values are not among them: `attributes` has these.
+
+        Args:
+            name: A keyword, `gggg_eeee` for a private element, or a column of docs/reference/index-schema.md.
+
+        Raises:
+            OptionsError: There is no such keyword; the message names the most similar one.
         """
         known = self._values
         if name not in known:
+            if not is_column_name(name):
+                raise OptionsError(f"{name!r} is no keyword of DICOM and no column of an index{suggest_name(name)}")
             column, constant = self.find_column(name), self.find_constant(name) or None
             value = constant[0] if constant is not None and len(constant) == 1 else constant
             known[name] = column[1].to_pylist() if column else [value] * len(self)

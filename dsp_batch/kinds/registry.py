@@ -8,18 +8,22 @@ from dataclasses import replace
 from dsp_batch.dicom import sop_classes
 from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import NoPixelsError, Reason
+from dsp_batch.index.content import add_content
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_references, shorten_card
+from dsp_batch.kinds.card import describe_headers, list_references, shorten_card
+from dsp_batch.kinds.figures.recording import read_recording
+from dsp_batch.kinds.figures.spectra import read_spectra
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
-from dsp_batch.kinds.objects.annotations import describe_annotations
-from dsp_batch.kinds.objects.document import describe_documents
-from dsp_batch.kinds.objects.plan import describe_plan
-from dsp_batch.kinds.objects.real_world import describe_value_maps
-from dsp_batch.kinds.objects.registration import describe_registration
-from dsp_batch.kinds.objects.report import describe_report
-from dsp_batch.kinds.objects.selections import describe_selection, describe_state
-from dsp_batch.kinds.objects.structures import describe_structures
+from dsp_batch.kinds.objects.annotations import describe_annotations, state_annotations
+from dsp_batch.kinds.objects.document import describe_documents, draw_documents
+from dsp_batch.kinds.objects.plan import describe_plan, state_plans
+from dsp_batch.kinds.objects.real_world import describe_value_maps, state_value_maps
+from dsp_batch.kinds.objects.registration import describe_registration, state_registrations
+from dsp_batch.kinds.objects.report import describe_report, state_reports
+from dsp_batch.kinds.objects.selections import describe_selection, describe_state, state_references
+from dsp_batch.kinds.objects.spectroscopy import describe_spectra
+from dsp_batch.kinds.objects.structures import describe_structures, state_structures
 from dsp_batch.kinds.objects.waveform import describe_waveforms
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
@@ -43,20 +47,31 @@ KINDS: dict[str, Kind] = {
     f"{_STORAGE}.77.1.6": SLIDE,
     f"{_STORAGE}.481.2": DOSE,
     f"{_STORAGE}.30": PARAMETRIC_MAP,
-    f"{_STORAGE}.481.3": replace(PLAIN, describe=describe_structures),
-    f"{_STORAGE}.481.5": replace(PLAIN, describe=describe_plan),
-    f"{_STORAGE}.481.8": replace(PLAIN, describe=describe_plan),  # ions
-    f"{_STORAGE}.66.1": replace(PLAIN, describe=describe_registration),
-    f"{_STORAGE}.66.3": replace(PLAIN, describe=describe_registration),  # deformable
-    f"{_STORAGE}.67": replace(PLAIN, describe=describe_value_maps),
-    f"{_STORAGE}.91.1": replace(PLAIN, describe=describe_annotations),
+    f"{_STORAGE}.481.3": replace(PLAIN, describe=describe_structures, state=state_structures),
+    f"{_STORAGE}.481.5": replace(PLAIN, describe=describe_plan, state=state_plans),
+    f"{_STORAGE}.481.8": replace(PLAIN, describe=describe_plan, state=state_plans),  # ions
+    f"{_STORAGE}.66.1": replace(PLAIN, describe=describe_registration, state=state_registrations),
+    f"{_STORAGE}.66.3": replace(PLAIN, describe=describe_registration, state=state_registrations),  # deformable
+    f"{_STORAGE}.67": replace(PLAIN, describe=describe_value_maps, state=state_value_maps),
+    f"{_STORAGE}.4.2": replace(PLAIN, describe=describe_spectra, draw=read_spectra, reads=("SpectroscopyData",)),
+    f"{_STORAGE}.91.1": replace(PLAIN, describe=describe_annotations, state=state_annotations),
     **dict.fromkeys(
-        (f"{_STORAGE}.104.{number}" for number in range(1, 6)), replace(PLAIN, describe=describe_documents)
+        (f"{_STORAGE}.104.{number}" for number in range(1, 6)),
+        replace(PLAIN, describe=describe_documents, draw=draw_documents, reads=("EncapsulatedDocument",)),
     ),
-    **dict.fromkeys((f"{_STORAGE}.9.{number}" for number in _WAVEFORMS), replace(PLAIN, describe=describe_waveforms)),
-    f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection),
-    **dict.fromkeys((f"{_STORAGE}.11.{number}" for number in range(1, 13)), replace(PLAIN, describe=describe_state)),
-    **dict.fromkeys((f"{_STORAGE}.88.{number}" for number in REPORTS), replace(PLAIN, describe=describe_report)),
+    **dict.fromkeys(
+        (f"{_STORAGE}.9.{number}" for number in _WAVEFORMS),
+        replace(PLAIN, describe=describe_waveforms, draw=read_recording),
+    ),
+    f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection, state=state_references),
+    **dict.fromkeys(
+        (f"{_STORAGE}.11.{number}" for number in range(1, 13)),
+        replace(PLAIN, describe=describe_state, state=state_references),
+    ),
+    **dict.fromkeys(
+        (f"{_STORAGE}.88.{number}" for number in REPORTS),
+        replace(PLAIN, describe=describe_report, state=state_reports),
+    ),
 }
 """The kind of each SOP class; objects of all others are plain images."""
 
@@ -108,24 +123,31 @@ def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
     return [(kind, {row: index.attributes(row) for row in its_rows}) for kind, its_rows in rows.items()]
 
 
-def describe_series(index: SeriesIndex, *, describe: bool = True) -> Card:
-    """Describe a series that shows no image: by the kind of its objects, or from their headers alone.
+def find_speakers(index: SeriesIndex) -> tuple[Kind, list[int]]:
+    """Find the instances that a series without images is described by, and their kind.
 
-    Args:
-        index: The series.
-        describe: False to leave out descriptions, dates and the patient's identifier.
+    Returns:
+        The first kind that describes its instances, and their rows; else plain ones, and all rows.
     """
-    instances: Instances = {row: index.attributes(row) for row in range(len(index))}
-    if not describe:
-        instances = hide_descriptions(instances)
     rows: dict[Kind, list[int]] = {}
     for row, uid in enumerate(index.texts("SOPClassUID")):
         rows.setdefault(find_kind(uid), []).append(row)
-    for kind, its_rows in rows.items():
-        if kind.describe is not None:
-            return shorten_card(kind.describe({row: instances[row] for row in its_rows}))
-    sizes = dict(enumerate(index.values("ObjectSize")))
-    return shorten_card(describe_headers(Contents(instances=instances, sizes=sizes)))
+    found = ((kind, its_rows) for kind, its_rows in rows.items() if kind.describe is not None)
+    return next(found, (PLAIN, list(range(len(index)))))
+
+
+def describe_instances(kind: Kind, contents: Contents) -> Card:
+    """Describe instances that show no image: as their kind does, or from their headers alone."""
+    card = kind.describe(contents.instances) if kind.describe else describe_headers(contents)
+    return shorten_card(card)
+
+
+def state_series(index: SeriesIndex) -> SeriesIndex:
+    """Add what the instances of a series say as data to its index: the column `Content`."""
+    states = [find_kind(uid).state for uid in index.texts("SOPClassUID")]
+    return add_content(
+        index, [None if state is None else state({row: index.attributes(row)}) for row, state in enumerate(states)]
+    )
 
 
 def name_references(index: SeriesIndex) -> tuple[str, ...]:
@@ -153,5 +175,10 @@ def without_pixels(
     names = ", ".join(
         f"{sop_classes.sop_class_name(uid)} ({uid})" if uid else "objects without SOP class" for uid in classes
     )
-    reason: Reason = "raw-data" if list(classes) == [sop_classes.RAW_DATA_STORAGE] else "no-pixels"
-    return NoPixelsError(f"{url} has no object with pixels: it holds {names}; build-index works on it", reason, known)
+    message = f"{url} has no object with pixels: it holds {names}; build-index works on it"
+    return NoPixelsError(message, reason_to_skip(classes), known)
+
+
+def reason_to_skip(sop_classes_found: Iterable[str]) -> Reason:
+    """Tell the reason for which a series without pixels is skipped, by the SOP classes that it holds."""
+    return "raw-data" if {*sop_classes_found} == {sop_classes.RAW_DATA_STORAGE} else "no-pixels"

@@ -145,8 +145,18 @@ class StoredFrame:
         return self.values.ndim == 3
 
 
-DrawnAs = Literal["mosaic", "image", "overlay", "picture", "card"]
-"""Forms of a preview: a grid of frames, one frame, an object over the image it speaks of or alone, or text."""
+_FORMATS: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
+    "image/jpeg": (0, b"\xff\xd8", (".jpg", ".jpeg")),
+    "image/webp": (8, b"WEBP", (".webp",)),
+    "image/gif": (0, b"GIF8", (".gif",)),
+    "image/avif": (4, b"ftypavi", (".avif",)),
+    "video/mp4": (4, b"ftyp", (".mp4",)),
+}
+"""Media type of a file → the place of its signature, the signature, and endings of its name."""
+
+DrawnAs = Literal["mosaic", "image", "cine", "overlay", "picture", "card"]
+"""Forms of a preview: a grid of frames, one frame, frames one after the other, an object over the image it speaks of or
+alone, or text."""
 
 ContextState = Literal["drawn", "absent", "not-looked-for", "too-dear"]
 """What became of the image that an object speaks of: drawn beneath it, not at hand, not wanted, or too many bytes to
@@ -189,7 +199,7 @@ class EncodedImage:
     """A finished preview, and how it was made."""
 
     data: bytes
-    """The WebP or JPEG file."""
+    """The file: WebP or JPEG, or of a moving picture WebP, AVIF, GIF or MP4."""
 
     width: int
     height: int
@@ -235,25 +245,28 @@ class EncodedImage:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002  # all
         """Show the picture in a notebook."""
         text = base64.b64encode(self.data).decode("ascii")
-        tag = f'<img src="data:{self._media_type};base64,{text}" width="{self.width}" alt="preview of a series">'
+        source = f'src="data:{self._media_type};base64,{text}" width="{self.width}"'
+        tag = f'<img {source} alt="preview of a series">'
+        if self._media_type == "video/mp4":
+            tag = f"<video {source} controls loop></video>"
         return {"text/plain": repr(self), "text/html": tag, self._media_type: text}
 
     @property
     def _media_type(self) -> str:
-        return "image/jpeg" if self.data.startswith(b"\xff\xd8") else "image/webp"
+        return next(kind for kind, (place, signature, _) in _FORMATS.items() if self.data[place:].startswith(signature))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file to a local path.
 
         Args:
-            path: It ends in `.webp`, `.jpg` or `.jpeg`, as the format of the picture is. A file that is there is
-                replaced.
+            path: It ends as the format of the picture does: `.webp`, `.jpg` or `.jpeg`, `.avif`, `.gif`, `.mp4`. A file
+                that is there is replaced.
 
         Raises:
             OptionsError: The path names another format.
             SinkError: The file cannot be written.
         """
-        suffixes = (".jpg", ".jpeg") if self._media_type == "image/jpeg" else (".webp",)
+        suffixes = _FORMATS[self._media_type][2]
         if Path(path).suffix.lower() not in suffixes:
             raise OptionsError(f"the picture is {self._media_type}: end {os.fspath(path)} in {' or '.join(suffixes)}")
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -37,11 +37,22 @@ Storage drives many readers at once; each step's ranges are fetched together. Er
 
 def read_bytes(reader: Reader[T], data: Buffer) -> T:
     """Run a reader over an object that is in memory."""
-    view, size = memoryview(data), len(data)
+    view = memoryview(data)
+    return answer_reader(reader, lambda ranges: [view[max(r.start, 0) : r.stop] for r in ranges], len(data))
+
+
+def answer_reader(reader: Reader[T], cut: Callable[[Sequence[ByteRange]], Sequence[Buffer]], size: int) -> T:
+    """Run a reader over an object whose bytes are at hand.
+
+    Args:
+        reader: The reader.
+        cut: Gives the bytes of some ranges.
+        size: Number of bytes of the object.
+    """
     try:
         ranges = next(reader)
         while True:
-            ranges = reader.send(Reply([view[max(r.start, 0) : r.stop] for r in ranges], size))
+            ranges = reader.send(Reply(list(cut(ranges)), size))
     except StopIteration as stop:
         value: T = stop.value
         return value

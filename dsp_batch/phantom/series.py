@@ -37,6 +37,12 @@ from dsp_batch.phantom.objects import (
 )
 from dsp_batch.phantom.pictures import hand_radiograph, heart_ultrasound
 from dsp_batch.phantom.shapes import Image, Plane, cut_stack, decimals, noise
+from dsp_batch.phantom.statements import (
+    build_measurements,
+    build_presentation_state,
+    build_segmentation,
+    build_structure_set,
+)
 
 _TORSO_MM = 371.2
 _TORSO_STACK_MM = {"axial": 400.0, "coronal": 200.0, "sagittal": 320.0, "oblique": 300.0}
@@ -211,7 +217,7 @@ def build_corrupt(name: str = "corrupt") -> PhantomSeries:
 
 
 def demo_collection() -> Iterator[PhantomSeries]:
-    """Build the series of `dsp-batch demo`, one of each kind, as they are asked for."""
+    """Build the series of `dsp-batch demo`, as they are asked for: one of each kind, and what others say of the CT."""
     builders: tuple[Callable[[], PhantomSeries], ...] = (
         build_ct,
         build_mr,
@@ -221,6 +227,10 @@ def demo_collection() -> Iterator[PhantomSeries]:
         build_pet,
         build_localizer,
         build_report,
+        build_measurements,
+        build_structure_set,
+        build_presentation_state,
+        build_segmentation,
         build_corrupt,
     )
     return (build() for build in builders)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dsp_batch.cache import Cache, find_index_anywhere, read_index, write_index
+from dsp_batch.cache import Cache, find_index_anywhere, write_index
 from dsp_batch.dicom.sop_classes import lacks_pixels
 from dsp_batch.errors import OptionsError, SeriesError, StorageError, TooDearError
 from dsp_batch.fetch import Allowance, fetch_headers
@@ -122,7 +122,7 @@ def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Referen
     """
     found: SeriesRef | None = None
     for ref in _find_places(uid, store, search):
-        known = read_index(cache, ref.series_uuid, ref.root, ref.folder)
+        known = _read_known(cache, ref)
         if known:
             return _refer(known, store, ref)
         found = found or ref
@@ -132,6 +132,12 @@ def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Referen
     if search.mode != "fetch" or found is None:
         return None
     return _fetch(found, store, cache, search)
+
+
+def _read_known(cache: Cache, ref: SeriesRef) -> SeriesIndex | None:
+    """Read the index of a series. It says itself which folder the names of its objects are counted from."""
+    known = find_index_anywhere(cache, ref.series_uuid)
+    return known if known and known.root == ref.root else None
 
 
 def _find_places(uid: str, store: Store, search: Search) -> Iterator[SeriesRef]:
@@ -189,7 +195,7 @@ def _load_neighbours(
     found: list[Reference] = []
     for place in places:
         ref = SeriesRef(place.root, place.series_uuid, place.endpoint_url, folder=place.folder)
-        near = read_index(cache, ref.series_uuid, ref.root, ref.folder)
+        near = _read_known(cache, ref)
         found += [_refer(near, store, ref)] if near else []
         if len(found) == _MOST_NEIGHBOURS:
             break

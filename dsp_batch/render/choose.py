@@ -9,14 +9,14 @@ import numpy as np
 
 from dsp_batch.core.order import order_frames
 from dsp_batch.core.selection import distribute, find_substitutes, list_neighbours, select_position, select_range
-from dsp_batch.errors import SeriesError
+from dsp_batch.errors import SKIPPED_REASONS, SeriesError
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import PLAIN, Contents, Kind, Picture
 from dsp_batch.kinds.registry import group_by_kind, without_pixels
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameOrder, FrameRef, FrameTable
-from dsp_batch.options import ContrastMosaicOptions, FrameOptions, ImageOptions, MosaicOptions
+from dsp_batch.options import CineOptions, ContrastMosaicOptions, FrameOptions, ImageOptions, MosaicOptions
 from dsp_batch.render.compose import MAX_READ, FrameSource, PictureSet, compose_group, kind_of, split_pictures
 
 _LOOKS = 3
@@ -45,13 +45,39 @@ def choose_pictures(index: SeriesIndex, source: FrameSource, options: FrameOptio
         StorageError: The frames could not be read.
     """
     pictures = list_pictures(index, source)
-    whole = begin_choice(index, source, pictures, overlays=options.overlays)
+    empty = begin_choice(index, source, pictures, overlays=options.overlays)
     if isinstance(options, MosaicOptions):
         rows, columns = options.grid
-        return spread_pictures(whole, pictures, (options.start, options.end), rows * columns)
+        return spread_pictures(empty, pictures, (options.start, options.end), rows * columns)
+    if isinstance(options, CineOptions):
+        return spread_pictures(empty, pictures, (options.start, options.end), options.frames)
     if options.position is None:
-        return spread_pictures(whole, pictures, (options.start or 0.0, options.end), options.tile_height)
-    return _choose_one(whole, pictures, options)
+        return spread_pictures(empty, pictures, (options.start or 0.0, options.end), options.tile_height)
+    return _choose_one(empty, pictures, options)
+
+
+def find_instance(index: SeriesIndex, position: float, slice_offset: int = 0) -> int:
+    """Find the instance whose picture lies at a position of a series: the one that `get-image` draws.
+
+    Args:
+        index: The series. Instances of a series without pictures are addressed by their own order.
+        position: Place along the main stack, 0.0 (its first frame) to 1.0 (its last).
+        slice_offset: Frames to walk from there in display order.
+
+    Returns:
+        Row of the instance.
+
+    Raises:
+        OptionsError: The walk leaves the series.
+    """
+    try:
+        every = list_pictures(index)
+    except SeriesError as error:
+        if error.reason not in SKIPPED_REASONS:
+            raise
+        rank = select_position(index.order, position, slice_offset)
+        return int(index.frames.instance[index.order.permutation[rank]])
+    return every.pictures[select_position(every.order, position, slice_offset)].about.instance
 
 
 def begin_choice(index: SeriesIndex, source: FrameSource, every: SeriesPictures, *, overlays: bool) -> PictureSet:
@@ -123,27 +149,27 @@ def _find_entries(table: FrameTable, pictures: Sequence[Picture]) -> list[tuple[
     return [(starts[picture.about.instance] + picture.about.frame, picture) for picture in pictures]
 
 
-def spread_pictures(whole: PictureSet, every: SeriesPictures, span: tuple[float, float], tiles: int) -> PictureSet:
+def spread_pictures(empty: PictureSet, every: SeriesPictures, span: tuple[float, float], tiles: int) -> PictureSet:
     """Choose pictures spread evenly over a range, and others for those of them that are blank.
 
     A few looks decide: where they find nothing that is not blank, the pictures spread evenly stay.
 
     Args:
-        whole: The set to choose into, from `begin_choice`.
+        empty: The set to choose into, from `begin_choice`.
         every: All pictures of the series.
         span: Start and end of the range, from 0.0 to 1.0.
         tiles: Number of pictures, at most.
     """
     pictures = [every.pictures[rank] for rank in select_range(every.order, *span)]
     chosen = distribute(len(pictures), tiles)
-    even = replace(whole, pictures=[pictures[number] for number in chosen])
+    even = replace(empty, pictures=[pictures[number] for number in chosen])
     if not _may_be_blank(even):
         return even
     kept: dict[Picture, StoredFrame] = {}
     is_blank: dict[int, bool] = {}
     found = chosen.tolist()
     for _ in range(_LOOKS):
-        blank = _look(replace(whole, pictures=[pictures[number] for number in found]), kept)
+        blank = _look(replace(empty, pictures=[pictures[number] for number in found]), kept)
         is_blank |= zip(found, blank, strict=True)
         seen = np.array(sorted(is_blank))
         blanks = np.array([is_blank[number] for number in seen.tolist()])
@@ -151,37 +177,37 @@ def spread_pictures(whole: PictureSet, every: SeriesPictures, span: tuple[float,
         if not found:
             break
     filled = seen[~blanks] if not blanks.all() else chosen
-    return replace(whole, pictures=[pictures[number] for number in filled], composed=kept)
+    return replace(empty, pictures=[pictures[number] for number in filled], composed=kept)
 
 
-def _choose_one(whole: PictureSet, every: SeriesPictures, options: ImageOptions | ContrastMosaicOptions) -> PictureSet:
+def _choose_one(empty: PictureSet, every: SeriesPictures, options: ImageOptions | ContrastMosaicOptions) -> PictureSet:
     """Choose the picture at a position; if it is blank, the nearest of a few others of the main stack that is not.
 
     With an offset exactly the picture that it leads to is chosen, blank or not.
     """
     rank = select_position(every.order, options.position or 0.0, options.slice_offset or 0)
-    chosen = replace(whole, pictures=[every.pictures[rank]])
+    chosen = replace(empty, pictures=[every.pictures[rank]])
     kept: dict[Picture, StoredFrame] = {}
     if options.slice_offset or not _may_be_blank(chosen):
         return chosen
     if not _look(chosen, kept)[0]:
         return replace(chosen, composed=kept)
     near = [every.pictures[other] for other in list_neighbours(every.order.n_addressed, rank)]
-    _look(replace(whole, pictures=near), kept)
+    _look(replace(empty, pictures=near), kept)
     filled = [picture for picture in near if picture in kept]
-    return replace(whole, pictures=filled[:1], composed=kept) if filled else chosen
+    return replace(empty, pictures=filled[:1], composed=kept) if filled else chosen
 
 
-def _may_be_blank(some: PictureSet) -> bool:
-    return any(kind_of(some.index, picture).is_blank is not None for picture in some.pictures)
+def _may_be_blank(chosen: PictureSet) -> bool:
+    return any(kind_of(chosen.index, picture).is_blank is not None for picture in chosen.pictures)
 
 
-def _look(some: PictureSet, kept: dict[Picture, StoredFrame]) -> list[bool]:
+def _look(chosen: PictureSet, kept: dict[Picture, StoredFrame]) -> list[bool]:
     """Tell which pictures are blank, and keep the others in memory as far as it allows."""
     blank: list[bool] = []
-    for group in split_pictures(some):
+    for group in split_pictures(chosen):
         for picture, composed in zip(group.pictures, compose_group(group), strict=True):
-            tells = kind_of(some.index, picture).is_blank
+            tells = kind_of(chosen.index, picture).is_blank
             is_blank = isinstance(composed, StoredFrame) and tells is not None and tells(composed)
             blank.append(is_blank)
             if isinstance(composed, StoredFrame) and not is_blank and _is_room(kept, composed):

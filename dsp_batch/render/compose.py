@@ -16,6 +16,7 @@ from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.frame import ContextState, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
@@ -93,7 +94,7 @@ _Read = Mapping[_Instance, EncodedFrames | DspBatchError]
 """The frames of each instance, or the error that says why there are none."""
 
 
-def compose_pictures(some: PictureSet) -> Iterator[Composed]:
+def compose_pictures(chosen: PictureSet) -> Iterator[Composed]:
     """Read, decode and compose pictures one after the other.
 
     The objects of a group of pictures are read at once. A group is as large as memory allows, so that dozens of
@@ -108,32 +109,32 @@ def compose_pictures(some: PictureSet) -> Iterator[Composed]:
     """
     first_error: DspBatchError | None = None
     has_drawn = False
-    for group in split_pictures(some):
+    for group in split_pictures(chosen):
         for picture, composed in zip(group.pictures, compose_group(group), strict=True):
             if isinstance(composed, StoredFrame):
                 has_drawn = True
             elif composed.reason in ("network", "timeout", "access-denied"):
                 raise composed
             elif first_error is None:
-                first_error = _name_object(some, picture, composed)
+                first_error = _name_object(chosen, picture, composed)
             yield composed
     if first_error is not None and not has_drawn:
-        message = f"no frame of {some.index.url} could be drawn; the first, in {first_error.message}"
+        message = f"no frame of {chosen.index.url} could be drawn; the first, in {first_error.message}"
         raise PixelError(message, first_error.reason)
 
 
-def split_pictures(some: PictureSet) -> list[PictureSet]:
+def split_pictures(chosen: PictureSet) -> list[PictureSet]:
     """Split pictures into groups of at most `MAX_READ` bytes of frames. A larger picture is a group of its own."""
     groups: list[list[Picture]] = []
     left = -1
-    for picture in some.pictures:
-        size = _count_bytes(some, picture)
+    for picture in chosen.pictures:
+        size = _count_bytes(chosen, picture)
         if size > left:
             groups.append([])
             left = MAX_READ
         groups[-1].append(picture)
         left -= size
-    return [replace(some, pictures=group) for group in groups]
+    return [replace(chosen, pictures=group) for group in groups]
 
 
 def compose_group(group: PictureSet) -> Iterator[Composed]:
@@ -151,11 +152,11 @@ def compose_group(group: PictureSet) -> Iterator[Composed]:
         yield from pool.map(lambda picture: _compose(group, picture, encoded), group.pictures)
 
 
-def hold_pictures(some: PictureSet) -> PictureSet:
+def hold_pictures(chosen: PictureSet) -> PictureSet:
     """Compose pictures now, where memory holds all of them, so that they can be drawn more than once."""
-    if len(split_pictures(some)) > 1:
-        return some
-    return replace(some, composed=dict(zip(some.pictures, compose_pictures(some), strict=True)))
+    if len(split_pictures(chosen)) > 1:
+        return chosen
+    return replace(chosen, composed=dict(zip(chosen.pictures, compose_pictures(chosen), strict=True)))
 
 
 def read_frames_of(some: PictureSet) -> Iterator[Mapping[FrameRef, StoredFrame]]:
@@ -170,15 +171,15 @@ def kind_of(index: SeriesIndex, picture: Picture) -> Kind:
     return find_kind(index.texts("SOPClassUID")[picture.about.instance])
 
 
-def is_in_color(some: PictureSet, picture: Picture) -> bool:
+def is_in_color(chosen: PictureSet, picture: Picture) -> bool:
     """Tell whether a picture will be in color, and so have no window; False where its header is damaged."""
-    if kind_of(some.index, picture).in_color:
+    if kind_of(chosen.index, picture).in_color:
         return True
     if not picture.frames:
         return False
     first = picture.frames[0]
     try:
-        return pixels_of(some.index_of(first), first.instance).is_color
+        return pixels_of(chosen.index_of(first), first.instance).is_color
     except PixelError:
         return False
 
@@ -191,13 +192,13 @@ def count_drawing_bytes(index: SeriesIndex, tiles: int) -> int:
     return 2 * min(MAX_READ, tiles * frame) + _COPIES * frame
 
 
-def _count_bytes(some: PictureSet, picture: Picture) -> int:
+def _count_bytes(chosen: PictureSet, picture: Picture) -> int:
     """Compute the bytes of the decoded frames of a picture. Frames of damaged instances are never read."""
     total = 0
     for instance, count in Counter(_Instance(frame.series, frame.instance) for frame in picture.frames).items():
         first = FrameRef(instance.row, 0, instance.series)
         try:
-            total += count * pixels_of(some.index_of(first), first.instance).decoded_frame_bytes
+            total += count * pixels_of(chosen.index_of(first), first.instance).decoded_frame_bytes
         except PixelError:
             continue
     return total
@@ -280,6 +281,7 @@ class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
 
     def _decode(self, ref: FrameRef) -> StoredFrame | DspBatchError:
         if ref not in self._kept:
+            check_time()
             of_object = self._encoded[_Instance(ref.series, ref.instance)]
             frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
             if self._keeps_one:
@@ -292,16 +294,17 @@ class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
         return self._kept[ref]
 
 
-def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
+def _compose(chosen: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     """Make a picture from those of its frames that can be decoded."""
+    check_time()
     frames = _DecodedFrames(picture, encoded)
     if picture.frames and next(iter(frames), None) is None and frames.failure:
-        return _locate(some, *frames.failure)
+        return _locate(chosen, *frames.failure)
     try:
-        header = some.index.attributes(picture.about.instance)
-        drawn = kind_of(some.index, picture).compose(picture, header, frames)
+        header = chosen.index.attributes(picture.about.instance)
+        drawn = kind_of(chosen.index, picture).compose(picture, header, frames)
     except PixelError as failure:
-        return _locate(some, picture.about, failure)
+        return _locate(chosen, picture.about, failure)
     first = picture.frames[0] if picture.frames else None
     of_first = encoded[_Instance(first.series, first.instance)] if first else None
     profile = of_first.profile if isinstance(of_first, EncodedFrames) else None
@@ -311,17 +314,17 @@ def _compose(some: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     return replace(drawn, notes=gather_notes(notes)) if notes else drawn
 
 
-def _locate(some: PictureSet, ref: FrameRef, error: DspBatchError) -> DspBatchError:
+def _locate(chosen: PictureSet, ref: FrameRef, error: DspBatchError) -> DspBatchError:
     """Add object, frame and transfer syntax to the message of an error of pixels."""
     if not isinstance(error, PixelError | HeaderError):
         return error
     keys = ("FileName", "TransferSyntaxUID", "NumberOfFrames")
-    name, syntax, count = (some.index_of(ref).values(key)[ref.instance] for key in keys)
+    name, syntax, count = (chosen.index_of(ref).values(key)[ref.instance] for key in keys)
     frame = f", frame {ref.frame + 1}" if (count or 1) > 1 and not error.message.startswith("frame ") else ""
     encoded = f" ({syntax})" if syntax and syntax not in error.message else ""
     return type(error)(f"{name}{frame}{encoded}: {error.message}", error.reason)
 
 
-def _name_object(some: PictureSet, picture: Picture, error: DspBatchError) -> DspBatchError:
-    name = some.index.values("FileName")[picture.about.instance]
+def _name_object(chosen: PictureSet, picture: Picture, error: DspBatchError) -> DspBatchError:
+    name = chosen.index.values("FileName")[picture.about.instance]
     return error if name in error.message else type(error)(f"{name}: {error.message}", error.reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,11 +20,12 @@ from dsp_batch.core.windowing import (
 )
 from dsp_batch.errors import OptionsError
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import Contrast
 from dsp_batch.model.frame import EncodedImage, StoredFrame, WindowSource
 from dsp_batch.model.notes import count_notes, gather_notes
 from dsp_batch.model.series import ByteArray
 from dsp_batch.model.window import Window
-from dsp_batch.options import Contrast, FrameOptions
+from dsp_batch.options import FrameOptions
 from dsp_batch.render.compose import Composed, PictureSet, compose_pictures, is_in_color, split_pictures
 from dsp_batch.render.read import transform_of
 
@@ -79,51 +80,85 @@ Layout = Callable[[StoredFrame], tuple[tuple[int, int], tuple[int, int]]]
 """Function that lays out the tiles, from the first frame: rows and columns of the grid, height and width of a tile."""
 
 
-def draw_tiles(some: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> Tiles:
-    """Draw each picture under each contrast, holding no more than one of them where that can be.
+class TileStream:
+    """Tiles of pictures in reading order, each drawn when it is asked for, and what is known of those drawn so far.
+
+    It holds no tile. A picture that could not be drawn is a failed tile.
 
     Args:
-        some: The pictures.
+        chosen: The pictures.
         contrasts: One tile a picture for each of these, side by side.
         layout: Lays out the tiles.
-
-    Raises:
-        OptionsError: A tile would be too large.
-        PixelError: Nothing could be decoded.
-        StorageError: The frames could not be read.
     """
-    composed, automatic = _open_pictures(some, contrasts)
-    first: StoredFrame | None = None
-    grid, shape = (1, 1), (1, 1)
-    tiles: list[ByteArray | None] = []
-    failures: list[str] = []
-    notes: list[tuple[str, ...]] = []
-    exposures: list[Exposure] = []
-    for each in composed:
-        if not isinstance(each, StoredFrame):
-            failures.append(each.message)
-            tiles.extend(None for _ in contrasts)
-            continue
-        notes.append(each.notes)
-        if first is None:
-            first = each
-            grid, shape = layout(each)
-        for contrast in contrasts:
-            display = display_values(each, choose_voi(contrast, each, automatic))
-            exposures += [] if each.is_color else [_measure_exposure(each, display)]
-            tiles.append(_finish_tile(each, display, shape))
-    is_gray = first is not None and not first.is_color
-    voi = choose_voi(contrasts[0], first, automatic) if first is not None and is_gray else None
+
+    def __init__(self, chosen: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> None:
+        self._chosen, self._contrasts, self._layout = chosen, contrasts, layout
+        self.grid, self.shape = (1, 1), (1, 1)
+        self.window: Window | None = None
+        self.window_source: WindowSource | None = None
+        self.failed: list[int] = []
+        self.failures: list[str] = []
+        self.exposures: list[Exposure] = []
+        self._frame_notes: list[tuple[str, ...]] = []
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences about the series, the choice of its pictures, and the frames that were drawn."""
+        chosen = self._chosen
+        return gather_notes((*chosen.index.notes, *chosen.notes, *count_notes(self._frame_notes, "frames")))
+
+    def __iter__(self) -> Iterator[ByteArray]:
+        """Draw the tiles, holding no more than one picture where that can be.
+
+        Raises:
+            OptionsError: A tile would be too large.
+            PixelError: Nothing could be decoded.
+            StorageError: The frames could not be read.
+        """
+        composed, automatic = _open_pictures(self._chosen, self._contrasts)
+        place, has_begun = 0, False
+        for each in composed:
+            places = range(place, place + len(self._contrasts))
+            place = places.stop
+            if not isinstance(each, StoredFrame):
+                self.failures.append(each.message)
+                self.failed += places
+                yield from (failed_tile(self.shape) for _ in places if has_begun)
+                continue
+            if not has_begun:
+                self._begin(each, automatic)
+                # Failed tiles before the first picture wait for it, because it tells how large they are.
+                yield from (failed_tile(self.shape) for _ in range(places.start))
+                has_begun = True
+            self._frame_notes.append(each.notes)
+            for contrast in self._contrasts:
+                display = display_values(each, choose_voi(contrast, each, automatic))
+                self.exposures += [] if each.is_color else [_measure_exposure(each, display)]
+                yield _finish_tile(each, display, self.shape)
+
+    def _begin(self, first: StoredFrame, automatic: Window | None) -> None:
+        """Lay out the tiles after the first picture, and keep its window."""
+        self.grid, self.shape = self._layout(first)
+        if not first.is_color:
+            voi = choose_voi(self._contrasts[0], first, automatic)
+            self.window = voi if isinstance(voi, Window) else None
+            self.window_source = name_window_source(self._contrasts[0], first)
+
+
+def draw_tiles(chosen: PictureSet, contrasts: Sequence[Contrast], layout: Layout) -> Tiles:
+    """Draw each picture under each contrast, and hold the tiles; arguments and errors are those of `TileStream`."""
+    stream = TileStream(chosen, contrasts, layout)
+    tiles = tuple(stream)
     return Tiles(
-        tiles=tuple(failed_tile(shape) if tile is None else tile for tile in tiles),
-        shape=shape,
-        grid=grid,
-        failed=tuple(place for place, tile in enumerate(tiles) if tile is None),
-        failures=tuple(failures),
-        window=voi if isinstance(voi, Window) else None,
-        window_source=name_window_source(contrasts[0], first) if first is not None and is_gray else None,
-        exposures=tuple(exposures),
-        notes=gather_notes((*some.index.notes, *some.notes, *count_notes(notes, "frames"))),
+        tiles=tiles,
+        shape=stream.shape,
+        grid=stream.grid,
+        failed=tuple(stream.failed),
+        failures=tuple(stream.failures),
+        window=stream.window,
+        window_source=stream.window_source,
+        exposures=tuple(stream.exposures),
+        notes=stream.notes,
     )
 
 
@@ -165,25 +200,25 @@ def encode_tiles(tiles: Tiles, suffix: str, quality: int) -> EncodedImage:
     )
 
 
-def _open_pictures(some: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:
+def _open_pictures(chosen: PictureSet, contrasts: Sequence[Contrast]) -> tuple[Iterable[Composed], Window | None]:
     """Begin to compose the pictures, and find the automatic window where one is needed.
 
     The window serves all of them, so that tiles compare.
 
     Pictures that are too large to be held until the window is known are read a second time.
     """
-    if not _need_percentiles(some, contrasts):
-        return compose_pictures(some), None
-    fits = len(split_pictures(some)) == 1
-    drawn = list(compose_pictures(some)) if fits else compose_pictures(some)
+    if not _need_percentiles(chosen, contrasts):
+        return compose_pictures(chosen), None
+    fits = len(split_pictures(chosen)) == 1
+    drawn = list(compose_pictures(chosen)) if fits else compose_pictures(chosen)
     automatic = percentile_window(each for each in drawn if isinstance(each, StoredFrame))
-    return drawn if fits else compose_pictures(some), automatic
+    return drawn if fits else compose_pictures(chosen), automatic
 
 
-def _need_percentiles(some: PictureSet, contrasts: Sequence[Contrast]) -> bool:
+def _need_percentiles(chosen: PictureSet, contrasts: Sequence[Contrast]) -> bool:
     """Tell from headers whether a picture will be drawn with the automatic window."""
-    first = [picture.frames[0] for picture in some.pictures if picture.frames and not is_in_color(some, picture)]
-    transforms = [transform_of(some.index_of(frame), frame.instance, frame.frame) for frame in first]
+    first = [picture.frames[0] for picture in chosen.pictures if picture.frames and not is_in_color(chosen, picture)]
+    transforms = [transform_of(chosen.index_of(frame), frame.instance, frame.frame) for frame in first]
     return any(needs_percentiles(contrast, transform) for contrast in contrasts for transform in transforms)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsp_batch.core.windowing import full_window
+from dsp_batch.model.contrast import AUTO, Contrast
 from dsp_batch.model.frame import StoredFrame
-from dsp_batch.options import AUTO, Contrast
 from dsp_batch.render.compose import PictureSet, compose_pictures
 from dsp_batch.render.draw import Layout, Tiles, draw_tiles
 

@@ -73,7 +73,7 @@ class EncodedFrames:
             return data
         words = data if is_native(identify_syntax(data, self.pixels)) else None
         transform = transform_of(self.index, self.row, frame)
-        if self.index.derive(has_supplement, self.row, frame):
+        if not self.pixels.is_color and self.index.derive(has_supplement, self.row, frame):
             transform = replace(transform, supplement=self.palette)
         try:
             decoded = decode_frame(data, self.pixels, self.palette)
@@ -137,10 +137,11 @@ def read_pictures(
     pixels = pixels_of(index, row)
     check_frame_size(pixels, options.max_frame_bytes)
     needs_palette = pixels.photometric == "PALETTE COLOR"
-    has_palette = needs_palette or any(index.derive(has_supplement, row, frame) for frame in frames)
+    may_be_colored = not pixels.is_color
+    has_palette = needs_palette or (may_be_colored and any(index.derive(has_supplement, row, at) for at in frames))
     planes = index.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
     tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
-    whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
+    whole = yield from read_with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
     source = _describe_source(index, row, pixels, whole)
     data = yield from read_frames(source, frames if index.grid(row) is None else [0])
     palette: PaletteTable | None = None
@@ -174,7 +175,9 @@ def _listed_tags(index: SeriesIndex, pixels: PixelFormat) -> frozenset[int]:
     return frozenset(tag for name in wanted if index.has(f"{name}_Size") and (tag := tag_of(name)) is not None)
 
 
-def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
+def read_with_bulk(
+    index: SeriesIndex, row: int, tags: frozenset[int]
+) -> Generator[Sequence[ByteRange], Reply, Attributes]:
     """Read the header with binary values that are too large for an index; read it from the object if any is missing."""
     attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):

@@ -101,6 +101,10 @@ class Canvas:
         font = _open_font(size, bold=True)
         self._pen.text(at, replace_missing(text), color, font, anchor="ls", stroke_width=edge, stroke_fill=_EDGE)
 
+    def paste(self, at: tuple[int, int], pixels: ByteArray) -> None:
+        """Put a picture on the sheet. `at` is its distance from the left, and from the top."""
+        self._image.paste(Image.fromarray(pixels), at)
+
     def pixels(self) -> ByteArray:
         """Return the sheet as RGB, shape (height, width, 3)."""
         return np.asarray(self._image)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dsp_batch.errors import OptionsError, StorageError
+from dsp_batch.errors import OptionsError, StorageError, first_line
 from dsp_batch.storage.public_buckets import PUBLIC_REGION, is_public
 from dsp_batch.storage.urls import show_text
 
@@ -187,5 +187,6 @@ def _find_credentials(bucket: str) -> tuple[Any, Any, str]:
         region = _environment_region() or session.get_config_variable("region") or "us-east-1"
         return session, session.get_credentials(), region
     except botocore.exceptions.BotoCoreError as error:
-        cause = str(error).splitlines()[0]
-        raise StorageError(f"no AWS credentials for s3://{bucket}: {cause}", reason="access-denied") from error
+        raise StorageError(
+            f"no AWS credentials for s3://{bucket}: {first_line(error)}", reason="access-denied"
+        ) from error

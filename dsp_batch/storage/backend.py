@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from dsp_batch.model.object_names import is_object_name
 from dsp_batch.model.ranges import Buffer
 from dsp_batch.model.series import ObjectInfo
 
@@ -62,17 +63,9 @@ class FolderListing(NamedTuple):
     folders: list[Subfolder]
 
 
-_LONGEST_NAME = 1024
-"""Bytes of a name, at most: that of a key of S3. obstore's threads panic beyond 65,534."""
-
-
 def is_plain_name(name: str) -> bool:
     """Tell whether a listed name is that of something directly in the folder, and leads nowhere else."""
-    return (
-        name not in ("", ".", "..")
-        and "/" not in name
-        and (len(name) <= _LONGEST_NAME // 4 or len(name.encode("utf-8", "replace")) <= _LONGEST_NAME)
-    )
+    return "/" not in name and is_object_name(name)
 
 
 def cut_name(key: str, above: str) -> str:

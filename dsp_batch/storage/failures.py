@@ -68,8 +68,6 @@ def translate_failure(error: Exception, what: str, access: str) -> StorageError 
         return translate_status(status, code, what, access)
     if isinstance(error, ValueError):  # obstore takes no key with an empty part (`a//b`), or with `.` or `..` as a part
         return StorageError(f"cannot {what}: the key has an empty part, `.` or `..`", reason="not-found")
-    if "Got invalid list response" in text:
-        return StorageError(f"cannot {what}: the server's answer is no listing of S3", reason="not-found")
     if distrust := explain_ssl_failure(text):
         return StorageError(f"cannot {what}: {distrust}", reason="network")
     if "redirect" in text.lower():
@@ -120,9 +118,3 @@ def explain_cause(text: str) -> str:
             return cause
     beginning = text.strip().splitlines()[0] if text.strip() else "unknown failure"
     return beginning.rsplit(" - ", 1)[-1][:120]
-
-
-def first_line(error: BaseException) -> str:
-    """Shorten an exception's message to its first line."""
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -201,17 +202,21 @@ def cut_parts(ranges: Sequence[ByteRange], answers: Mapping[ByteRange, Buffer]) 
     Returns:
         The bytes of each range, in the order of `ranges`; short or empty beyond the end of the object.
     """
-    return [_cut(each, answers) for each in ranges]
+    found = sorted(answers)
+    return [_cut(each, found, answers) for each in ranges]
 
 
-def _cut(wanted: ByteRange, answers: Mapping[ByteRange, Buffer]) -> Buffer:
+def _cut(wanted: ByteRange, found: Sequence[ByteRange], answers: Mapping[ByteRange, Buffer]) -> Buffer:
+    """Cut one part out of the answer that holds it; `found` has the ranges of the answers in rising order."""
     start, stop = _clip(wanted, None)
-    for merged, data in answers.items():
-        if merged.start <= start < merged.stop:
-            if (start, stop) == merged:
-                return data
-            return data[start - merged.start : max(stop, start) - merged.start]
-    return b""
+    number = bisect_right(found, start, key=lambda each: each.start) - 1
+    if number < 0 or start >= found[number].stop:
+        return b""
+    merged = found[number]
+    data = answers[merged]
+    if (start, stop) == merged:
+        return data
+    return data[start - merged.start : max(stop, start) - merged.start]
 
 
 def _clip(each: ByteRange, size: int | None) -> ByteRange:

@@ -16,6 +16,15 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.ASCII | re.D
 _NEARLY_URL = re.compile(r"[^/\\]*://|[a-z][a-z0-9+.-]+:/", re.IGNORECASE | re.ASCII)
 _DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE | re.ASCII)
 
+_USER = re.compile(r"//.*@", re.DOTALL)
+_USER_BEFORE_HOST = re.compile(r"^[^/\s@]*:[^/\s@]*@")
+_NO_PORT = re.compile(r"(://[^/\s:@\[\]]*:)(?!\d*(?:[/?#\s\"',;]|$))[^/\s]+")
+"""What stands behind the colon of a host or bucket where a port would: a password whose `@` comes later, or is lost."""
+
+_QUERY = re.compile(r"(://[^?\s]*\?)[^\s\"']+")
+_HOST = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d*)?")
+"""A host of an HTTP server, with its port."""
+
 _SCHEME_ALIASES = {"s3a": "s3", "gcs": "gs"}
 """Scheme as other programs write it → the scheme as it is written here."""
 
@@ -137,10 +146,16 @@ def is_location(text: str) -> bool:
 
 
 def hide_secrets(text: str) -> str:
-    """Return a text without what may be secret in its URLs: user names, passwords, and queries."""
-    shown = re.sub(r"//.*@", "//…@", text, flags=re.DOTALL)
-    shown = re.sub(r"^[^/\s@]*:[^/\s@]*@", "…@", shown)
-    return re.sub(r"(://[^?\s]*\?)[^\s\"']+", r"\1…", shown)
+    """Return a text as people may see it: without user names, passwords, queries and signatures of its URLs.
+
+    Example:
+        >>> hide_secrets("https://me:password@host/series?X-Amz-Signature=1f2e")
+        'https://…@host/series?…'
+    """
+    shown = text
+    if "@" in text:
+        shown = _USER_BEFORE_HOST.sub("…@", _USER.sub("//…@", text))
+    return _QUERY.sub(r"\1…", _NO_PORT.sub(r"\1…", shown)) if "://" in shown else shown
 
 
 def show_text(text: str) -> str:
@@ -153,13 +168,14 @@ def _parse_url(scheme: str, rest: str, written: str, endpoint_url: str | None) -
     container, *parts = _strip_end(rest).split("/")
     if scheme == "memory":  # has no containers: memory:///a and memory://a are the same to fsspec
         container, parts = "", [container, *parts] if container else parts
-    if "@" in container and (scheme not in _WITH_ACCOUNT or ":" in container):
+    is_http = scheme in ("http", "https")
+    has_password = not _HOST.fullmatch(container) if is_http else ":" in container  # one with a slash ends elsewhere
+    if has_password or ("@" in container and scheme not in _WITH_ACCOUNT):
         _refuse(written, "holds a user name or password: leave it out of the URL", "access-denied")
     if not container and scheme != "memory":
         _refuse(written, "names no bucket and no host")
-    is_http = scheme in ("http", "https")
-    asked = rest if is_http else container
-    if "?" in asked or "#" in asked:
+    checked = rest if is_http else container
+    if "?" in checked or "#" in checked:
         _refuse(written, "has a query or a fragment: give the URL of the folder alone")
     read = unquote("/".join(parts)) if is_http and "%" in rest else "/".join(parts)
     _check_characters(container + read, written)

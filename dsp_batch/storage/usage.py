@@ -9,10 +9,7 @@ from contextvars import ContextVar
 
 
 class Usage:
-    """Requests and bytes of one `measure_usage` block; safe to add to from several threads.
-
-    S3 hides the pages of its listings from us: a listing counts one request for each 1,000 names, and no bytes.
-    """
+    """Requests and bytes of one `measure_usage` block; safe to add to from several threads."""
 
     def __init__(self, outer: Usage | None = None) -> None:
         self.requests = 0

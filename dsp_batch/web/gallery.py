@@ -58,6 +58,9 @@ class GalleryOptions:
     atlas: bool | None = None
     """Make thumbnails for the overview; None to make them for up to 50,000 series."""
 
+    served: bool = False
+    """True where the viewer serves the page: with the cache one folder above it, and itself two."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
@@ -131,8 +134,8 @@ def open_gallery(cache: Cache | str | os.PathLike[str], options: GalleryOptions 
 def stamp_gallery(cache: Cache, options: GalleryOptions) -> str:
     """Digest what a gallery would be made from: it changes when a run has written further rows."""
     runs = choose_runs(cache, options.name, options.run)
-    asked = [__version__, asdict(options), [(run.run, run.ended) for run in runs], list_result_parts(cache, runs)]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    inputs = [__version__, asdict(options), [(run.run, run.ended) for run in runs], list_result_parts(cache, runs)]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
 def _is_wanted(column: str, hidden: frozenset[str]) -> bool:
@@ -154,7 +157,7 @@ def _write(cache: Cache, options: GalleryOptions, runs: Sequence[NamedRun], tabl
     output = normalise_root(options.output or cache.url_of("gallery"))
     files = Files(output=output, endpoint_url=cache.endpoint_url, stamp=stamp_gallery(cache, options))
     order = table.sort()
-    address = "./" if options.copies else locate_cache(cache, output)
+    address = "./" if options.copies else "../" if options.served else locate_cache(cache, output)
     if options.copies:
         copy_pictures(cache, table, order, files)
     with_atlas = len(table) <= MOST_BY_DEFAULT if options.atlas is None else options.atlas
@@ -167,6 +170,7 @@ def _write(cache: Cache, options: GalleryOptions, runs: Sequence[NamedRun], tabl
         "program": __version__,
         "pictures": address,
         "live": live,
+        "viewer": "../../" if options.served else None,
         "atlases": atlases,
         "runs": {run.run: describe_command(run) for run in runs},
         "facets": list(options.columns),

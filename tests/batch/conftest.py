@@ -13,7 +13,7 @@ from manifest_reading import NO_INDEX
 from phantom_bulk import build_many
 from servers import S3Server
 
-from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.phantom.series import write_collection
 
 
@@ -52,4 +52,4 @@ def indexed(tmp_path: Path) -> Lookup:
     """A small IDC index, and stores of this process."""
     folder = tmp_path / "index"
     folder.mkdir()
-    return Lookup(index=write_index(folder), store_of=NO_INDEX.store_of)
+    return Lookup(index=write_index(folder), store_of=NO_INDEX.store_of, scan=NO_INDEX.scan)

@@ -27,11 +27,12 @@ from dsp_batch import (
     read_results,
     run_batch,
 )
-from dsp_batch.batch.manifest import scans
+from dsp_batch.batch.cluster import connect
 from dsp_batch.batch.retry import retry_run
 from dsp_batch.batch.runs.progress import LineProgress
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.identifiers import build_series_uuid
+from dsp_batch.scan import folder_scan
 
 pytestmark = needs_data
 MOSAIC = MosaicOptions(tile_width=2)
@@ -88,10 +89,32 @@ def test_each_series_below_a_folder_is_drawn(
 def test_many_objects_are_read_on_the_cluster(
     tmp_path: Path, cache: Cache, cluster: ClusterOptions, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scans, "OBJECTS_PER_PART", 3)
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", 3)
 
     assert run(f"{write_tree(tmp_path / 'tree', 'flat')}/", cache, cluster).by_status == {"done": len(SERIES)}
     check_previews(cache, pictures)
+
+
+def test_a_local_cluster_starts_once_and_what_it_scans_is_counted(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", 2)
+    started = []
+    opened = connect.LocalCluster
+
+    def count(**settings: object) -> object:
+        started.append(settings["n_workers"])
+        return opened(**settings)
+
+    monkeypatch.setattr(connect, "LocalCluster", count)
+    tree = write_tree(tmp_path / "tree", "flat")
+    summary = run(tree, cache, ClusterOptions(workers=1))
+
+    assert started == [1]
+    assert summary.by_status == {"done": len(SERIES)}
+    scanned = sum(SERIES.values())
+    assert summary.manifest_requests > scanned
+    assert summary.manifest_bytes_read > scanned * 132
 
 
 def test_one_changed_series_is_drawn_again(
@@ -212,17 +235,19 @@ def test_failed_series_are_run_again_and_named_as_a_manifest(
     check_previews(cache, pictures)
 
 
-def test_a_line_that_names_a_folder_is_the_one_series_in_it(
-    tmp_path: Path, cache: Cache, cluster: ClusterOptions
+def test_a_line_that_names_a_folder_is_the_series_in_it(
+    tmp_path: Path, cache: Cache, cluster: ClusterOptions, pictures: dict[str, bytes]
 ) -> None:
-    one, two = write_tree(tmp_path / "tree", "cd") / "DICOM/PAT00001", tmp_path / "tree" / "DICOM"
+    four = write_tree(tmp_path / "tree", "cd") / "DICOM"
+    (tmp_path / "lines.txt").write_text(f"tree/DICOM/PAT00001\n{four}\n{tmp_path}/tree/nowhere\n")
 
-    summary = run([str(one), str(two)], cache, cluster)
+    summary = run(tmp_path / "lines.txt", cache, cluster)
 
     rows = {row["series_uuid"]: row for row in read_results(cache, summary.run).to_pylist()}
-    assert (rows["PAT00001"]["status"], rows["PAT00001"]["n_instances"]) == ("done", 5)
-    assert rows["DICOM"]["status"] == "failed"
-    assert "holds 4 series" in rows["DICOM"]["error"]
+    assert (summary.by_status, summary.duplicates, summary.rejected) == ({"done": 4}, 1, 1)
+    assert {*rows} == {*pictures}
+    assert "PAT00001/ST00000/SE00000" in {row["folder"] for row in rows.values()}
+    check_previews(cache, pictures)
 
 
 def test_names_that_are_no_utf8_lead_back_to_their_files(

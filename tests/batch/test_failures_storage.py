@@ -143,7 +143,10 @@ def small_disk(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a shell script where `folder` is a disk of 200 kB of its own; skip the test where that is not permitted."""
     alone = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else []), "sh", "-ec"]
     mount = f"mount -t tmpfs -o size=200k none {folder}"
-    if shutil.which("unshare") is None or subprocess.run([*alone, mount], check=False, capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*alone, mount], check=False, capture_output=True, timeout=60).returncode
+    ):
         pytest.skip("a small disk cannot be mounted here")
     return subprocess.run([*alone, f"{mount}; {script}"], check=True, capture_output=True, text=True, timeout=120)
 

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import struct
-import subprocess
 import time
 import uuid
 import zlib
@@ -21,6 +20,7 @@ from distributed import Client
 from failing_cluster import PRELOAD, FailingCluster, run_failing_cluster
 from phantom_bulk import build_many
 from servers import S3Server
+from time_limits import read_until
 from worker_failures import VARIABLE
 
 from dsp_batch.batch.cluster.connect import SECONDS_WITHOUT_SIGN, connect
@@ -246,14 +246,3 @@ def write_manifest(folder: Path, series: list[PhantomSeries]) -> Path:
 def run_mosaic(manifest: Path, root: Path, cluster: FailingCluster) -> Outcome:
     where = ("--root", root, "--cache-dir", root.parent / "cache", *cluster.options)
     return run_batch("mosaic", manifest, *where, *ARGUMENTS)
-
-
-def read_until(process: subprocess.Popen[str], part: str) -> str:
-    """Wait for a line of standard error."""
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if part in line:
-            return line
-    pytest.fail(f"{part!r} was never said: {lines}")

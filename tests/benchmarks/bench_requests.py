@@ -37,7 +37,9 @@ def read_bare(store: Any, series_uuid: str, names: Sequence[str]) -> None:
 
         async def work() -> None:
             for name in pending:
-                await obstore.get_range_async(client, f"{folder}{series_uuid}/{name}", start=0, end=_BYTES)
+                options = {"range": (0, _BYTES)}
+                answer = await obstore.get_async(client, f"{folder}{series_uuid}/{name}", options=options)
+                await anext(aiter(answer.stream(min_chunk_size=_BYTES + 1)))
 
         await asyncio.gather(*(work() for _ in range(_IN_FLIGHT)))
 

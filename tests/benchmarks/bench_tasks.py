@@ -206,13 +206,14 @@ def read_lines(arguments: Arguments) -> Figures:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     figures: Figures = {}
     with measure(figures):
-        from dsp_batch.batch.manifest.places import Lookup
+        from dsp_batch.batch.manifest.lookup import Lookup
         from dsp_batch.batch.manifest.read import read_manifest_table
         from dsp_batch.idc.index import IdcIndex
         from dsp_batch.storage.public_buckets import DEFAULT_ROOT
         from dsp_batch.storage.store import Store
 
-        lookup = Lookup(index=IdcIndex(path=Path(arguments["index"])), store_of=lambda root, _: Store(root))
+        index = IdcIndex(path=Path(arguments["index"]))
+        lookup = Lookup(index=index, store_of=lambda root, _: Store(root), scan=lambda *_: iter(()))
         read_manifest_table(arguments["path"], root=DEFAULT_ROOT, lookup=lookup)
     return figures
 

@@ -28,9 +28,10 @@ from data_folder import DATA
 from dsp_batch.core.tiling import fit_tile, tile_shape
 from dsp_batch.core.windowing import choose_voi, display_values, percentile_window
 from dsp_batch.errors import DspBatchError
+from dsp_batch.model.contrast import EMBEDDED
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import ByteArray, SeriesRef, StoredArray
-from dsp_batch.options import EMBEDDED, MosaicOptions
+from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import index_series
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures

@@ -23,13 +23,13 @@ from dsp_batch.batch.manifest.table import (
     serialize_manifest,
 )
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
-from dsp_batch.batch.runs.job import Job, describe_job, results_folder, write_json
+from dsp_batch.batch.runs.job import Job, describe_job, write_json
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.status import read_statuses
-from dsp_batch.batch.runs.summary import summarize_run
-from dsp_batch.cache import Cache, open_cache, preview_key
+from dsp_batch.batch.runs.summary import Spent, summarize_run
+from dsp_batch.cache import Cache, open_cache, preview_key, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 
@@ -40,7 +40,7 @@ _SERIES_PER_SECOND = 83.0
 
 _FIRST = Attempt(number=1, since=1, generation=1, resumes=False, overwrites=False)
 _RUN, _OTHER = "mosaic-mosaic-0123456789ab", "mosaic-mosaic-ba9876543210"
-_MANIFEST = f"runs/{_RUN}/manifest.parquet"
+_MANIFEST = run_files(_RUN).manifest
 
 
 class _Clock:
@@ -66,7 +66,7 @@ def measure_state(folder: Path, series: int, failed: float = 0.002) -> dict[str,
     """
     cache, chance = open_cache(str(folder / "cache")), Random(1)
     clock, manifest = _Clock(), ManifestBuilder("all.s5cmd")
-    writer = ResultsWriter(cache=cache, folder=results_folder(_RUN), attempt=1, clock=clock)  # type: ignore[arg-type]
+    writer = ResultsWriter(cache=cache, folder=run_files(_RUN).results, attempt=1, clock=clock)  # type: ignore[arg-type]
     for shard in _draw_shards(series, failed, chance):
         clock.seconds += len(shard) / _SERIES_PER_SECOND
         writer.add(shard)
@@ -77,7 +77,7 @@ def measure_state(folder: Path, series: int, failed: float = 0.002) -> dict[str,
                 _touch(folder / "cache" / row.preview)
     writer.flush()
     job = _job(cache)
-    write_json(cache, f"runs/{_RUN}/job.json", _asked(job, _RUN, series))
+    write_json(cache, run_files(_RUN).job, _asked(job, _RUN, series))
     cache.write(_MANIFEST, serialize_manifest(manifest.finish()))
     figures = {question: _ask(question, folder) for question in _QUESTIONS}
     figures["summarize"] |= {"series": series, "parts": writer.parts, "seconds_of_run": clock.seconds}
@@ -164,11 +164,11 @@ def _find_other(cache: Cache) -> None:
 
 
 def _summarize(cache: Cache) -> None:
-    summarize_run(_RUN, _job(cache), _read_manifest(cache), _FIRST, 1.0)
+    summarize_run(_RUN, _job(cache), _read_manifest(cache), _FIRST, Spent(seconds=1.0))
 
 
 def _read_status(cache: Cache) -> None:
-    read_statuses(cache.url_of(f"runs/{_RUN}"))
+    read_statuses(cache.url_of(run_files(_RUN).folder))
 
 
 _QUESTIONS: dict[str, Callable[[Cache], None]] = {

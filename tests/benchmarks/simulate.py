@@ -24,18 +24,18 @@ from simulated_cluster import SimulatedCluster
 from simulated_work import Conditions, Cost, Killed
 
 from dsp_batch.batch.cluster.in_flight import Cluster, SeriesToRun, run_series
-from dsp_batch.batch.manifest.places import default_lookup
+from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.run import StartedRun, begin_attempt, find_missing
 from dsp_batch.batch.runs.attempt import open_attempt
-from dsp_batch.batch.runs.job import Job, results_folder, run_name
+from dsp_batch.batch.runs.job import Job, run_name
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.results import read_results
 from dsp_batch.batch.runs.resume import find_state
-from dsp_batch.batch.runs.summary import RunSummary, summarize_run
-from dsp_batch.cache import Cache
+from dsp_batch.batch.runs.summary import RunSummary, Spent, summarize_run
+from dsp_batch.cache import Cache, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.storage.backend import StoredKey
@@ -205,7 +205,7 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
     meter.read("manifest")
     state = find_state(job, run, attempt, series_of_run)
     meter.read("state")
-    folder = results_folder(run)
+    folder = run_files(run).results
     writer = ResultsWriter(cache=cache, folder=folder, attempt=attempt.number, clock=cluster)
     missing = len(series_of_run) - int(state.finished.sum())
     series = SeriesToRun(find_missing(state, job, writer, _Silence()), missing, attempt.number)
@@ -214,7 +214,7 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
         run_series(Cluster(cluster, clock=cluster), job, series, writer.add)
         writer.flush()
         meter.read("run")
-        summary = summarize_run(run, job, series_of_run, attempt, cluster.now())
+        summary = summarize_run(run, job, series_of_run, attempt, Spent(seconds=cluster.now()))
         meter.read("account")
     told = read_results(cache, run).column("series_uuid")
     return Attempt(cluster, meter.seconds, summary, writer.parts, frozenset(told.to_pylist()))

@@ -6,6 +6,8 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,11 +36,12 @@ def run_here(program: click.Group, name: str, *arguments: object, stdin: bytes |
     return Outcome(result.exit_code, result.stdout, result.stderr)
 
 
-def start_process(module: str, *arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """Start a program as a process of its own; `module` may be a script of the environment."""
+@contextmanager
+def start_process(module: str, *arguments: object, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a program as a process of its own, to be ended by the block; `module` may be a script of the environment."""
     script = Path(sys.executable).with_name(module)
     command = [str(script)] if script.exists() else [sys.executable, "-m", module]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -46,7 +49,11 @@ def start_process(module: str, *arguments: object, cwd: Path | None = None) -> s
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # where the block has failed it may run for ever
 
 
 def run_process(module: str, *arguments: object, cwd: Path | None = None) -> Outcome:

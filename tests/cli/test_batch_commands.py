@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from faulty_server import run_faulty_server
 from outcomes import Outcome, Run, start_process
+from time_limits import SECONDS, read_until
 
 from dsp_batch.batch.runs.results import read_results
 from dsp_batch.phantom.objects import PhantomSeries
@@ -22,6 +23,7 @@ VERBS = {
     "mosaic": (),
     "get-image": ("--position", 0.5),
     "contrast-mosaic": ("--contrast", "lung", "--contrast", "auto", "--start", 0),
+    "cine": ("--frames", 8, "--fps", 5),
 }
 
 
@@ -245,10 +247,9 @@ def test_ctrl_c_lets_the_running_series_finish_and_exits_130(scheduler: str, ct:
         options = ("--cache-dir", "cache", "--scheduler", scheduler, "--endpoint-url", server.url, "--anon")
         with start_process("dsp-batch", "mosaic", manifest, *options, cwd=tmp_path) as process:
             wait_until(lambda: len(server.requests) > 1 or process.poll() is not None)
-            assert process.poll() is None, process.stderr.read()
+            assert process.poll() is None, process.communicate(timeout=SECONDS)
             process.send_signal(signal.SIGINT)
-            assert process.stderr is not None
-            wait_until(lambda: "stopping" in process.stderr.readline())
+            read_until(process, "stopping")
             server.released.set()
             stdout, stderr = process.communicate(timeout=60)
 

@@ -119,3 +119,21 @@ def test_a_run_lives_in_a_bucket(
     preview = read_key(s3_environment, bucket, f"cache/previews/mosaic/{ct.series_uuid[:2]}/{ct.series_uuid}.webp")
     assert preview[8:12] == b"WEBP"
     assert outcome.stdout.split("/runs/")[1].strip() in status.stdout
+
+
+def test_cine_headers_and_cleaning_work_in_a_bucket(
+    preview: Run, batches: Run, s3_environment: S3Server, ct: PhantomSeries, bucket: str
+) -> None:
+    series, cache = f"s3://{bucket}/{ct.series_uuid}", f"s3://{bucket}/cache"
+    s3_environment.put(bucket, {"cache/indices/notes.txt": b"mine"})
+
+    moving = preview("cine", series, f"s3://{bucket}/out.gif", "--frames", 5, "--cache-dir", cache)
+    table = preview("headers", series, f"s3://{bucket}/h.csv", "--cache-dir", cache)
+    cleaned = batches("clean", cache, "--indices", "--yes")
+
+    assert [(each.status, each.stderr) for each in (moving, table, cleaned)] == [(0, "")] * 3
+    head = s3_environment.client().head_object(Bucket=bucket, Key="out.gif")
+    assert head["ContentType"] == "image/gif"
+    assert read_key(s3_environment, bucket, "h.csv").startswith(b"Index,")
+    left = s3_environment.client().list_objects_v2(Bucket=bucket, Prefix="cache/")["Contents"]
+    assert [each["Key"] for each in left] == ["cache/indices/notes.txt"]

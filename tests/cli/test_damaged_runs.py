@@ -137,6 +137,7 @@ def foreign_parts() -> dict[str, Callable[[pa.Table], bytes | pa.Table]]:
         "other table": lambda _: pa.table({"a": [1]}),
         "no status": lambda table: table.drop_columns("status"),
         "null names": put("series_uuid", None),
+        "null roots": put("root", None),
         "numbers for names": put("series_uuid", 1.5),
         "null attempts": put("attempt", None),
         "texts for attempts": put("attempt", "first"),

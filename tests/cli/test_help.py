@@ -26,6 +26,7 @@ COMMANDS = dict(walk_commands())
 SINGLE_VERBS = ("mosaic", "get-image", "contrast-mosaic", "build-index")
 
 MODULES_OF_HELP = {
+    "dsp_batch.model.contrast",
     "dsp_batch",
     "dsp_batch.version",
     "dsp_batch.errors",
@@ -132,7 +133,7 @@ def test_the_module_holds_both_programs() -> None:
 def test_help_imports_click_and_nothing_heavy(module: str) -> None:
     script = f"import {module}, sys, json; print(json.dumps(list(sys.modules)))"
     loaded = json.loads(
-        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60).stdout
     )
 
     ours = {name for name in loaded if name.split(".")[0] == "dsp_batch"}

@@ -8,6 +8,7 @@ import warnings
 import click
 import pytest
 from outcomes import Outcome, run_here, start_process
+from time_limits import SECONDS
 
 from dsp_batch.cli.options import log_options
 from dsp_batch.cli.program import Program
@@ -130,6 +131,6 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        stderr = process.stderr.read()
+        _, stderr = process.communicate(timeout=SECONDS)
 
     assert (process.returncode, stderr) == (1, "")

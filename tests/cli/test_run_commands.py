@@ -18,7 +18,7 @@ from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -38,7 +38,7 @@ def write_run(cache: Cache, *rows: SeriesResult, series: int, ends: bool = True)
     writer.add(rows)
     writer.flush()
     if ends:
-        summarize_run(RUN, job, manifest, attempt, seconds=2.0)
+        summarize_run(RUN, job, manifest, attempt, Spent(seconds=2.0))
 
 
 def uuid_of(number: int) -> str:
@@ -299,9 +299,9 @@ def test_the_demo_draws_a_collection_on_a_cluster_of_its_own(tmp_path: Path) -> 
     assert "as expected" in outcome.stdout
     assert lines[0] == str(tmp_path / "demo/cache/gallery/index.html")
     assert Path(lines[0]).read_bytes().startswith(b"<!DOCTYPE html>")
-    assert lines[-1].startswith("9 series: 7 done, 0 kept, 1 skipped, 1 failed; ")
+    assert lines[-1].startswith("13 series: 12 done, 0 kept, 0 skipped, 1 failed; ")
     previews = [Path(line.rpartition("  ")[2]) for line in lines if line.endswith(".webp")]
-    assert len(previews) == 7
+    assert len(previews) == 12
     assert all(path.read_bytes()[8:12] == b"WEBP" for path in previews)
     assert all(path.is_relative_to(tmp_path / "demo") for path in previews)
     assert (outcome.errors, "Traceback" in outcome.stderr) == ([], False)

@@ -266,11 +266,10 @@ def test_ctrl_c_exits_130_and_leaves_no_partial_file(ct: PhantomSeries, tmp_path
     objects = {f"/bucket/{ct.series_uuid}/{each.name}": each.data for each in ct.objects}
     with run_faulty_server(objects) as server:
         server.faults[:] = ["", *["hang"] * 100]
-        process = start_process(
+        with start_process(
             "dicom-series-preview", "mosaic", f"s3://bucket/{ct.series_uuid}", "out.webp",
             "--endpoint-url", server.url, "--anon", "--cache-dir", "cache", cwd=tmp_path,
-        )  # fmt: skip
-        with process:
+        ) as process:  # fmt: skip
             wait_until(lambda: len(server.requests) > 1)
             process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=20)

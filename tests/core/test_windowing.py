@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as hnp
 from pydicom.dataset import Dataset
 
 from dsp_batch.core.windowing import choose_voi, display_values, needs_percentiles, percentile_window
+from dsp_batch.model.contrast import AUTO, EMBEDDED, Contrast, parse_contrast
 from dsp_batch.model.frame import GrayscaleTransform, LookupTable, StoredFrame
 from dsp_batch.model.series import FloatArray, StoredArray
 from dsp_batch.model.window import PRESETS, Window
-from dsp_batch.options import AUTO, EMBEDDED, Contrast, parse_contrast
 
 DATA = Path(os.environ.get("DSP_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BRAIN = PRESETS["ct-brain"]

@@ -13,10 +13,9 @@ from idc_tables import CT, CT_UID, MR, MR_UID, OLD_CT, OLDER_CT, RAW, REMOVED, R
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.index import (
     IdcIndex,
-    Place,
-    PlacedUuid,
+    StoredSeries,
     describe_series,
-    find_places,
+    find_series,
     find_series_uids,
     require_idc_index,
 )
@@ -34,41 +33,39 @@ def chosen(index: IdcIndex, selection: SeriesSelection) -> list[str]:
 
 
 def test_a_series_is_found_in_its_own_bucket(index: IdcIndex) -> None:
-    assert find_places(index, [MR, CT]) == [
-        Place(root="s3://idc-open-data-cr", superseded=False),
-        Place(root="s3://idc-open-data", superseded=False),
+    assert find_series(index, [MR, CT]) == [
+        StoredSeries(MR, "s3://idc-open-data-cr", superseded=False),
+        StoredSeries(CT, "s3://idc-open-data", superseded=False),
     ]
 
 
 def test_uuids_that_end_in_a_zero_byte_are_found(index: IdcIndex) -> None:
     assert SEG.endswith("00")
-    assert find_places(index, [SEG])[0] is not None
+    assert find_series(index, [SEG])[0] is not None
 
 
-def test_unknown_series_have_no_place_whatever_stands_around_them(index: IdcIndex) -> None:
+def test_unknown_series_are_not_found_whatever_stands_around_them(index: IdcIndex) -> None:
     neighbors = [f"{CT[:-1]}{digit}" for digit in "0123456789abcdef" if digit != CT[-1]]
 
-    assert find_places(index, ["0" * 8 + CT[8:], *neighbors, "f" * 8 + CT[8:]]) == [None] * 17
+    assert find_series(index, ["0" * 8 + CT[8:], *neighbors, "f" * 8 + CT[8:]]) == [None] * 17
 
 
 def test_superseded_series_are_found_where_they_were(index: IdcIndex) -> None:
-    assert find_places(index, [OLD_CT]) == [Place(root="s3://idc-open-data", superseded=True)]
+    assert find_series(index, [OLD_CT]) == [StoredSeries(OLD_CT, "s3://idc-open-data", superseded=True)]
 
 
 def test_a_series_instance_uid_means_its_current_version(index: IdcIndex) -> None:
     found = find_series_uids(index, [MR_UID, "1.2.3", CT_UID])
 
     assert found == [
-        PlacedUuid(MR, Place("s3://idc-open-data-cr", superseded=False)),
+        StoredSeries(MR, "s3://idc-open-data-cr", superseded=False),
         None,
-        PlacedUuid(CT, Place("s3://idc-open-data", superseded=False)),
+        StoredSeries(CT, "s3://idc-open-data", superseded=False),
     ]
 
 
 def test_the_uid_of_a_removed_series_means_its_last_version(index: IdcIndex) -> None:
-    assert find_series_uids(index, [REMOVED_UID]) == [
-        PlacedUuid(REMOVED, Place("s3://idc-open-data-cr", superseded=True))
-    ]
+    assert find_series_uids(index, [REMOVED_UID]) == [StoredSeries(REMOVED, "s3://idc-open-data-cr", superseded=True)]
 
 
 def test_uids_that_differ_in_one_character_are_told_apart(index: IdcIndex) -> None:
@@ -84,7 +81,7 @@ def test_descriptions_carry_what_a_plan_needs(index: IdcIndex) -> None:
 
     assert set(described) == {MR, OLDER_CT}
     mr = described[MR]
-    assert (mr.place.root, mr.modality, mr.sop_class_uid, mr.transfer_syntax_uid, mr.n_instances, mr.size_mb) == (
+    assert (mr.root, mr.modality, mr.sop_class_uid, mr.transfer_syntax_uid, mr.n_instances, mr.size_mb) == (
         "s3://idc-open-data-cr",
         "MR",
         "1.2.840.10008.5.1.4.1.1.4",
@@ -93,7 +90,7 @@ def test_descriptions_carry_what_a_plan_needs(index: IdcIndex) -> None:
         1.0,
     )
     assert (mr.series_instance_uid, mr.study_instance_uid) == (MR_UID, "1.1")
-    assert described[OLDER_CT].place.superseded
+    assert described[OLDER_CT].superseded
     assert described[OLDER_CT].sop_class_uid is None
 
 
@@ -124,7 +121,7 @@ def test_values_of_a_column_are_listed_once(index: IdcIndex) -> None:
     assert read_values(index, "collection_id") == ["4d_lung", "nlst"]
 
 
-def test_many_series_keep_their_own_places(tmp_path: Path) -> None:
+def test_many_series_keep_their_own_buckets(tmp_path: Path) -> None:
     uuids = [str(uuid.UUID(int=number * 2**96 + number)) for number in range(40_000)]
     buckets = [f"bucket-{number % 7}" for number in range(40_000)]
     uids = [f"1.2.840.{number}" for number in range(40_000)]
@@ -132,7 +129,7 @@ def test_many_series_keep_their_own_places(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "many.parquet", row_group_size=17_000)
     index = IdcIndex(path=tmp_path / "many.parquet")
 
-    assert [place.root for place in find_places(index, uuids) if place] == [f"s3://{name}" for name in buckets]
+    assert [each.root for each in find_series(index, uuids) if each] == [f"s3://{name}" for name in buckets]
     assert [found.series_uuid for found in find_series_uids(index, uids) if found] == uuids
 
 
@@ -141,7 +138,7 @@ def test_an_index_without_rows_knows_nothing(tmp_path: Path) -> None:
     pq.write_table(pa.table({**columns, "SeriesInstanceUID": pa.array([], pa.string())}), tmp_path / "empty.parquet")
     index = IdcIndex(path=tmp_path / "empty.parquet")
 
-    assert find_places(index, [CT]) == [None]
+    assert find_series(index, [CT]) == [None]
     assert find_series_uids(index, [CT_UID]) == [None]
 
 
@@ -149,7 +146,7 @@ def test_a_damaged_index_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "idc.parquet").write_bytes(b"PAR1 and nothing behind it")
 
     with pytest.raises(ManifestError, match=r"idc\.parquet cannot be read.*pip install 'dsp-batch\[idc\]'"):
-        find_places(IdcIndex(path=tmp_path / "idc.parquet"), [CT])
+        find_series(IdcIndex(path=tmp_path / "idc.parquet"), [CT])
 
 
 def test_a_missing_index_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +162,7 @@ def test_an_index_that_cannot_say_where_series_are_is_one_error(index: IdcIndex,
     pq.write_table(table, index.path.with_name("short.parquet"))
 
     with pytest.raises(ManifestError, match=f"short.parquet has no column {column}: pip install"):
-        find_places(IdcIndex(path=index.path.with_name("short.parquet")), [CT])
+        find_series(IdcIndex(path=index.path.with_name("short.parquet")), [CT])
 
 
 def test_an_index_with_something_else_than_uuids_is_one_error(tmp_path: Path) -> None:
@@ -173,7 +170,7 @@ def test_an_index_with_something_else_than_uuids_is_one_error(tmp_path: Path) ->
     pq.write_table(table, tmp_path / "strange.parquet")
 
     with pytest.raises(ManifestError, match=r"strange\.parquet cannot be read \(a UUID has 36 characters\)"):
-        find_places(IdcIndex(path=tmp_path / "strange.parquet"), [CT])
+        find_series(IdcIndex(path=tmp_path / "strange.parquet"), [CT])
 
 
 @pytest.mark.parametrize("column", ["aws_bucket", "crdc_series_uuid", "analysis_result_id", "Modality"])
@@ -202,6 +199,6 @@ def test_an_index_without_a_column_that_may_be_missing_tells_the_rest(index: Idc
 
     known = describe_series(short, [CT])[CT]
 
-    assert (known.place.root, known.series_instance_uid) == ("s3://idc-open-data", CT_UID)
+    assert (known.root, known.series_instance_uid) == ("s3://idc-open-data", CT_UID)
     assert getattr(known, field) is None
     assert chosen(short, SeriesSelection(modalities=("MR",))) == [MR]

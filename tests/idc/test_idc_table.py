@@ -1,13 +1,15 @@
-"""Series of IDC in memory: packed UIDs, and rows sorted by two keys."""
+"""Columns of IDC's series in memory: packed UIDs, and rows that are found by their keys."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsp_batch.idc.table import Column, build_table, format_uids, hold, pack_uids
-from dsp_batch.model.identifiers import find_keys, parse_uuids
+from dsp_batch.idc.table import Column, Keys, format_uids, hold, pack_uids
+from dsp_batch.model.identifiers import parse_uuids
 
 UIDS = st.from_regex(r"[0-9]{1,8}(\.[0-9]{1,9}){0,5}", fullmatch=True)
 SERIES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(-3, 0))
@@ -25,26 +27,33 @@ def test_the_longest_uid_has_a_key_and_a_longer_text_has_none() -> None:
     assert format_uids(pack_uids([longest, f"{longest}0"])) == [longest, ""]
 
 
-@given(st.lists(SERIES))
-def test_a_key_leads_to_the_latest_version_that_has_it(series: list[tuple[int, int, int]]) -> None:
-    uuids = parse_uuids([_uuid(uuid) for uuid, _, _ in series])
-    uids = pack_uids([f"1.{uid}" for _, uid, _ in series])
+@given(st.lists(SERIES), st.sampled_from([1, 5]))
+def test_a_key_leads_to_the_latest_version_that_has_it(series: list[tuple[int, int, int]], times: int) -> None:
     ages = np.array([age for _, _, age in series], np.int64)
-    numbers = Column(values=hold([*range(len(series))]), codes=np.arange(len(series)))
+    uuids = Keys(parse_uuids([_uuid(uuid) for uuid, _, _ in series]), ages)
+    uids = Keys(pack_uids([f"1.{uid}" for _, uid, _ in series]), ages)
+    wanted = [*range(4)] * times  # few, and many
 
-    table = build_table(uuids, uids, ages, np.zeros(len(series)), {"number": numbers})
+    found_uuids, uuid_rows = uuids.find(parse_uuids([*map(_uuid, wanted)]))
+    found_uids, uid_rows = uids.find(pack_uids([f"1.{uid}" for uid in wanted]))
 
-    for wanted in range(4):
-        by_uuid = [(age, number) for number, (uuid, _, age) in enumerate(series) if uuid == wanted]
-        by_uid = [(age, number) for number, (_, uid, age) in enumerate(series) if uid == wanted]
-        found, rows = find_keys(table.uuids, parse_uuids([_uuid(wanted)]))
-        assert table.take("number", rows[found]).tolist() == [number for _, number in sorted(by_uuid)[:1]]
-        found, ranks = find_keys(table.uids, pack_uids([f"1.{wanted}"]))
-        rows = table.uid_rows[ranks[found]]
-        assert table.take("number", rows).tolist() == [number for _, number in sorted(by_uid)[:1]]
-    rows = np.arange(len(series))
-    own = [f"1.{series[number][1]}" for number in table.take("number", rows).tolist()]
-    assert format_uids(table.uids[table.uid_ranks[rows]]) == own
+    by_uuid = [_find_latest((age, row) for row, (uuid, _, age) in enumerate(series) if uuid == each) for each in wanted]
+    by_uid = [_find_latest((age, row) for row, (_, uid, age) in enumerate(series) if uid == each) for each in wanted]
+    assert found_uuids.tolist() == [row is not None for row in by_uuid]
+    assert uuid_rows.tolist() == [row for row in by_uuid if row is not None]
+    assert found_uids.tolist() == [row is not None for row in by_uid]
+    assert uid_rows.tolist() == [row for row in by_uid if row is not None]
+
+
+def test_a_column_tells_the_values_of_rows_in_their_order() -> None:
+    column = Column(values=hold([("s3://a", True), ("s3://b", False)]), codes=np.array([1, 0, 1]))
+
+    assert column.take(np.array([2, 1])).tolist() == [("s3://b", False), ("s3://a", True)]
+
+
+def _find_latest(versions: Iterable[tuple[int, int]]) -> int | None:
+    """Row of the version of the least age; of several the first."""
+    return min(versions, default=(0, None))[1]
 
 
 def _uuid(number: int) -> str:

@@ -125,8 +125,8 @@ def test_what_is_read_otherwise_and_what_is_left_out_is_noted() -> None:
     assert index.values("Rows") == [4] * 4
     assert sorted(index.values("SliceThickness"), key=str) == [3.0, 3.0, 3.0, None]
     assert index.notes == (
+        "Number of Frames is left out: 32 bytes cannot hold 2000000000 frames",
         "SliceThickness is encoded as SQ in 1 object: it is left out",
-        "NumberOfFrames is not usable in 1 object: left out",
         "Rows is encoded as OB in 1 object: it is read as US",
     )
 

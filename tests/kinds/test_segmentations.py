@@ -13,9 +13,10 @@ from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 from written_segmentations import segment_planes
 
+from dsp_batch.model.contrast import AUTO
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, ImageVerbOptions, MosaicOptions
 from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage

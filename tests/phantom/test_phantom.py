@@ -81,7 +81,12 @@ def test_a_process_on_a_plainer_processor_builds_the_same_bytes() -> None:
     )
     runs = [
         subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **extra}
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, **extra},
+            timeout=60,
         ).stdout
         for extra in environments
     ]
@@ -352,7 +357,7 @@ def test_jpeg_variants_hold_the_same_values_for_dcmtk(
     (expected,) = phantom.build_mr(count=1, rows=32, columns=40).objects
     (item,) = phantom.build_mr(count=1, rows=32, columns=40, transfer_syntax=transfer_syntax).objects
     (tmp_path / "in.dcm").write_bytes(item.data)
-    subprocess.run([tool, tmp_path / "in.dcm", tmp_path / "out.dcm"], check=True)
+    subprocess.run([tool, tmp_path / "in.dcm", tmp_path / "out.dcm"], check=True, timeout=60)
 
     actual = pydicom.dcmread(tmp_path / "out.dcm").pixel_array.astype(int)
     wanted = pydicom.dcmread(io.BytesIO(expected.data)).pixel_array.astype(int)
@@ -364,7 +369,7 @@ def test_signed_values_keep_their_bits_in_jpeg_ls(tmp_path: Path) -> None:
         pytest.skip("dcmdjpls of DCMTK is not installed")
     (item,) = phantom.build_ct(count=1, size=32, transfer_syntax=uid.JPEGLSLossless).objects
     (tmp_path / "in.dcm").write_bytes(item.data)
-    subprocess.run(["dcmdjpls", tmp_path / "in.dcm", tmp_path / "out.dcm"], check=True)
+    subprocess.run(["dcmdjpls", tmp_path / "in.dcm", tmp_path / "out.dcm"], check=True, timeout=60)
     (expected,) = read_series(phantom.build_ct(count=1, size=32))
 
     assert pydicom.dcmread(tmp_path / "out.dcm").pixel_array.tolist() == expected.pixel_array.tolist()
@@ -383,7 +388,7 @@ def test_dcmtk_finds_nothing_wrong(tmp_path: Path, demo: list[PhantomSeries]) ->
     for number, series in enumerate([*sound, *(build() for build in SMALL.values())]):
         paths.append(tmp_path / f"{number}.dcm")
         paths[-1].write_bytes(series.objects[0].data)
-    finished = subprocess.run(["dcmdump", *paths], capture_output=True, text=True, check=True)
+    finished = subprocess.run(["dcmdump", *paths], capture_output=True, text=True, check=True, timeout=60)
 
     assert finished.stderr == ""
 

@@ -11,8 +11,9 @@ from phantom_enhanced import build_enhanced_mr
 from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import AUTO, EMBEDDED, Contrast
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import AUTO, EMBEDDED, Contrast, MosaicOptions
+from dsp_batch.options import MosaicOptions
 from dsp_batch.phantom.series import (
     build_palette_ultrasound,
     build_pet,

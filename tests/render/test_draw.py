@@ -16,9 +16,10 @@ from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.errors import OptionsError, PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import AUTO, parse_contrast
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import AUTO, ContrastMosaicOptions, ImageOptions, MosaicOptions, parse_contrast
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
 from dsp_batch.phantom.series import build_ct, build_ultrasound, write_collection
 from dsp_batch.pipeline import index_series, render_preview
 from dsp_batch.render.compose import FrameSource

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from faulty_server import FaultyServer, run_faulty_server
 from readers import take
+from time_limits import join_all
 
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage import flow, retry
@@ -149,8 +150,7 @@ def test_threads_and_series_share_their_connections(server: FaultyServer) -> Non
     threads = [threading.Thread(target=read, args=(part,)) for part in range(4)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join_all(*threads)
     failed += [_read(_open(server, max_workers=8), _OBJECTS[:20]) for _ in range(10)]
 
     assert failed == [0] * 14

@@ -134,6 +134,7 @@ def test_a_full_disk() -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     if "mount:" in done.stderr or "unshare:" in done.stderr:
         pytest.skip("may not mount a small disk here")

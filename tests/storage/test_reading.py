@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 from hypothesis import given
@@ -36,3 +37,14 @@ def test_near_ranges_become_one_request_and_far_ones_do_not() -> None:
 
 def test_nothing_is_asked_for_behind_a_known_end() -> None:
     assert merge_ranges([ByteRange(10, 20), ByteRange(500, 600)], 10) == []
+
+
+def test_scattered_ranges_are_cut_without_looking_at_all_answers_for_each() -> None:
+    ranges = [ByteRange(at * 10_000, at * 10_000 + 10) for at in range(20_000)]
+    answers = {each: bytes(10) for each in reversed(ranges)}
+
+    begin = time.process_time()
+    parts = cut_parts([ByteRange(start + 2, stop) for start, stop in ranges], answers)
+
+    assert parts == [bytes(8)] * len(ranges)
+    assert time.process_time() - begin < 2

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import obstore  # noqa: F401  # the end waits for its threads alone
 import pytest
 from servers import S3Server
+from time_limits import SECONDS
 
 from dsp_batch.storage import runtime
 
@@ -36,21 +37,22 @@ def test_a_process_that_ends_right_after_a_request_ends_with_its_own_status(
     program = f"import sys, dsp_batch; root = sys.argv[1]\ntry: {call}\nexcept dsp_batch.DspBatchError: sys.exit(3)"
 
     def run(_: int) -> int:
-        return subprocess.run([sys.executable, "-c", program, f"s3://{bucket}"], check=False).returncode
+        return subprocess.run([sys.executable, "-c", program, f"s3://{bucket}"], check=False, timeout=60).returncode
 
     with ThreadPoolExecutor(2) as pool:
         assert set(pool.map(run, range(PROCESSES))) == {status}
 
 
 def test_the_end_waits_for_threads_that_python_did_not_start() -> None:
-    has_left = threading.Event()
+    has_come, has_left = threading.Event(), threading.Event()
 
     def stay() -> None:
+        has_come.set()
         time.sleep(0.2)
         has_left.set()
 
     _thread.start_new_thread(stay, ())
-    _wait_for_more_threads_than_python_started()
+    assert has_come.wait(SECONDS)
     runtime.wait_for_answers()
 
     assert has_left.is_set()
@@ -58,22 +60,17 @@ def test_the_end_waits_for_threads_that_python_did_not_start() -> None:
 
 def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_LONGEST_FAREWELL", 0.05)
-    may_leave = _thread.allocate_lock()
-    may_leave.acquire()
+    has_come, may_leave = threading.Event(), threading.Event()
 
     def stay() -> None:
-        may_leave.acquire()
+        has_come.set()
+        may_leave.wait(SECONDS)
 
     _thread.start_new_thread(stay, ())
-    _wait_for_more_threads_than_python_started()
+    assert has_come.wait(SECONDS)
     begin = time.monotonic()
 
     runtime.wait_for_answers()
 
-    may_leave.release()
+    may_leave.set()
     assert 0.05 <= time.monotonic() - begin < 1
-
-
-def _wait_for_more_threads_than_python_started() -> None:
-    while len(sys._current_frames()) <= threading.active_count():
-        time.sleep(0.001)

@@ -1,5 +1,7 @@
 import threading
 
+from time_limits import join_all
+
 from dsp_batch.storage.usage import count_usage, measure_usage
 
 
@@ -17,7 +19,7 @@ def test_blocks_nest_and_threads_count_for_themselves() -> None:
             count_usage(requests=2, bytes_read=20)
         thread = threading.Thread(target=other_task)
         thread.start()
-        thread.join()
+        join_all(thread)
 
     assert (inner.requests, inner.bytes_read) == (2, 20)
     assert (outer.requests, outer.bytes_read) == (3, 30)

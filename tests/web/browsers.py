@@ -17,6 +17,9 @@ import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
 
+SECONDS_TO_START = 60
+"""Seconds that the browser has to open."""
+
 SERIES = 60
 """Series of the gallery that tests share."""
 
@@ -62,9 +65,12 @@ def run_browser(folder: Path) -> Iterator[Any]:
             args=list(FLAGS),
             viewport={"width": 1280, "height": 800},
             accept_downloads=True,
+            timeout=SECONDS_TO_START * 1000,
         )
-        yield context
-        context.close()
+        try:
+            yield context
+        finally:
+            context.close()
 
 
 @contextmanager
@@ -77,9 +83,11 @@ def serve(folder: Path) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Watched:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dsp_batch.batch.runs.result_parts import build_table, serialize_table
 from dsp_batch.batch.runs.result_row import SeriesResult
-from dsp_batch.cache import Cache, open_cache, preview_key
+from dsp_batch.cache import Cache, open_cache, preview_key, run_files
 from dsp_batch.core.encoding import encode_image
 
 COLUMNS, ROWS, TILE = 3, 2, 64
@@ -113,7 +113,7 @@ def write_run(
     job |= {
         "options": {"image_width": 64, "tile_width": 3, "overlays": False, "contrast": {"kind": "auto", "window": None}}
     }
-    cache.write(f"runs/{run}/job.json", json.dumps(job).encode())
+    cache.write(run_files(run).job, json.dumps(job).encode())
     write_part(cache, run, rows)
     if ended:
         end_run(cache, run)
@@ -133,7 +133,7 @@ def write_part(cache: Cache, run: str, rows: Sequence[SeriesResult], number: int
 
 
 def end_run(cache: Cache, run: str) -> None:
-    cache.write(f"runs/{run}/summary.json", json.dumps({"attempt": 1, "left": 0}).encode())
+    cache.write(run_files(run).summary, json.dumps({"attempt": 1, "left": 0}).encode())
 
 
 def make_cache(folder: Path, count: int, **settings: Any) -> Cache:

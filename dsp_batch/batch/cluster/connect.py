@@ -8,10 +8,10 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dask
 from dask.system import CPU_COUNT
@@ -23,7 +23,7 @@ from distributed.utils import LoopRunner
 
 from dsp_batch.batch.cluster.dashboard import find_dashboard
 from dsp_batch.batch.cluster.health import ask_threads, find_scheduler, lost_connection
-from dsp_batch.errors import DspBatchError, OptionsError
+from dsp_batch.errors import DspBatchError, OptionsError, first_line
 from dsp_batch.options import SCHEDULER_VARIABLE, ClusterOptions
 from dsp_batch.version import __version__
 
@@ -40,6 +40,36 @@ minutes. Signs come twice a second, and no decoder holds Python's lock for more 
 SECONDS_TO_CHECK = 120.0
 """Seconds that the scheduler and all workers have to import what tasks need, from a slow disk. A frozen one never
 answers."""
+
+
+class ClusterConnection:
+    """A connection to the cluster that opens when it is first needed, and stays open until the block ends.
+
+    Args:
+        options: The cluster.
+    """
+
+    def __init__(self, options: ClusterOptions) -> None:
+        self.options = options
+        self._client: Client | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, series: int) -> Client:
+        """Return the client, and connect it the first time; arguments and errors are those of `connect`."""
+        if self._client is None:
+            self._client = self._open.enter_context(connect(self.options, series))
+        return self._client
+
+    def close(self) -> None:
+        """Close the client, and a cluster that was started for it."""
+        self._client = None
+        self._open.close()
 
 
 @contextmanager
@@ -138,7 +168,7 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
             )
         except RuntimeError as error:
             message = (
-                f"the local cluster of {workers} workers does not start ({_first_line(error)}): give fewer --workers"
+                f"the local cluster of {workers} workers does not start ({first_line(error)}): give fewer --workers"
             )
             raise DspBatchError(message) from error
         with cluster:
@@ -158,13 +188,9 @@ def _remote_client(options: ClusterOptions) -> Client:
         _try_connection(address, seconds)
         return Client(address, timeout=seconds)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        cause = _first_line(error)
+        cause = first_line(error)
         message = f"no Dask scheduler answers at {where} ({cause}): check the address, the TLS files and that it runs"
         raise DspBatchError(message) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _read_address(path: Path, seconds: float) -> str:

@@ -211,11 +211,11 @@ def _isolate(window: _ShardsInFlight, shard: _Shard, error: Exception) -> tuple[
     elif isinstance(error, KilledWorker) and not shard.alone:
         window.suspects.append(shard.refs)
     else:
-        return (_give_up(shard.refs[0], error, window.attempt),)
+        return (_build_failed_row(shard.refs[0], error, window.attempt),)
     return ()
 
 
-def _give_up(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
+def _build_failed_row(ref: SeriesRef, error: Exception, attempt: int) -> SeriesResult:
     if isinstance(error, KilledWorker):
         message = f"{ref.url} killed each worker that took it up: run it alone, with more memory"
         return build_row(ref, "failed", attempt, reason="worker-died", error=message)

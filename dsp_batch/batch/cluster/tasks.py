@@ -11,42 +11,42 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
 from dsp_batch.batch.cluster.metrics import count_rows
-from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
-from dsp_batch.batch.manifest.scans import read_scanned_objects
+from dsp_batch.batch.cluster.watchdog import end_worker_after
+from dsp_batch.batch.cluster.worker import find_address, find_memory, has_nanny, return_memory
 from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_row import SeriesResult, Status, build_row
 from dsp_batch.cache import preview_key, write_index
-from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, out_of_memory
-from dsp_batch.fetch import Allowance, fetch_headers, find_index
+from dsp_batch.errors import SKIPPED_REASONS, DspBatchError, NoPixelsError, first_line, out_of_memory
+from dsp_batch.fetch import KEPT_BYTES_OF_MANY, Allowance, fetch_headers, find_index
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.overlays.registry import name_images
+from dsp_batch.kinds.registry import state_series
+from dsp_batch.model.deadline import limit_time
 from dsp_batch.model.frame import EncodedImage
-from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
 from dsp_batch.references.load import Context, Search, load_references
 from dsp_batch.render.compose import FrameSource, count_drawing_bytes
-from dsp_batch.scan import find_again
+from dsp_batch.scan.find import find_again
+from dsp_batch.scan.parts import read_scanned_objects
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import Usage, measure_usage
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-KEPT_BYTES = 16 << 20
-"""Bytes of whole objects that one series may keep between its headers and its preview; fewer where memory is short."""
 
 
 _ALONE = Context()
@@ -68,6 +68,9 @@ class SeriesWork:
 
     is_set_aside: bool = False
     """True where the series needs more memory than its share, and waits until it is alone."""
+
+    may_end_worker: bool = False
+    """True where the worker is started again when its process ends."""
 
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
@@ -106,8 +109,13 @@ def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> 
         attempt: Number of this run's attempt, for the rows.
     """
     share = MemoryShare(find_memory() // len(refs), is_all=len(refs) == 1)
-    worker = find_address()
-    return _overlap(lambda ref: _guarded("seconds_headers", _begin(ref, attempt, worker), job, share), refs)
+    worker, may_end_worker = find_address(), has_nanny()
+
+    def begin(ref: SeriesRef) -> SeriesWork:
+        result = build_row(ref, "failed", attempt, worker=worker)
+        return SeriesWork(ref=ref, result=result, may_end_worker=may_end_worker)
+
+    return _overlap(lambda ref: _guarded("seconds_headers", begin(ref), job, share), refs)
 
 
 def build_shard_indices(shard: Shard, job: Job) -> Shard:
@@ -136,10 +144,6 @@ def _overlap(stage: Callable[[T], SeriesWork], series: Sequence[T]) -> Shard:
         return tuple(pool.map(stage, series))
 
 
-def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
-    return SeriesWork(ref=ref, result=build_row(ref, "failed", attempt, worker=worker))
-
-
 def _finish_alone(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     """Take a series that was set aside through the stages that it lacks."""
     work = replace(work, is_set_aside=False)
@@ -160,7 +164,7 @@ def _fetch(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
         index = _wait_for_cache(lambda: find_index(ref, store, job.cache, refresh=job.refresh), work, job)
         if index is not None:
             return replace(work, index=index)
-    kept_bytes = min(KEPT_BYTES, share.size // 8) if job.draws else None
+    kept_bytes = min(KEPT_BYTES_OF_MANY, share.size // 8) if job.draws else None
     allowance = Allowance(
         seconds=_seconds_left(work, job), kept_bytes=kept_bytes, needs_pixels=job.needs_pixels, memory=share.size
     )
@@ -170,7 +174,7 @@ def _fetch(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
 
 def _find_objects(ref: SeriesRef, store: Store, job: Job) -> SeriesRef:
     """Add the objects of a series that a scan has found: as the cache keeps them, else by a scan of its folder."""
-    if ref.folder is None and normalise_uuid(ref.series_uuid):
+    if ref.folder is None:
         return ref
     objects = read_scanned_objects(ref, job.cache) if ref.scan else None
     return find_again(ref, store) if objects is None else ref._replace(objects=objects)
@@ -183,7 +187,7 @@ def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
     """
     index = work.index
     if index is None and work.headers is not None:
-        built = index = build_index(work.headers)
+        built = index = state_series(build_index(work.headers))
         _wait_for_cache(lambda: write_index(built, job.cache), work, job)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")
@@ -264,11 +268,14 @@ _STAGES: dict[str, Callable[[SeriesWork, Job, MemoryShare], SeriesWork]] = {
 def _guarded(seconds_field: str, work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     """Run one stage of one series. Whatever it raises becomes the row of that series, or sets it aside."""
     begin = time.perf_counter()
-    with measure_usage() as usage:
+    work = replace(work, begun=begin)
+    left = _time_left(work, job)
+    watched = end_worker_after(left, work.ref.url) if work.may_end_worker else nullcontext()
+    with measure_usage() as usage, limit_time(left), watched:
         try:
-            after = _STAGES[seconds_field](replace(work, begun=begin), job, share)
+            after = _STAGES[seconds_field](work, job, share)
         except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
-            after = _set_aside(work) if _lacks_memory(error) and not share.is_all else _give_up(work, error, job)
+            after = _set_aside(work) if _lacks_memory(error) and not share.is_all else _fail(work, error, job)
     return replace(after, result=_add_usage(after.result, seconds_field, time.perf_counter() - begin, usage))
 
 
@@ -280,12 +287,14 @@ def _set_aside(work: SeriesWork) -> SeriesWork:
     return replace(work, headers=None, is_set_aside=True)
 
 
-def _give_up(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
+def _fail(work: SeriesWork, error: Exception, job: Job) -> SeriesWork:
     result = work.result
     if isinstance(error, NoPixelsError) and error.known:
         viewer = link_viewer(work.ref, job.endpoint_url, error.known)
         result = replace(result, viewer=viewer, **error.known)  # type: ignore[arg-type]  # fields that are texts
-    return replace(work, headers=None, index=None, finished=True, result=_failed(result, error, work.ref.url, job))
+    return replace(
+        work, headers=None, index=None, finished=True, result=_describe_failure(result, error, work.ref.url, job)
+    )
 
 
 def _add_usage(result: SeriesResult, seconds_field: str, seconds: float, usage: Usage) -> SeriesResult:
@@ -297,7 +306,7 @@ def _add_usage(result: SeriesResult, seconds_field: str, seconds: float, usage: 
     return replace(result, **spent)
 
 
-def _failed(result: SeriesResult, error: Exception, url: str, job: Job) -> SeriesResult:
+def _describe_failure(result: SeriesResult, error: Exception, url: str, job: Job) -> SeriesResult:
     if isinstance(error, DspBatchError) and error.reason != "timeout":
         status: Status = "skipped" if error.reason in SKIPPED_REASONS else "failed"
         return replace(result, status=status, reason=error.reason, error=error.message)
@@ -307,7 +316,7 @@ def _failed(result: SeriesResult, error: Exception, url: str, job: Job) -> Serie
     if isinstance(error, MemoryError):
         return replace(result, reason="out-of-memory", error="it needs more memory than the worker has")
     _log.exception("%s", url)
-    return replace(result, reason="internal", error=f"{type(error).__name__}: {error}".splitlines()[0])
+    return replace(result, reason="internal", error=f"{type(error).__name__}: {first_line(error)}")
 
 
 def _seconds_left(work: SeriesWork, job: Job) -> float:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dsp_batch.batch.manifest.write import list_lines
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.index import IdcIndex, require_idc_index
-from dsp_batch.idc.selection import SeriesSelection, fold_collection, read_values, select_series
+from dsp_batch.idc.selection import SeriesSelection, fold_value, read_values, select_series
 from dsp_batch.model.series import SeriesRef
 
 _TOLD = (
@@ -92,10 +92,10 @@ def _select(selection: SeriesSelection, columns: Sequence[str]) -> Iterator[Any]
 def _refuse_unknown(index: IdcIndex, selection: SeriesSelection) -> None:
     """Refuse collections and modalities that IDC does not have: among others they would be left out without a word."""
     for column, wanted in (("collection_id", selection.collection_ids), ("Modality", selection.modalities)):
-        known = {value.lower(): value for value in read_values(index, column)} if wanted else {}
+        known = {fold_value(column, value): value for value in read_values(index, column)} if wanted else {}
         for value in wanted:
-            folded = fold_collection(value)
-            if folded not in known and value.lower() not in known:
+            folded = fold_value(column, value)
+            if folded not in known:
                 near = [known[each] for each in get_close_matches(folded, known)]
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
                 raise ManifestError(f"no series of the IDC index fits: there is no {column} {value!r}{hint}")

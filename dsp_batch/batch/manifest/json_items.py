@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, TextIO
 
-from dsp_batch.batch.manifest.columns import explain_columns, match_columns
-from dsp_batch.batch.manifest.line import parse_line, parse_row
-from dsp_batch.batch.manifest.rows import LONGEST_LINE, PIECE, TOO_LONG, Reading, Surroundings, read_lines, reject
+from dsp_batch.batch.manifest.entries import LONGEST_LINE, TOO_LONG, Reading, Surroundings
+from dsp_batch.batch.manifest.line import parse_line
+from dsp_batch.batch.manifest.rejected import reject
+from dsp_batch.batch.manifest.rows import explain_columns, match_columns, parse_row
+from dsp_batch.batch.manifest.text import PIECE, read_lines
 from dsp_batch.errors import ManifestError
 
 _LISTS = frozenset(("manifest", "manifest_data"))
 """Keys of IDC's API that lead to the list."""
+
+_LIST_START = re.compile(r'(?<!\\)"manifest(?:_data)?"\s*:\s*\[')
+"""The key of the list, and its bracket. Within a text its quotation marks would be escaped."""
 
 _BLANKS = re.compile("[ \t\n\r\ufeff]*")
 _decode = json.JSONDecoder().raw_decode  # a third of the time of json.loads
@@ -30,30 +34,30 @@ def parse_json(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
     Raises:
         ManifestError: It is no JSON, or holds no list of series.
     """
-    item = _parse(next(line for line in iter(partial(stream.readline, LONGEST_LINE), "") if not line.isspace()))
+    head = stream.read(LONGEST_LINE).lstrip()
     stream.seek(0)
-    if isinstance(item, dict) and not item.keys() & _LISTS:
+    first, whole = _parse(head.partition("\n")[0]), _parse(head)
+    if head[0] == "[":
+        yield from _parse_list(stream, re.compile(r"\["), surroundings)
+    elif not (isinstance(first, dict) and first.keys().isdisjoint(_LISTS)) and _LIST_START.search(head):
+        yield from _parse_list(stream, _LIST_START, surroundings)
+    elif isinstance(whole, dict) and not whole.keys().isdisjoint(_LISTS):
+        raise ManifestError(f"{surroundings.source}: JSON without a list of series: give an array, or manifest_data")
+    elif isinstance(whole, dict):
+        yield _parse_item(1, whole, surroundings)
+    else:
         yield from _parse_json_lines(stream, surroundings)
-        return
+
+
+def _parse_list(stream: TextIO, start: re.Pattern[str], surroundings: Surroundings) -> Iterator[Reading]:
+    """Read the items of the list that begins behind a match."""
     number = 0
     try:
-        for number, item in enumerate(_Document(stream).read_items(), 1):  # tells how far it came
+        for number, item in enumerate(_read_items(stream, start), 1):  # tells how far it came
             yield _parse_item(number, item, surroundings)
     except ValueError as error:
-        # JSON Lines may begin with a broken one.
-        if number == 0 and item is None and _has_objects(stream, surroundings):
-            yield from _parse_json_lines(stream, surroundings)
-            return
         where = f" behind item {number}" if number else ""
         raise ManifestError(f"{surroundings.source}: not readable as JSON{where}: {error}") from None
-
-
-def _has_objects(stream: TextIO, surroundings: Surroundings) -> bool:
-    """Tell whether any line of a text is an object. The text is rewound."""
-    stream.seek(0)
-    found = any(isinstance(_parse(line), dict) for line in read_lines(stream, surroundings.source))
-    stream.seek(0)
-    return found
 
 
 def _parse_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Reading]:
@@ -62,7 +66,8 @@ def _parse_json_lines(stream: TextIO, surroundings: Surroundings) -> Iterator[Re
         if item is not None:
             yield _parse_item(number, item, surroundings)
         elif text:
-            yield reject(number, text, surroundings, TOO_LONG if len(text) >= LONGEST_LINE else "not readable as JSON")
+            reason = TOO_LONG if len(text) >= LONGEST_LINE else "not readable as JSON"
+            yield reject(number, text, surroundings.source, reason)
 
 
 def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
@@ -73,7 +78,7 @@ def _parse_item(number: int, item: Any, surroundings: Surroundings) -> Reading:
     if columns is not None:
         return parse_row(number, item, [*item.values()], columns, surroundings)
     reason = explain_columns("keys") if isinstance(item, dict) else "an item is an object or a text"
-    return reject(number, item, surroundings, reason)
+    return reject(number, item, surroundings.source, reason)
 
 
 def _parse(text: str) -> Any:
@@ -86,65 +91,62 @@ def _parse(text: str) -> Any:
     return value if end == len(text) else None
 
 
-class _Document:
+def _read_items(stream: TextIO, start: re.Pattern[str]) -> Iterator[Any]:
+    """Read the items of the list that begins behind a match.
+
+    Raises:
+        ValueError: The text is no JSON. The items before the damage have been given.
+    """
+    text = _Pieces(stream)
+    head = text.take(start)
+    sign = text.peek()
+    while sign != "]":
+        yield text.read_value()
+        sign = text.peek()
+        if sign not in ("]", ","):
+            raise ValueError(f"{sign or 'its end'!r} where , or ] was expected")
+        text.offset += sign == ","
+    try:
+        json.loads(head + text.read_rest())  # a document is whole without its items
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its end is damaged, or there is more behind it ({error})") from None
+
+
+class _Pieces:
     """A JSON text that is read piece by piece."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._text = ""
-        self._offset = 0
         self._has_ended = False
+        self.offset = 0
 
-    def read_items(self) -> Iterator[Any]:
-        """Read the items of a list, of the list below `manifest`, `manifest_data` or both, or an object without these.
+    def take(self, start: re.Pattern[str]) -> str:
+        """Take the beginning of the text, up to the end of a match that it holds."""
+        self._text = self._stream.read(LONGEST_LINE)
+        found = start.search(self._text)
+        self.offset = found.end() if found else 0
+        return self._text[: self.offset].lstrip("\ufeff")
+
+    def peek(self) -> str:
+        """Return the next sign that is no blank, and stay before it; empty at the end."""
+        while True:
+            match = _BLANKS.match(self._text, self.offset)
+            self.offset = match.end() if match else self.offset
+            if self.offset < len(self._text) or self._has_ended:
+                return self._text[self.offset : self.offset + 1]
+            self._read_on()
+
+    def read_value(self) -> Any:
+        """Read a value.
 
         Raises:
-            ValueError: It is no JSON, or holds no list. The items before the damage have been given.
+            ValueError: It is damaged, too long, or nested too deeply.
         """
-        yield from self._read_list() if self._peek() == "[" else self._read_object(is_inner=False)
-        if self._peek():
-            raise ValueError("more behind its end")
-
-    def _read_object(self, *, is_inner: bool) -> Iterator[Any]:
-        others: dict[str, Any] = {}
-        found = False
-        for _ in self._read_members("{}"):
-            key = self._read_value()
-            if not isinstance(key, str):
-                raise ValueError("a key that is no text")  # noqa: TRY004  # of the document, not of this program
-            self._take(":")
-            follows = self._peek() if key in _LISTS and not found else ""
-            if follows == "[":
-                found = True
-                yield from self._read_list()
-            elif follows == "{" and not is_inner:
-                found = True
-                yield from self._read_object(is_inner=True)
-            else:
-                others[key] = self._read_value()
-        if not found and (is_inner or others.keys() & _LISTS):
-            raise ValueError("no list of series: give an array, or manifest.manifest_data")
-        if not found:
-            yield others
-
-    def _read_list(self) -> Iterator[Any]:
-        for _ in self._read_members("[]"):
-            yield self._read_value()
-
-    def _read_members(self, brackets: str) -> Iterator[None]:
-        """Stop before each member between two brackets. The caller reads it before the next."""
-        end = brackets[1]
-        self._take(brackets[0])
-        sign = self._take(end) if self._peek() == end else ","
-        while sign == ",":
-            yield
-            sign = self._take(f",{end}")
-
-    def _read_value(self) -> Any:
-        self._peek()
+        self.peek()
         while True:
             try:
-                value, end = _decode(self._text, self._offset)
+                value, end = _decode(self._text, self.offset)
             except RecursionError:
                 raise ValueError("nested too deeply") from None
             except json.JSONDecodeError as error:
@@ -152,30 +154,18 @@ class _Document:
                     raise ValueError(error.msg) from None
             else:
                 if end < len(self._text) or self._has_ended:  # else a number may go on
-                    self._offset = end
+                    self.offset = end
                     return value
-            if len(self._text) - self._offset > LONGEST_LINE:
+            if len(self._text) - self.offset > LONGEST_LINE:
                 raise ValueError(f"a value that is damaged, or {TOO_LONG}")
             self._read_on()
 
-    def _peek(self) -> str:
-        """Return the next sign that is no blank, and stay before it; empty at the end."""
-        while True:
-            match = _BLANKS.match(self._text, self._offset)
-            self._offset = match.end() if match else self._offset
-            if self._offset < len(self._text) or self._has_ended:
-                return self._text[self._offset : self._offset + 1]
-            self._read_on()
-
-    def _take(self, signs: str) -> str:
-        sign = self._peek()
-        if not sign or sign not in signs:
-            raise ValueError(f"{sign or 'its end'!r} where {' or '.join(signs)} was expected")
-        self._offset += 1
-        return sign
+    def read_rest(self) -> str:
+        """Read to the end."""
+        return self._text[self.offset :] + self._stream.read()
 
     def _read_on(self) -> None:
         piece = self._stream.read(PIECE)
         self._has_ended = not piece
-        self._text = self._text[self._offset :] + piece
-        self._offset = 0
+        self._text = self._text[self.offset :] + piece
+        self.offset = 0

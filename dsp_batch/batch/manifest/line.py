@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from dsp_batch.batch.manifest.columns import Columns
-from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.batch.manifest.rows import (
-    DELIMITERS,
-    LONGEST_LINE,
-    TOO_LONG,
-    NamedLine,
-    Reading,
-    Surroundings,
-    reject,
-    split_record,
-)
+from dsp_batch.batch.manifest.entries import LONGEST_LINE, TOO_LONG, NamedLine, Reading, Surroundings
+from dsp_batch.batch.manifest.rejected import RejectedLine, reject
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.identifiers import is_series_instance_uid, normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, parse_series
 from dsp_batch.storage.aws import check_endpoint
-from dsp_batch.storage.urls import show_text
+from dsp_batch.storage.public_buckets import is_idc_root
+from dsp_batch.storage.urls import is_location, local_path, show_text
+
+DELIMITERS = (",", "\t", ";")
+
+SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
+"""A line like those that manifests of TCIA begin with: `manifestVersion=3.0`. A folder may have `=` in its name."""
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ANY_UUID = re.compile(_UUID, re.IGNORECASE)
@@ -50,34 +47,35 @@ _COMMENT_BEHIND = re.compile(r"\s+#")
 _WHOLE_BEFORE_COMMENT = re.compile(r'("[^"]*"|cp\s+\S+/\*\s+\.|[^"#].*?/)\s+#(?:\s|$)')
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _ENDPOINT = re.compile(r"(?:--endpoint-url[=\s]+|(?:AWS|S3)_ENDPOINT_URL(?:_S3)?=)[\"']?([^\s\"']+)")
+_WORD_ALONE = re.compile(r"[^\s/\\#,;:*?\"']+")
 _QUOTED = re.compile(r'"[^"]*"')
-
-SETTING = re.compile(r"[A-Za-z]\w*\s*=\s*(?:[a-z]+://|[^/]*$)", re.ASCII)
-"""A line like those that manifests of TCIA begin with: `manifestVersion=3.0`. A folder may have `=` in its name."""
-
-# What most lines of most manifests look like: a root, the UUID of the series, and an ending that may be left out.
-_ROOTED = rf"((?:[a-z0-9]+:/)?/[\w.~:/-]*/)({_UUID})(?:/\*?|(/[\w.-]+\.dcm))?"
-_ROOTED_LINE = re.compile(_ROOTED, re.ASCII)
-_COPY_LINE = re.compile(rf"(?:cp|sync|mv)\s+(?!https?:)(?=[a-z0-9]+:){_ROOTED}(?:\s(?!.*--endpoint-url).*)?", re.ASCII)
 
 _PATH_START = re.compile(r"/|\.{1,2}/|~|[a-z][a-z0-9+.-]*://|[a-z]:[\\/]", re.ASCII | re.IGNORECASE)
 _ROOTED_CELL = re.compile(rf"[^/]*://(?:[^/]*/)+{_UUID}(?:/\*?|/[\w.-]+\.dcm)?", re.ASCII | re.IGNORECASE)
 """The first cell of a row that begins with the URL of its series, rather than of a URL with a comma."""
-
-_SOME_UUID = "00000000-0000-4000-8000-000000000000"
 
 
 def parse_line(number: int, text: str, surroundings: Surroundings) -> Reading:
     """Read a text that names a series, behind which a comment may stand."""
     text = drop_comment(text)
     try:
-        return _parse_text(number, text, surroundings, NO_COLUMNS)
+        return parse_text(number, text, surroundings, NO_COLUMNS)
     except OptionsError as error:
-        head = _COMMENT_BEHIND.split(text, maxsplit=1)[0]
-        reading = parse_line(number, head, surroundings) if head != text else None
-        if reading is None or isinstance(reading, RejectedLine):
-            return reject(number, text, surroundings, reading.reason if reading else error.message)
-        return reading
+        reason = error.message
+    head = _COMMENT_BEHIND.split(text, maxsplit=1)[0]
+    if head == text:
+        name = _name_remote_folder(text, surroundings)
+        return NamedLine(number, text, (name,)) if name else reject(number, text, surroundings.source, reason)
+    reading = parse_line(number, head, surroundings)
+    return reject(number, text, surroundings.source, reading.reason) if isinstance(reading, RejectedLine) else reading
+
+
+def _name_remote_folder(text: str, surroundings: Surroundings) -> SeriesName | None:
+    """Read a single word as the name of a folder below a remote root that is not IDC's; None for anything else."""
+    is_word = _WORD_ALONE.fullmatch(text) is not None
+    if not is_word or is_idc_root(surroundings.root) or local_path(surroundings.root):
+        return None
+    return SeriesName(root=surroundings.root, name=text, kind="folder")
 
 
 def drop_comment(text: str) -> str:
@@ -86,88 +84,71 @@ def drop_comment(text: str) -> str:
     return found[1] if found else text
 
 
-def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
-    """Read which series a row of a table is about: the best of its key columns that names one decides.
-
-    Args:
-        number: Its line, row or item.
-        record: The text or value that is shown where it names none.
-        row: Its cells, one for each column.
-        columns: What they are for.
-        surroundings: What they leave open.
-    """
-    trouble = ""
-    for name in columns.list_names(row):
-        try:
-            return _parse_text(number, name, surroundings, columns.carry(row) if columns.others else NO_COLUMNS)
-        except OptionsError as error:
-            trouble = trouble or error.message
-    return reject(number, record, surroundings, trouble or "the columns that name the series are empty")
-
-
-def _parse_text(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
+def parse_text(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read a name, a URL, a path, a copy command, or a row of a table without header.
 
     Raises:
         OptionsError: It is none of these.
     """
-    if len(text) in (32, 36) and (uuid := normalise_uuid(text)):
-        return _parse_uuid(number, uuid, surroundings, columns)
+    if len(text) in (32, 36) and normalise_uuid(text):
+        return _parse_name(number, text, surroundings, columns)
     if len(text) >= LONGEST_LINE:
         raise OptionsError(TOO_LONG)
-    usual = _ROOTED_LINE.fullmatch(text) or _COPY_LINE.fullmatch(text)
-    root = usual and _find_root(usual[1], surroundings.server, is_instance=usual[3] is not None)
-    if usual and root:
-        return SeriesRef(root, usual[2], surroundings.endpoint_url, columns, number)
     is_quoted = _QUOTED.fullmatch(text) is not None
     text = text[1:-1].strip() if is_quoted else text
     if _COMMAND.match(text):
         surroundings = follow_endpoint(text, surroundings)
         return _parse_name(number, _find_source(text), surroundings, columns)
-    cells = [] if is_quoted else _split_cells(text)
-    path = _find_path(text, cells[0]) if len(cells) > 1 else text
-    if path is not None:
+    if path := _find_path(text, surroundings):
         return _parse_name(number, path, surroundings, columns)
+    cells = [] if is_quoted else _split_cells(text)
+    if len(cells) < 2 or (_PATH_START.match(text) and not _ROOTED_CELL.fullmatch(cells[0])):
+        return _parse_name(number, text, surroundings, columns)
     texts = _find_series_cells(cells)
     if len(texts) == 1:
-        return _parse_text(number, texts[0], surroundings, columns)
+        return parse_text(number, texts[0], surroundings, columns)
     names = tuple(parse_series(cell, surroundings.root, surroundings.server) for cell in texts)
     return NamedLine(number, text, names, None, columns)
 
 
-def _find_path(text: str, first_cell: str) -> str | None:
-    """Return the path or URL that a text with delimiters is; None where it is a row of a table."""
-    if _PATH_START.match(text):
-        return None if _ROOTED_CELL.fullmatch(first_cell) else text
-    return f"./{text}" if os.path.exists(text) else None  # noqa: PTH110  # pathlib refuses some texts
-
-
-@lru_cache(maxsize=1_024)
-def _find_root(prefix: str, server: str | None, *, is_instance: bool) -> str | None:
-    """Find the root of series whose URLs or paths begin alike; None where each must be read by itself."""
-    try:
-        name = parse_series(f"{prefix}{_SOME_UUID}{'/1.dcm' if is_instance else ''}", "", server)
-    except OptionsError:
+def _find_path(text: str, surroundings: Surroundings) -> str | None:
+    """Find the folder or file of this machine that a relative path means; None where there is none."""
+    is_name = normalise_uuid(text) or is_series_instance_uid(text) or text.endswith("*")
+    if is_name or "://" in text or text.startswith(("/", "~")):
         return None
-    return name.root if (name.name, name.kind, name.own_root) == (_SOME_UUID, "folder", True) else None
+    # pathlib refuses some texts
+    paths = (os.path.join(folder, text) for folder in surroundings.folders)  # noqa: PTH118
+    return next((os.path.abspath(path) for path in paths if os.path.exists(path)), None)  # noqa: PTH100, PTH110
 
 
 def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
     """Read a text that is a name, a URL or a path and nothing else."""
     if SETTING.match(text):
         raise OptionsError(f"{show_text(text)} is a setting, as TCIA manifests have above ListOfSeriesToDownload=")
-    name = parse_series(text, surroundings.root, surroundings.server)
-    if name.kind != "folder":
-        return NamedLine(number, text, (name,), surroundings.endpoint_url, columns)
-    if name.own_root:
-        return SeriesRef(name.root, name.name, surroundings.endpoint_url, columns, number)
-    return _parse_uuid(number, name.name, surroundings, columns)
+    try:
+        name = parse_series(text, surroundings.root, surroundings.server)
+    except OptionsError as error:
+        if is_location(text):
+            raise
+        raise OptionsError(f"{error.message}; {explain_missing(surroundings)}") from error
+    endpoint_url = surroundings.endpoint_url if name.own_root else None
+    if name.kind != "folder" or not (name.own_root or surroundings.root_is_certain):
+        return NamedLine(number, text, (name,), endpoint_url, columns)
+    if _is_file(name):  # in a folder that is named by no UUID: the series is what lies in that folder
+        return _parse_name(number, name.root, surroundings, columns)
+    return SeriesRef(name.root, name.name, endpoint_url, columns, number)
 
 
-def _parse_uuid(number: int, uuid: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
-    if surroundings.root_is_certain:
-        return SeriesRef(surroundings.root, uuid, None, columns, number)
-    return NamedLine(number, uuid, (SeriesName(root=surroundings.root, name=uuid, kind="folder"),), None, columns)
+@lru_cache(maxsize=1)
+def explain_missing(surroundings: Surroundings) -> str:
+    """Say where a name was looked for that is neither there nor of any form."""
+    folders = (*map(os.path.abspath, surroundings.folders), surroundings.root)
+    return f"no folder or file of that name is in {' or '.join(dict.fromkeys(folders))}"
+
+
+def _is_file(name: SeriesName) -> bool:
+    is_local = name.own_root and "://" not in name.root and normalise_uuid(name.name) is None
+    return is_local and os.path.isfile(os.path.join(name.root, name.name))  # noqa: PTH113, PTH118  # as in _find_path
 
 
 def follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
@@ -205,6 +186,23 @@ def _find_source(text: str) -> str:
     if not verbs and other:
         raise OptionsError(f"a command that copies nothing ({other}): write cp s3://bucket/UUID/* .")
     raise OptionsError("a copy command without the URL of a series: write cp s3://bucket/UUID/* .")
+
+
+def split_record(text: str, delimiter: str) -> list[str]:
+    """Split a row into cells, without their quotation marks and the blanks around them.
+
+    Returns:
+        The cells; none where the row cannot be read.
+    """
+    if len(text) >= LONGEST_LINE:
+        return []
+    if '"' not in text:
+        return [*map(str.strip, text.split(delimiter))]
+    try:
+        rows = csv.reader([text], delimiter=delimiter, skipinitialspace=True)
+        return [*map(str.strip, next(rows, []))]
+    except csv.Error:  # a line end outside of quotation marks, or a cell of more than 131,072 characters
+        return []
 
 
 def _split_cells(text: str) -> list[str]:

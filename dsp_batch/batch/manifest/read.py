@@ -6,13 +6,12 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 
-from dsp_batch.batch.manifest.places import Lookup, default_lookup, resolve_lines
-from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine
-from dsp_batch.batch.manifest.rows import DuplicateLine, Entry, Surroundings, reject
-from dsp_batch.batch.manifest.source import Source, label_source, parse_source
+from dsp_batch.batch.manifest.entries import DuplicateLine, Entry, Surroundings
+from dsp_batch.batch.manifest.lookup import Lookup, default_lookup, resolve_lines, with_objects
+from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine, reject
+from dsp_batch.batch.manifest.source import Source, find_manifest_folders, label_source, parse_source
 from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
 from dsp_batch.errors import ManifestError
-from dsp_batch.model.identifiers import series_key
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT, is_idc_root
@@ -21,6 +20,7 @@ from dsp_batch.storage.urls import normalise_root
 _log = logging.getLogger(__name__)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+"""What stands in the name of a folder for bytes that are no UTF-8."""
 
 
 def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str | None = None) -> Iterator[SeriesRef]:
@@ -44,7 +44,7 @@ def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str
         ...     print(series.url)
     """
     rejected, label = 0, label_source(source)
-    for entry in read_entries(source, root, endpoint_url, default_lookup(endpoint_url), label):
+    for entry in read_entries(source, root, endpoint_url, with_objects(default_lookup(endpoint_url)), label):
         if isinstance(entry, SeriesRef):
             yield entry
         elif isinstance(entry, RejectedLine):
@@ -84,6 +84,7 @@ def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lo
     surroundings = Surroundings(
         source=label,
         root=root,
+        folders=find_manifest_folders(source, root),
         server=server,
         server_is_given=server is not None,
         root_is_certain=lookup.index is None or not is_idc_root(root),
@@ -106,28 +107,11 @@ def _mark_duplicates(lines: Iterable[SeriesRef | RejectedLine], surroundings: Su
         if isinstance(line, RejectedLine):
             yield line
             continue
-        name, url = series_key(line)
-        if name in seen and (url is None or url in seen):
+        key = bytes.fromhex(line.series_uuid.replace("-", ""))
+        if key in seen:
             yield DuplicateLine(line=line.line or 0, series_uuid=line.series_uuid)
-        elif reason := _find_trouble(line, is_second=name in seen):
-            yield reject(line.line or 0, line.url, surroundings, reason)
+        elif line.folder is None and not line.url.isascii() and _SURROGATE.search(line.url):
+            yield reject(line.line or 0, line.url, surroundings.source, "its name is no UTF-8: rename the folder")
         else:
             yield line
-        seen.update((name,) if url is None else (name, url))
-
-
-def _find_trouble(ref: SeriesRef, *, is_second: bool) -> str | None:
-    """Say why the cache and the results, which go by names of folders, have no room for a series; None where they do.
-
-    A name that is no UTF-8 comes with lone surrogates in the place of bytes.
-    """
-    if is_second:
-        return (
-            f"a series folder {ref.series_uuid!r} came before from another place; results go by the folder's name: "
-            f"put {ref.url} into a manifest and a cache directory of its own"
-        )
-    if ref.series_uuid.startswith(".."):
-        return "the name of its folder begins with two dots: rename it"
-    if ref.folder is None and not ref.url.isascii() and _SURROGATE.search(ref.url):
-        return "its name is no UTF-8: rename the folder"
-    return None
+        seen.add(key)

@@ -1,4 +1,4 @@
-"""Holds, shows and writes the lines of a manifest that name no series."""
+"""The lines of a manifest that name no series: how they are noted, held, shown and written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from dsp_batch.errors import printable
+from dsp_batch.storage.urls import hide_secrets
 
 _log = logging.getLogger(__name__)
 
 SHOWN_LINES = 20
 """Lines that are shown one by one."""
+
+_SHOWN_CHARACTERS = 500
+_HIDDEN_CHARACTERS = 4_096
+"""Characters in which secrets are hidden. A user name that begins among those shown ends among these."""
 
 
 class RejectedLine(NamedTuple):
@@ -27,12 +34,28 @@ class RejectedLine(NamedTuple):
     """Counted from 1; in a JSON array, a table or a Parquet file the item or row."""
 
     text: str
-    """The line itself, without passwords and control characters; of a long one the beginning."""
+    """The line itself, without secrets and control characters; of a long one the beginning."""
 
     reason: str
 
     def __str__(self) -> str:
         return f"{self.source}:{self.line}: {self.reason}"
+
+
+def reject(number: int, record: Any, source: str, reason: str) -> RejectedLine:
+    """Note that a line names no series.
+
+    Args:
+        number: Its line, row or item.
+        record: Its text, or the value that stands for it, which is shown as JSON.
+        source: Name of the manifest.
+        reason: Why it names no series.
+    """
+    text = record if isinstance(record, str) else json.dumps(record, default=str)
+    shown = hide_secrets(text[:_HIDDEN_CHARACTERS])
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    return RejectedLine(source, number, printable(shown), printable(reason))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,155 +1,163 @@
-"""Lines of a manifest (lines of a text, items of a JSON list, rows of a table) and the names of series in them."""
+"""Reads the series that the rows of tables name: Parquet files, data frames, and the rows that other readers find."""
 
 from __future__ import annotations
 
-import csv
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import IO, Any, NamedTuple
 
-from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.errors import ManifestError, printable
-from dsp_batch.model.series import NO_COLUMNS, SeriesRef
-from dsp_batch.names import SeriesName
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-LONGEST_LINE = 1_048_576
-"""Characters. A longer line is reported, not read."""
+from dsp_batch.batch.manifest.entries import Reading, Surroundings
+from dsp_batch.batch.manifest.line import parse_text
+from dsp_batch.batch.manifest.rejected import reject
+from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.model.series import NO_COLUMNS
 
-TOO_LONG = f"longer than {LONGEST_LINE} characters"
+_KEY_COLUMNS = (
+    ("series_aws_url", "", ""),
+    ("aws_url", "", ""),
+    ("crdc_series_uuid", "aws_bucket", "s3"),
+    ("series_uuid", "aws_bucket", "s3"),
+    ("gcs_url", "", ""),
+    ("crdc_series_uuid", "gcs_bucket", "gs"),
+    ("series_uuid", "gcs_bucket", "gs"),
+    ("crdc_series_uuid", "", ""),
+    ("series_uuid", "", ""),
+    ("seriesinstanceuid", "", ""),
+)
+"""Columns that name the series, best first; the column with the bucket that goes with them, and its scheme."""
 
-DELIMITERS = (",", "\t", ";")
+_KNOWN = {name for key, bucket, _ in _KEY_COLUMNS for name in (key, bucket) if name}
 
-PIECE = 131_072
-"""Characters that are read at once."""
-
-_BLANKS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\t")
-_SHOWN_CHARACTERS = 500
-_HIDDEN_CHARACTERS = 4_096
-"""Characters in which passwords are hidden. A user name that begins among those shown ends among these."""
-
-_PASSWORD = re.compile(r"//\S*@")
-
-
-class NamedLine(NamedTuple):
-    """A line, row or item of a manifest whose series must be looked up or listed."""
-
-    number: int
-    text: str
-    names: tuple[SeriesName, ...]
-    """The names that it may mean, best first: a row without header may hold the UUIDs of study and series."""
-
-    endpoint_url: str | None = None
-    columns: Mapping[str, Any] = NO_COLUMNS
+_BATCH_ROWS = 4_096
 
 
-Reading = SeriesRef | NamedLine | RejectedLine
-"""A line that was read: a series whose root is certain, a name to look up, or no series."""
+class KeyColumn(NamedTuple):
+    """A column that names the series."""
+
+    position: int
+    bucket: int | None
+    """Position of the column with the bucket that goes with it; None where it needs none."""
+
+    scheme: str
+    """Scheme of the URL of that bucket."""
 
 
-class DuplicateLine(NamedTuple):
-    """A line that names a series which an earlier line named."""
+class Columns(NamedTuple):
+    """The columns of a table, or the keys of a JSON object."""
 
-    line: int
-    series_uuid: str
+    keys: tuple[KeyColumn, ...]
+    """The columns that name the series, best first."""
 
+    others: Mapping[str, int]
+    """Name → position of the columns that are carried along."""
 
-Entry = SeriesRef | RejectedLine | DuplicateLine
-"""A line of a manifest, after all look-ups."""
+    width: int
+    """Number of all columns."""
 
+    def list_names(self, row: Sequence[Any]) -> Iterator[str]:
+        """List what the key columns of a row say of its series, best first, without those that are empty."""
+        for position, bucket, scheme in self.keys:
+            cell = row[position]
+            text = cell.strip() if isinstance(cell, str) else ""
+            url = "" if bucket is None else _bucket_url(row[bucket], scheme)
+            if text and (url or bucket is None):
+                yield url + text
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What counts for a line of a manifest that does not say it itself."""
-
-    source: str
-    """Name of the manifest, for messages."""
-
-    root: str
-    """Where series are looked for that do not name their own root."""
-
-    server: str | None = None
-    """S3-compatible server that is read; None for AWS."""
-
-    server_is_given: bool = False
-    """True where the server was given by hand or by the environment: then the comments of the manifest do not count."""
-
-    root_is_certain: bool = True
-    """True where UUIDs without a root are below `root`; False where the IDC index is asked first."""
-
-    endpoint_url: str | None = None
-    """The server that the comments of the manifest name, which its series remember; None for AWS."""
+    def carry(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return the cells of the other columns, as a result row can hold them."""
+        return {name: _plain(row[position]) for name, position in self.others.items()}
 
 
-def read_lines(stream: TextIO, source: str, end: str = "\n") -> Iterator[str]:
-    """Read the lines of a text, without the blanks around them.
-
-    Tabs stay: they part cells, of which the first and last may be empty. Of a line of `LONGEST_LINE` or more characters
-    the beginning is kept.
-
-    Args:
-        stream: The text.
-        source: Name of the manifest.
-        end: What its lines end with: a line end or NUL.
-
-    Raises:
-        ManifestError: The text holds NUL bytes that end no line: it is binary, or UTF-16 without byte order mark.
-    """
-    rest, before = "", 0
-    while piece := stream.read(PIECE):
-        text = rest + piece
-        if "\0" in piece and end != "\0":
-            number = before + text.count("\n", 0, text.index("\0")) + 1
-            raise ManifestError(
-                f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
-                "tables are CSV, JSON or Parquet"
-            )
-        lines = text.split(end)
-        rest = lines.pop()[:LONGEST_LINE]
-        before += len(lines)
-        yield from map(_strip_line, lines)
-    if rest:
-        yield _strip_line(rest)
+@lru_cache(maxsize=256)
+def match_columns(names: tuple[str, ...]) -> Columns | None:
+    """Sort the columns of a table by their names; None where no column names a series."""
+    found: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for position, name in enumerate(names):
+        folded = name.strip().lower()
+        if folded in _KNOWN and folded not in found:
+            found[folded] = position
+        elif name:
+            others[name if name not in others else f"{name}_{position + 1}"] = position
+    keys = tuple(
+        KeyColumn(found[key], found.get(bucket), scheme)
+        for key, bucket, scheme in _KEY_COLUMNS
+        if key in found and (bucket in found or not bucket)
+    )
+    return Columns(keys, others, len(names)) if keys else None
 
 
-def _strip_line(line: str) -> str:
-    if len(line) >= LONGEST_LINE:
-        return line[:LONGEST_LINE]
-    return line.strip(_BLANKS) if "\t" in line and not line.isspace() else line.strip()
+def explain_columns(what: str) -> str:
+    """Say why a table or an object names no series."""
+    names = "series_aws_url, aws_url, crdc_series_uuid, series_uuid, gcs_url, SeriesInstanceUID"
+    return f"none of its {what} names a series: give one of {names}"
 
 
-def split_record(text: str, delimiter: str) -> list[str]:
-    """Split a row into cells, without their quotation marks and the blanks around them.
-
-    Returns:
-        The cells; none where the row cannot be read.
-    """
-    if len(text) >= LONGEST_LINE:
-        return []
-    if '"' not in text:
-        return [*map(str.strip, text.split(delimiter))]
-    try:
-        rows = csv.reader([text], delimiter=delimiter, skipinitialspace=True)
-        return [*map(str.strip, next(rows, []))]
-    except csv.Error:  # a line end outside of quotation marks, or a cell of more than 131,072 characters
-        return []
-
-
-def reject(number: int, record: Any, surroundings: Surroundings, reason: str) -> RejectedLine:
-    """Note that a line names no series.
-
-    Its text is kept as it may be shown: the beginning of a long one, without passwords in URLs, and with control
-    characters written out.
+def parse_row(number: int, record: Any, row: Sequence[Any], columns: Columns, surroundings: Surroundings) -> Reading:
+    """Read which series a row is about: the best of its key columns that names one decides.
 
     Args:
         number: Its line, row or item.
-        record: Its text, or the value that stands for it, which is shown as JSON.
-        surroundings: Those of the manifest.
-        reason: Why it names no series.
+        record: The text or value that is shown where it names none.
+        row: Its cells, one for each column.
+        columns: What they are for.
+        surroundings: What they leave open.
     """
-    text = record if isinstance(record, str) else json.dumps(record, default=str)
-    shown = _PASSWORD.sub("//…@", text[:_HIDDEN_CHARACTERS]) if "@" in text else text
-    if len(shown) > _SHOWN_CHARACTERS:
-        shown = f"{shown[: _SHOWN_CHARACTERS - 1]}…"
-    return RejectedLine(surroundings.source, number, printable(shown), printable(reason))
+    trouble = ""
+    for name in columns.list_names(row):
+        try:
+            return parse_text(number, name, surroundings, columns.carry(row) if columns.others else NO_COLUMNS)
+        except OptionsError as error:
+            trouble = trouble or error.message
+    return reject(number, record, surroundings.source, trouble or "the columns that name the series are empty")
+
+
+def parse_parquet(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:
+    """Read the series that the rows of a Parquet file name.
+
+    Raises:
+        ManifestError: It is damaged, or none of its columns names a series.
+    """
+    try:
+        file = pq.ParquetFile(stream, buffer_size=262_144, pre_buffer=False)
+        batches = file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
+        yield from _parse_batches(batches, file.schema_arrow, surroundings)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise ManifestError(f"{surroundings.source}: not readable as Parquet: {error}") from error
+
+
+def parse_frame(frame: Any, surroundings: Surroundings) -> Iterator[Reading]:
+    """Read the series that the rows of a data frame name, of pandas, Polars or whatever exports an Arrow stream.
+
+    Raises:
+        ManifestError: None of its columns names a series.
+    """
+    table = frame if isinstance(frame, pa.Table) else pa.table(frame)
+    return _parse_batches(table.to_batches(max_chunksize=_BATCH_ROWS), table.schema, surroundings)
+
+
+def _parse_batches(batches: Iterable[Any], schema: pa.Schema, surroundings: Surroundings) -> Iterator[Reading]:
+    columns = match_columns(tuple(schema.names))
+    if columns is None:
+        raise ManifestError(f"{surroundings.source}: {explain_columns('columns')}")
+    shown = columns.keys[0].position
+    rows = (zip(*(column.to_pylist() for column in batch.columns), strict=True) for batch in batches)
+    for number, row in enumerate(chain.from_iterable(rows), 1):
+        yield parse_row(number, row[shown], row, columns, surroundings)
+
+
+def _bucket_url(bucket: Any, scheme: str) -> str:
+    """Return the URL of a bucket, with a slash at its end; empty where the cell is."""
+    name = bucket.strip().rstrip("/") if isinstance(bucket, str) else ""
+    return (f"{name}/" if "://" in name else f"{scheme}://{name}/") if name else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value or None
+    return json.dumps(value, default=str) if isinstance(value, (list, dict, tuple)) else value

@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from dsp_batch.batch.manifest.entries import Reading, Surroundings
 from dsp_batch.batch.manifest.json_items import parse_json
 from dsp_batch.batch.manifest.line import parse_line
-from dsp_batch.batch.manifest.places import Lookup
-from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines, reject
-from dsp_batch.batch.manifest.tables import parse_frame, parse_parquet
-from dsp_batch.batch.manifest.text import parse_lines
+from dsp_batch.batch.manifest.lookup import Folders, Lookup
+from dsp_batch.batch.manifest.rejected import reject
+from dsp_batch.batch.manifest.rows import parse_frame, parse_parquet
+from dsp_batch.batch.manifest.text import parse_lines, read_lines
 from dsp_batch.errors import ManifestError, StorageError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.scan import scan_tree
-from dsp_batch.storage.urls import local_path, normalise_root, parse_location
+from dsp_batch.storage.urls import hide_secrets, local_path, normalise_root, parse_location
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def is_table(source: Source) -> bool:
 def label_source(source: Source) -> str:
     """Name a source in messages."""
     if isinstance(source, str | os.PathLike):
-        return "stdin" if source == STDIN else os.fspath(source)
+        return "stdin" if source == STDIN else hide_secrets(os.fspath(source))
     return "table" if is_table(source) else "list of series"
 
 
@@ -82,12 +82,22 @@ class _MissingManifestError(ManifestError):
     """There is no object of the name that was given for a manifest."""
 
 
+def find_manifest_folders(source: Source, root: str) -> tuple[str, ...]:
+    """Find the folders that relative paths of a manifest are looked for in: this one, its own, and a local root."""
+    own: list[str] = []
+    if isinstance(source, str | os.PathLike) and source != STDIN and (path := local_path(source)):
+        own.append(str(path.parent))
+    return (os.curdir, *own, *([root] if local_path(root) else []))
+
+
 def _scan_folder(source: str | os.PathLike[str], surroundings: Surroundings, lookup: Lookup) -> Iterator[SeriesRef]:
     """Find the series below a folder; each has its number for a line."""
-    root = normalise_root(source, surroundings.server)
-    found = lookup.scan(root) if lookup.scan else scan_tree(lookup.store_of(root, None))
-    for number, ref in enumerate(found, 1):
+    unlisted: dict[str, StorageError] = {}
+    folders = Folders(normalise_root(source, surroundings.server), None)
+    for number, ref in enumerate(lookup.scan(folders, unlisted), 1):
         yield ref._replace(line=number)
+    for error in unlisted.values():
+        raise error
 
 
 def _scan_unnamed_folder(
@@ -117,7 +127,7 @@ def _parse_names(names: Iterable[Any], surroundings: Surroundings) -> Iterator[R
         elif isinstance(name, str):
             yield parse_line(number, name.strip(), surroundings)
         else:
-            yield reject(number, name, surroundings, "a series is named by a text or a SeriesRef")
+            yield reject(number, name, surroundings.source, "a series is named by a text or a SeriesRef")
 
 
 def _parse_stream(stream: IO[bytes], surroundings: Surroundings) -> Iterator[Reading]:

@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dsp_batch.batch.manifest.entries import Entry
 from dsp_batch.batch.manifest.rejected import RejectedLine, RejectedLines
-from dsp_batch.batch.manifest.rows import Entry
 from dsp_batch.errors import ManifestError
-from dsp_batch.index.arrays import build_array
+from dsp_batch.index.arrays import build_array, write_parquet
 from dsp_batch.model.identifiers import digest_series
 from dsp_batch.model.series import NO_COLUMNS, IntArray, SeriesRef
 
@@ -158,16 +158,11 @@ def serialize_manifest(manifest: Manifest) -> bytes:
         "rejected": manifest.rejected.count,
         "rejected_lines": base64.b64encode(manifest.rejected.packed).decode("ascii"),
     }
-    sink = pa.BufferOutputStream()
-    pq.write_table(
+    return write_parquet(
         manifest.table.replace_schema_metadata({_METADATA_KEY: json.dumps(told)}),
-        sink,
-        compression="zstd",
         use_dictionary=[name for name in manifest.table.schema.names if name not in ("series_uuid", "line")],
         column_encoding={"line": "DELTA_BINARY_PACKED"},
     )
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
 
 
 def parse_manifest(data: bytes) -> Manifest:

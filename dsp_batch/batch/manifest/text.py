@@ -6,23 +6,22 @@ import csv
 import logging
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
-from dsp_batch.batch.manifest.columns import Columns, match_columns
-from dsp_batch.batch.manifest.line import SETTING, drop_comment, follow_endpoint, parse_line, parse_row
-from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.batch.manifest.rows import (
+from dsp_batch.batch.manifest.entries import LONGEST_LINE, TOO_LONG, Reading, Surroundings
+from dsp_batch.batch.manifest.line import (
     DELIMITERS,
-    LONGEST_LINE,
-    TOO_LONG,
-    Reading,
-    Surroundings,
-    reject,
+    SETTING,
+    drop_comment,
+    follow_endpoint,
+    parse_line,
     split_record,
 )
-from dsp_batch.errors import OptionsError
+from dsp_batch.batch.manifest.rejected import RejectedLine, reject
+from dsp_batch.batch.manifest.rows import Columns, match_columns, parse_row
+from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.model.identifiers import normalise_uuid
 
 _log = logging.getLogger(__name__)
@@ -43,6 +42,11 @@ _LONGEST_RECORD = 20
 
 _EMPTY_CELLS = ' "' + "".join(DELIMITERS)
 
+PIECE = 131_072
+"""Characters that are read at once."""
+
+_BLANKS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\t")
+
 
 class Header(NamedTuple):
     """The header row of a table in text."""
@@ -51,6 +55,43 @@ class Header(NamedTuple):
     columns: Columns
     delimiter: str
     lines_before: int
+
+
+def read_lines(stream: TextIO, source: str, end: str = "\n") -> Iterator[str]:
+    """Read the lines of a text, without the blanks around them.
+
+    Tabs stay: they part cells, of which the first and last may be empty. Of a line of `LONGEST_LINE` or more characters
+    the beginning is kept.
+
+    Args:
+        stream: The text.
+        source: Name of the manifest.
+        end: What its lines end with: a line end or NUL.
+
+    Raises:
+        ManifestError: The text holds NUL bytes that end no line: it is binary, or UTF-16 without byte order mark.
+    """
+    rest, before = "", 0
+    while piece := stream.read(PIECE):
+        text = rest + piece
+        if "\0" in piece and end != "\0":
+            number = before + text.count("\n", 0, text.index("\0")) + 1
+            raise ManifestError(
+                f"{source}:{number}: NUL bytes: a text manifest is UTF-8, or UTF-16 with a byte order mark; "
+                "tables are CSV, JSON or Parquet"
+            )
+        lines = text.split(end)
+        rest = lines.pop()[:LONGEST_LINE]
+        before += len(lines)
+        yield from map(_strip_line, lines)
+    if rest:
+        yield _strip_line(rest)
+
+
+def _strip_line(line: str) -> str:
+    if len(line) >= LONGEST_LINE:
+        return line[:LONGEST_LINE]
+    return line.strip(_BLANKS) if "\t" in line and not line.isspace() else line.strip()
 
 
 def parse_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Reading]:
@@ -108,7 +149,7 @@ def _drop_preamble(lines: list[str]) -> list[str]:
     return lines
 
 
-def _parse_plain_lines(lines: Iterable[str], surroundings: Surroundings) -> Iterator[Reading]:
+def _parse_plain_lines(lines: Iterator[str], surroundings: Surroundings) -> Iterator[Reading]:
     """Read lines that each name a series; follow the endpoint in comments."""
     for number, line in enumerate(lines, 1):
         text = line.strip()
@@ -131,10 +172,10 @@ def _parse_table(lines: Iterator[str], header: Header, surroundings: Surrounding
             continue
         if cells:
             reading = parse_row(number, text, row, columns, surroundings)
-        elif len(text) >= LONGEST_LINE:
-            reading = reject(number, text, surroundings, TOO_LONG)
         else:
-            reading = reject(number, text, surroundings, f"a cell is longer than {csv.field_size_limit()} characters")
+            is_long = len(text) >= LONGEST_LINE
+            reason = TOO_LONG if is_long else f"a cell is longer than {csv.field_size_limit()} characters"
+            reading = reject(number, text, surroundings.source, reason)
         # Spreadsheets write rows of delimiters alone, and a comment may hold a delimiter.
         if not isinstance(reading, RejectedLine) or (not is_comment and text.strip(_EMPTY_CELLS)):
             yield reading

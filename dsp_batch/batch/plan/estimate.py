@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsp_batch.core.tiling import MOST_TILES
-from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions, Options, PreviewOptions
+from dsp_batch.options import CineOptions, ContrastMosaicOptions, ImageOptions, MosaicOptions, Options, PreviewOptions
 
 SERIES_AT_ONCE = 4
 """Series of one shard that are worked on at the same time. While one waits for storage, another computes."""
@@ -116,6 +116,8 @@ def count_tiles(options: Options) -> int:
         return MOST_TILES
     if isinstance(options, MosaicOptions):
         return math.prod(options.grid)
+    if isinstance(options, CineOptions):
+        return options.frames
     if isinstance(options, ContrastMosaicOptions):
         return 1 if options.position is not None else options.tile_height
     return 1 if isinstance(options, ImageOptions) else 0

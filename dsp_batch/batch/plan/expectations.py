@@ -13,6 +13,7 @@ from dsp_batch.idc.index import IdcIndex, IdcSeries, describe_series
 from dsp_batch.idc.viewer import is_indexed, link_viewer
 from dsp_batch.kinds.registry import lacks_pictures
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.options import LATENCY
 
 
 class Expected(NamedTuple):
@@ -23,9 +24,6 @@ class Expected(NamedTuple):
     """Seconds of one worker thread, of which only the ratio to other series counts. None where nothing is known of the
     series."""
 
-
-LATENCY = 0.04
-"""Seconds that storage is expected to take to answer. The seconds that series really take correct the scale of all."""
 
 _MODALITY, _CLASS, _COUNT, _SIZE = "modality", "sopclassuid", "instancecount", "series_size_mb"
 
@@ -47,8 +45,8 @@ def expect_series(
     Returns:
         Series to work on, and rows of those that are skipped.
     """
-    asked = [ref.series_uuid for ref in refs if is_indexed(ref, job.endpoint_url)] if index else []
-    known = describe_series(index, asked) if index else {}
+    uuids = [ref.series_uuid for ref in refs if is_indexed(ref, job.endpoint_url)] if index else []
+    known = describe_series(index, uuids) if index else {}
     tiles = count_tiles(job.options)
     expected: list[Expected] = []
     rows: list[SeriesResult] = []
@@ -58,6 +56,7 @@ def expect_series(
             rows.append(_skip(ref, series, job, attempt))
         else:
             facts = _facts_of_series(series) if series else read_facts(ref.columns)
+            # The seconds that series really take correct the scale of all.
             expected.append(Expected(ref, estimate_work(facts, tiles).seconds(LATENCY) if facts else None))
     return expected, rows
 

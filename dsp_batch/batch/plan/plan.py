@@ -10,21 +10,21 @@ from dataclasses import asdict, dataclass, replace
 from itertools import compress, islice
 from typing import Any, Literal
 
-from dsp_batch.batch.manifest.places import Lookup, default_lookup
+from dsp_batch.batch.manifest.lookup import Lookup, default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.manifest.rejected import show_rejected
 from dsp_batch.batch.manifest.source import Source
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, SeriesFacts, Work, build_facts, count_tiles, estimate_work
 from dsp_batch.batch.runs.job import find_verb
-from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, sop_class_name
+from dsp_batch.dicom.sop_classes import sop_class_name
 from dsp_batch.errors import DspBatchError, OptionsError, Reason
 from dsp_batch.fetch import list_series_objects
 from dsp_batch.idc.index import describe_series
 from dsp_batch.idc.viewer import is_indexed
-from dsp_batch.kinds.registry import lacks_pictures
+from dsp_batch.kinds.registry import lacks_pictures, reason_to_skip
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import MosaicOptions, Options, PreviewOptions, convert_fields
-from dsp_batch.scan import find_again
+from dsp_batch.options import LATENCY, MosaicOptions, Options, PreviewOptions, convert_fields
+from dsp_batch.scan.find import find_again
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _BATCH = 65_536
@@ -52,7 +52,7 @@ class PlanOptions:
     cores: int = 16
     """Worker threads, one a core."""
 
-    latency: float = 0.04
+    latency: float = LATENCY
     """Seconds that storage takes to answer a request."""
 
     def __post_init__(self) -> None:
@@ -178,7 +178,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
     cores: int = 16,
-    latency: float = 0.04,
+    latency: float = LATENCY,
 ) -> Plan:
     """Count what a batch over a manifest will take, before anything is read of its series.
 
@@ -204,7 +204,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     Example:
         >>> plan = plan_batch("series/", cores=4)
         >>> plan.series, plan.total("objects")
-        (9, 144)
+        (13, 148)
     """
     find_verb(options)
     assumed = PlanOptions(
@@ -232,7 +232,7 @@ def plan_manifest(
     stream = iter(refs)
     while batch := list(islice(stream, _BATCH)):
         for facts, source, trouble in _find_facts(batch, lookup, endpoint_url):
-            reason = trouble or (_reason_to_skip(facts) if options.tiles and options.needs_pixels else None)
+            reason = trouble or (_find_reason(facts) if options.tiles and options.needs_pixels else None)
             group = _Group(facts.modality, facts.sop_class_uid, source, reason)
             work = None if reason else estimate_work(facts, options.tiles)
             _add(sums.setdefault(group, _Sum()), facts, options, work)
@@ -312,8 +312,8 @@ def _find_facts(
 ) -> Iterator[tuple[SeriesFacts, FactSource, Reason | None]]:
     """Find the facts of each series, and where they come from."""
     indexed = [lookup.index is not None and is_indexed(ref, endpoint_url) for ref in refs]
-    asked = [ref.series_uuid for ref in compress(refs, indexed)]
-    known = describe_series(lookup.index, asked) if lookup.index is not None else {}
+    uuids = [ref.series_uuid for ref in compress(refs, indexed)]
+    known = describe_series(lookup.index, uuids) if lookup.index is not None else {}
     for series in known.values():
         yield build_facts(series.modality, series.sop_class_uid, series.n_instances, series.size_mb), "index", None
     others = [ref for ref, may_be in zip(refs, indexed, strict=True) if not (may_be and ref.series_uuid in known)]
@@ -324,6 +324,9 @@ def _find_facts(
 
 def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | None]:
     """List the objects of a series for their number and size; or tell the reason for which the series will fail."""
+    known = lookup.sizes.get(ref.series_uuid) if ref.folder is not None else None
+    if known is not None:
+        return SeriesFacts(n_instances=known.objects, size=known.size), None
     try:
         store = lookup.store_of(ref.root, ref.endpoint_url)
         objects = list_series_objects(ref if ref.folder is None else find_again(ref, store), store)
@@ -335,10 +338,10 @@ def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | N
     return SeriesFacts(n_instances=len(objects), size=sum(sizes) if len(sizes) == len(objects) else None), None
 
 
-def _reason_to_skip(facts: SeriesFacts) -> Reason | None:
+def _find_reason(facts: SeriesFacts) -> Reason | None:
     if facts.sop_class_uid is None or not lacks_pictures(facts.sop_class_uid):
         return None
-    return "raw-data" if facts.sop_class_uid == RAW_DATA_STORAGE else "no-pixels"
+    return reason_to_skip([facts.sop_class_uid])
 
 
 def _add(counts: _Sum, facts: SeriesFacts, options: PlanOptions, work: Work | None) -> None:

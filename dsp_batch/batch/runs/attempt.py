@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from dsp_batch.batch.runs.job import Job, read_json, results_folder, write_json
+from dsp_batch.batch.runs.job import Job, read_json, write_json
 from dsp_batch.batch.runs.result_parts import list_parts
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, product_key, run_files
 from dsp_batch.errors import OptionsError, SinkError
 
 _MOST_DIGITS = 9
@@ -65,45 +65,41 @@ def open_attempt(job: Job, run: str, *, overwrite: bool = False) -> Attempt:
     Raises:
         OptionsError: The name is taken by previews made with other options.
     """
-    asked = read_json(job.cache, f"runs/{run}/job.json") or {}
-    summary = read_json(job.cache, f"runs/{run}/summary.json") or {}
+    document = read_json(job.cache, run_files(run).job) or {}
+    summary = read_json(job.cache, run_files(run).summary) or {}
     ended = summary.get("attempt", 0)
-    number = 1 + max(asked.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
-    found = _read_product(job, overwrite=overwrite) if job.draws else asked
+    number = 1 + max(document.get("attempt", 0), ended, *_attempts_of_parts(job.cache, run))
+    found = _read_product(job, overwrite=overwrite) if job.draws else document
     generation = found.get("generation", 1)
-    same = asked.get("generation", 1) == generation
-    goes_on = same and asked.get("overwrites", False) and (ended < asked.get("attempt", 0) or summary.get("left", 0))
+    same = document.get("generation", 1) == generation
+    goes_on = (
+        same and document.get("overwrites", False) and (ended < document.get("attempt", 0) or summary.get("left", 0))
+    )
     if overwrite and not goes_on:
         generation, same = generation + 1, False
     wanted = {**job.product, "generation": generation}
     if job.draws and found != wanted:
-        write_json(job.cache, _product_key(job.name), wanted)
+        write_json(job.cache, product_key(job.name), wanted)
     return Attempt(
         number=number,
-        since=asked.get("since", 1) if same else number,
+        since=document.get("since", 1) if same else number,
         generation=generation,
-        resumes=bool(asked),
+        resumes=bool(document),
         overwrites=overwrite or bool(goes_on),
-        columns=tuple(asked.get("columns", ())) if asked and same else None,
+        columns=tuple(document.get("columns", ())) if document and same else None,
     )
 
 
 def _attempts_of_parts(cache: Cache, run: str) -> list[int]:
-    numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, results_folder(run)))
+    numbers = (key.rpartition("/")[2].split("-")[1] for key in list_parts(cache, run_files(run).results))
     return [0, *(int(number) for number in numbers if number.isdecimal() and len(number) <= _MOST_DIGITS)]
-
-
-def _product_key(name: str) -> str:
-    return f"previews/{name}/product.json"
 
 
 def _read_product(job: Job, *, overwrite: bool) -> dict[str, Any]:
     """Read what the previews under the job's name were made with; empty where there are none."""
-    found = read_json(job.cache, _product_key(job.name)) or {}
+    found = read_json(job.cache, product_key(job.name)) or {}
     if found and not overwrite and not {"verb", "options"} <= found.keys():
-        raise SinkError(
-            f"{job.cache.url_of(_product_key(job.name))} tells no verb and options: delete it and run again"
-        )
+        raise SinkError(f"{job.cache.url_of(product_key(job.name))} tells no verb and options: delete it and run again")
     made = {name: value for name, value in found.items() if name != "generation"}
     if made and made != job.product and not overwrite:
         raise OptionsError(

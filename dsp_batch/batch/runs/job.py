@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import NoneType
 from typing import Any
 
-from dsp_batch.cache import Cache, open_cache
+from dsp_batch.cache import Cache, open_cache, run_files
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, SinkError
+from dsp_batch.model.contrast import Contrast
 from dsp_batch.model.places import ContextMode
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.model.window import Window
 from dsp_batch.options import (
-    Contrast,
+    CineOptions,
     ContrastMosaicOptions,
     ImageOptions,
     IndexOptions,
@@ -33,6 +34,7 @@ OPTIONS: dict[Verb, type[Any]] = {
     "mosaic": MosaicOptions,
     "get-image": ImageOptions,
     "contrast-mosaic": ContrastMosaicOptions,
+    "cine": CineOptions,
     "preview": PreviewOptions,
     "build-index": IndexOptions,
 }
@@ -180,7 +182,7 @@ def read_job(cache: Cache, run: str) -> Job:
     Raises:
         ManifestError: There is none, or it is of another version.
     """
-    key = f"runs/{run}/job.json"
+    key = run_files(run).job
     found = read_json(cache, key)
     if found is None:
         raise ManifestError(f"there is no run {run} in {cache.url}")
@@ -218,7 +220,7 @@ def find_run(cache: Cache | str | os.PathLike[str], run: str | None = None) -> t
         if not runs and location.parts[-2:-1] != ("runs",):
             raise ManifestError(f"there is no run in {place.url}: give a cache directory, or CACHE_DIR/runs/RUN")
         place, run = (place, runs[0]) if runs else (replace(place, url=str(location.parent.parent)), location.parts[-1])
-    if read_json(place, f"runs/{run}/job.json") is None:
+    if read_json(place, run_files(run).job) is None:
         raise ManifestError(
             f"there is no run {run} in {place.url}: `dsp-batch status {place.url}` lists those there are"
         )
@@ -228,11 +230,6 @@ def find_run(cache: Cache | str | os.PathLike[str], run: str | None = None) -> t
 def list_runs(cache: Cache) -> list[str]:
     """List the names of the runs in a cache directory, sorted."""
     return sorted({entry.key.partition("/")[0] for entry in cache.list("runs") if entry.key.endswith("/job.json")})
-
-
-def results_folder(run: str) -> str:
-    """Make the key of the folder of a run's result parts."""
-    return f"runs/{run}/results"
 
 
 def write_json(cache: Cache, key: str, value: Any) -> None:

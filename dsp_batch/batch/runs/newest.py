@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.runs.job import list_runs, read_json, results_folder
+from dsp_batch.batch.runs.job import list_runs, read_json
 from dsp_batch.batch.runs.result_parts import list_parts, read_part
 from dsp_batch.batch.runs.results import pick_rows
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import SinkError
 from dsp_batch.model.identifiers import find_keys, name_keys
 
@@ -60,7 +60,7 @@ def list_named_runs(cache: Cache) -> list[NamedRun]:
 
 def list_result_parts(cache: Cache, runs: Sequence[NamedRun]) -> list[str]:
     """List the keys of the result parts of some runs: they change whenever rows are added."""
-    return [key for run in runs for key in list_parts(cache, results_folder(run.run))]
+    return [key for run in runs for key in list_parts(cache, run_files(run.run).results)]
 
 
 def fold_newest(
@@ -89,8 +89,8 @@ def fold_newest(
 
 
 def _read_run(cache: Cache, run: str) -> NamedRun:
-    job = read_json(cache, f"runs/{run}/job.json") or {}
-    summary = read_json(cache, f"runs/{run}/summary.json") or {}
+    job = read_json(cache, run_files(run).job) or {}
+    summary = read_json(cache, run_files(run).summary) or {}
     ended = summary.get("attempt") == job.get("attempt") and not summary.get("left")
     return NamedRun(run=run, job=job, ended=ended)
 
@@ -98,7 +98,7 @@ def _read_run(cache: Cache, run: str) -> NamedRun:
 def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], bool]) -> Iterator[RunRows]:
     seen = np.empty(0, "S16")
     for number, run in enumerate(runs):
-        keys = list_parts(cache, results_folder(run.run))
+        keys = list_parts(cache, run_files(run.run).results)
         found = []
         for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
             table = read_part(cache, key)

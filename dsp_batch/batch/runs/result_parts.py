@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
-from dsp_batch.batch.outage import LONGEST_OUTAGE, give_up
+from dsp_batch.batch.outage import LONGEST_OUTAGE, lasting_outage
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
@@ -202,7 +202,7 @@ class ResultsWriter:
                 _log.warning("result rows are held back for up to %.0f s: %s", self.longest_outage, error.message)
             self.flushed, self.failed = self.clock.now(), self.failed or now
             if self.flushed - self.failed > self.longest_outage:
-                raise give_up(error, self.flushed - self.failed) from error
+                raise lasting_outage(error, self.flushed - self.failed) from error
 
     def flush(self) -> None:
         """Write all rows that are held.
@@ -307,9 +307,9 @@ def _check_keys(table: pa.Table) -> None:
     """Refuse a table of something else.
 
     Raises:
-        ValueError: A row does not tell its series, its attempt or its status.
+        ValueError: A row does not tell its series, its root, its attempt or its status.
     """
-    for name in ("series_uuid", "attempt", "status"):
+    for name in ("series_uuid", "root", "attempt", "status"):
         if name in table.column_names and table.column(name).null_count:
             raise ValueError(f"rows without {name}")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsp_batch.batch.runs.job import find_run, read_json, results_folder
+from dsp_batch.batch.runs.job import find_run, read_json
 from dsp_batch.batch.runs.result_parts import conform_table, list_parts, read_part, result_schema, unite_schemas
-from dsp_batch.cache import Cache
+from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import SinkError
 from dsp_batch.model.identifiers import name_keys
 from dsp_batch.model.series import IntArray
@@ -63,19 +63,19 @@ def read_results(cache: Cache | str | os.PathLike[str], run: str | None = None) 
     Example:
         >>> results = read_results("cache")
         >>> results.num_rows, sorted(set(results["status"].to_pylist()))
-        (9, ['done', 'failed', 'skipped'])
+        (13, ['done', 'failed'])
     """
     place, name = find_run(cache, run)
-    asked = read_json(place, f"runs/{name}/job.json") or {}
-    schema, since = result_schema(asked.get("columns", ())), asked.get("since", 1)
+    document = read_json(place, run_files(name).job) or {}
+    schema, since = result_schema(document.get("columns", ())), document.get("since", 1)
 
     def join(tables: Iterator[pa.Table]) -> pa.Table:
         found = [schema.empty_table(), *(table.replace_schema_metadata(None) for table in tables)]
-        united = unite_schemas([table.schema for table in found], place.url_of(results_folder(name)))
+        united = unite_schemas([table.schema for table in found], place.url_of(run_files(name).results))
         joined = pa.concat_tables([conform_table(table, united) for table in found])
         return joined.filter(pc.greater_equal(joined.column("attempt"), since))
 
-    return fold_latest(place, results_folder(name), None, join)
+    return fold_latest(place, run_files(name).results, None, join)
 
 
 def pick_rows(cache: Cache, keys: Sequence[str]) -> list[IntArray]:

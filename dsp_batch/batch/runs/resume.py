@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.changes import find_changed, find_illustrable
-from dsp_batch.batch.runs.job import Job, list_runs, read_json, results_folder
+from dsp_batch.batch.runs.job import Job, list_runs, read_json
 from dsp_batch.batch.runs.result_parts import SCHEMA
 from dsp_batch.batch.runs.result_row import DESCRIPTIONS, SeriesResult, build_row
 from dsp_batch.batch.runs.results import fold_latest
-from dsp_batch.cache import Cache, preview_key
+from dsp_batch.cache import Cache, preview_key, run_files
 from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.model.identifiers import KeyArray, find_keys, name_keys
@@ -152,10 +152,10 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
     there[keys.find_names(_list_products(job))] = True
     wanted = ["series_uuid", "attempt", "status", "objects_digest"]
     split = partial(_split, keys=keys, since=attempt.since, compare=partial(find_changed, manifest, job=job))
-    made_rows, skipped_rows = fold_latest(job.cache, results_folder(run), wanted, split)
+    made_rows, skipped_rows = fold_latest(job.cache, run_files(run).results, wanted, split)
     made[made_rows], skipped[skipped_rows] = True, True
     if job.context in ("cached", "fetch"):
-        made[keys.find_names(find_illustrable(job.cache, results_folder(run)))] = False
+        made[keys.find_names(find_illustrable(job.cache, run_files(run).results))] = False
     finished = (made & there) | skipped
     is_there = there & ~finished if job.draws else np.zeros(len(manifest), np.bool_)
     others = _same_product(job, run, attempt) if is_there.any() else ()
@@ -190,7 +190,7 @@ def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason])
             found.append(keys.find_names(wanted.column("series_uuid").to_pylist()))
         return np.concatenate(found)
 
-    chosen[fold_latest(job.cache, results_folder(run), ["series_uuid", "attempt", "status", "reason"], find)] = True
+    chosen[fold_latest(job.cache, run_files(run).results, ["series_uuid", "attempt", "status", "reason"], find)] = True
     chosen &= ~state.finished
     if not chosen.any():
         _log.warning("no series of the run has failed for this reason: %s", ", ".join(sorted(reasons)))
@@ -270,17 +270,17 @@ class _OtherRun(NamedTuple):
 def _same_product(job: Job, run: str, attempt: Attempt) -> Iterator[_OtherRun]:
     """Find the other runs that made previews of this name and generation."""
     for other in list_runs(job.cache):
-        asked = _try_asked(job.cache, other)
-        product = {"verb": asked.get("verb"), "options": asked.get("options")}
-        same = product == job.product and asked.get("name") == job.name
-        if other != run and same and asked.get("generation", 1) == attempt.generation:
-            yield _OtherRun(results_folder(other), asked.get("since", 1))
+        document = _try_document(job.cache, other)
+        product = {"verb": document.get("verb"), "options": document.get("options")}
+        same = product == job.product and document.get("name") == job.name
+        if other != run and same and document.get("generation", 1) == attempt.generation:
+            yield _OtherRun(run_files(other).results, document.get("since", 1))
 
 
-def _try_asked(cache: Cache, run: str) -> dict[str, Any]:
+def _try_document(cache: Cache, run: str) -> dict[str, Any]:
     """Read what another run was asked to do. A document that is damaged is a warning, and nothing is known by it."""
     try:
-        return read_json(cache, f"runs/{run}/job.json") or {}
+        return read_json(cache, run_files(run).job) or {}
     except UnavailableError:
         raise
     except SinkError as error:

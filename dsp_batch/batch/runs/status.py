@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from dsp_batch.batch.runs.failures import FAILURE_COLUMNS, FailedSeries, list_failed
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
-from dsp_batch.batch.runs.job import find_run, list_runs, read_json, results_folder
+from dsp_batch.batch.runs.job import find_run, list_runs, read_json
 from dsp_batch.batch.runs.result_parts import list_parts, read_seconds
 from dsp_batch.batch.runs.results import fold_latest
-from dsp_batch.cache import Cache, open_cache
+from dsp_batch.cache import Cache, open_cache, run_files
 from dsp_batch.errors import ManifestError, SinkError
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def read_status(cache: Cache | str | os.PathLike[str], run: str | None = None) -
     Example:
         >>> status = read_status("cache")
         >>> status.series, status.figures.by_status["done"]
-        (9, 7)
+        (13, 12)
     """
     return _read_status(*find_run(cache, run))
 
@@ -114,12 +114,12 @@ def read_failures(place: str, endpoint_url: str | None = None) -> Iterator[tuple
     cache = open_cache(place, endpoint_url)
     runs = list_runs(cache)
     for found, run in [(cache, run) for run in runs] if runs else [find_run(cache)]:
-        since = (read_json(found, f"runs/{run}/job.json") or {}).get("since", 1)
+        since = (read_json(found, run_files(run).job) or {}).get("since", 1)
 
         def find(tables: Iterator[pa.Table], since: int = since) -> list[FailedSeries]:
             return list(list_failed(tables, since))
 
-        yield run, fold_latest(found, results_folder(run), FAILURE_COLUMNS, find)
+        yield run, fold_latest(found, run_files(run).results, FAILURE_COLUMNS, find)
 
 
 def _try_status(cache: Cache, run: str) -> RunStatus | None:
@@ -132,10 +132,10 @@ def _try_status(cache: Cache, run: str) -> RunStatus | None:
 
 
 def _read_status(cache: Cache, run: str) -> RunStatus:
-    job = read_json(cache, f"runs/{run}/job.json") or {}
-    summary = read_json(cache, f"runs/{run}/summary.json") or {}
+    job = read_json(cache, run_files(run).job) or {}
+    summary = read_json(cache, run_files(run).summary) or {}
     if missing := {"attempt", "since", "series", "verb", "name", "manifest", "started"} - job.keys():
-        url = cache.url_of(f"runs/{run}/job.json")
+        url = cache.url_of(run_files(run).job)
         raise ManifestError(f"{url} was written by another version (no {min(missing)}): read results/ itself")
     ended = summary.get("attempt") == job["attempt"]
     seconds = summary.get("seconds") if ended else _read_seconds(cache, run, job["attempt"])
@@ -149,7 +149,7 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
 
     return RunStatus(
         run=run,
-        url=cache.url_of(f"runs/{run}"),
+        url=cache.url_of(run_files(run).folder),
         verb=job["verb"],
         name=job["name"],
         manifest=job["manifest"],
@@ -158,15 +158,15 @@ def _read_status(cache: Cache, run: str) -> RunStatus:
         started=job["started"],
         finished=summary.get("finished") if ended and not summary.get("left") else None,
         seconds=seconds,
-        figures=fold_latest(cache, results_folder(run), COLUMNS, count),
+        figures=fold_latest(cache, run_files(run).results, COLUMNS, count),
     )
 
 
 def _read_seconds(cache: Cache, run: str, attempt: int) -> float | None:
     """Find the seconds that an attempt has taken when it last wrote a part; None before it wrote any."""
     last = {}
-    for key in list_parts(cache, results_folder(run)):
+    for key in list_parts(cache, run_files(run).results):
         writer = key.rpartition("-")[0]
-        if writer.startswith(f"{results_folder(run)}/part-{attempt:04d}-"):
+        if writer.startswith(f"{run_files(run).results}/part-{attempt:04d}-"):
             last[writer] = key
     return max((read_seconds(cache, key) or 0 for key in last.values()), default=0) or None

@@ -22,7 +22,8 @@ _UIDS = {
     0x0020000D: "Study Instance UID",
     0x0020000E: "Series Instance UID",
 }
-_NUMBERS = {0x00200013: "Instance Number", 0x00280008: "Number of Frames"}
+_NUMBER_OF_FRAMES = 0x00280008
+_NUMBERS = {0x00200013: "Instance Number", _NUMBER_OF_FRAMES: "Number of Frames"}
 _SEQUENCES = {
     0x52009229: "Shared Functional Groups Sequence",
     0x52009230: "Per-Frame Functional Groups Sequence",
@@ -44,6 +45,8 @@ _BYTES_PER_FRAME = 16
 
 _MOST_FRAMES = 1 << 20
 _MOST_FRAMES_PER_BYTE = 8
+_LONGEST_COUNT = 12
+"""Characters of the longest number that an IS may hold (PS3.5 6.2)."""
 
 
 _NAMES = _UIDS | _NUMBERS | _SEQUENCES
@@ -104,22 +107,34 @@ def _describe_character_set(value: bytes) -> list[str]:
     return [] if unknown is None else [f"Specific Character Set {unknown!r} is no defined term"]
 
 
-def check_frames(elements: Mapping[int, RawElement], n_bytes: int) -> None:
+def claimed_frames(elements: Mapping[int, RawElement]) -> int:
+    """Read Number of Frames; 1 where it is absent or no number."""
+    element = elements.get(_NUMBER_OF_FRAMES)
+    text = element.text if element else ""
+    return int(text) if text.isdigit() and len(text) <= _LONGEST_COUNT else 1
+
+
+def check_frames(elements: MutableMapping[int, RawElement], n_bytes: int) -> list[str]:
     """Refuse an object that claims more frames than it has any use for, before a table is made of them.
 
-    A number that cannot be true, because the object has too few bits, is not refused: it is ignored later.
+    A number that cannot be true, because there are too few bits, is taken out.
 
     Args:
         elements: The header.
-        n_bytes: Number of bytes of its pixels, inflated but not decoded.
+        n_bytes: Number of bytes of the pixels, inflated but not decoded; of an object without pixels all its bytes.
+
+    Returns:
+        A sentence, if the number was taken out.
 
     Raises:
         HeaderError: There are too many (reason `too-large`).
     """
-    element = elements.get(0x00280008)
-    if element is None or not element.text.isdigit() or len(element.text) > 12:
-        return
-    claimed = int(element.text)
-    is_possible = _FRAMES_UNCHECKED < claimed <= n_bytes * _MOST_FRAMES_PER_BYTE
-    if is_possible and (claimed > _MOST_FRAMES or claimed > n_bytes // _BYTES_PER_FRAME):
+    claimed = claimed_frames(elements)
+    if claimed <= _FRAMES_UNCHECKED:
+        return []
+    if claimed > n_bytes * _MOST_FRAMES_PER_BYTE:
+        del elements[_NUMBER_OF_FRAMES]
+        return [f"Number of Frames is left out: {n_bytes} bytes cannot hold {claimed} frames"]
+    if claimed > _MOST_FRAMES or claimed > n_bytes // _BYTES_PER_FRAME:
         raise HeaderError(f"it claims {claimed} frames in {n_bytes} bytes of pixels", "too-large")
+    return []

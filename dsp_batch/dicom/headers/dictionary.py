@@ -6,6 +6,7 @@ writing files, which a header index never needs; the two files take 0.03 s.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 _REPEATING_GROUPS = (range(0x5000, 0x5020), range(0x6000, 0x6020))
 """Groups of curves and overlays: one keyword stands for up to 16 groups (PS3.5 7.6)."""
+
+_NAME_OF_TAG = re.compile("[0-9A-Fa-f]{4}_[0-9A-Fa-f]{4}")
 
 _CHOICES = {"US or SS": "US", "US or SS or OW": "OW", "US or OW": "OW", "OB or OW": "OW"}
 """The VR to take where the dictionary leaves a choice (PS3.5 A.1); `effective_vr` decides the sign."""
@@ -81,6 +84,12 @@ def vr_of(tag: int, creator: str | None = None) -> str:
 
 
 @cache
+def has_several_values(tag: int) -> bool:
+    """Tell whether the value multiplicity of a public element allows more than one value (PS3.6)."""
+    return not is_private(tag) and (_load_tables("_dicom_dict").DicomDictionary.get(tag) or ("", "1"))[1] != "1"
+
+
+@cache
 def name_of(tag: int) -> str:
     """Name an element: by its keyword, or as `gggg_eeee` if it is private, unknown or repeating."""
     entry = None if is_private(tag) or _is_repeating(tag) else _find_entry(tag)
@@ -95,10 +104,14 @@ def _tags_by_keyword() -> dict[str, int]:
 @cache
 def tag_of(name: str) -> int | None:
     """Look up the tag of a keyword or of `gggg_eeee`; None where there is no such element."""
-    group, _, element = name.partition("_")
-    if len(group) == len(element) == 4:
-        return int(group, 16) << 16 | int(element, 16)
+    if _NAME_OF_TAG.fullmatch(name):
+        return int(name[:4], 16) << 16 | int(name[5:], 16)
     return _tags_by_keyword().get(name)
+
+
+def list_keywords() -> list[str]:
+    """List the keywords of all public elements."""
+    return [*_tags_by_keyword()]
 
 
 @cache

@@ -23,9 +23,6 @@ BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 SMALLEST_ELEMENT = 8
 """Number of bytes of an element without value: tag and length."""
 
-_DELIMITER_BYTES = 8
-"""Number of bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
-
 MAX_DEPTH = 32
 """Largest depth of nested sequences; a header that nests deeper is damaged."""
 
@@ -160,50 +157,72 @@ def _leads_on(data: bytes, head: ElementHead, encoding: Encoding, size: int) -> 
     return vr_bytes in VR_NAMES and (group << 16 | element) > head.tag
 
 
-def find_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int = 0) -> int:
-    """Find the end of a value of undefined length that starts at `at` (PS3.5 7.5).
+class EndSearch:
+    """The search for the end of a value of undefined length, which goes on where its data ended (PS3.5 7.5).
+
+    Each byte is looked at once, however deep sequences are nested in the value and however often more data come.
 
     Args:
-        data: As for `parse_head`.
-        at: First byte of the value.
         encoding: The encoding inside the value.
-        size: As for `parse_head`.
-        depth: Number of sequences around it.
-
-    Returns:
-        The first byte after the sequence delimitation item.
-
-    Raises:
-        NeedMore: The data end before it.
-        NoItemError: Another element takes the place of an item.
-        HeaderError: Sequences are nested too deeply.
     """
-    if depth > MAX_DEPTH:
-        raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
-    while True:
-        tag, _, start, length = parse_head(data, at, encoding, size)
-        if tag == SEQUENCE_END:
-            return start
-        if tag != ITEM:
+
+    __slots__ = ("_around", "_done", "_encoding", "_in_item")
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._in_item = False
+        self._done = 0  # bytes of the value
+        self._around: list[Encoding] = []  # of the items that the present sequence is in, from the outermost
+
+    def run(self, data: bytes, start: int, size: int) -> int:
+        """Walk on to the end.
+
+        Args:
+            data: As for `parse_head`.
+            start: First byte of the value.
+            size: As for `parse_head`.
+
+        Returns:
+            The first byte after the sequence delimitation item.
+
+        Raises:
+            NeedMore: The data end before it.
+            NoItemError: Another element takes the place of an item.
+            HeaderError: Sequences are nested too deeply.
+        """
+        while True:
+            at = start + self._done
+            if at > len(data):
+                raise NeedMore(at + SMALLEST_ELEMENT)
+            if self._in_item and self._encoding == _EXPLICIT_LITTLE_ENDIAN:
+                at = _skip_short(data, at)
+                self._done = at - start
+            head = parse_head(data, at, self._encoding, size)
+            if self._step(head):
+                return head.start
+            is_open = head.length == UNDEFINED or head.tag in (ITEM_END, SEQUENCE_END)
+            self._done = head.start - start + (0 if is_open else head.length)
+
+    def _step(self, head: ElementHead) -> bool:
+        """Take one item, delimiter or element, and tell whether it ends the value."""
+        tag, vr, _, length = head
+        if self._in_item:
+            if tag == ITEM_END:
+                self._in_item = False
+            elif length == UNDEFINED:
+                if len(self._around) == MAX_DEPTH:
+                    raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
+                self._around.append(self._encoding)
+                self._encoding, self._in_item = nested_encoding(self._encoding, vr), False
+        elif tag == ITEM:
+            self._in_item = length == UNDEFINED
+        elif tag != SEQUENCE_END:
             raise NoItemError(f"element {format_tag(tag)} stands where a sequence item should")
-        at = _find_item_end(data, start, encoding, size, depth) if length == UNDEFINED else start + length
-        if at > len(data):
-            raise NeedMore(at + 8)
-
-
-def _find_item_end(data: bytes, at: int, encoding: Encoding, size: int, depth: int) -> int:
-    has_short_heads = encoding == _EXPLICIT_LITTLE_ENDIAN
-    while True:
-        if has_short_heads:
-            at = _skip_short(data, at)
-        tag, vr, start, length = parse_head(data, at, encoding, size)
-        if tag == ITEM_END:
-            return start
-        at = start + length
-        if length == UNDEFINED:
-            at = find_end(data, start, nested_encoding(encoding, vr), size, depth + 1)
-        if at > len(data):
-            raise NeedMore(at + 8)
+        elif self._around:
+            self._encoding, self._in_item = self._around.pop(), True
+        else:
+            return True
+        return False
 
 
 def _skip_short(data: bytes, at: int) -> int:
@@ -265,61 +284,6 @@ def resolve_vr(head: ElementHead, creator: RawElement | None) -> str:
     name = creator.value.decode("ascii", "replace").strip(" \0") if creator and creator.value else None
     vr = vr_of(head.tag, name)
     return "SQ" if vr == "UN" and head.length == UNDEFINED else vr
-
-
-def parse_elements(data: bytes, encoding: Encoding) -> dict[int, RawElement]:
-    """Parse a complete dataset that is in memory, for example the content of a sequence item.
-
-    Raises:
-        HeaderError: The data end within an element.
-    """
-    elements: dict[int, RawElement] = {}
-    at = 0
-    while at < len(data):
-        try:
-            head = parse_head(data, at, encoding, len(data))
-            at = head.start + head.length
-            if head.length == UNDEFINED:
-                at = find_end(data, head.start, nested_encoding(encoding, head.vr), len(data))
-        except NeedMore:
-            at = len(data) + 1
-        if at > len(data):
-            raise HeaderError(f"a nested dataset of {len(data)} bytes ends inside an element")
-        if head.tag in (ITEM_END, SEQUENCE_END):
-            break
-        if head.tag & 0xFFFF:
-            vr = head.vr
-            if vr in ("", "UN"):
-                _, creator = find_creator(head.tag, elements)
-                vr = resolve_vr(head, creator)
-            is_encapsulated = head.length == UNDEFINED and vr in BINARY_VRS
-            value = data[head.start : at - _DELIMITER_BYTES if is_encapsulated else at]
-            elements[head.tag] = RawElement(vr, value, len(value))
-    return elements
-
-
-def split_items(data: bytes, encoding: Encoding) -> list[bytes]:
-    """Split the value of a sequence into the datasets of its items (PS3.5 7.5).
-
-    Raises:
-        HeaderError: The data end within an item, or another element takes the place of an item.
-    """
-    items: list[bytes] = []
-    at = 0
-    while at + 8 <= len(data):
-        tag, _, start, length = parse_head(data, at, encoding, len(data))
-        if tag == SEQUENCE_END:
-            break
-        if tag != ITEM:
-            raise HeaderError(f"element {format_tag(tag)} stands where a sequence item should")
-        try:
-            at = _find_item_end(data, start, encoding, len(data), 0) if length == UNDEFINED else start + length
-        except NeedMore:
-            at = len(data) + 1
-        if at > len(data):
-            raise HeaderError(f"a sequence of {len(data)} bytes ends inside an item")
-        items.append(data[start:at])
-    return items
 
 
 def format_tag(tag: int) -> str:

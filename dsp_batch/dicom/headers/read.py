@@ -6,12 +6,12 @@ header. A parser that stops wherever its bytes stop would call half a header com
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from dsp_batch.dicom.headers.checks import check_elements, check_frames
-from dsp_batch.dicom.headers.elements import UNDEFINED, VR_NAMES, ElementHead, Encoding, format_tag
+from dsp_batch.dicom.headers.elements import UNDEFINED, ElementHead, Encoding, format_tag
+from dsp_batch.dicom.headers.inflate import InflatedData, count_inflated, inflate
 from dsp_batch.dicom.headers.shared import SharedElementTable
 from dsp_batch.dicom.headers.walk import FIRST_RANGE, Setting, SparseWalk
 from dsp_batch.dicom.syntaxes import (
@@ -24,17 +24,11 @@ from dsp_batch.dicom.syntaxes import (
     is_native,
 )
 from dsp_batch.errors import HeaderError
-from dsp_batch.model.ranges import ByteRange, Reader
+from dsp_batch.model.ranges import ByteRange, Reader, T
 from dsp_batch.model.series import InstanceHeader
 
 WHOLE_OBJECT = 32 * 1024
 """Bytes of the largest object that is read whole: a second request would cost more than the bytes."""
-
-MAX_INFLATED = 1 << 30
-"""Bytes of the largest dataset that a deflated one may grow to."""
-
-MAX_INFLATED_HEADER = 64 << 20
-"""Bytes of the largest header that a deflated dataset may have: so much of it is kept in memory."""
 
 _DETECTED = {(implicit, big): Encoding(implicit, big) for implicit in (False, True) for big in (False, True)}
 """Encodings by what the first element tells: implicit VR, big endian."""
@@ -52,9 +46,6 @@ _GUESSED_SYNTAX = {
     _DETECTED[True, True]: EXPLICIT_BIG,
 }
 META_GROUP = 0x0002
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
-"""Groups that a dataset begins with, little endian."""
-
 _SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS = 0x00080016, 0x00080018, 0x00280010
 _INSTANCE_TAGS = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ROWS})
 """Tags of which an instance has at least one."""
@@ -183,7 +174,7 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
     notes: list[str] = []
     if syntax == DEFLATED:
         yield from walk.fetch(start, size)
-        inflated = inflate(walk.data, MAX_INFLATED_HEADER)
+        inflated = inflate(walk.data)
         notes += inflated.notes
     if inflated is not None and not inflated.is_plain:
         walk, start = replace(walk, data=inflated.data, size=len(inflated.data), base=0), 0
@@ -202,8 +193,8 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
         notes.append(_describe_elements(walk.without_vr, what))
     if walk.damaged:
         notes.append(_describe_elements(walk.damaged, "with damaged items: left out"))
-    if pixels is not None:
-        check_frames(walk.elements, (inflated.size if inflated else size) - pixels.start)
+    end = count_inflated(inflated, _find_end(pixels)) if inflated else size
+    notes += check_frames(walk.elements, end - (pixels.start if pixels else 0))
     if inflated is not None and not inflated.is_plain:
         pixels = None  # it has no place in the object
     is_native_data = pixels is not None and pixels.length != UNDEFINED
@@ -236,15 +227,19 @@ def _walk(walk: SparseWalk, start: int, encoding: Encoding, last_group: int) -> 
     return pixels
 
 
-def _within_kept(reader: Reader[ElementHead | None], inflated: InflatedData) -> Reader[ElementHead | None]:
+def _within_kept(reader: Reader[T], inflated: InflatedData) -> Reader[T]:
     """Walk over a deflated dataset, which must reach Pixel Data within the part of it that was kept."""
     try:
         return (yield from reader)
     except HeaderError as error:
-        if inflated.size == len(inflated.data):
+        if inflated.is_whole:
             raise
-        limit = MAX_INFLATED_HEADER >> 20
+        limit = len(inflated.data) >> 20
         raise HeaderError(f"the header of the deflated dataset is larger than {limit} MB", "too-large") from error
+
+
+def _find_end(pixels: ElementHead | None) -> int | None:
+    return None if pixels is None or pixels.length == UNDEFINED else pixels.start + pixels.length
 
 
 def _describe_elements(tags: list[int], what: str) -> str:
@@ -279,87 +274,31 @@ def _check_encoding(declared: Encoding | None, data: bytes) -> Encoding:
     return _DETECTED[not explicit, big_endian]
 
 
-class InflatedData(NamedTuple):
-    """A deflated dataset, or the first part of it, in memory."""
-
-    data: bytes
-    size: int
-    """Number of bytes of the whole dataset, inflated."""
-
-    notes: tuple[str, ...] = ()
-    is_plain: bool = False
-    """True where the dataset is not deflated, though it is declared so; `data` are its own bytes."""
-
-
-def inflate(data: bytes, limit: int) -> InflatedData:
-    """Inflate a raw deflate stream (PS3.5 A.5, RFC 1951), or one in the zlib or gzip wrapper that some writers add.
-
-    Args:
-        data: The stream.
-        limit: Bytes that are kept of the dataset; the rest is inflated to see that it is whole, and forgotten.
-
-    Raises:
-        HeaderError: The stream is damaged, cut off, or grows beyond `MAX_INFLATED`.
-    """
-    try:
-        return _inflate(data, -zlib.MAX_WBITS, limit)
-    except zlib.error as error:
-        if data[4:6] in VR_NAMES and data[:2] in _FIRST_GROUPS:
-            return InflatedData(data, len(data), ("The dataset is not deflated, though it is declared so",), True)
-        name, wbits = _find_wrapper(data)
-        if not wbits:
-            raise HeaderError(f"the deflated dataset is damaged: {error}") from error
-    try:
-        return _inflate(data, wbits, limit)._replace(notes=(f"The deflated dataset has a {name} header",))
-    except zlib.error as error:
-        raise HeaderError(f"the deflated dataset is damaged: {error}") from error
-
-
-def _find_wrapper(data: bytes) -> tuple[str, int]:
-    """Find the wrapper of a deflate stream by its first two bytes (RFC 1950 2.2, RFC 1952 2.3); "" and 0 for none."""
-    if len(data) >= 2 and data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0:
-        return "zlib", zlib.MAX_WBITS
-    return ("gzip", zlib.MAX_WBITS | 16) if data[:2] == b"\x1f\x8b" else ("", 0)
-
-
-def _inflate(data: bytes, wbits: int, limit: int) -> InflatedData:
-    inflater = zlib.decompressobj(wbits)
-    kept = inflater.decompress(data, min(limit, MAX_INFLATED))
-    size, more = len(kept), len(kept)
-    while not inflater.eof and more:
-        if size >= MAX_INFLATED:
-            raise HeaderError(f"the deflated dataset grows beyond {MAX_INFLATED >> 20} MB", "too-large")
-        more = len(inflater.decompress(inflater.unconsumed_tail, MAX_INFLATED_HEADER))
-        size += more
-    if not inflater.eof:
-        raise HeaderError("the deflated dataset is cut off")
-    return InflatedData(kept, size)
-
-
 class InflatedObject(NamedTuple):
-    """A deflated object, inflated in memory."""
+    """A deflated object, for its pixels."""
 
-    data: bytes
+    dataset: InflatedData
     """The dataset, explicit VR little endian."""
 
-    pixel_data_offset: int | None
-    """First byte of the value of native Pixel Data in `data`; None where there is none."""
+    size: int
+    """Number of bytes of the whole dataset."""
 
-    pixel_data_length: int | None
-    """Number of bytes of native Pixel Data; None where there is none."""
+    pixels: ElementHead | None
+    """The head of its Pixel Data; None where there is none."""
 
 
 def read_inflated() -> Reader[InflatedObject]:
     """Read a deflated object whole, for its pixels.
 
     Raises:
-        HeaderError: The object is not deflated, or it is damaged.
+        HeaderError: The object is not deflated, it is damaged, or its header is too large.
     """
     reply = yield (ByteRange(0, WHOLE_OBJECT),)
     walk = SparseWalk(data=bytes(reply.parts[0]), size=reply.size)
     start, _ = yield from walk.run(_find_start(walk.data), Encoding(), last_group=META_GROUP)
     if start < walk.size:
         yield from walk.fetch(start, walk.size)
-    data = inflate(walk.data, MAX_INFLATED).data
-    _, pixels = yield from SparseWalk(data=data, size=len(data)).run(0, Encoding())
-    return InflatedObject(data, pixels.start if pixels else None, pixels.length if pixels else None)
+    dataset = inflate(walk.data)
+    inner = SparseWalk(data=dataset.data, size=len(dataset.data))
+    _, pixels = yield from _within_kept(inner.run(0, Encoding()), dataset)
+    return InflatedObject(dataset, count_inflated(dataset, _find_end(pixels)), pixels)

@@ -12,15 +12,10 @@ from typing import Any
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.dictionary import is_ambiguous_sign, name_of, tag_of
-from dsp_batch.dicom.headers.elements import (
-    BINARY_VRS,
-    MAX_DEPTH,
-    Encoding,
-    nested_encoding,
-    parse_elements,
-    split_items,
-)
+from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding, nested_encoding
+from dsp_batch.dicom.headers.items import Item, parse_items
 from dsp_batch.errors import HeaderError
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 DicomJson = dict[str, Any]
@@ -34,9 +29,10 @@ _SINGLE_VALUED = frozenset({"LT", "ST", "UT", "UR"})
 _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs that Specific Character Set (0008,0005) governs."""
 
-_SCALARS = (str, int, float, NoneType)
+_SHORT_VALUE = 64
+"""Bytes of the longest value in an item whose DICOM JSON is kept: equal values share it."""
 
-_LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
+_SCALARS = (str, int, float, NoneType)
 
 _REPLACED = "\ufffd"
 """What a decoder writes in place of bytes that it cannot decode."""
@@ -64,7 +60,8 @@ def character_sets(elements: Mapping[int, RawElement], inherited: tuple[str, ...
 
 @lru_cache(maxsize=256)
 def _split_terms(value: bytes) -> tuple[str, ...]:
-    return tuple(term.strip() for term in value.decode("ascii", "replace").strip(" \0").split("\\"))
+    text = value.decode("ascii", "replace").replace("\0", " ")  # damaged ones hold zeros, which no codec's name may
+    return tuple(term.strip() for term in text.split("\\"))
 
 
 def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
@@ -76,10 +73,8 @@ def effective_vr(tag: int, element: RawElement, header: InstanceHeader) -> str:
     return element.vr
 
 
-def decode_value(
-    element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = (), depth: int = 0
-) -> DecodedValue:
-    """Decode the value field of one element that is nested in `depth` sequences.
+def decode_value(element: RawElement, encoding: Encoding, charsets: tuple[str, ...] = ()) -> DecodedValue:
+    """Decode the value field of one element.
 
     Damaged numbers stay text, as written, and damaged sequences stay bytes, so that they do not hide the rest of the
     header.
@@ -88,7 +83,15 @@ def decode_value(
     if value is None:
         return None
     if vr == "SQ":
-        return _decode_items(value, encoding, charsets, depth)
+        try:
+            return [_item_json(item, charsets) for item in parse_items(value, encoding)]
+        except HeaderError:
+            return value
+    return _decode_plain(vr, value, encoding, charsets)
+
+
+def _decode_plain(vr: str, value: bytes, encoding: Encoding, charsets: tuple[str, ...]) -> DecodedValue:
+    """Decode a value of any VR but SQ."""
     if vr in BINARY_VRS:
         return _little_endian(value, _WORD_SIZES.get(vr, 1)) if encoding.big_endian else value
     if vr in _NUMBER_CODES:
@@ -96,15 +99,27 @@ def decode_value(
     return _decode_tags(value, encoding) if vr == "AT" else _decode_texts(vr, value, charsets)
 
 
-def _decode_items(value: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DecodedValue:
-    if depth > MAX_DEPTH:
-        return value
-    if value[:4] == _LITTLE_ENDIAN_ITEM and encoding.big_endian:
-        encoding = Encoding(implicit_vr=True)  # its VR was UN (PS3.5 6.2.2)
-    try:
-        return [_item_json(item, encoding, charsets, depth + 1) for item in split_items(value, encoding)]
-    except HeaderError:
-        return value
+def _item_json(item: Item, charsets: tuple[str, ...]) -> DicomJson:
+    check_time()
+    nested = character_sets(item.elements, charsets)
+    dataset: DicomJson = {}
+    for tag, (vr, value, _) in item.elements.items():
+        if value is None:
+            found = value_json(vr, [_item_json(each, nested) for each in item.sequences[tag]])
+        elif vr == "SQ":
+            found = value_json(vr, value)  # its items are damaged
+        elif len(value) <= _SHORT_VALUE:
+            found = _short_json(vr, value, item.encoding, nested)
+        else:
+            found = value_json(vr, _decode_plain(vr, value, item.encoding, nested))
+        dataset[f"{tag:08X}"] = found
+    return dataset
+
+
+@lru_cache(maxsize=4096)
+def _short_json(vr: str, value: bytes, encoding: Encoding, charsets: tuple[str, ...]) -> DicomJson:
+    """Convert a short value to the DICOM JSON model: reports repeat the same codes thousands of times."""
+    return value_json(vr, _decode_plain(vr, value, encoding, charsets))
 
 
 def _decode_tags(value: bytes, encoding: Encoding) -> list[str]:
@@ -178,23 +193,13 @@ def _encodings(charsets: tuple[str, ...]) -> list[str]:
 
     from pydicom.charset import convert_encodings  # noqa: PLC0415  # most headers are ASCII and never need it
 
+    # Python's registry of codecs raises on a NUL; an empty name is that of the default character set.
+    names = [name if name.isprintable() else "" for name in charsets]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unknown character set is read as the default one
-        encodings: list[str] = convert_encodings(list(charsets) or "")
+        encodings: list[str] = convert_encodings(names or "")
     # Python knows codecs under other names that are none of text (rot13), or that refuse most of it (idna).
     return [name if name.lower().startswith(_TEXT_CODECS) else "latin_1" for name in encodings]
-
-
-def _item_json(data: bytes, encoding: Encoding, charsets: tuple[str, ...], depth: int) -> DicomJson:
-    # UN hides implicit VR (PS3.5 6.2.2), and some writers nest it in explicit datasets: look at the first element.
-    explicit = data[4:6].isalpha() and data[4:6].isupper()
-    inner = Encoding(implicit_vr=not explicit, big_endian=encoding.big_endian)
-    elements = parse_elements(data, inner)
-    nested = character_sets(elements, charsets)
-    return {
-        f"{tag:08X}": value_json(element.vr, decode_value(element, nested_encoding(inner, element.vr), nested, depth))
-        for tag, element in elements.items()
-    }
 
 
 def value_json(vr: str, decoded: DecodedValue) -> DicomJson:

@@ -13,10 +13,10 @@ from dsp_batch.dicom.headers.elements import (
     UNDEFINED,
     ElementHead,
     Encoding,
+    EndSearch,
     NeedMore,
     NoItemError,
     find_creator,
-    find_end,
     find_later_end,
     nested_encoding,
     parse_head,
@@ -105,6 +105,9 @@ class SparseWalk:
 
     read_whole: set[int] = field(default_factory=set)
     """Bytes where sequences begin whose items are damaged: they are read like any other element."""
+
+    end_search: tuple[tuple[int, Encoding], EndSearch] | None = None
+    """The last search for the end of a value of undefined length: where it begins, its encoding, and how far it is."""
 
     def restrain(self) -> None:
         """Let the next request ask for little beyond what is needed."""
@@ -246,8 +249,11 @@ class SparseWalk:
     def _find_end(self, head: ElementHead, encoding: Encoding) -> tuple[int, bool]:
         """Find the end of a value of undefined length, and tell whether it is whole: a damaged one hides no other."""
         size = self.size - self.base
+        begun = (self.base + head.start, nested_encoding(encoding, head.vr))
+        if self.end_search is None or self.end_search[0] != begun:
+            self.end_search = begun, EndSearch(begun[1])
         try:
-            return find_end(self.data, head.start, nested_encoding(encoding, head.vr), size), True
+            return self.end_search[1].run(self.data, head.start, size), True
         except NoItemError:
             end = find_later_end(self.data, head, encoding, size)
             if end is None:

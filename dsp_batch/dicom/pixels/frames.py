@@ -10,13 +10,14 @@ import numpy as np
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.elements import UNDEFINED
-from dsp_batch.dicom.headers.read import read_inflated
+from dsp_batch.dicom.headers.inflate import cut_inflated
+from dsp_batch.dicom.headers.read import InflatedObject, read_inflated
 from dsp_batch.dicom.pixels.fragments import ITEM, Encapsulation, FrameBytes, read_fragments
 from dsp_batch.dicom.pixels.signature import opens_codestream
 from dsp_batch.dicom.syntaxes import BIG_ENDIAN, DEFLATED, is_native
 from dsp_batch.errors import HeaderError, PixelError
 from dsp_batch.model.frame import PixelFormat
-from dsp_batch.model.ranges import Buffer, ByteRange, Reader, read_bytes
+from dsp_batch.model.ranges import Buffer, ByteRange, Reader, answer_reader, read_bytes
 
 _SIGNATURE = 8
 """Number of bytes that tell an item or a codestream from pixels."""
@@ -182,20 +183,29 @@ def _read_defined_length(source: PixelSource, wanted: Sequence[int]) -> Reader[F
 def _read_deflated(source: PixelSource, wanted: Sequence[int]) -> Reader[FrameBytes]:
     try:
         inflated = yield from read_inflated()
+        return _take_inflated(source, inflated, wanted)
     except HeaderError as error:
         raise PixelError(error.message, error.reason) from error
-    if inflated.pixel_data_offset is None:
+
+
+def _take_inflated(source: PixelSource, inflated: InflatedObject, wanted: Sequence[int]) -> FrameBytes:
+    """Take frames out of a deflated object. Of native ones no others are held in memory."""
+    pixels, dataset = inflated.pixels, inflated.dataset
+    if pixels is None:
         raise PixelError("it has no Pixel Data", "no-pixels")
-    if inflated.pixel_data_length == UNDEFINED:
-        layout = _layout(source, inflated.pixel_data_offset, len(inflated.data))
-        return read_bytes(read_fragments(layout, wanted), inflated.data)
-    within = PixelSource(
-        pixels=source.pixels,
-        size=len(inflated.data),
-        pixel_data_offset=inflated.pixel_data_offset,
-        pixel_data_length=inflated.pixel_data_length,
-    )
-    return read_bytes(_read_native(within, wanted), inflated.data)
+    if pixels.length != UNDEFINED:
+        within = PixelSource(
+            pixels=source.pixels,
+            size=inflated.size,
+            pixel_data_offset=pixels.start,
+            pixel_data_length=pixels.length,
+        )
+        return answer_reader(_read_native(within, wanted), lambda each: cut_inflated(dataset, each), inflated.size)
+    if not dataset.is_whole:
+        kept = len(dataset.data) >> 20
+        raise PixelError(f"its deflated dataset of encapsulated Pixel Data is larger than {kept} MB", "too-large")
+    layout = _layout(source, pixels.start, inflated.size)
+    return read_bytes(read_fragments(layout, wanted), dataset.data)
 
 
 def parse_offset_table(attributes: Attributes, keyword: str) -> tuple[int, ...]:

@@ -12,10 +12,11 @@ from dsp_batch.kinds.kind import Picture
 from dsp_batch.kinds.overlays.images import list_images
 from dsp_batch.kinds.overlays.registry import find_overlay
 from dsp_batch.kinds.overlays.scene import Scene
-from dsp_batch.kinds.registry import describe_series, name_references
+from dsp_batch.kinds.registry import name_references
+from dsp_batch.model.contrast import parse_contrast
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.notes import gather_notes
-from dsp_batch.options import PreviewOptions, parse_contrast
+from dsp_batch.options import PreviewOptions
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import encode_tiles
 from dsp_batch.render.exposure import draw_visibly
@@ -83,8 +84,7 @@ def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         tiles = draw_backdrop(scene.backdrop, work, round(size * PICTURE_SHARE) if scene.has_table else size)
     picture = lay_scene_over(scene, in_color(tiles.tiles[0]) if tiles else draw_plane(scene, size))
     if scene.has_table:
-        card = describe_series(work.index, describe=work.options.describe)
-        picture = write_table_beside(picture, card, scene.table_colors, size)
+        picture = write_table_beside(picture, work.card, scene.table_colors, size)
     known = work.describe()
     notes = gather_notes((*known["notes"], *scene.notes, *(tiles.notes if tiles else ())))
     return work.encode(

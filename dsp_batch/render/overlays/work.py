@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,16 @@ import numpy as np
 from dsp_batch.core.encoding import encode_image
 from dsp_batch.core.tiling import lay_out_tiles
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.card import hide_descriptions
+from dsp_batch.kinds.kind import Contents, Instances
 from dsp_batch.kinds.overlays.layers import Backdrop
-from dsp_batch.kinds.registry import describe_series, name_references
+from dsp_batch.kinds.registry import describe_instances, find_speakers, name_references
+from dsp_batch.model.card import Card
+from dsp_batch.model.contrast import parse_contrast
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.series import ByteArray
-from dsp_batch.options import PreviewOptions, parse_contrast
+from dsp_batch.options import PreviewOptions
 from dsp_batch.render.card import summarize_card, title_card
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import Tiles
@@ -26,7 +31,7 @@ LEAST_QUALITY = 70
 """Quality of a picture with text, at least: less blurs it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OverlayWork:
     """A series that is drawn over an image, and how."""
 
@@ -58,9 +63,18 @@ class OverlayWork:
             **known,
         )
 
+    @cached_property
+    def card(self) -> Card:
+        """Return the card of the series."""
+        kind, rows = find_speakers(self.index)
+        instances: Instances = {row: self.index.attributes(row) for row in rows}
+        if not self.options.describe:
+            instances = hide_descriptions(instances)
+        return describe_instances(kind, Contents(instances=instances))
+
     def describe(self) -> Mapping[str, Any]:
         """Tell what the card of the series says."""
-        card = describe_series(self.index, describe=self.options.describe)
+        card = self.card
         return {
             "title": title_card(card),
             "summary": summarize_card(card),

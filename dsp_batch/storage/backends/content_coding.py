@@ -14,11 +14,6 @@ _CODINGS = frozenset(("gzip", "x-gzip"))
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
-def may_be_gzip(start: bytes | memoryview) -> bool:
-    """Tell whether the first bytes of an object, one or more, are those of gzip (RFC 1952 2.3.1)."""
-    return len(start) > 0 and _MAGIC.startswith(bytes(start[:3]))
-
-
 def is_named_gzip(name: str) -> bool:
     """Tell whether the name of an object says that it is in gzip's coding."""
     return name.lower().endswith(".gz")

@@ -11,10 +11,10 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError
+from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError, first_line
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.backend import FolderListing, ObjectHeaders, StoredKey, Subfolder, TemporaryError, join_key
-from dsp_batch.storage.failures import explain_cause, first_line, translate_status
+from dsp_batch.storage.failures import explain_cause, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
 from dsp_batch.storage.urls import Location
@@ -54,7 +54,7 @@ def open_filesystem(scheme: str, anonymous: bool | None = None) -> Any:  # noqa:
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:
         package, extra = _EXTRAS.get(scheme, (None, None))
-        advice = f"pip install 'dsp-batch[{extra}]' (package {package})" if extra else str(error).splitlines()[0]
+        advice = f"pip install 'dsp-batch[{extra}]' (package {package})" if extra else first_line(error)
         raise StorageError(f"{scheme}:// needs a package that is not installed: {advice}") from error
     except ValueError as error:
         raise StorageError(f"{scheme}:// is no storage that is known here: use {_KNOWN}", reason="not-found") from error

@@ -24,17 +24,24 @@ from dsp_batch.storage.backend import (
     is_plain_name,
     join_key,
 )
+from dsp_batch.storage.backends.certificates import explain_authorities
 from dsp_batch.storage.backends.content_coding import MOST_BODY
 from dsp_batch.storage.backends.http_listing import (
     Entry,
     is_bucket_answer,
-    listing_url,
-    parse_bucket_page,
+    make_no_listing,
     parse_listing,
     split_bucket_urls,
 )
-from dsp_batch.storage.backends.http_pages import MOST_PAGE, Page, encode_url, fetch_page, read_page, require_body
+from dsp_batch.storage.backends.http_pages import Page, encode_url, fetch_page, read_page, require_body
 from dsp_batch.storage.backends.ranged import NO_RETRY, RangedSource, RangesIgnoredError, client_options
+from dsp_batch.storage.backends.s3_listing import (
+    MOST_PAGE,
+    BucketPage,
+    ListingPages,
+    listing_url,
+    parse_bucket_page,
+)
 from dsp_batch.storage.failures import translate_failure, translate_status
 from dsp_batch.storage.urls import Location
 
@@ -101,7 +108,9 @@ class HttpBackend:
     def _connection(self) -> HttpConnection:
         from obstore.store import HTTPStore  # noqa: PLC0415  # whole bodies do without
 
-        return HttpConnection(HTTPStore(self.root, client_options=client_options(), retry_config=NO_RETRY))
+        options = client_options()
+        with explain_authorities():
+            return HttpConnection(HTTPStore(self.root, client_options=options, retry_config=NO_RETRY))
 
     async def fetch(self, url: str, what: str, most: int = MOST_BODY) -> Page:
         """Fetch a whole body in a thread, which ends with the task that waits for it."""
@@ -151,23 +160,22 @@ class HttpBackend:
         above = "/".join(part for part in (unquote(key), unquote(folder).rstrip("/")) if part)
         above = f"{above}/" if above else ""
         what = f"list {bucket_url.rstrip('/')}/{above}{prefix}"
-        entries: list[Entry] = []
-        token: str | None = None
-        tokens: set[str] = set()
-        while True:
+
+        async def fetch(token: str | None) -> BucketPage:
             page = await self.fetch(listing_url(bucket_url, above + prefix, token), what, MOST_PAGE)
             if page.status != 200:
                 raise translate_status(page.status, "", what, "anonymous")
-            found = parse_bucket_page(page.data, bucket_url)
-            listed = [Entry(cut_name(key, above), size, False) for key, size in found.objects]
+            found = parse_bucket_page(page.data)
+            if found is None:
+                raise make_no_listing(bucket_url)
+            return found
+
+        entries, pages = list[Entry](), ListingPages(fetch, what)
+        while found := await pages.fetch_next():
+            listed = [Entry(cut_name(each.key, above), each.size, False) for each in found.objects]
             listed += [Entry(cut_name(key.removesuffix("/"), above), None, True) for key in found.prefixes]
             entries += [each for each in listed if is_plain_name(each.name)]
-            if found.token is None:
-                return entries
-            if found.token in tokens:
-                raise StorageError(f"cannot {what}: the server gives the same page of the listing again and again")
-            token = found.token
-            tokens.add(token)
+        return entries
 
 
 class HttpConnection(NamedTuple):

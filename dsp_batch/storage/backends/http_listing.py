@@ -1,4 +1,4 @@
-"""Listings of HTTP servers, read: directory pages as HTML or JSON, and S3's XML."""
+"""Listings of HTTP servers, read: directory pages as HTML or JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urljoin, urlsplit
-from xml.etree import ElementTree as ET
+from urllib.parse import unquote, urljoin, urlsplit
 
 from dsp_batch.errors import StorageError
 from dsp_batch.storage.backend import is_plain_name
@@ -76,9 +75,9 @@ def _parse_html(page: Page) -> Iterator[Entry]:
     try:
         parser.feed(page.data.decode("utf-8", "replace"))
     except AssertionError as error:  # html.parser's answer to a declaration like `<![`
-        raise _no_listing(page.url) from error
+        raise make_no_listing(page.url) from error
     if not _is_listing(parser, page):
-        raise _no_listing(page.url)
+        raise make_no_listing(page.url)
     folder = urlsplit(page.url)
     here = unquote(folder.path)
     base = (parser.base and _join(page.url, parser.base)) or page.url
@@ -125,7 +124,8 @@ def _is_listing(parser: _Links, page: Page) -> bool:
     return not parser.is_app and any(path in (here, above) for path in paths)
 
 
-def _no_listing(url: str) -> StorageError:
+def make_no_listing(url: str) -> StorageError:
+    """Make the error of an answer that lists nothing."""
     return StorageError(f"cannot list {url}: the server's answer is no directory listing", reason="not-found")
 
 
@@ -134,20 +134,7 @@ def _parse_json(page: Page) -> Iterable[Entry]:
         entries = json.loads(page.data)
         return [Entry(each["name"], each.get("size"), each["type"] == "directory") for each in entries]
     except (ValueError, TypeError, KeyError) as error:
-        raise _no_listing(page.url) from error
-
-
-class BucketPage(NamedTuple):
-    """One page of a listing."""
-
-    objects: list[tuple[str, int]]
-    """Key and size in bytes of each object."""
-
-    prefixes: list[str]
-    """Common prefixes, ending in `/`."""
-
-    token: str | None
-    """Continuation token of the next page; None on the last."""
+        raise make_no_listing(page.url) from error
 
 
 def is_bucket_answer(data: bytes) -> bool:
@@ -156,35 +143,8 @@ def is_bucket_answer(data: bytes) -> bool:
     return b"<ListBucketResult" in start or (b"<Error>" in start and b"<Code>" in start)
 
 
-def listing_url(bucket_url: str, prefix: str, token: str | None) -> str:
-    """Build the URL that lists one level of a bucket (ListObjectsV2)."""
-    query = f"?list-type=2&delimiter=%2F&prefix={quote(prefix, safe='')}"
-    return bucket_url + query + (f"&continuation-token={quote(token, safe='')}" if token else "")
-
-
 def split_bucket_urls(scheme: str, host: str, path: str) -> list[tuple[str, str]]:
     """List the ways to read `scheme://host/path` as bucket and key prefix: bucket in the path, bucket in the host."""
     bucket, _, rest = path.partition("/")
     ways = [(f"{scheme}://{host}/{bucket}", rest)] if bucket else []
     return [*ways, (f"{scheme}://{host}/", path)]
-
-
-def parse_bucket_page(data: bytes, url: str) -> BucketPage:
-    """Read one page of a ListBucketResult.
-
-    Raises:
-        StorageError: It is none.
-    """
-    try:
-        tree = ET.fromstring(data)  # noqa: S314  # expat limits the expansion of entities itself
-        if not tree.tag.endswith("ListBucketResult"):
-            raise _no_listing(url)
-        objects = [(_text(each, "Key"), int(_text(each, "Size") or 0)) for each in tree.findall("{*}Contents")]
-    except (ET.ParseError, LookupError, ValueError) as error:  # an unknown encoding, a size that is text
-        raise _no_listing(url) from error
-    prefixes = [_text(each, "Prefix") for each in tree.findall("{*}CommonPrefixes")]
-    return BucketPage(objects, prefixes, _text(tree, "NextContinuationToken") or None)
-
-
-def _text(element: ET.Element, name: str) -> str:
-    return element.findtext(f"{{*}}{name}") or ""

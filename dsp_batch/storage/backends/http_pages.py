@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
 import urllib.error
 import urllib.request
 from typing import NamedTuple
@@ -13,30 +12,15 @@ from urllib.parse import quote, urlsplit
 from dsp_batch.errors import StorageError
 from dsp_batch.storage.backend import TemporaryError
 from dsp_batch.storage.backends.certificates import open_ssl_context
-from dsp_batch.storage.backends.content_coding import MOST_BODY, check_size, decode_body
+from dsp_batch.storage.backends.connections import SILENCE_SECONDS, BodyReceiver, explain_connection
+from dsp_batch.storage.backends.content_coding import MOST_BODY, decode_body
 from dsp_batch.storage.failures import explain_ssl_failure, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import once_in_process, run_blocking
 from dsp_batch.storage.usage import count_usage
 
-_SILENCE_SECONDS = 30.0
-"""Seconds without a byte that end an attempt."""
-
-_BYTES_AT_ONCE = 1 << 20
-
-_SECONDS = 300.0
-"""Seconds for one whole body, however steadily it trickles in; obstore's requests have the same."""
-
-MOST_PAGE = 64 << 20
-"""Bytes of a listing, at most: a page with 500,000 names."""
-
 _MOST_REFUSAL = 64 << 10
 """Bytes of an error page that are looked at."""
-
-_LARGE_BODY = 32 << 20
-"""Bytes beyond which bodies are received one at a time, so that what a process holds stays bounded."""
-
-_large_bodies = threading.Lock()
 
 
 class Page(NamedTuple):
@@ -73,16 +57,16 @@ def fetch_page(url: str, what: str, abandoned: threading.Event | None = None, mo
     request = urllib.request.Request(url, headers={"User-Agent": "dsp-batch"})  # noqa: S310  # http and https only
     count_usage(requests=1)
     try:
-        page = _open(request, _Receiver(what, most, abandoned or threading.Event()))
+        page = _open(request, BodyReceiver(what, most, abandoned or threading.Event()))
     except urllib.error.URLError as error:
         if distrust := explain_ssl_failure(error.reason):
             raise StorageError(f"cannot {what}: {distrust}", reason="network") from error
         if str(error.reason).startswith("unknown url type"):
             message = f"cannot {what}: the server redirects to something that is neither http:// nor https://"
             raise StorageError(message, reason="network") from error
-        raise TemporaryError(_explain(error.reason)) from error
+        raise TemporaryError(explain_connection(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
-        raise TemporaryError(_explain(error)) from error
+        raise TemporaryError(explain_connection(error)) from error
     count_usage(bytes_read=len(page.data))
     if page.status not in (200, 403, 404):
         raise translate_status(page.status, "", what, "anonymous")
@@ -120,9 +104,9 @@ def encode_url(url: str) -> str:
     return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
 
 
-def _open(request: urllib.request.Request, receiver: _Receiver) -> Page:
+def _open(request: urllib.request.Request, receiver: BodyReceiver) -> Page:
     try:
-        with _build_opener().open(request, timeout=_SILENCE_SECONDS) as answer:
+        with _build_opener().open(request, timeout=SILENCE_SECONDS) as answer:
             coding = answer.headers.get("Content-Encoding")
             return Page(answer.url, answer.status, receiver.read_body(answer), coding)
     except urllib.error.HTTPError as error:
@@ -145,47 +129,3 @@ def _build_opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler)
     return opener
-
-
-class _Receiver:
-    """Receives one body within its limits."""
-
-    def __init__(self, what: str, most: int, abandoned: threading.Event) -> None:
-        self._what = what
-        self._most = most
-        self._abandoned = abandoned
-        self._end = time.monotonic() + _SECONDS
-
-    def read_body(self, answer: http.client.HTTPResponse) -> bytes:
-        """Read the body as it comes; `read` alone would wait for all of it."""
-        check_size(answer.length or 0, self._what, self._most)
-        body, alone = bytearray(), False
-        try:
-            while piece := answer.read1(_BYTES_AT_ONCE):
-                body += piece
-                check_size(len(body), self._what, self._most)
-                self._check_time()
-                while len(body) > _LARGE_BODY and not alone:
-                    alone = _large_bodies.acquire(timeout=0.5)
-                    self._check_time()
-        finally:
-            if alone:
-                _large_bodies.release()
-        if answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
-        return bytes(body)
-
-    def _check_time(self) -> None:
-        if self._abandoned.is_set():
-            raise TimeoutError
-        if time.monotonic() > self._end:
-            raise StorageError(f"cannot {self._what}: not finished within {_SECONDS:g} s", reason="timeout")
-
-
-def _explain(error: object) -> str:
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
-        return "connection closed before the answer was complete"
-    text = getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0][:120].lower() if text else type(error).__name__

@@ -17,7 +17,7 @@ from dsp_batch.storage.usage import count_usage
 _ELSEWHERE = re.compile(r"AuthorizationHeaderMalformed|PermanentRedirect|redirect without LOCATION")
 _NAMED = re.compile(r"expecting \\?'([a-z0-9-]+)\\?'|<Region>([a-z0-9-]+)</Region>")
 
-_HEADER = "x-amz-bucket-region"
+REGION_HEADER = "x-amz-bucket-region"
 """Header in which S3 names the region of a bucket to everybody."""
 
 _SECONDS = 10.0
@@ -55,7 +55,7 @@ def learn_region(access: Access, bucket: str, answer: str) -> bool:
 def describe_answer(response: Mapping[str, Any]) -> str:
     """Return code, message and region of an answer that botocore has parsed, as `learn_region` takes them."""
     told = response.get("Error", {})
-    region = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(_HEADER) or told.get("Region", "")
+    region = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(REGION_HEADER) or told.get("Region", "")
     return f"{told.get('Code')} {told.get('Message')} <Region>{region}</Region>"
 
 
@@ -76,5 +76,5 @@ def _ask_region(endpoint_url: str | None, bucket: str) -> str | None:
         headers = error.headers
     except (OSError, http.client.HTTPException):  # the failure itself is told by whoever asks
         return None
-    region = headers.get(_HEADER, "")
+    region = headers.get(REGION_HEADER, "")
     return region if re.fullmatch(r"[a-z0-9-]+", region) else None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dsp_batch.errors import SinkError, StorageError, UnavailableError
+from dsp_batch.errors import SinkError, StorageError, UnavailableError, first_line
 from dsp_batch.storage.aws import Access, resolve_access, resolve_endpoint
 from dsp_batch.storage.backend import ObjectHeaders, TemporaryError
 from dsp_batch.storage.backends.certificates import find_authorities_file
 from dsp_batch.storage.backends.regions import describe_answer, find_region, learn_region
-from dsp_batch.storage.failures import explain_cause, explain_ssl_failure, first_line, translate_status
+from dsp_batch.storage.failures import explain_cause, explain_ssl_failure, translate_status
 from dsp_batch.storage.flow import find_flow
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import once_in_process, run_blocking

@@ -71,6 +71,7 @@ function showLabelInDetail(place) {
 function buildLinks(row) {
   const links = [];
   const uuid = encodeURIComponent(row.series_uuid);
+  if (facts.viewer) links.push(["Open in the viewer", `${facts.viewer}#series=${uuid}`]);
   if (row.viewer) {
     const address = row.viewer.replaceAll("{study}", row.study_instance_uid).replaceAll("{series}", row.series_instance_uid);
     links.push([/\/slim\//.test(address) ? "Open in Slim" : "Open in OHIF", address]);
@@ -79,7 +80,8 @@ function buildLinks(row) {
   if (row.source_doi) links.push(["Citation", `https://doi.org/${row.source_doi.replace(/^https?:\/\/(dx\.)?doi\.org\//i, "")}`]);
   // Only web addresses and files beside the page: a link from a header could run a script.
   return links.filter(([, address]) => /^(https?:|\.|file:)/.test(address) || !address.includes(":")).map(([text, address]) =>
-    make("li", {}, make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text)));
+    // The viewer keeps its token in this tab, so it opens here.
+    make("li", {}, make("a", { href: address, target: address.startsWith("..") ? "_self" : "_blank", rel: "noopener noreferrer" }, text)));
 }
 
 function buildCommand(row) {

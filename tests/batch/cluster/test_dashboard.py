@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import build_many
+from time_limits import join_all
 
 from dsp_batch.batch.cluster.dashboard import find_dashboard, report_run
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
@@ -111,7 +112,7 @@ def test_a_run_whose_shards_come_one_by_one_leaves_no_record_of_each(root: Path,
 
     with Client(cluster, set_as_default=False) as client, client.as_current(), report_run(client, job, None):
         for ref in refs:
-            assert len(submit_shard(client, delay_shard((ref,), job, 1)).result()) == 1
+            assert len(submit_shard(client, delay_shard((ref,), job, 1)).result(60)) == 1
         assert client.run_on_scheduler(count_groups) == len(STAGES)
 
 
@@ -122,8 +123,7 @@ def test_two_runs_at_once_are_two_spans(root: Path, cluster: str) -> None:
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join_all(*threads)
 
     for name in ("left", "right"):
         assert wait_for_metrics(cluster, f"mosaic/{name}", 5)["series", "count"] == 5

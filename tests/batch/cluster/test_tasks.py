@@ -15,8 +15,10 @@ import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import CT300, build_bulk, build_many
 from servers import run_nginx
+from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
+from dsp_batch.batch.cluster.tasks import build_shard_indices, fetch_shard_headers
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import open_cache
@@ -130,7 +132,7 @@ def test_a_frame_larger_than_the_worker_is_refused_before_it_is_read(tmp_path: P
     write_large_frame(root)
 
     with one_worker(memory_limit=800 << 20) as client:
-        rows = by_name(submit_shard(client, delay_shard(refs_of(root, names_in(root)), job_of(tmp_path), 1)).result())
+        rows = by_name(submit_shard(client, delay_shard(refs_of(root, names_in(root)), job_of(tmp_path), 1)).result(60))
 
     refused = rows.pop(LARGE_FRAME)
     assert (refused.status, refused.reason) == ("failed", "out-of-memory")
@@ -147,9 +149,9 @@ def test_headers_that_need_more_than_a_share_wait_until_they_are_alone(tmp_path:
     refs = refs_of(root, names_in(root))
 
     with one_worker(memory_limit=120 << 20) as client:  # 12 MB for a shard, 3 MB for each of its four series
-        rows = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tight"), 1)).result())
+        rows = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tight"), 1)).result(60))
     with one_worker(memory_limit=20 << 20) as client:
-        tighter = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tighter"), 1)).result())
+        tighter = by_name(submit_shard(client, delay_shard(refs, job_of(tmp_path / "tighter"), 1)).result(60))
 
     assert {row.status for row in rows.values()} == {"done"}
     assert rows[series.series_uuid].requests > 150
@@ -168,8 +170,24 @@ def test_a_series_has_the_same_row_whatever_shard_it_is_in(tmp_path: Path, root:
         return [replace(row, seconds_headers=0, seconds_index=0, seconds_render=0) for row in rows]
 
     with one_worker(memory_limit=800 << 20) as client:
-        together = submit_shard(client, delay_shard(refs, job_of(tmp_path / "together"), 1)).result()
+        together = submit_shard(client, delay_shard(refs, job_of(tmp_path / "together"), 1)).result(60)
         job = job_of(tmp_path / "alone")
-        alone = tuple(submit_shard(client, delay_shard((ref,), job, 1)).result()[0] for ref in refs)
+        alone = tuple(submit_shard(client, delay_shard((ref,), job, 1)).result(60)[0] for ref in refs)
 
     assert tell(together) == tell(alone)
+
+
+def test_the_time_of_a_series_is_over_inside_of_computing_too(tmp_path: Path) -> None:
+    dataset = add_pixels(make_dataset(), frames=2)
+    dataset.NumberOfFrames = frames = 500_000
+    dataset.PixelData = bytes(frames * 32)
+    (tmp_path / "series" / "many").mkdir(parents=True)
+    (tmp_path / "series" / "many" / "1.dcm").write_bytes(write_dataset(dataset))
+    job = job_of(tmp_path, timeout=0.5)
+
+    (work,) = build_shard_indices(fetch_shard_headers(refs_of(tmp_path / "series", ["many"]), job, 1), job)
+
+    assert work.finished
+    assert (work.result.status, work.result.reason) == ("failed", "timeout")
+    assert "took longer than 0.5 s" in (work.result.error or "")
+    assert work.result.seconds_index < 1.5

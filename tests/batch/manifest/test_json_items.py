@@ -67,7 +67,7 @@ def test_answers_of_the_api_are_read(tmp_path: Path, indent: int | None) -> None
 
 @pytest.mark.parametrize("content", ["[1, 2", "{\n 5", '{"manifest": 5}', '{"manifest": {}}'])
 def test_damaged_json_is_one_error(tmp_path: Path, content: str) -> None:
-    with pytest.raises(ManifestError, match=r"manifest\.txt: .*JSON"):
+    with pytest.raises(ManifestError, match=r"manifest\.txt:.*JSON"):
         entries(tmp_path, content)
 
 

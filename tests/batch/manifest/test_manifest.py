@@ -26,9 +26,9 @@ from manifest_reading import (
     urls,
 )
 
-from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.entries import DuplicateLine
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.batch.manifest.rows import DuplicateLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.urls import parse_location
@@ -46,11 +46,11 @@ def test_plain_lines_name_series_below_the_root(tmp_path: Path) -> None:
 
 
 def test_a_comment_may_stand_behind_a_name(tmp_path: Path) -> None:
-    found = entries(tmp_path, f"{A}   # of the first visit\n{B}\t#\nnothing # at all\n", root="s3://mine")
+    found = entries(tmp_path, f"{A}   # of the first visit\n{B}\t#\nno series # at all\n", root="s3://mine")
 
     assert urls(found[:2]) == [f"s3://mine/{A}", f"s3://mine/{B}"]
     (line,) = [entry for entry in found if isinstance(entry, RejectedLine)]
-    assert (line.text, line.reason.startswith("'nothing' names no series")) == ("nothing # at all", True)
+    assert (line.text, line.reason.startswith("'no series' names no series")) == ("no series # at all", True)
 
 
 def test_the_default_root_is_idc(tmp_path: Path) -> None:
@@ -339,12 +339,11 @@ def test_series_of_idc_in_folders_whose_names_are_no_utf8_are_rejected(tmp_path:
     assert refs == [f"{tmp_path}/{A}", f"{tmp_path}/café/{C}"]
 
 
-def test_folders_whose_names_lead_out_of_the_cache_are_rejected(tmp_path: Path) -> None:
-    found = entries(tmp_path, f"/data/..foo\n/data/..bar/\n/data/{A}\n")
+def test_no_series_is_known_by_the_name_of_a_folder_that_is_no_uuid(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"/data/..foo\n/data/..bar/\n/data/{A}\n/data/1.2.3\n")
 
-    assert reasons(found) == [
-        f"manifest.txt:{line}: the name of its folder begins with two dots: rename it" for line in (1, 2)
-    ]
+    assert urls(found) == [f"/data/{name}" for name in ("..foo", "..bar", A, "1.2.3")]
+    assert all(uuid.UUID(entry.series_uuid) for entry in found if isinstance(entry, SeriesRef))
 
 
 def test_a_folder_needs_no_slash(tmp_path: Path) -> None:
@@ -427,8 +426,8 @@ def test_duplicates_are_dropped_in_every_spelling_and_order_is_kept(tmp_path: Pa
 def test_folders_of_one_name_in_two_places_are_two_series(tmp_path: Path) -> None:
     found = entries(tmp_path, "/one/head/\n/two/head/\n/one/head/\n")
 
-    assert [type(entry) for entry in found] == [SeriesRef, RejectedLine, DuplicateLine]
-    assert "manifest.txt:2: a series folder 'head' came before from another place" in reasons(found)[0]
+    assert urls(found[:2]) == ["/one/head", "/two/head"]
+    assert [type(entry) for entry in found] == [SeriesRef, SeriesRef, DuplicateLine]
 
 
 def test_duplicates_are_found_however_far_they_are_apart(tmp_path: Path) -> None:

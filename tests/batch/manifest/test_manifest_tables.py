@@ -23,10 +23,10 @@ from manifest_reading import (
     write_manifest,
 )
 
-from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.entries import DuplicateLine
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.read import read_manifest
 from dsp_batch.batch.manifest.rejected import RejectedLine
-from dsp_batch.batch.manifest.rows import DuplicateLine
 from dsp_batch.errors import ManifestError
 from dsp_batch.model.series import SeriesRef
 

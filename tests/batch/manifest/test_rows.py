@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsp_batch.batch.manifest.entries import Reading, Surroundings
 from dsp_batch.batch.manifest.json_items import parse_json
-from dsp_batch.batch.manifest.rows import Reading, Surroundings, read_lines
-from dsp_batch.batch.manifest.text import parse_lines
+from dsp_batch.batch.manifest.text import parse_lines, read_lines
 
 A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"
 B = "38902e14-b11f-4548-910e-771ee757dc82"

@@ -28,13 +28,13 @@ def test_names_in_a_list_are_lines(caplog: pytest.LogCaptureFixture) -> None:
     assert urls([found[number] for number in (0, 1, 4)]) == [f"{OPEN}/{A}", f"{OPEN}-two/{B}", "/d/some folder"]
     assert reasons(found)[0].startswith("list of series:4: 'what is this' names no series")
     with caplog.at_level(logging.WARNING):
-        assert [ref.line for ref in read_manifest(iter(names))] == [1, 2, 5]
+        assert [ref.line for ref in read_manifest(iter(names[:4]))] == [1, 2]
 
 
 def test_series_in_a_list_keep_what_they_are() -> None:
     series = [
         SeriesRef("s3://mine", A, "https://host", {"age": 7}, line=40),
-        SeriesRef("/d", "some folder"),
+        SeriesRef("/d", B, folder="some folder", scan="x:y", digest="1:0"),
         SeriesRef("s3://other", A),
     ]
 
@@ -42,7 +42,7 @@ def test_series_in_a_list_keep_what_they_are() -> None:
 
     assert [*manifest.series()] == [
         SeriesRef("s3://mine", A, "https://host", {"age": 7}, line=1),
-        SeriesRef("/d", "some folder", None, {"age": None}, line=2),
+        SeriesRef("/d", B, None, {"age": None}, line=2, folder="some folder", scan="x:y", digest="1:0"),
     ]
     assert manifest.duplicates == 1
 

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from manifest_reading import GOOGLE_COMMENT, NO_INDEX, OPEN, A, B, C, write_manifest
+from manifest_reading import GOOGLE, GOOGLE_COMMENT, NO_INDEX, OPEN, A, B, C, write_manifest
 
 from dsp_batch.batch.manifest import table
 from dsp_batch.batch.manifest.read import read_manifest, read_manifest_table
@@ -26,11 +26,12 @@ def read(tmp_path: Path, content: str) -> Manifest:
 def test_a_row_a_series_in_the_order_of_the_manifest(tmp_path: Path) -> None:
     manifest = read(tmp_path, f"{GOOGLE_COMMENT}{B}\ncp s3://idc-open-cr/{A}/* .\nwhat?\n{B}\n/d/some folder/\n")
 
-    assert manifest.table.drop_columns(["folder", "scan", "digest"]).to_pylist() == [
-        {"root": OPEN, "series_uuid": B, "endpoint_url": None, "line": 2},
-        {"root": "s3://idc-open-cr", "series_uuid": A, "endpoint_url": "https://storage.googleapis.com", "line": 3},
-        {"root": "/d", "series_uuid": "some folder", "endpoint_url": "https://storage.googleapis.com", "line": 6},
+    assert manifest.table.drop_columns(["series_uuid", "scan", "digest"]).to_pylist() == [
+        {"root": OPEN, "endpoint_url": None, "line": 2, "folder": None},
+        {"root": "s3://idc-open-cr", "endpoint_url": GOOGLE, "line": 3, "folder": None},
+        {"root": "/d", "endpoint_url": GOOGLE, "line": 6, "folder": "some folder"},
     ]
+    assert manifest.table.column("series_uuid").to_pylist()[:2] == [B, A]
     assert (len(manifest), manifest.duplicates, manifest.columns) == (3, 1, ())
     assert [str(line).split(" names")[0] for line in manifest.rejected] == ["m.txt:4: 'what?'"]
 

@@ -133,6 +133,28 @@ def test_rejected_lines_show_neither_passwords_nor_control_characters(tmp_path: 
     assert text.splitlines()[3].split("\t")[1] == rejected[3].text
 
 
+@pytest.mark.parametrize("end", ["", ",CT", '",CT'])
+def test_rejected_lines_show_no_signatures(tmp_path: Path, end: str) -> None:
+    url = f"https://b.s3.amazonaws.com/{A}/1.dcm?X-Amz-Credential=AKIA1&X-Amz-Signature=5f1c9"
+    start = '"' if '"' in end else ""
+
+    (rejected,) = entries(tmp_path, f"{A}\n{start}{url}{end}\n")[1:]
+
+    assert isinstance(rejected, RejectedLine)
+    shown = rejected.text + str(rejected) + format_rejected([rejected]).decode()
+    assert "?…" in rejected.text
+    assert ("AKIA1" in shown, "5f1c9" in shown) == (False, False)
+
+
+def test_a_password_with_a_slash_is_no_bucket(tmp_path: Path) -> None:
+    found = entries(tmp_path, f"{A}\ncp s3://key:sec/ret@bucket/{B}/* .\ns3://key:secret/{B}\n")
+
+    assert all("holds a user name or password" in reason for reason in reasons(found))
+    assert not [line for line in reasons(found) if "sec" in line]
+    assert not [line.text for line in found if isinstance(line, RejectedLine) and "sec" in line.text]
+    assert len(reasons(found)) == 2
+
+
 def test_lines_that_are_not_understood_do_not_stop_the_others(tmp_path: Path) -> None:
     found = entries(tmp_path, f"{A}\nwhat is this\n{B}\n")
 

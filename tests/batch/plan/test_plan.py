@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from idc_tables import CT, MR, OLD_CT, RAW, SEG, SR, write_index
 
-from dsp_batch.batch.manifest.places import Lookup
+from dsp_batch.batch.manifest.lookup import Lookup, default_lookup
 from dsp_batch.batch.plan.estimate import SeriesFacts, count_tiles, estimate_work
 from dsp_batch.batch.plan.plan import Plan, PlanOptions, describe_plan, format_plan, plan_manifest
 from dsp_batch.errors import OptionsError
+from dsp_batch.model.contrast import EMBEDDED
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import EMBEDDED, ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import ContrastMosaicOptions, ImageOptions, IndexOptions, MosaicOptions
 from dsp_batch.storage.store import Store
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -33,7 +34,7 @@ def lookup(tmp_path: Path) -> Lookup:
     """A small index, and stores of the local file system."""
     (tmp_path / "index").mkdir()
     index = write_index(tmp_path / "index")
-    return Lookup(index=index, store_of=lambda root, endpoint_url: Store(root, endpoint_url=endpoint_url))
+    return replace(default_lookup(), index=index)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_parts_that_come_while_others_are_put_together_are_kept(tmp_path: Path) 
         writing = threads.submit(write)
         while not writing.done():
             compact(cache, FOLDER, ())
-    writing.result()
+    writing.result(60)
     compact(cache, FOLDER, ())
 
     assert sorted(row["series_uuid"] for row in read_run(cache, "run")) == names

@@ -9,11 +9,11 @@ import pytest
 from complete_runs import make_manifest
 
 from dsp_batch.batch.runs.attempt import open_attempt
-from dsp_batch.batch.runs.job import Job, describe_job, results_folder, write_json
+from dsp_batch.batch.runs.job import Job, describe_job, write_json
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import find_state
-from dsp_batch.cache import Cache, open_cache, preview_key
+from dsp_batch.cache import Cache, open_cache, preview_key, run_files
 from dsp_batch.idc.viewer import viewer_url
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -28,7 +28,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def write_rows(cache: Cache, run: str, rows: list[SeriesResult], attempt: int = 1) -> None:
-    writer = ResultsWriter(cache=cache, folder=results_folder(run), attempt=attempt)
+    writer = ResultsWriter(cache=cache, folder=run_files(run).results, attempt=attempt)
     for row in rows:
         writer.rows.append(row)
         writer.flush()
@@ -40,7 +40,7 @@ def row_of(name: str, **known: object) -> SeriesResult:
 
 def write_job(cache: Cache, run: str, since: int = 1) -> Job:
     job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
-    write_json(cache, f"runs/{run}/job.json", describe_job(job) | {"generation": 1, "since": since})
+    write_json(cache, run_files(run).job, describe_job(job) | {"generation": 1, "since": since})
     return job
 
 

@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 from written_objects import DEFLATED, NATIVE_SYNTAXES, add_pixels, make_dataset, parse_object, write_dataset
 
+from dsp_batch.dicom.headers import inflate
 from dsp_batch.dicom.headers.read import read_header
 from dsp_batch.dicom.headers.values import HeaderDecoder
 from dsp_batch.errors import HeaderError
@@ -234,10 +235,9 @@ def test_garbage_gives_a_clear_error(garbage: bytes, prefix: bytes) -> None:
 
 
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dsp_batch.dicom.headers import read as headers
-
-    data = write_dataset(make_dataset(TextValue="x" * 2_000_000), DEFLATED)
-    monkeypatch.setattr(headers, "MAX_INFLATED", 1 << 20)
+    data = write_dataset(add_pixels(make_dataset(), frames=100, size=128), DEFLATED)
+    monkeypatch.setattr(inflate, "MAX_INFLATED_HEADER", 1 << 16)
+    monkeypatch.setattr(inflate, "MAX_INFLATED", 1 << 20)
 
     with pytest.raises(HeaderError, match="grows beyond 1 MB") as caught:
         parse_object(data)

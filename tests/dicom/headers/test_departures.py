@@ -158,7 +158,7 @@ class TestDeflated:
         assert header.notes == ("The deflated dataset has a zlib header",)
 
     def test_a_header_that_inflates_beyond_its_limit_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dsp_batch.dicom.headers.read.MAX_INFLATED_HEADER", 1 << 20)
+        monkeypatch.setattr("dsp_batch.dicom.headers.inflate.MAX_INFLATED_HEADER", 1 << 20)
         large = write_dataset(make_dataset(TextValue="x" * 2_000_000), DEFLATED)
         pixels = write_dataset(add_pixels(make_dataset(), frames=100, size=128), DEFLATED)
 
@@ -216,7 +216,10 @@ class TestTexts:
         assert attributes_of(header).text("PatientName") is not None
         assert header.notes == ("Specific Character Set 'rot13' is no defined term",)
 
-    @pytest.mark.parametrize("charset", ["ISO_IR 192", "ISO_IR 6", "rot13", "idna", "punycode", "hex", "no such", ""])
+    @pytest.mark.parametrize(
+        "charset",
+        ["ISO_IR 192", "ISO_IR 6", "rot13", "idna", "punycode", "hex", "no such", "", "\0", "ISO_IR 100\0\0x"],
+    )
     def test_text_that_is_not_of_its_character_set_is_read_as_latin_1(self, charset: str) -> None:
         dataset = make_dataset(SpecificCharacterSet="ISO_IR 100", PatientName="Schädel^Großer")
         data = write_dataset(dataset)
@@ -281,7 +284,7 @@ class TestTypes:
 class TestClaims:
     @pytest.mark.parametrize(
         ("claimed", "size", "is_refused"),
-        [(4096, 4096, False), (5000, 4096, True), (5000, 80_000, False), (40_000, 4096, False)],
+        [(4096, 4096, False), (5000, 4096, True), (5000, 80_000, False), (1 << 15, 4096, True)],
     )
     def test_more_frames_than_there_is_any_use_for_are_refused(
         self, claimed: int, size: int, *, is_refused: bool
@@ -297,6 +300,40 @@ class TestClaims:
             assert caught.value.reason == "too-large"
         else:
             assert 0x00280008 in parse_object(data).elements
+
+    @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DEFLATED])
+    @pytest.mark.parametrize("has_pixels", [True, False])
+    def test_more_frames_than_an_object_can_hold_are_no_number(self, syntax: str, *, has_pixels: bool) -> None:
+        dataset = make_dataset(NumberOfFrames=90_000)
+        if has_pixels:
+            add_pixels(dataset).NumberOfFrames = 90_000
+
+        header = parse_object(write_dataset(dataset, syntax))
+
+        assert 0x00280008 not in header.elements
+        (note,) = header.notes
+        assert note.startswith("Number of Frames is left out: ")
+        assert note.endswith("bytes cannot hold 90000 frames")
+
+    def test_frames_without_pixels_are_weighed_by_the_whole_object(self) -> None:
+        dataset = make_dataset(NumberOfFrames=90_000)
+        dataset.add_new(0x00091001, "OB", bytes(20_000))
+
+        with pytest.raises(HeaderError, match="claims 90000 frames"):
+            parse_object(write_dataset(dataset))
+
+    def test_frames_that_are_claimed_are_weighed_before_a_table_is_made_of_them(self) -> None:
+        dataset = make_plain()
+        dataset.NumberOfFrames = 4096
+        dataset.PixelData = bytes(8192)
+        data = write_dataset(dataset)
+        meter = HeaderMeter(url="/root/series", count=2, limit=4_000_000)
+        read_bytes(meter.weigh(read_header("a.dcm", len(data))), data)
+
+        with pytest.raises(SeriesError, match="of the 2 objects") as caught:
+            read_bytes(meter.weigh(read_header("b.dcm", len(data))), data)
+
+        assert caught.value.reason == "out-of-memory"
 
     def test_what_a_deflated_header_grows_to_is_weighed(self) -> None:
         data = write_dataset(make_dataset(TextValue="x" * 1_000_000), DEFLATED)

@@ -541,7 +541,7 @@ def test_first_frames_of_real_series_are_those_of_pydicom() -> None:
 @pytest.mark.parametrize("series", ["2bf3663b", "2ee9d48b", "4aea28e2", "a2ddc480", "a6815aa5", "b9fdf0c3", "de083ca2"])
 def test_lossless_jpeg_of_real_series_is_that_of_dcmtk(series: str, tmp_path: Path) -> None:
     path = next(next(DATA.glob(f"series/{series}*")).iterdir())
-    subprocess.run(["dcmdjpeg", str(path), str(tmp_path / "native.dcm")], check=True, capture_output=True)
+    subprocess.run(["dcmdjpeg", str(path), str(tmp_path / "native.dcm")], check=True, capture_output=True, timeout=60)
 
     assert (decode_file(path)[0] == pydicom.dcmread(tmp_path / "native.dcm").pixel_array).all()
 

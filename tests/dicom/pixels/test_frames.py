@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from datasets import DATA, attributes_of, make_pixels, needs_data, read_source
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsp_batch.dicom.headers import inflate
 from dsp_batch.dicom.pixels import fragments
 from dsp_batch.dicom.pixels.fragments import FrameBytes
 from dsp_batch.dicom.pixels.frames import PixelSource, parse_offset_table, read_frames
@@ -185,6 +187,41 @@ class TestDeflated:
         found, _ = read_counted(source, [2], data)
 
         assert found == {2: stored[2].tobytes()}
+
+    @pytest.mark.parametrize("kept", [40, 4000, 1 << 20])
+    def test_frames_are_the_same_however_much_of_the_dataset_is_kept(
+        self, monkeypatch: pytest.MonkeyPatch, kept: int
+    ) -> None:
+        monkeypatch.setattr(inflate, "MAX_INFLATED_HEADER", kept)
+        monkeypatch.setattr(inflate, "_PIECE", 1000)
+        stored = np.random.default_rng(1).integers(0, 999, (100, 4, 6)).astype("<u2")
+        data = self.make(stored)
+
+        found, _ = read_counted(make_source(data, 100, DEFLATED, fragments_offset=None), [99, 0, 57], data)
+
+        assert found == {frame: stored[frame].tobytes() for frame in (99, 0, 57)}
+
+    def test_of_a_deflated_object_no_more_is_held_than_is_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inflate, "MAX_INFLATED_HEADER", 1 << 20)
+        data = self.make(np.zeros((1 << 20, 4, 6), "<u2"))
+        source = make_source(data, 1 << 20, DEFLATED, fragments_offset=None)
+        tracemalloc.start()
+
+        found = read_bytes(read_frames(source, [1_000_000]), data)
+
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == {1_000_000: bytes(48)}
+        assert peak < 10 << 20
+
+    def test_pixels_that_are_deflated_to_less_than_is_claimed_are_an_error(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inflate, "MAX_INFLATED_HEADER", 100)
+        data = self.make(np.zeros((300, 4, 6), "<u2"))[:-2]
+
+        with pytest.raises(PixelError, match="cut off"):
+            read_bytes(read_frames(make_source(data, 300, DEFLATED, fragments_offset=None), [0]), data)
 
     def test_a_damaged_stream_is_an_error(self) -> None:
         data = self.make(np.zeros((3, 4, 6), "<u2"))[:-4]

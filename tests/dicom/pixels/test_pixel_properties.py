@@ -289,7 +289,9 @@ def test_polarity_is_that_of_dcmtk(photometric: str, shape: str | None, tmp_path
         dataset.PresentationLUTShape = shape
     data = write_native(dataset, values.tobytes(), EXPLICIT)
     (tmp_path / "a.dcm").write_bytes(data)
-    subprocess.run(["dcm2pnm", "+Ww", "128", "256", str(tmp_path / "a.dcm"), str(tmp_path / "a.pgm")], check=True)
+    subprocess.run(
+        ["dcm2pnm", "+Ww", "128", "256", str(tmp_path / "a.dcm"), str(tmp_path / "a.pgm")], check=True, timeout=60
+    )
 
     (frame,) = read_frames_of(data)
 

@@ -29,10 +29,10 @@ from dsp_batch.core.windowing import choose_voi, display_values, percentile_wind
 from dsp_batch.dicom.grids import crop_slice
 from dsp_batch.dicom.syntaxes import JPEG_2000, JPEG_LOSSLESS, JPEG_LOSSY, JPEG_LS
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import EMBEDDED
 from dsp_batch.model.frame import LookupTable, StoredFrame
 from dsp_batch.model.series import ByteArray, FrameRef, ObjectInfo
 from dsp_batch.model.window import Window
-from dsp_batch.options import EMBEDDED
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.read import EncodedFrames, read_pictures
 
@@ -133,7 +133,7 @@ def decompress(path: Path, folder: Path) -> Dataset:
     """A lossless JPEG object, decompressed by DCMTK."""
     native = folder / f"{path.stem}.native"
     if not native.exists():
-        subprocess.run(["dcmdjpeg", str(path), str(native)], check=True, capture_output=True)
+        subprocess.run(["dcmdjpeg", str(path), str(native)], check=True, capture_output=True, timeout=60)
     return pydicom.dcmread(native)
 
 
@@ -274,7 +274,7 @@ def draw_by_dcmtk(case: Case, folder: Path) -> ByteArray:
     program = "dcmj2pnm" if is_jpeg else "dcml2pnm" if syntax in JPEG_LS else "dcm2pnm"
     window = [] if case.frame.is_color else dcmtk_window(case)
     command = [program, "-S", "-O", "+F", str(case.number + 1), *window, str(case.path), str(folder / "frame.pnm")]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     return case.crop(np.asarray(Image.open(folder / "frame.pnm")))
 
 

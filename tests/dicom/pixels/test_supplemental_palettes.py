@@ -19,9 +19,10 @@ from dsp_batch.core.windowing import apply_supplement, display_values, percentil
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.palette import describe_supplement
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.model.contrast import AUTO, parse_contrast
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import AUTO, MosaicOptions, parse_contrast
+from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import index_series, render_preview
 from dsp_batch.render.choose import list_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures
@@ -38,7 +39,8 @@ def make_series(root: Path, presentation: str, **values: Any) -> tuple[SeriesInd
     stored[SIZE // 2 :] = FIRST
     stored[-2] = FIRST + 2
     stored[-1] = FIRST + 50
-    dataset = add_pixels(make_dataset(PixelPresentation=presentation, **values), size=SIZE)
+    dataset = add_pixels(make_dataset(PixelPresentation=presentation), size=SIZE)
+    dataset.update(make_dataset(**values))
     dataset.PixelData = stored.tobytes()
     for channel, color in enumerate(("Red", "Green", "Blue")):
         setattr(dataset, f"{color}PaletteColorLookupTableDescriptor", [len(COLORS), FIRST, 16])
@@ -78,6 +80,13 @@ def test_a_palette_that_cannot_be_read_leaves_the_image_in_gray(damage: dict[str
 def test_without_a_presentation_in_color_the_palette_is_left_out(presentation: str, tmp_path: Path) -> None:
     for pixel in draw(*make_series(tmp_path, presentation)):
         assert max(pixel) - min(pixel) <= 3
+
+
+def test_an_image_of_a_palette_takes_no_supplement(tmp_path: Path) -> None:
+    _, first, beyond = draw(*make_series(tmp_path, "COLOR", PhotometricInterpretation="PALETTE COLOR"))
+
+    assert first[0] > max(first[1:]) + 140
+    assert beyond[2] > max(beyond[:2]) + 50
 
 
 def test_each_frame_says_whether_it_is_in_color_where_they_are_mixed(tmp_path: Path) -> None:

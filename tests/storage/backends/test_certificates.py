@@ -34,7 +34,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("-CAcreateserial", "-days", "30", "-extfile", "extensions", "-out", "server.pem"),
         ],
     ):
-        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True, timeout=60)
     return folder
 
 
@@ -101,7 +101,12 @@ def test_a_server_without_https_is_told_as_such(plain: FaultyServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "cannot be read"), ("no certificate", "holds no certificates")]
+    ("content", "problem"),
+    [
+        (None, "cannot be read"),
+        ("no certificate", "holds no certificates"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "holds damaged certificates"),
+    ],
 )
 def test_a_file_of_authorities_that_is_none_is_named(
     content: str | None, problem: str, plain: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,5 +118,7 @@ def test_a_file_of_authorities_that_is_none_is_named(
 
     with pytest.raises(OptionsError, match=f"AWS_CA_BUNDLE names {path}, which {problem}"):
         Store("s3://bucket", endpoint_url=plain.url, anonymous=True).list_objects("s")
-    with pytest.raises(OptionsError, match="AWS_CA_BUNDLE"):
+    with pytest.raises(OptionsError, match=f"AWS_CA_BUNDLE names {path}, which {problem}"):
         Store(f"{plain.url}/bucket").list_objects("s")
+    with pytest.raises(OptionsError, match=f"AWS_CA_BUNDLE names {path}, which {problem}"):
+        Store("s3://bucket", endpoint_url=plain.url, anonymous=True).list_series("s")

@@ -174,7 +174,7 @@ def test_a_series_that_trickles_in_ends_in_time_and_keeps_no_other_waiting(trick
         begin = time.monotonic()
         assert {*read("fast", 30.0).values()} == {bytes(1000)}
         assert time.monotonic() - begin < 3
-        assert {getattr(result, "reason", None) for result in slow.result().values()} == {"timeout"}
+        assert {getattr(result, "reason", None) for result in slow.result(60).values()} == {"timeout"}
     limit = time.monotonic() + 5
     while _TricklingHandler.busy:
         assert time.monotonic() < limit, "connections are still open"

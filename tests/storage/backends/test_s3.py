@@ -5,8 +5,10 @@ import sys
 import threading
 
 import pytest
+from faulty_server import run_faulty_server
 from readers import take, take_all
 from servers import S3Server, WebServer
+from time_limits import join_all
 
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
@@ -95,6 +97,29 @@ def test_keys_with_empty_parts_do_not_hide_a_series(s3_environment: S3Server, bu
     assert Store(f"s3://{bucket}").list_objects("s") == (ObjectInfo(name="a.dcm", size=2),)
 
 
+def test_listings_share_connections_and_survive_those_that_the_server_has_closed() -> None:
+    with run_faulty_server({"/bucket/s/x.dcm": b"1"}) as server:
+        store = Store("s3://bucket", endpoint_url=server.url, anonymous=True)
+        for _ in range(3):
+            store.list_objects("s")
+        assert server.connections == 1
+
+        server.faults.append("503")
+        server.faults.append("close")
+        assert len(store.list_objects("s")) == 1
+        assert len(server.requests) == 6
+
+
+def test_a_proxy_of_the_environment_passes_listings_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_faulty_server({"/bucket/s/x.dcm": b"1"}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//user:pass%20word@"))
+        monkeypatch.setenv("no_proxy", "")
+        store = Store("s3://bucket", endpoint_url="http://nowhere.invalid:81", anonymous=True)
+
+        assert store.list_objects("s") == (ObjectInfo(name="x.dcm", size=1),)
+    assert proxy.requests == ["/bucket"]
+
+
 def test_requests_and_bytes_are_those_that_the_server_saw(
     s3_environment: S3Server, bucket: str, proxy: WebServer
 ) -> None:
@@ -158,8 +183,7 @@ def test_many_threads_share_one_store_and_count_for_themselves(s3_environment: S
     threads = [threading.Thread(target=task, args=(number,)) for number in (10, 20, 30, 40)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join_all(*threads)
 
     assert sorted(counts) == [10, 20, 30, 40]
 
@@ -187,8 +211,9 @@ def test_a_store_travels_to_another_process(s3_environment: S3Server, bucket: st
 
     child = spawn.Process(target=_list_in_child, args=(store, results))
     child.start()
+    join_all(child)
+    assert child.exitcode == 0
     assert results.get() == ["x"]
-    child.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")

@@ -31,7 +31,9 @@ def test_a_public_bucket_is_read_without_looking_for_credentials(
     )
     # A broken profile would make any look at the AWS chain fail.
     environment = {**os.environ, "AWS_ENDPOINT_URL": s3_server.endpoint, "AWS_PROFILE": "missing"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
 
     assert done.stdout.splitlines() == ["(ObjectInfo(name='x', size=2),)", "False"]
 
@@ -49,7 +51,7 @@ def test_keys_in_the_environment_and_reading_the_cache_need_neither_botocore_nor
         "print({'botocore', 's3fs', 'fsspec', 'aiohttp'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", program, f"s3://{bucket}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.splitlines() == ["1 b'12' 1", "set()"]
 

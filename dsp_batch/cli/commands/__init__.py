@@ -1,0 +1,1 @@
+"""Commands about headers and caches, a file for each subject."""

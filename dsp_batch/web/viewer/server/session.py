@@ -1,0 +1,128 @@
+"""One run of the viewer: what its requests share, and the threads that work for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from dsp_batch.web.viewer.catalog import Catalog
+from dsp_batch.web.viewer.filters import parse_filter
+from dsp_batch.web.viewer.options import ViewOptions
+from dsp_batch.web.viewer.regions import read_rows
+from dsp_batch.web.viewer.server.answers import ApiAnswer, ApiError
+from dsp_batch.web.viewer.server.safety import Guard
+
+_log = logging.getLogger(__name__)
+
+MOST_WAITING = 64
+"""Requests that wait for a thread, at most. Others are told to come again."""
+
+
+class ViewSession:
+    """What all requests share. It loads the rest of the program in a thread, so that the server is up at once.
+
+    Args:
+        sources: What to show.
+        options: How to show it.
+        guard: Who may ask.
+        page_files: The files of the page by name.
+    """
+
+    def __init__(
+        self, sources: Sequence[str], options: ViewOptions, guard: Guard, page_files: Mapping[str, ApiAnswer]
+    ) -> None:
+        self.options, self.guard, self.page_files = options, guard, page_files
+        self.catalog = Catalog(shows_unread=not options.filters)
+        # What is wrong with regions and filters is told before the server is up.
+        self._rows = read_rows(options.annotations) if options.annotations else []
+        for each in options.filters:
+            parse_filter(each)
+        self.instance = secrets.token_hex(8)
+        self.start_ms = int(time.time() * 1000)
+        self.gallery_secret = secrets.token_urlsafe(16)
+        """Part of the path of the gallery: pictures of a page carry no token."""
+
+        self.gallery_pending = any(Path(source, "runs").is_dir() for source in sources) and not options.masked
+        """True until it is known whether there is a gallery."""
+
+        self.gallery_path: str | None = None
+        self.last_request = time.monotonic()
+        self._sources = tuple(sources)
+        self._services: Future[Any] = Future()
+        self._threads = max(os.cpu_count() or 1, 2)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="dsp-batch-view")
+        self._waiting = 0
+        self.stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin to load the program and to look through the sources."""
+        threading.Thread(target=self._scan, name="dsp-batch-scan", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop the scan and give up all work that has not begun."""
+        self.stopping.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._services.done() and not self._services.exception():
+            self._services.result().close()
+
+    def note_request(self) -> None:
+        """Note that somebody asked for something."""
+        self.last_request = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request; 0 during the scan."""
+        return time.monotonic() - self.last_request if self.catalog.scan_complete else 0.0
+
+    async def load_services(self) -> Any:
+        """Wait until the program is loaded, and return its `ViewServices`."""
+        return await asyncio.wrap_future(self._services)
+
+    async def run(self, work: Callable[[], ApiAnswer], is_closed: Callable[[], bool]) -> ApiAnswer | None:
+        """Do some work in a thread.
+
+        Args:
+            work: The work.
+            is_closed: Function that tells whether nobody waits for the answer any more; asked before the work begins.
+
+        Returns:
+            The answer; None where nobody waits for it.
+
+        Raises:
+            ApiError: Too many requests wait already.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise ApiError(503, "decode_busy", "too many requests wait already: ask again in a second")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: None if is_closed() else work())
+        finally:
+            self._waiting -= 1
+
+    def withhold(self, message: str) -> str:
+        """Return a message about a failure, or less of it where patients are masked: names of files may be theirs."""
+        return "this cannot be shown; while patients are masked, no more is told" if self.options.masked else message
+
+    def _scan(self) -> None:
+        try:
+            # Loaded here because it takes most of a second, and the page may already be asked for.
+            from dsp_batch.web.viewer.opening import open_services  # noqa: PLC0415
+
+            services = open_services(self._sources, self.options, self.catalog, self._rows, self.stopping)
+        except BaseException as error:
+            self._services.set_exception(error)
+            raise
+        self._services.set_result(services)
+        if services.open_gallery():
+            self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
+        self.gallery_pending = False
+        services.look_through(self._sources)
+        self.note_request()
