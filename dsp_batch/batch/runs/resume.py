@@ -147,7 +147,7 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
     Raises:
         SinkError: A part of the results cannot be read.
     """
-    keys = _build_keys(manifest)
+    keys = build_keys(manifest)
     there, made, skipped = (np.zeros(len(manifest), np.bool_) for _ in range(3))
     there[keys.find_names(_list_products(job))] = True
     wanted = ["series_uuid", "attempt", "status", "objects_digest"]
@@ -177,7 +177,7 @@ def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason])
     Raises:
         SinkError: A part of the results cannot be read.
     """
-    keys, chosen = _build_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
+    keys, chosen = build_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
 
     def find(tables: Iterator[pa.Table]) -> IntArray:
         found = [np.empty(0, np.int64)]
@@ -211,7 +211,8 @@ def _find_replaced(manifest: Manifest, known: IntArray, rows: pa.Table, job: Job
     return replaced
 
 
-def _build_keys(manifest: Manifest) -> ManifestKeys:
+def build_keys(manifest: Manifest) -> ManifestKeys:
+    """Sort the keys of the series of a manifest."""
     parts, is_local, first = [np.empty(0, "S16")], np.zeros(len(manifest), np.bool_), 0
     for chunk in manifest.table.column("series_uuid").chunks:
         names = name_keys(chunk.to_pylist())
