@@ -55,6 +55,8 @@ UNITS: Mapping[str, Unit] = {
     "cpu_share": Unit("CPU use of a worker", 0.01, 0),
     "client_cpu_per_series": Unit("client and scheduler, CPU ms a series", 1e-3, 2),
     "worker_peak_bytes": Unit("worker peak MB", 1e6, 0),
+    "frames_per_second": Unit("frames/s", 1, 0),
+    "picture_bytes": Unit("largest picture, KB", 1e3, 1),
     "worker_growth": Unit("last quarter over second", 1, 2),
 }
 """Measures in the order of the columns."""
@@ -214,6 +216,31 @@ TARGETS: tuple[Target, ...] = (
     Target(title="help", part="startup", operation="--help", measure="wall_seconds", bound=0.2),
     Target(title="a command without Dask", part="startup", operation="get-index", measure="wall_seconds", bound=0.5),
     Target(title="cached image", part="startup", operation="get-image", measure="wall_seconds", bound=0.6),
+    Target(title="the viewer is up", part="viewer", operation="up", measure="wall_seconds", bound=0.5),
+    Target(
+        title="first frame of a cached series",
+        part="viewer",
+        operation="first frame, index cached",
+        measure="wall_seconds",
+        bound=0.2,
+    ),
+    Target(
+        title="cine over loopback",
+        part="viewer",
+        operation="cine at 0 ms",
+        measure="frames_per_second",
+        bound=25,
+        at_least=True,
+    ),
+    Target(
+        title="cine at 40 ms of latency",
+        part="viewer",
+        operation="cine at 40 ms",
+        measure="frames_per_second",
+        bound=15,
+        at_least=True,
+    ),
+    Target(title="picture of 512 × 512 pixels", part="viewer", measure="picture_bytes", bound=40_000),
     Target(title="cold ct300 mosaic", part="latency", measure="wall_over_expected", bound=1.5),
     Target(
         title="batch of ct300",

@@ -29,6 +29,7 @@ from bench_objects import bench_objects
 from bench_places import Bench, open_sources, write_series
 from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
 from bench_tables import as_json, describe_machine, format_report, select_for_page, write_page
+from bench_viewer import bench_viewer
 
 _PARTS = {
     "series": bench_series,
@@ -40,6 +41,7 @@ _PARTS = {
     "batch": bench_batch,
     "memory": bench_memory,
     "manifests": bench_manifests,
+    "viewer": bench_viewer,
 }
 _SOURCES = ("disk", "nginx", "radosgw")
 
