@@ -122,7 +122,7 @@ def build_index(manifest: str, options: IndexOptions, settings: RunSettings, clu
     return _run(manifest, options, settings, cluster)
 
 
-for _command in (plan, status, retry, gallery, export_headers, clean, manifest, demo, view):
+for _command in (plan, status, retry, gallery, view, export_headers, clean, manifest, demo):
     program.add_command(_command)
 
 

@@ -204,7 +204,7 @@ def get_index(series: str, source: SeriesOptions, cache: CacheOptions) -> None:
     click.echo(os.fsencode(find_index(series, source, cache)))
 
 
-for _command in (header, headers, clear_index, view):
+for _command in (view, header, headers, clear_index):
     program.add_command(_command)
 
 

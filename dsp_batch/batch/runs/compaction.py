@@ -27,7 +27,7 @@ from dsp_batch.batch.runs.resume import ManifestKeys
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.idc.index import IdcIndex, find_sources
-from dsp_batch.model.identifiers import name_keys
+from dsp_batch.model.identifiers import build_keys
 from dsp_batch.model.series import IntArray
 
 _log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ def fill_rows(table: pa.Table, manifest: Manifest, keys: ManifestKeys, index: Id
         The rows with what was null filled in, as far as it is known; the same table where that is nothing.
     """
     names = table.column("series_uuid").to_pylist()
-    rows = keys.find(name_keys(names).keys)
+    rows = keys.find(build_keys(names))
     places = pa.array(rows, mask=rows < 0)
     carried = manifest.table.column_names[-len(manifest.columns) :] if manifest.columns else []
     for column, name in zip(carried, carried_names(manifest.columns).values(), strict=True):

@@ -15,7 +15,7 @@ from dsp_batch.batch.runs.job import find_run, read_json
 from dsp_batch.batch.runs.result_parts import conform_table, list_parts, read_part, result_schema, unite_schemas
 from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import SinkError
-from dsp_batch.model.identifiers import name_keys
+from dsp_batch.model.identifiers import build_keys
 from dsp_batch.model.series import IntArray
 
 T = TypeVar("T")
@@ -113,6 +113,6 @@ _KEY = np.dtype([("first", np.uint64), ("second", np.uint64)])
 def _read_keys(cache: Cache, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read the key of the series, the attempt, and whether the series failed, for each row of a part."""
     table = read_part(cache, key, ["series_uuid", "attempt", "status"])
-    names = name_keys(table.column("series_uuid").to_pylist()).keys.view(_KEY)
+    names = build_keys(table.column("series_uuid").to_pylist()).view(_KEY)
     attempts = pc.fill_null(table.column("attempt"), 0).to_numpy()
     return names, attempts, pc.fill_null(pc.equal(table.column("status"), "failed"), False).to_numpy()

@@ -12,6 +12,7 @@ from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.codecs import TRANSFER_SYNTAXES
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.dicom.syntaxes import describe_syntax
+from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.web.viewer.catalog import SeriesEntry
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.masking import Mask
@@ -177,6 +178,12 @@ def describe_order(opened: OpenSeries, numbers: Mapping[int, int]) -> dict[str, 
         )
     axis = stacks[0]["axis"] if stacks else None
     return {"frames": frames, "stacks": stacks, "axis": axis, "has_main_stack": order.has_main}
+
+
+def find_unit(attributes: Attributes) -> str | None:
+    """Name the unit of the values of a file. CT images that do not name theirs are in HU (PS3.3 C.8.2.1.1)."""
+    is_ct = attributes.text("Modality") == "CT" and attributes.number("RescaleSlope") is not None
+    return describe_unit(attributes) or ("HU" if is_ct else None)
 
 
 def find_spacing(attributes: Attributes, frame: int) -> list[float] | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dsp_batch.batch.manifest.read import read_manifest
-from dsp_batch.errors import StorageError
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName, find_local, parse_series, resolve_series
-from dsp_batch.scan import ALL_FOLDERS, find_named_series, scan_file, scan_folders, scan_objects
+from dsp_batch.scan.find import Scanning, find_named_series, scan_file
+from dsp_batch.scan.folder_scan import FolderScan, keep_parts, scan_with_objects
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.urls import locate_below, normalise_root, parse_location
 from dsp_batch.web.viewer.library import ReadAccess
@@ -53,7 +53,7 @@ class SourceSearch:
             return
         name = find_local(source) or parse_series(source, normalise_root(self.root, endpoint), endpoint)
         if name.kind == "object":
-            yield from (each.ref for each in scan_file(self.access.store_of(name.root), name.name))
+            yield scan_file(self.access.store_of(name.root), name.name).ref
         elif name.kind == "tree":
             yield from self._scan(name.root)
         elif name.kind == "folder" and normalise_uuid(name.name) is None:
@@ -63,15 +63,13 @@ class SourceSearch:
 
     def _find(self, name: SeriesName) -> SeriesRef:
         if name.kind == "uid":
-            return find_named_series(name, self.access.store_of)
+            return find_named_series(name, Scanning(store_of=self.access.store_of))
         return resolve_series(name, self.access.store_of)
 
     def _scan(self, root: str) -> Iterator[SeriesRef]:
         store = self.access.store_of(root)
-        if self.recursive:
-            unlisted: dict[str, StorageError] = {}
-            yield from scan_folders(store, ALL_FOLDERS, unlisted)
-            for error in unlisted.values():
+        with keep_parts(None) as parts:
+            scan = FolderScan(store=store, cache=parts, is_deep=self.recursive)
+            yield from scan_with_objects(scan)
+            for error in scan.unlisted.values():
                 raise error
-        else:
-            yield from (found.ref for found in scan_objects(store, store.list_objects("")))
