@@ -461,3 +461,12 @@ def test_series_json_tells_other_pages_what_is_here(cache: Cache) -> None:
     pictures = [key for key in columns["preview"] if key]
     assert len(pictures) == len(DONE)
     assert all(cache.read(key) for key in pictures)
+
+
+def test_the_page_of_a_run_that_has_no_row_yet_is_empty(open_page: Callable[[str], Watched], tmp_path: Path) -> None:
+    cache = make_cache(tmp_path, 0, ended=False)
+    write_gallery(cache, GalleryOptions())
+
+    watched = open_page(f"file://{cache.url}/gallery/index.html")
+
+    assert watched.page.get_by_role("gridcell").count() == 0

@@ -247,9 +247,9 @@ class ResultsWriter:
 
 
 def serialize_table(table: pa.Table) -> bytes:
-    """Write a table as Parquet."""
+    """Write a table as Parquet, each page with the checksum that shows whether it is damaged."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
@@ -290,6 +290,7 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
     try:
         table = read_parquet(data, columns)
+        _check_names(table)
         # Every reader must be able to count on the columns that all parts have, and on texts that are text.
         own = [field for field in SCHEMA if columns is None or field.name in columns]
         conformed = conform_table(table, pa.schema(own))
@@ -301,6 +302,11 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         raise SinkError(
             f"{cache.url_of(key)} is no part of this version ({cause}): move it away, and run again"
         ) from error
+
+
+def _check_names(table: pa.Table) -> None:
+    if len(set(table.column_names)) < table.num_columns:
+        raise ValueError("two of its columns have one name")
 
 
 def _check_keys(table: pa.Table) -> None:

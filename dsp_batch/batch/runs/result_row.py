@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsp_batch.errors import Reason
-from dsp_batch.model.frame import DrawnAs, WindowSource
+from dsp_batch.model.frame import ContextState, DrawnAs, WindowSource
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
 
@@ -30,7 +30,10 @@ class SeriesResult:
     endpoint_url: str | None = None
     """S3-compatible server that the manifest names."""
 
-    status: Status
+    status: Status | Literal["waiting"]
+    """What became of it. A series that waits for the images that it speaks of is drawn after them: such rows are not
+    written."""
+
     reason: Reason | None = None
     error: str | None = None
     """The error in one line, without patient attributes."""
@@ -65,6 +68,9 @@ class SeriesResult:
     """Digest of the names, sizes and times of the objects that the row tells of."""
 
     drawn_as: DrawnAs | None = None
+    context: ContextState | None = None
+    """What became of the image that the object speaks of; null where it needs none."""
+
     title: str | None = None
     """Headline of the preview in one line."""
 
