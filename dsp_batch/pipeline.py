@@ -18,19 +18,21 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
+from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions, PreviewOptions
-from dsp_batch.references import load_references
+from dsp_batch.references.finished import find_finished
+from dsp_batch.references.load import Search, load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
 from dsp_batch.render.preview import draw_preview
-from dsp_batch.scan import find_named_series
+from dsp_batch.scan.find import Scanning, find_again, find_named_series
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
@@ -73,7 +75,8 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+        cache: Where indices and scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read
+            nor write any.
         suffix: `.webp`, `.jpg` or `.jpeg`; with `CineOptions` `.webp`, `.avif`, `.gif` or `.mp4`.
 
     Returns:
@@ -90,8 +93,9 @@ def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its
         >>> image.n_tiles, image.width, image.height, image.data[8:12]
         (36, 768, 768, b'WEBP')
     """
-    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
-    return draw_series(ref, store, _open_cache(cache), options, suffix)
+    kept = _open_cache(cache)
+    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous, cache=kept)
+    return draw_series(ref, store, kept, options, suffix)
 
 
 def load_index(  # noqa: PLR0913  # where it is read, each by its name
@@ -111,7 +115,8 @@ def load_index(  # noqa: PLR0913  # where it is read, each by its name
         series_uid: As in `find_series`.
         endpoint_url: As in `find_series`.
         anonymous: As in `find_series`.
-        cache: Where indices are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+        cache: Where indices and scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read
+            nor write any.
 
     Returns:
         The index. Its `table` is a `pyarrow.Table`, one row an instance; elements with one value in all instances are
@@ -127,22 +132,26 @@ def load_index(  # noqa: PLR0913  # where it is read, each by its name
         >>> len(index), index.values("Modality")[0], index.table.column("PrimaryPosition")[0].as_py()
         (40, 'CT', 195.0)
     """
-    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous)
-    return index_series(ref, store, _open_cache(cache))
+    kept = _open_cache(cache)
+    ref, store = _open_series(series, root, series_uid, endpoint_url, anonymous=anonymous, cache=kept)
+    return index_series(ref, store, kept)
 
 
-def find_series(
+def find_series(  # noqa: PLR0913  # where it is looked for, each by its name
     series: str | os.PathLike[str],
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
     series_uid: str | None = None,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
+    cache: Cache | str | os.PathLike[str] | None = None,
+    refresh: bool = False,
 ) -> SeriesRef:
     """Find the series that a name means.
 
     A folder that is named by a UUID is a series. Any other folder is walked to any depth, and the headers of its
-    objects tell which series it holds.
+    objects tell which series it holds. A cache keeps what they tell: the next time only headers of objects whose name,
+    size or time has changed are read.
 
     Args:
         series: The path of a folder or of a file that is there; else a UUID, 32 hex digits, a prefix of them with `*`,
@@ -151,6 +160,8 @@ def find_series(
         series_uid: SeriesInstanceUID of the series that is meant where the folder holds several.
         endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
         anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
+        cache: Where scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
+        refresh: Read the headers of objects again of which listings tell no time.
 
     Returns:
         Root and folder, and the objects where the folder was scanned. That a folder named by a UUID is there shows when
@@ -174,7 +185,8 @@ def find_series(
     def store_of(found: str) -> Store:
         return build_store(found, endpoint_url=endpoint, anonymous=anonymous)
 
-    return find_named_series(name, store_of, series_uid)
+    scanning = Scanning(store_of=store_of, cache=_open_cache(cache), refresh=refresh)
+    return find_named_series(name, scanning, series_uid)
 
 
 def draw_series(
@@ -182,7 +194,7 @@ def draw_series(
 ) -> EncodedImage:
     """Walk the whole path of one series, for a process that has the machine to itself."""
     index = index_series(ref, store, cache, drawn=options)
-    return render_preview(index, open_frames(index, store, cache), options, suffix)
+    return render_preview(index, open_frames(index, store, cache, options), options, suffix)
 
 
 def index_series(
@@ -217,15 +229,33 @@ def index_series(
 
 
 def open_frames(
-    index: SeriesIndex, store: Store, cache: Cache | None, max_frame_bytes: int = MAX_FRAME_BYTES
+    index: SeriesIndex,
+    store: Store,
+    cache: Cache | None,
+    options: ImageVerbOptions | None = None,
+    max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> FrameSource:
     """Say where the frames of a series, and of those that it draws upon, are read; every core decodes."""
+    context = load_references(index, store, cache, _begin_search(index, cache, options))
     return FrameSource(
         store=store,
-        references=load_references(index, store, cache),
+        references=context.references,
+        missing=context.missing,
         decoders=os.cpu_count() or 1,
         max_frame_bytes=max_frame_bytes,
     )
+
+
+def _begin_search(index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions | None) -> Search:
+    """Say where the image that an object speaks of is looked for: among the finished rows of the cache too."""
+    if not isinstance(options, PreviewOptions):
+        return Search()
+    named = name_images(index)
+    if named is None or cache is None or options.context == "off":
+        return Search(mode=options.context)
+    study = index.texts("StudyInstanceUID")[0]
+    places = find_finished(cache, named, [study] if study else [])
+    return Search(mode=options.context, places=tuple(places))
 
 
 def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions, suffix: str) -> EncodedImage:
@@ -277,24 +307,27 @@ def describe_index(index: SeriesIndex, *, describe: bool = True) -> dict[str, An
     }
 
 
-def _open_series(
+def _open_series(  # noqa: PLR0913  # as in `preview`
     series: str | os.PathLike[str] | SeriesRef,
     root: str | os.PathLike[str],
     series_uid: str | None,
     endpoint_url: str | None,
     *,
     anonymous: bool | None,
+    cache: Cache | None,
 ) -> tuple[SeriesRef, Store]:
     """Find a series, and open the store of the root that it was found in."""
     ref = (
         series
         if isinstance(series, SeriesRef)
-        else find_series(series, root=root, series_uid=series_uid, endpoint_url=endpoint_url, anonymous=anonymous)
+        else find_series(
+            series, root=root, series_uid=series_uid, endpoint_url=endpoint_url, anonymous=anonymous, cache=cache
+        )
     )
     store = build_store(
         ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous
     )
-    return ref, store
+    return ref if ref.folder is None or ref.objects is not None else find_again(ref, store), store
 
 
 def _open_cache(cache: Cache | str | os.PathLike[str] | None) -> Cache | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import S3Server, run_s3
+from servers import S3Server, WebServer, run_nginx, run_s3
 
 _AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -82,3 +83,10 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
     return s3_server
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, tmp_path: Path) -> Iterator[WebServer]:
+    location = f"location / {{ proxy_pass {s3_server.endpoint}; proxy_set_header Host $http_host; }}"
+    with run_nginx(tmp_path / "nginx", location) as server:
+        yield server

@@ -14,7 +14,7 @@ from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.source import Source, label_source
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.scan import ALL_FOLDERS, scan_folders
+from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here
 from dsp_batch.storage.store import Store
 
 A = "28621ba9-1aca-4aab-a2a1-f6d2c3e2ab19"
@@ -31,7 +31,9 @@ MINE = "s3://mine"
 def find_one_series(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
     """Find a series in each folder that a line names, whether it is there or not; walk a root as programs do."""
     if folders.names == ALL_FOLDERS:
-        yield from scan_folders(Store(folders.root), folders.names, unlisted)
+        with keep_parts(None) as parts:
+            scan = FolderScan(store=Store(folders.root), cache=parts, unlisted=unlisted)
+            yield from (each.ref if isinstance(each, FoundSeries) else each for each in scan_here(scan))
     for name in filter(None, folders.names):
         yield SeriesRef(folders.root, str(uuid5(NAMESPACE_URL, f"{folders.root}/{name}")), folder=name)
 

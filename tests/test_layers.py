@@ -28,11 +28,12 @@ LAYERS = [
 """Rooms from the ground up; a room imports from its own layer and from those below."""
 
 BATCH_LAYERS = [
-    {"clock", "manifest", "outage", "scan"},
+    {"clock", "manifest", "notebook", "outage"},
     {"runs"},
     {"plan"},
     {"sharding"},
     {"cluster"},
+    {"waiting"},
     {"run"},
     {"retry", "demo"},
 ]
@@ -58,11 +59,19 @@ HOMES = {
     "s3fs": {"storage"},
     "fsspec": {"storage"},
     "botocore": {"storage"},
-    "PIL": {"core/encoding", "core/animation", "model/frame", "dicom/pixels/profiles", "render/text"},
-    "pyarrow": {"index", "idc", "batch/manifest", "batch/runs", "batch/scan"},
+    "PIL": {
+        "core/encoding",
+        "core/animation",
+        "model/frame",
+        "dicom/pixels/profiles",
+        "render/overlays/strokes",
+        "render/text",
+    },
+    "pyarrow": {"index", "idc", "references/finished", "batch/manifest", "batch/runs", "scan"},
     "idc_index_data": {"idc"},
     "platformdirs": {"cache"},
     "prometheus_client": {"batch/cluster"},
+    "pypdfium2": {"render/figures/page"},
     "tornado": {"web/viewer/server"},
 }
 """Heavy dependency → rooms, or files, that may import it."""

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from dsp_batch.batch.cluster.connect import ClusterConnection
 from dsp_batch.batch.manifest.table import Manifest, parse_manifest
 from dsp_batch.batch.run import StartedRun, complete_run
 from dsp_batch.batch.runs.attempt import open_attempt
@@ -45,7 +46,8 @@ def retry_run(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(cache, key, {**(read_json(cache, key) or {}), **attempt.describe(), "started": started})
     again = StartedRun(name=run, job=job, manifest=manifest, attempt=attempt, begin=begin, reasons=reasons)
-    return complete_run(again, cluster, progress)
+    with ClusterConnection(cluster) as connection:
+        return complete_run(again, connection, progress)
 
 
 def read_run_manifest(cache: Cache, run: str) -> Manifest:

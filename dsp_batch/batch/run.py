@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import chain
 
-from dsp_batch.batch.cluster.connect import connect
+from dsp_batch.batch.cluster.connect import ClusterConnection
 from dsp_batch.batch.cluster.dashboard import report_run
 from dsp_batch.batch.cluster.health import Cluster
 from dsp_batch.batch.cluster.in_flight import SeriesToRun, run_series
@@ -31,7 +31,8 @@ from dsp_batch.batch.runs.progress import LineProgress, Progress
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import RunState, find_state, keep_failed
-from dsp_batch.batch.runs.summary import RunSummary, summarize_run
+from dsp_batch.batch.runs.summary import NOTHING_SPENT, RunSummary, Spent, summarize_run
+from dsp_batch.batch.waiting import WaitingSeries, take_waiting, tell_places
 from dsp_batch.cache import FOLDERS, Cache, open_cache, run_files
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, Reason
@@ -41,6 +42,7 @@ from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.objects import remove_stale_temporary
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.urls import parse_location
+from dsp_batch.storage.usage import measure_usage
 from dsp_batch.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -87,6 +89,9 @@ class StartedRun:
     attempt: Attempt
     begin: float
     """When the attempt began, by the monotonic clock."""
+
+    spent: Spent = NOTHING_SPENT
+    """What reading its manifest took."""
 
     reasons: frozenset[Reason] = frozenset()
     """Work on series alone that failed for one of these reasons; empty for all that have failed or have no row."""
@@ -190,22 +195,31 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
 
 def run_manifest(options: RunOptions, job: Job, cluster: ClusterOptions, progress: Progress) -> RunSummary:
     """Run a job over the series of a manifest; errors are those of `run_batch`."""
-    begin = time.monotonic()
     _check_places(options, job)
+    with ClusterConnection(cluster) as connection:
+        started = start_run(options, job, connection)
+        return complete_run(started, connection, progress, options.longest_outage)
+
+
+def start_run(options: RunOptions, job: Job, connection: ClusterConnection) -> StartedRun:
+    """Read the manifest of a run, and write down what is asked; errors are those of `run_batch`."""
+    begin = time.monotonic()
     lookup = default_lookup(job.endpoint_url, job.anonymous)
-    lookup = replace(lookup, scan=partial(scan_on_cluster, job=job, cluster=cluster))
+    lookup = replace(lookup, scan=partial(scan_on_cluster, job=job, connection=connection))
     root = os.fspath(options.root)
-    manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
+    with measure_usage() as reading:
+        manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)
     show_rejected(manifest.rejected, "more lines are not understood; all are in rejected.txt")
     if options.strict and manifest.rejected:
         raise ManifestError(f"lines not understood: {len(manifest.rejected)}; --strict is given, so nothing started")
     name = run_name(job, manifest.digest)
     attempt = open_attempt(job, name, overwrite=options.overwrite)
     job = replace(job, rebuild=attempt.overwrites or attempt.renews)
-    started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin)
+    spent = Spent(manifest_requests=reading.requests, manifest_bytes_read=reading.bytes_read)
+    started = StartedRun(name=name, job=job, manifest=manifest, attempt=attempt, begin=begin, spent=spent)
     source = options.source if isinstance(options.source, str | os.PathLike) else manifest.rejected.source
     begin_attempt(started, {"manifest": os.fspath(source), "root": root})
-    return complete_run(started, cluster, progress, options.longest_outage)
+    return started
 
 
 def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
@@ -238,13 +252,13 @@ def begin_attempt(run: StartedRun, source: dict[str, str]) -> None:
 
 
 def complete_run(
-    run: StartedRun, cluster: ClusterOptions, progress: Progress, longest_outage: float = LONGEST_OUTAGE
+    run: StartedRun, connection: ClusterConnection, progress: Progress, longest_outage: float = LONGEST_OUTAGE
 ) -> RunSummary:
     """Work on the series of a run that are missing or have failed, and summarize it.
 
     Args:
         run: The run.
-        cluster: Where to compute.
+        connection: Where to compute.
         progress: Is told about each series.
         longest_outage: Seconds to wait for a cache that cannot be written.
     """
@@ -265,8 +279,10 @@ def complete_run(
     progress.start(total)
     progress.skip(finished)
     series = SeriesToRun(find_missing(state, job, writer, progress), total - finished, attempt.number)
-    work_through(series, job, cluster, writer, progress)
-    summarize = partial(summarize_run, run.name, job, run.manifest, attempt, time.monotonic() - run.begin)
+    work_through(series, run, connection, writer, progress)
+    connection.close()
+    spent = run.spent._replace(seconds=time.monotonic() - run.begin)
+    summarize = partial(summarize_run, run.name, job, run.manifest, attempt, spent)
     return wait_out(summarize, "the account of the run", longest_outage)
 
 
@@ -284,20 +300,35 @@ def find_missing(state: RunState, job: Job, writer: ResultsWriter, progress: Pro
 
 
 def work_through(
-    series: SeriesToRun, job: Job, cluster: ClusterOptions, writer: ResultsWriter, progress: Progress
+    series: SeriesToRun, run: StartedRun, connection: ClusterConnection, writer: ResultsWriter, progress: Progress
 ) -> None:
-    """Run series on the cluster, which starts when there is a first one, and write their rows, however it ends."""
+    """Run series on the cluster, which starts when there is a first one, and write their rows, however it ends.
+
+    Objects that speak of images come last, so that one run finds the images that it draws them over.
+    """
+    job, manifest = run.job, run.manifest
+
+    waiting: list[WaitingSeries] = []
 
     def take(rows: tuple[SeriesResult, ...]) -> None:
-        writer.add(rows)
-        progress.advance(rows)
+        ended = [row for row in rows if row.status != "waiting"]
+        waiting.extend(take_waiting(rows))
+        writer.add(ended)
+        progress.advance(ended)
 
     try:
         first = next(series.expected, None)
         if first is not None:
             series = series._replace(expected=chain([first], series.expected))
-            with connect(cluster, series.total) as client, report_run(client, job, cluster.performance_report):
-                run_series(Cluster(client, cluster.wait_for_workers), job, series, take)
+            client, options = connection.open(series.total), connection.options
+            with report_run(client, job, options.performance_report):
+                workers = Cluster(client, options.wait_for_workers)
+                run_series(workers, job, series, take)
+                if waiting:
+                    # Their images are found by the rows that have been written.
+                    wait_out(writer.flush, "a part of the results", writer.longest_outage)
+                    objects = map(Expected, tell_places(tuple(waiting), manifest, job.cache))
+                    run_series(workers, job, SeriesToRun(objects, len(waiting), series.attempt), take)
     except BaseException:
         progress.stop()
         writer.rescue()

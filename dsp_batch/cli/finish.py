@@ -45,6 +45,8 @@ def _say_closing_lines(summary: RunSummary) -> None:
     """Say why the first series failed and where the pictures are; with `-v`, also the figures of the run."""
     for line in format_figures(summary.figures):
         _log.debug("%s", line)
+    megabytes = summary.manifest_bytes_read / 1e6
+    _log.debug("the manifest and its folders took %d requests, %.1f MB", summary.manifest_requests, megabytes)
     for failure in summary.failures:
         _log.info("%s", failure)
     more = summary.by_status.get("failed", 0) - len(summary.failures)

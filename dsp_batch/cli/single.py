@@ -44,11 +44,11 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     if is_cine:
         check_cine_suffix(suffix)
     kept = None if cache.disabled else _open_cache(cache, source)
-    ref, store = _open_series(series, source)
+    ref, store = _open_series(series, source, kept)
     with log_stage("index"):
         index = index_series(ref, store, kept, drawn=options, refresh=source.refresh)
     with log_stage("render"):
-        frames = open_frames(index, store, kept, source.max_frame_mb << 20)
+        frames = open_frames(index, store, kept, options, source.max_frame_mb << 20)
         image = render_preview(index, frames, options, suffix)
     _warn(ref, (*image.notes, *image.failures))
     with log_stage("write"):
@@ -104,7 +104,8 @@ def write_indices(
         DspBatchError: A name is malformed, or a prefix that nothing begins with; nothing was read or written.
         DspBatchError: The only series failed.
     """
-    opened = [_open_series(text, source) for text in dict.fromkeys(series)]
+    kept = target if isinstance(target, Cache) else None
+    opened = [_open_series(text, source, kept) for text in dict.fromkeys(series)]
     status = 0
     for ref, store in opened:
         try:
@@ -136,7 +137,7 @@ def open_index(series: str, source: SeriesOptions, cache: CacheOptions) -> Serie
         DspBatchError: As in `pipeline.index_series`.
     """
     kept = None if cache.disabled else _open_cache(cache, source)
-    ref, store = _open_series(series, source)
+    ref, store = _open_series(series, source, kept)
     with log_stage("index"):
         index = index_series(ref, store, kept, refresh=source.refresh)
     _warn(ref, index.notes)
@@ -188,12 +189,19 @@ def _warn(ref: SeriesRef, lines: Iterable[str]) -> None:
         _log.warning("%s: %s", ref.url, line)
 
 
-def _open_series(series: str, source: SeriesOptions) -> tuple[SeriesRef, Store]:
+def _open_series(series: str, source: SeriesOptions, cache: Cache | None) -> tuple[SeriesRef, Store]:
     """Find a series. That a folder named by a UUID is there shows when it is read."""
     endpoint_url, anonymous = source.endpoint_url, source.anonymous
-    ref = find_series(
-        series, root=source.root, series_uid=source.series_uid, endpoint_url=endpoint_url, anonymous=anonymous
-    )
+    with log_stage("find"):
+        ref = find_series(
+            series,
+            root=source.root,
+            series_uid=source.series_uid,
+            endpoint_url=endpoint_url,
+            anonymous=anonymous,
+            cache=cache,
+            refresh=source.refresh,
+        )
     store = build_store(ref.root, endpoint_url=endpoint_url, anonymous=anonymous, max_workers=source.max_workers)
     return ref, store
 

@@ -16,11 +16,12 @@ from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
-from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.deadline import check_time
+from dsp_batch.model.frame import ContextState, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
 from dsp_batch.model.series import FrameRef, ObjectInfo
-from dsp_batch.references import Reference
+from dsp_batch.references.load import Reference
 from dsp_batch.render.read import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.storage.store import Store
 
@@ -43,6 +44,9 @@ class FrameSource:
     store: Store
     references: tuple[Reference, ...] = ()
     """The series that it draws upon, as far as they were found."""
+
+    missing: ContextState | None = None
+    """Why the image that the series speaks of is not drawn, unless it is; None where it needs none."""
 
     timeout: float | None = None
     """Seconds for reading; None for no limit."""
@@ -153,6 +157,13 @@ def hold_pictures(chosen: PictureSet) -> PictureSet:
     if len(split_pictures(chosen)) > 1:
         return chosen
     return replace(chosen, composed=dict(zip(chosen.pictures, compose_pictures(chosen), strict=True)))
+
+
+def read_frames_of(some: PictureSet) -> Iterator[Mapping[FrameRef, StoredFrame]]:
+    """Read the frames of each picture, and decode those that are asked for."""
+    for group in split_pictures(some):
+        encoded = _read_frames(group)
+        yield from (_DecodedFrames(picture, encoded) for picture in group.pictures)
 
 
 def kind_of(index: SeriesIndex, picture: Picture) -> Kind:
@@ -270,6 +281,7 @@ class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
 
     def _decode(self, ref: FrameRef) -> StoredFrame | DspBatchError:
         if ref not in self._kept:
+            check_time()
             of_object = self._encoded[_Instance(ref.series, ref.instance)]
             frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
             if self._keeps_one:
@@ -284,6 +296,7 @@ class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
 
 def _compose(chosen: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     """Make a picture from those of its frames that can be decoded."""
+    check_time()
     frames = _DecodedFrames(picture, encoded)
     if picture.frames and next(iter(frames), None) is None and frames.failure:
         return _locate(chosen, *frames.failure)

@@ -27,11 +27,12 @@ from dsp_batch import (
     read_results,
     run_batch,
 )
+from dsp_batch.batch.cluster import connect
 from dsp_batch.batch.retry import retry_run
 from dsp_batch.batch.runs.progress import LineProgress
-from dsp_batch.batch.scan import folder_scan
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.identifiers import build_series_uuid
+from dsp_batch.scan import folder_scan
 
 pytestmark = needs_data
 MOSAIC = MosaicOptions(tile_width=2)
@@ -92,6 +93,28 @@ def test_many_objects_are_read_on_the_cluster(
 
     assert run(f"{write_tree(tmp_path / 'tree', 'flat')}/", cache, cluster).by_status == {"done": len(SERIES)}
     check_previews(cache, pictures)
+
+
+def test_a_local_cluster_starts_once_and_what_it_scans_is_counted(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", 2)
+    started = []
+    opened = connect.LocalCluster
+
+    def count(**settings: object) -> object:
+        started.append(settings["n_workers"])
+        return opened(**settings)
+
+    monkeypatch.setattr(connect, "LocalCluster", count)
+    tree = write_tree(tmp_path / "tree", "flat")
+    summary = run(tree, cache, ClusterOptions(workers=1))
+
+    assert started == [1]
+    assert summary.by_status == {"done": len(SERIES)}
+    scanned = sum(SERIES.values())
+    assert summary.manifest_requests > scanned
+    assert summary.manifest_bytes_read > scanned * 132
 
 
 def test_one_changed_series_is_drawn_again(

@@ -204,6 +204,15 @@ TARGETS: tuple[Target, ...] = (
     Target(title="ct300, cold mosaic", part="series", case="ct300", operation=COLD, measure="peak_bytes", bound=150e6),
     Target(title="36 tiles of 512 × 512 × 16 bit", part="render", measure="render_seconds", bound=25e-3),
     Target(title="mosaic of 768 × 768", part="render", measure="encode_seconds", bound=30e-3),
+    *(
+        Target(title=title, part="objects", case=title, operation=operation, measure="cpu_seconds", bound=bound)
+        for title, operation, bound in (
+            ("report of 104 × 11", "picture, index at hand", 0.15),
+            ("structure set of 140,000 points", "whole path", 0.3),
+            ("STL of 1,250", "picture, index at hand", 0.1),
+            ("STL of 100,000", "picture, index at hand", 1.0),
+        )
+    ),
     Target(title="help", part="startup", operation="--help", measure="wall_seconds", bound=0.2),
     Target(title="a command without Dask", part="startup", operation="get-index", measure="wall_seconds", bound=0.5),
     Target(title="cached image", part="startup", operation="get-image", measure="wall_seconds", bound=0.6),

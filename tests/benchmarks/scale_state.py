@@ -28,7 +28,7 @@ from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.status import read_statuses
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache, preview_key, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -164,7 +164,7 @@ def _find_other(cache: Cache) -> None:
 
 
 def _summarize(cache: Cache) -> None:
-    summarize_run(_RUN, _job(cache), _read_manifest(cache), _FIRST, 1.0)
+    summarize_run(_RUN, _job(cache), _read_manifest(cache), _FIRST, Spent(seconds=1.0))
 
 
 def _read_status(cache: Cache) -> None:

@@ -34,7 +34,7 @@ from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.results import read_results
 from dsp_batch.batch.runs.resume import find_state
-from dsp_batch.batch.runs.summary import RunSummary, summarize_run
+from dsp_batch.batch.runs.summary import RunSummary, Spent, summarize_run
 from dsp_batch.cache import Cache, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -214,7 +214,7 @@ def run_attempt(cache: SimulatedCache, manifest: Path, cluster: SimulatedCluster
         run_series(Cluster(cluster, clock=cluster), job, series, writer.add)
         writer.flush()
         meter.read("run")
-        summary = summarize_run(run, job, series_of_run, attempt, cluster.now())
+        summary = summarize_run(run, job, series_of_run, attempt, Spent(seconds=cluster.now()))
         meter.read("account")
     told = read_results(cache, run).column("series_uuid")
     return Attempt(cluster, meter.seconds, summary, writer.parts, frozenset(told.to_pylist()))

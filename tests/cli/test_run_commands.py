@@ -18,7 +18,7 @@ from dsp_batch.batch.runs.attempt import open_attempt
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -38,7 +38,7 @@ def write_run(cache: Cache, *rows: SeriesResult, series: int, ends: bool = True)
     writer.add(rows)
     writer.flush()
     if ends:
-        summarize_run(RUN, job, manifest, attempt, seconds=2.0)
+        summarize_run(RUN, job, manifest, attempt, Spent(seconds=2.0))
 
 
 def uuid_of(number: int) -> str:

@@ -230,6 +230,34 @@ def test_trees_in_buckets_are_walked(
         assert (tmp_path / "out.webp").read_bytes() == expected
 
 
+def test_a_tree_in_a_bucket_is_read_once(
+    preview: Run, s3_environment: S3Server, proxy: WebServer, tmp_path: Path, pictures: dict[str, bytes]
+) -> None:
+    """The second command asks for listings, and reads headers of what is new alone."""
+    bucket = f"tree-{uuid.uuid4().hex[:8]}"
+    s3_environment.create_bucket(bucket)
+    s3_environment.put(bucket, {f"in/here/{name}": data for name, data in lay_out("export")})
+    uid, asked = read_uid(CT), 0
+
+    def draw() -> list[str]:
+        nonlocal asked
+        options = ["--series-uid", uid, "--cache-dir", tmp_path / "cache", "--endpoint-url", proxy.url]
+        outcome = preview("mosaic", f"s3://{bucket}/in/here", tmp_path / "out.webp", *options)
+        assert (outcome.status, outcome.stdout) == (0, "")
+        seen = proxy.requests()
+        new, asked = seen[asked:], len(seen)
+        return [line for line in new if "list-type" not in line]
+
+    headers = sum(SERIES.values()) + 2  # and what is no DICOM
+    assert len(draw()) == headers + SERIES[CT]
+    assert len(draw()) <= SERIES[CT]  # the frames
+    assert (tmp_path / "out.webp").read_bytes() == pictures[uid]
+    s3_environment.put(bucket, {"in/here/new": next((DATA / "series" / CT).iterdir()).read_bytes()})
+    again = draw()  # the new header; the series has changed, so its index is renewed
+    assert len([line for line in again if "/new" in line]) >= 1
+    assert len(again) <= 1 + 2 * (SERIES[CT] + 1)
+
+
 @pytest.mark.parametrize("layout", ["flat", "study", "export"])
 def test_trees_on_web_servers_are_walked(
     preview: Run, web: WebServer, tmp_path: Path, layout: str, pictures: dict[str, bytes]

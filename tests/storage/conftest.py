@@ -1,11 +1,10 @@
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from data_folder import DATA, IS_EXPECTED
-from servers import S3Server, WebServer, accepts, find_free_port, run_nginx, run_process, wait_for
+from servers import S3Server, accepts, find_free_port, run_process, wait_for
 
 from dsp_batch.storage.runtime import forget_opened
 
@@ -23,13 +22,6 @@ def bucket(s3_server: S3Server) -> str:
     name = f"private-{uuid.uuid4().hex[:8]}"
     s3_server.create_bucket(name)
     return name
-
-
-@pytest.fixture
-def proxy(s3_server: S3Server, tmp_path: Path) -> Iterator[WebServer]:
-    location = f"location / {{ proxy_pass {s3_server.endpoint}; proxy_set_header Host $http_host; }}"
-    with run_nginx(tmp_path / "nginx", location) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

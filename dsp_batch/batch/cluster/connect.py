@@ -8,10 +8,10 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dask
 from dask.system import CPU_COUNT
@@ -40,6 +40,36 @@ minutes. Signs come twice a second, and no decoder holds Python's lock for more 
 SECONDS_TO_CHECK = 120.0
 """Seconds that the scheduler and all workers have to import what tasks need, from a slow disk. A frozen one never
 answers."""
+
+
+class ClusterConnection:
+    """A connection to the cluster that opens when it is first needed, and stays open until the block ends.
+
+    Args:
+        options: The cluster.
+    """
+
+    def __init__(self, options: ClusterOptions) -> None:
+        self.options = options
+        self._client: Client | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, series: int) -> Client:
+        """Return the client, and connect it the first time; arguments and errors are those of `connect`."""
+        if self._client is None:
+            self._client = self._open.enter_context(connect(self.options, series))
+        return self._client
+
+    def close(self) -> None:
+        """Close the client, and a cluster that was started for it."""
+        self._client = None
+        self._open.close()
 
 
 @contextmanager
@@ -135,6 +165,7 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
                 dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
                 preload=[*dask.config.get("distributed.worker.preload"), "dsp_batch.batch.cluster.preload"],
                 silence_logs=logging.ERROR,
+                security=_make_certificate(),
             )
         except RuntimeError as error:
             message = (
@@ -143,6 +174,16 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
             raise DspBatchError(message) from error
         with cluster:
             yield cluster
+
+
+def _make_certificate() -> Security | None:
+    """Make a certificate that only this run has: whoever connects to a scheduler may run code as its owner.
+
+    Returns:
+        The certificate, in memory; None without the package `cryptography`, so that any user of this machine may
+        connect.
+    """
+    return Security.temporary() if find_spec("cryptography") else None
 
 
 def _shorten(configured: str | float | None) -> float | None:

@@ -13,18 +13,18 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future, wait
 from distributed.scheduler import KilledWorker
 
-from dsp_batch.batch.cluster.connect import connect
+from dsp_batch.batch.cluster.connect import ClusterConnection
 from dsp_batch.batch.cluster.dashboard import name_group
 from dsp_batch.batch.cluster.graph import delay_stage, submit_shard
 from dsp_batch.batch.cluster.health import ask_threads
 from dsp_batch.batch.manifest.lookup import Folders
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.scan.folder_scan import FolderScan
-from dsp_batch.batch.scan.parts import ScanChunk, ScannedPart, scan_chunk
 from dsp_batch.batch.sharding import SHARDS_PER_THREAD
 from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.series import SeriesRef
-from dsp_batch.options import ClusterOptions
+from dsp_batch.scan.folder_scan import FolderScan
+from dsp_batch.scan.parts import ScanChunk, ScannedPart, scan_chunk
+from dsp_batch.storage.usage import count_usage
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _Item = SeriesRef | ScanChunk
 
 
 def scan_on_cluster(
-    folders: Folders, unlisted: dict[str, StorageError], job: Job, cluster: ClusterOptions
+    folders: Folders, unlisted: dict[str, StorageError], job: Job, connection: ClusterConnection
 ) -> Iterator[SeriesRef]:
     """Find the series in folders, at any depth, and keep in the cache which objects make up each.
 
@@ -43,7 +43,7 @@ def scan_on_cluster(
         folders: The folders.
         unlisted: Takes the errors of those that cannot be listed.
         job: How they are read, and the cache.
-        cluster: Where the headers are read that are more than a client reads in a few seconds.
+        connection: Where the headers are read that are more than a client reads in a few seconds.
 
     Raises:
         StorageError: An object cannot be read.
@@ -56,15 +56,15 @@ def scan_on_cluster(
         refresh=job.refresh,
         unlisted=unlisted,
     )
-    for found in _run(scan.cut(), cluster):
-        if isinstance(found, SeriesRef):
-            yield found
+    for each in _run(scan.cut(), connection):
+        if isinstance(each, SeriesRef):
+            yield each
         else:
-            scan.add(found)
-    yield from scan.finish()
+            scan.add(each)
+    yield from (found.ref for found in scan.finish())
 
 
-def _run(items: Iterator[_Item], cluster: ClusterOptions) -> Iterator[SeriesRef | ScannedPart]:
+def _run(items: Iterator[_Item], connection: ClusterConnection) -> Iterator[SeriesRef | ScannedPart]:
     """Run chunks, the first ones here and the others on the cluster; series pass through."""
     left = CHUNKS_HERE
     for item in items:
@@ -74,8 +74,7 @@ def _run(items: Iterator[_Item], cluster: ClusterOptions) -> Iterator[SeriesRef 
             left -= 1
             yield scan_chunk(item)
         else:
-            with connect(cluster, CPU_COUNT) as client:
-                yield from _spread(chain([item], items), client)
+            yield from _spread(chain([item], items), connection.open(CPU_COUNT))
 
 
 def _spread(items: Iterator[_Item], client: Client) -> Iterator[SeriesRef | ScannedPart]:
@@ -103,4 +102,5 @@ def _gather(future: Future[Any]) -> ScannedPart:
     except KilledWorker as error:
         message = "the headers of some objects killed each worker that read them: give the workers more memory"
         raise DspBatchError(message, "worker-died") from error
+    count_usage(requests=part.requests, bytes_read=part.bytes_read)  # a worker has counted them for itself
     return part

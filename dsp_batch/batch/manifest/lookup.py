@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeGuard
@@ -13,12 +13,13 @@ from urllib.parse import unquote
 from dsp_batch.batch.manifest.entries import NamedLine, Reading, Surroundings
 from dsp_batch.batch.manifest.line import explain_missing
 from dsp_batch.batch.manifest.rejected import RejectedLine, reject
+from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, ManifestError, StorageError
 from dsp_batch.idc import index as idc
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, explain_unknown, first_match
-from dsp_batch.scan import ALL_FOLDERS, scan_folders
+from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here, scan_with_objects
 from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store, build_store
 
@@ -39,6 +40,13 @@ class Folders(NamedTuple):
     """Names below the root."""
 
 
+class SeriesSize(NamedTuple):
+    """Number and bytes of the objects of a series; None where a listing does not tell."""
+
+    objects: int
+    size: int | None
+
+
 StoreOf = Callable[[str, str | None], Store]
 """Root and S3-compatible server (None for the default) → its store."""
 
@@ -55,6 +63,8 @@ class Lookup:
 
     store_of: StoreOf
     scan: Scan
+    sizes: dict[str, SeriesSize] = field(default_factory=dict)
+    """Key of a series that `scan` has found in this process → what it holds."""
 
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
@@ -71,10 +81,26 @@ def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = Non
             root, endpoint_url=endpoint_url, manifest_endpoint_url=manifest_endpoint_url, anonymous=anonymous
         )
 
-    def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
-        return scan_folders(store_of(folders.root, folders.endpoint_url), folders.names, unlisted)
+    sizes: dict[str, SeriesSize] = {}
 
-    return Lookup(index=idc.open_idc_index(), store_of=store_of, scan=scan)
+    def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+        with keep_parts(None) as parts:
+            for each in scan_here(_begin_scan(folders, unlisted, store_of, parts)):
+                if isinstance(each, FoundSeries):
+                    sizes[each.ref.series_uuid] = SeriesSize(each.count, each.size)
+                yield each.ref._replace(scan=None) if isinstance(each, FoundSeries) else each
+
+    return Lookup(index=idc.open_idc_index(), store_of=store_of, scan=scan, sizes=sizes)
+
+
+def with_objects(lookup: Lookup) -> Lookup:
+    """Return a lookup whose scans tell the objects of each series: for series that are handed on one by one."""
+
+    def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+        with keep_parts(None) as parts:
+            yield from scan_with_objects(_begin_scan(folders, unlisted, lookup.store_of, parts))
+
+    return replace(lookup, scan=scan)
 
 
 def resolve_lines(
@@ -191,7 +217,7 @@ def _scan_lines(
 
 
 def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup: Lookup) -> Mapping[str, StorageError]:
-    """Scan folders of one root, and add each series to the first of them that holds any of it.
+    """Scan folders of one root, and add each series to those that hold any of it.
 
     Returns:
         The errors of folders that could not be scanned.
@@ -205,10 +231,17 @@ def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup
             while above and above not in found:
                 above = above.rpartition("/")[0]
             # A series that is spread over several folders lies in what holds them all.
-            found[above or next(name for name in found if not inside or name.startswith(f"{inside}/"))].append(ref)
+            for name in [above] if above else found:
+                if above or not inside or name.startswith(f"{inside}/"):
+                    found[name].append(ref)
     except StorageError as error:
         unlisted |= {name: error for name, series in found.items() if not series and name not in unlisted}
     return unlisted
+
+
+def _begin_scan(folders: Folders, unlisted: dict[str, StorageError], store_of: StoreOf, parts: Cache) -> FolderScan:
+    store = store_of(folders.root, folders.endpoint_url)
+    return FolderScan(store=store, cache=parts, folders=tuple(folders.names), unlisted=unlisted)
 
 
 def _is_folder(line: SeriesRef | RejectedLine) -> TypeGuard[SeriesRef]:

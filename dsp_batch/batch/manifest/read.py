@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dsp_batch.batch.manifest.entries import DuplicateLine, Entry, Surroundings
-from dsp_batch.batch.manifest.lookup import Lookup, default_lookup, resolve_lines
+from dsp_batch.batch.manifest.lookup import Lookup, default_lookup, resolve_lines, with_objects
 from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine, reject
 from dsp_batch.batch.manifest.source import Source, find_manifest_folders, label_source, parse_source
 from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
@@ -44,7 +44,7 @@ def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str
         ...     print(series.url)
     """
     rejected, label = 0, label_source(source)
-    for entry in read_entries(source, root, endpoint_url, default_lookup(endpoint_url), label):
+    for entry in read_entries(source, root, endpoint_url, with_objects(default_lookup(endpoint_url)), label):
         if isinstance(entry, SeriesRef):
             yield entry
         elif isinstance(entry, RejectedLine):

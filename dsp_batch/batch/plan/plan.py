@@ -24,7 +24,7 @@ from dsp_batch.idc.viewer import is_indexed
 from dsp_batch.kinds.registry import lacks_pictures, reason_to_skip
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import LATENCY, MosaicOptions, Options, PreviewOptions, convert_fields
-from dsp_batch.scan import find_again
+from dsp_batch.scan.find import find_again
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 _BATCH = 65_536
@@ -324,6 +324,9 @@ def _find_facts(
 
 def _list_facts(ref: SeriesRef, lookup: Lookup) -> tuple[SeriesFacts, Reason | None]:
     """List the objects of a series for their number and size; or tell the reason for which the series will fail."""
+    known = lookup.sizes.get(ref.series_uuid) if ref.folder is not None else None
+    if known is not None:
+        return SeriesFacts(n_instances=known.objects, size=known.size), None
     try:
         store = lookup.store_of(ref.root, ref.endpoint_url)
         objects = list_series_objects(ref if ref.folder is None else find_again(ref, store), store)

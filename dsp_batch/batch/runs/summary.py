@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from dsp_batch.batch.manifest.table import Manifest
+from dsp_batch.batch.notebook import write_summary_html
 from dsp_batch.batch.runs.attempt import Attempt
-from dsp_batch.batch.runs.compaction import compact
+from dsp_batch.batch.runs.compaction import compact, fill_rows
 from dsp_batch.batch.runs.failures import (
     FAILURE_COLUMNS,
     SHOWN_FAILURES,
@@ -23,11 +25,29 @@ from dsp_batch.batch.runs.failures import (
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import Job, write_json
 from dsp_batch.batch.runs.results import fold_latest
+from dsp_batch.batch.runs.resume import sort_keys
 from dsp_batch.cache import run_files
+from dsp_batch.idc.index import open_idc_index
 from dsp_batch.version import __version__
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent(NamedTuple):
+    """What an attempt took besides the work on its series."""
+
+    seconds: float = 0.0
+    """Wall time of the whole attempt."""
+
+    manifest_requests: int = 0
+    """Requests that read the manifest and scanned the folders that it names."""
+
+    manifest_bytes_read: int = 0
+    """Bytes that these read."""
+
+
+NOTHING_SPENT = Spent()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunSummary:
     """The counts and figures of a run that has ended. As text it is the line that the command ends with."""
 
@@ -51,6 +71,12 @@ class RunSummary:
 
     seconds: float
     """Wall time of the attempt."""
+
+    manifest_requests: int
+    """Requests of the attempt that read the manifest and scanned its folders; they are in no row."""
+
+    manifest_bytes_read: int
+    """Bytes that these read."""
 
     figures: RunFigures
     """Counts of the series, and the seconds and bytes that they took."""
@@ -81,6 +107,15 @@ class RunSummary:
         """True when every series is done, kept or skipped, and every line was understood."""
         return not (self.by_status.get("failed") or self.rejected or self.left)
 
+    def __repr__(self) -> str:
+        """Return one line."""
+        return f"RunSummary({self.run}: {self})"
+
+    def _repr_html_(self) -> str:
+        """Show counts and failures in a notebook."""
+        failures = [(each.series_uuid, each.cause) for each in self.failures]
+        return write_summary_html(self.run, {**self.by_status, "left": self.left}, failures, self.products)
+
     def __str__(self) -> str:
         statuses = ("done", "kept", "skipped", "failed")
         counts = ", ".join(f"{self.by_status.get(status, 0)} {status}" for status in statuses)
@@ -91,7 +126,7 @@ class RunSummary:
         )
 
 
-def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seconds: float) -> RunSummary:
+def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, spent: Spent) -> RunSummary:
     """Bring the results of a run that has ended to their final form, and write its summary and its failed series.
 
     Args:
@@ -99,20 +134,21 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
         job: What was done.
         manifest: The series of the run.
         attempt: The attempt that has ended.
-        seconds: Wall time of that attempt.
+        spent: What that attempt took.
 
     Raises:
         SinkError: A part of the results cannot be read, or the cache cannot be written.
     """
     folder = run_files(run).results
-    compact(job.cache, folder, manifest.columns)
+    fill = partial(fill_rows, manifest=manifest, keys=sort_keys(manifest), index=open_idc_index())
+    compact(job.cache, folder, manifest.columns, fill)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, tuple[FailedSeries, ...], bytes]:
         counter = FigureCounter(attempt=attempt.number, since=attempt.since)
         failures = list_failed(counter.watch(tables))
         first = tuple(islice(failures, SHOWN_FAILURES))
         text = b"".join(f"{line}\n".encode() for line in list_failed_lines(chain(first, failures), job.endpoint_url))
-        return counter.finish(seconds), first, text
+        return counter.finish(spent.seconds), first, text
 
     figures, first, failed = fold_latest(job.cache, folder, [*dict.fromkeys((*COLUMNS, *FAILURE_COLUMNS))], count)
     job.cache.write(run_files(run).failed, failed)
@@ -123,7 +159,9 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
         left=max(0, len(manifest) - figures.series),
         rejected=len(manifest.rejected),
         duplicates=manifest.duplicates,
-        seconds=round(seconds, 3),
+        seconds=round(spent.seconds, 3),
+        manifest_requests=spent.manifest_requests,
+        manifest_bytes_read=spent.manifest_bytes_read,
         figures=figures,
         products=job.cache.url_of(f"previews/{job.name}" if job.draws else "indices"),
         failures=first,
@@ -134,6 +172,7 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, seco
 
 def describe_summary(summary: RunSummary) -> dict[str, Any]:
     """Describe the end of a run for `summary.json`."""
-    own = {name: getattr(summary, name) for name in ("run", "attempt", "left", "rejected", "duplicates", "seconds")}
+    names = ("run", "attempt", "left", "rejected", "duplicates", "seconds", "manifest_requests", "manifest_bytes_read")
+    own = {name: getattr(summary, name) for name in names}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     return {**own, **asdict(summary.figures), "program": __version__, "finished": finished}

@@ -44,7 +44,7 @@ _THREADS = 64
 _large_bodies = threading.Lock()
 
 
-class Answer(NamedTuple):
+class ServerAnswer(NamedTuple):
     """What a server answered."""
 
     status: int
@@ -111,7 +111,7 @@ class Connections:
         self._proxy = _find_proxy(self._server)
         self._idle = deque[http.client.HTTPConnection](maxlen=_IDLE)
 
-    def get(self, path: str, headers: Mapping[str, str], receiver: BodyReceiver) -> Answer:
+    def get(self, path: str, headers: Mapping[str, str], receiver: BodyReceiver) -> ServerAnswer:
         """Make one GET, which follows no redirect.
 
         Args:
@@ -138,7 +138,7 @@ class Connections:
             connection.close()
         else:
             self._idle.append(connection)
-        return Answer(answer.status, answer.headers, data)
+        return ServerAnswer(answer.status, answer.headers, data)
 
     def _take_idle(self) -> http.client.HTTPConnection | None:
         while self._idle:

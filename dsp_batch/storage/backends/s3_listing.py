@@ -16,8 +16,8 @@ from dsp_batch.errors import StorageError
 from dsp_batch.storage.aws import Access
 from dsp_batch.storage.backend import StoredKey, TemporaryError
 from dsp_batch.storage.backends.connections import (
-    Answer,
     BodyReceiver,
+    ServerAnswer,
     explain_connection,
     open_connections,
     run_in_thread,
@@ -75,6 +75,8 @@ def parse_bucket_page(data: bytes) -> BucketPage | None:
             for each in tree.findall("{*}Contents")
         ]
     except (ET.ParseError, LookupError, ValueError):  # an unknown encoding, a size that is text
+        return None
+    if any(each.size < 0 for each in objects):
         return None
     prefixes = [_text(each, "Prefix") for each in tree.findall("{*}CommonPrefixes")]
     return BucketPage(objects, prefixes, _text(tree, "NextContinuationToken") or None)
@@ -153,7 +155,7 @@ def locate_bucket(bucket: str, access: Access) -> str:
     return f"https://{bucket}.s3.{access.region}.amazonaws.com/"
 
 
-def _ask(access: Access, url: str, what: str, abandoned: threading.Event) -> Answer:
+def _ask(access: Access, url: str, what: str, abandoned: threading.Event) -> ServerAnswer:
     parts, headers = urlsplit(url), {"user-agent": "dsp-batch"}
     if access.credentials is not None:
         headers |= sign_get(url, access.credentials.get_frozen_credentials(), access.region, datetime.now(UTC))
@@ -169,7 +171,7 @@ def _ask(access: Access, url: str, what: str, abandoned: threading.Event) -> Ans
     return answer
 
 
-def _translate_refusal(answer: Answer, bucket: str, access: Access, what: str) -> StorageError | TemporaryError:
+def _translate_refusal(answer: ServerAnswer, bucket: str, access: Access, what: str) -> StorageError | TemporaryError:
     found = _CODE.search(answer.data[:65_536])
     code = found[1].decode("ascii", "replace") if found else ""
     told = answer.data[:65_536].decode("utf-8", "replace")

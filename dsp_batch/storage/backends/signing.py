@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 _NO_BODY = sha256(b"").hexdigest()
 
 
-class Keys(Protocol):
+class SigningKeys(Protocol):
     """Keys that belong together, as botocore and the environment give them."""
 
     @property
@@ -27,7 +27,7 @@ class Keys(Protocol):
         """Token of a session; None for keys that last."""
 
 
-def sign_get(url: str, keys: Keys, region: str, now: datetime) -> dict[str, str]:
+def sign_get(url: str, keys: SigningKeys, region: str, now: datetime) -> dict[str, str]:
     """Return the headers that sign a GET.
 
     Args:

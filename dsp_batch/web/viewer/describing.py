@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dsp_batch.dicom.frame_rate import describe_frame_rate
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.codecs import TRANSFER_SYNTAXES
 from dsp_batch.dicom.pixels.format import describe_aspect
@@ -206,14 +207,8 @@ def find_unit(attributes: Attributes) -> str | None:
 
 
 def find_frame_time(attributes: Attributes) -> float | None:
-    """Find the milliseconds between frames (PS3.3 C.7.6.5, C.8.4.8): Frame Time, else the rate of cine display."""
-    time = attributes.number("FrameTime")
-    if time:
-        return time
-    vector = [each for each in attributes.numbers("FrameTimeVector") if each > 0]
-    if vector:
-        return sum(vector) / len(vector)
-    rate = attributes.number("RecommendedDisplayFrameRate") or attributes.number("CineRate")
+    """Find the milliseconds between frames at the object's own rate; None where it has none."""
+    rate = describe_frame_rate(attributes)
     return 1000 / rate if rate else None
 
 

@@ -17,7 +17,7 @@ from dsp_batch.kinds.registry import drawable_rows
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.pipeline import index_series, open_frames
 from dsp_batch.render.compose import FrameSource
-from dsp_batch.scan import find_again
+from dsp_batch.scan.find import find_again
 from dsp_batch.storage.store import Store, build_store
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ class Library:
             again = find_again(ref, store) if is_lost else ref
             index = index_series(again, store, access.cache if access.keeps_local or not store.is_local else None)
         # The pool of the server decodes several frames at once already.
-        source = replace(open_frames(index, store, access.cache, access.max_frame_bytes), decoders=1)
+        source = replace(open_frames(index, store, access.cache, max_frame_bytes=access.max_frame_bytes), decoders=1)
         return OpenSeries(ref=ref, index=index, source=source)
 
     def _find_index(self, ref: SeriesRef, store: Store) -> SeriesIndex | None:

@@ -12,23 +12,18 @@ from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesName, find_local, parse_series, resolve_series
-from dsp_batch.scan import (
-    ALL_FOLDERS,
-    OBJECTS_AT_ONCE,
-    Identity,
-    find_named_series,
-    group_series,
-    identify_objects,
-    scan_file,
-    scan_objects,
-    walk_objects,
-)
+from dsp_batch.scan.find import Scanning, find_named_series, scan_file
+from dsp_batch.scan.folder_scan import ALL_FOLDERS, walk_objects
+from dsp_batch.scan.identity import Identity, SeriesGroup, find_common_folder, identify_objects, name_groups
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.urls import locate_below, normalise_root, parse_location
 from dsp_batch.web.viewer.library import ReadAccess
 
 _log = logging.getLogger(__name__)
+
+OBJECTS_AT_ONCE = 1000
+"""Objects whose series are looked up together."""
 
 _MANIFEST_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".s5cmd", ".manifest")
 
@@ -67,7 +62,7 @@ class SourceSearch:
             return
         name = find_local(source) or parse_series(source, normalise_root(self.root, endpoint), endpoint)
         if name.kind == "object":
-            yield from (each.ref for each in scan_file(self.access.store_of(name.root), name.name))
+            yield scan_file(self.access.store_of(name.root), name.name).ref
         elif name.kind == "tree":
             yield from self._scan(name.root)
         elif name.kind == "folder" and normalise_uuid(name.name) is None:
@@ -77,19 +72,16 @@ class SourceSearch:
 
     def _find(self, name: SeriesName) -> SeriesRef:
         if name.kind == "uid":
-            return find_named_series(name, self.access.store_of)
+            return find_named_series(name, Scanning(store_of=self.access.store_of))
         return resolve_series(name, self.access.store_of)
 
     def _scan(self, root: str) -> Iterator[SeriesRef]:
         """Find the series below a root. One that grows while the walk goes on is found again, with all its objects."""
         store = self.access.store_of(root)
-        if not self.recursive:
-            yield from (found.ref for found in scan_objects(store, store.list_objects("")))
-            return
         gathered = _Gathered(store=store)
         objects: list[ObjectInfo] = []
         unlisted: dict[str, StorageError] = {}
-        for each in walk_objects(store, ALL_FOLDERS, unlisted):
+        for each in walk_objects(store, ALL_FOLDERS, unlisted, is_deep=self.recursive):
             if isinstance(each, SeriesRef):
                 yield each
                 continue
@@ -105,11 +97,16 @@ class SourceSearch:
 
 @dataclass(slots=True, kw_only=True)
 class _Gathered:
-    """Objects below a root that were found so far, by the series that they belong to."""
+    """Objects below a root that were found so far, by the series that they belong to.
+
+    The scan of a batch lists series at its end. Here they are listed on the way, so that the page fills.
+    """
 
     store: Store
-    members: dict[str, list[Identity]] = field(default_factory=dict)
-    listed: dict[str, int] = field(default_factory=dict)
+    members: dict[str, dict[SeriesGroup, list[Identity]]] = field(default_factory=dict)
+    """Objects by SeriesInstanceUID, or by folder without one; then by patient, who are told apart together."""
+
+    listed: dict[SeriesGroup, int] = field(default_factory=dict)
     """Number of objects that each series had when it was listed last."""
 
     rejected: dict[str, DspBatchError] = field(default_factory=dict)
@@ -119,14 +116,23 @@ class _Gathered:
 
         Listed more often, a series of 100,000 objects would be read a hundred times.
         """
-        for identity in identify_objects(self.store, objects, self.rejected):
-            # Patients that share a UID are told apart together.
-            self.members.setdefault(identity.series_instance_uid or f"/{identity.folder}", []).append(identity)
-        for key, identities in self.members.items():
-            count, before = len(identities), self.listed.get(key, 0)
-            if count >= 2 * before if not is_last else count > before:
-                self.listed[key] = count
-                yield from (found.ref for found in group_series(self.store.root, identities))
+        for each in identify_objects(self.store, objects, self.rejected):
+            patients = self.members.setdefault(each.series_instance_uid or f"/{each.folder}", {})
+            patients.setdefault(each.group, []).append(each)
+        for patients in self.members.values():
+            for group, identities in patients.items():
+                count, before = len(identities), self.listed.get(group, 0)
+                if count >= 2 * before if not is_last else count > before:
+                    self.listed[group] = count
+                    yield self._describe(name_groups(self.store.root, patients)[group], identities)
+
+    def _describe(self, series_uuid: str, identities: Sequence[Identity]) -> SeriesRef:
+        return SeriesRef(
+            self.store.root,
+            series_uuid,
+            folder=find_common_folder(each.folder for each in identities),
+            objects=tuple(sorted((each.object for each in identities), key=lambda each: each.name)),
+        )
 
     def warn(self) -> None:
         """Say how many objects are no instances."""

@@ -16,7 +16,7 @@ from dsp_batch.batch.runs.failures import FailedSeries, list_failed, list_failed
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_parts import ResultsWriter, build_table
 from dsp_batch.batch.runs.result_row import SeriesResult
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import open_cache
 from dsp_batch.errors import CONTROL_CHARACTERS, SeriesError
 from dsp_batch.model.series import SeriesRef
@@ -114,7 +114,7 @@ def test_hostile_errors_go_through_a_run_to_all_its_files(tmp_path: Path) -> Non
     writer.flush()
 
     manifest = make_manifest([SeriesRef("s3://mine", UUIDS[0])])
-    summary = summarize_run("r", job, manifest, Attempt(1, 1, 1, resumes=False, overwrites=False), 1.0)
+    summary = summarize_run("r", job, manifest, Attempt(1, 1, 1, resumes=False, overwrites=False), Spent(seconds=1.0))
 
     (first,) = summary.failures
     assert "two\\nlines \\x1b[31m \\udcff" in str(first)

@@ -16,7 +16,7 @@ from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.results import fold_latest, pick_rows
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError
 from dsp_batch.options import MosaicOptions
@@ -161,7 +161,7 @@ def test_a_fold_begins_again_when_parts_are_compacted_under_it(cache: Cache) -> 
             if passes == 1:  # another process ends the run
                 job = Job(verb="mosaic", options=MosaicOptions(), cache=cache, name="mosaic")
                 attempt = Attempt(number=2, since=1, generation=1, resumes=True, overwrites=False)
-                summarize_run("mosaic-mosaic-0123456789ab", job, make_manifest([]), attempt, 1.0)
+                summarize_run("mosaic-mosaic-0123456789ab", job, make_manifest([]), attempt, Spent(seconds=1.0))
         return series
 
     assert fold_latest(cache, FOLDER, COLUMNS, count) == len(expected)

@@ -11,7 +11,7 @@ from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import open_cache
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -29,7 +29,7 @@ def test_failed_series_are_told_with_the_server_that_each_was_read_from(tmp_path
     writer.flush()
 
     manifest = make_manifest(SeriesRef("s3://mine", name) for name in (*servers, "1.2.6"))
-    summary = summarize_run("r", job, manifest, Attempt(1, 1, 1, resumes=False, overwrites=False), 1.0)
+    summary = summarize_run("r", job, manifest, Attempt(1, 1, 1, resumes=False, overwrites=False), Spent(seconds=1.0))
 
     assert (summary.left, summary.succeeded) == (1, False)
     told = stream(str(tmp_path / "runs/r/failed.txt"))

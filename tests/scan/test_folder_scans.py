@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,18 @@ from folder_layouts import SERIES, read_uid, write_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsp_batch.batch.scan import folder_scan, parts
-from dsp_batch.batch.scan.folder_scan import FolderScan
-from dsp_batch.batch.scan.parts import GroupPart, ScanChunk, ScannedPart, read_scanned_objects, scan_chunk
+from dsp_batch import read_manifest
 from dsp_batch.cache import open_cache
-from dsp_batch.errors import DspBatchError
+from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.series import ObjectInfo, SeriesRef
-from dsp_batch.scan import ALL_FOLDERS, SeriesGroup, scan_folders
+from dsp_batch.phantom.series import build_ct, write_collection
+from dsp_batch.scan import folder_scan, parts
+from dsp_batch.scan.folder_scan import FolderScan, FoundSeries, scan_here
+from dsp_batch.scan.identity import SeriesGroup
+from dsp_batch.scan.parts import GroupPart, ScanChunk, ScannedPart, read_scanned_objects, scan_chunk
 from dsp_batch.storage.store import Store
+from dsp_batch.storage.usage import measure_usage
 
 
 class Reads:
@@ -45,13 +49,7 @@ class Reads:
 
 def scan(tree: Path, cache: Path) -> list[SeriesRef]:
     found = FolderScan(store=Store(str(tree)), cache=open_cache(cache))
-    refs = []
-    for each in found.cut():
-        if isinstance(each, ScanChunk):
-            found.add(scan_chunk(each))
-        else:
-            refs.append(each)
-    return [*refs, *found.finish()]
+    return [each.ref if isinstance(each, FoundSeries) else each for each in scan_here(found)]
 
 
 @needs_data
@@ -76,13 +74,69 @@ def test_a_later_scan_reads_what_is_new_and_no_more(tmp_path: Path, monkeypatch:
 
 
 @needs_data
+def test_parts_that_a_later_scan_replaces_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", 4)
+    tree, kept = write_tree(tmp_path / "tree", "export"), tmp_path / "cache" / "scans"
+    scan(tree, tmp_path / "cache")
+    objects, first = sum(SERIES.values()) + 2, {*kept.rglob("*.parquet")}
+    (tree / "ZZZ").write_bytes((tree / "MÜLLER^0/CT 1/00").read_bytes())
+    scan(tree, tmp_path / "cache")
+    second = {*kept.rglob("*.parquet")}
+
+    assert [path.stem for path in first & second] == ["folders"]  # the new object comes first
+    assert len(second) == -(-(objects + 1) // 4) + 1
+    shutil.rmtree(tree)
+    tree.mkdir()
+    assert scan(tree, tmp_path / "cache") == []
+    assert [path.stem for path in kept.rglob("*.parquet")] == ["folders"]
+
+
+def test_a_scan_that_fails_deletes_nothing(tmp_path: Path) -> None:
+    tree, kept = tmp_path / "tree", tmp_path / "cache" / "scans"
+    write_collection(tree / "a", [build_ct(count=3, size=16)])
+    scan(tree / "a", tmp_path / "cache")
+    shutil.move(tree / "a" / build_ct(count=3, size=16).series_uuid, tree / "a" / "b")
+    scan(tree / "a", tmp_path / "cache")
+    parts = {*kept.rglob("*.parquet")}
+    shutil.rmtree(tree / "a")
+    unlisted: dict[str, StorageError] = {}
+    lost = FolderScan(store=Store(str(tree / "a")), cache=open_cache(tmp_path / "cache"), unlisted=unlisted)
+
+    assert [*scan_here(lost)] == []
+    assert list(unlisted) == [""]
+    assert {*kept.rglob("*.parquet")} == parts
+    assert len(parts) == 2
+
+
+def test_what_a_scan_costs_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_scan, "OBJECTS_PER_PART", 2)
+    tree = tmp_path / "tree"
+    series = build_ct(count=3, size=16)
+    write_collection(tree, [series])
+    shutil.move(tree / series.series_uuid, tree / "CT")
+    found = FolderScan(store=Store(str(tree)), cache=open_cache(tmp_path / "cache"))
+
+    with measure_usage() as usage:
+        told = [scan_chunk(each) for each in found.cut() if isinstance(each, ScanChunk)]
+
+    assert [part.requests for part in told] == [2, 1]
+    assert all(part.bytes_read > 100 for part in told)
+    listings, tables = 2, 1
+    assert usage.requests == 3 + listings + tables
+    assert usage.bytes_read == sum(part.bytes_read for part in told)
+
+
+@needs_data
 def test_the_cache_tells_the_objects_of_each_series(tmp_path: Path) -> None:
     tree, cache = write_tree(tmp_path / "tree", "flat"), open_cache(tmp_path / "cache")
-    here = {ref.series_uuid: ref for ref in scan_folders(Store(str(tree)), ALL_FOLDERS, {})}
+    here = {ref.series_uuid: ref for ref in read_manifest(f"{tree}/")}
 
     for ref in scan(tree, tmp_path / "cache"):
-        assert read_scanned_objects(ref, cache) == here[ref.series_uuid].objects
+        objects = here.pop(ref.series_uuid).objects
+        assert objects
+        assert read_scanned_objects(ref, cache) == objects
         assert read_scanned_objects(ref._replace(digest="1:0"), cache) is None
+    assert not here
     for path in (tmp_path / "cache" / "scans").rglob("*.parquet"):
         path.unlink()
     assert read_scanned_objects(ref, cache) is None
@@ -120,10 +174,11 @@ def test_a_client_holds_little_of_each_series(tmp_path: Path) -> None:
     before, _ = tracemalloc.get_traced_memory()
     for number in range(count):
         group = SeriesGroup(f"1.2.826.0.1.3680043.8.498.{number:040}", "", f"patient {number}")
-        part = GroupPart(group, f"export/patient {number}/study/series", 100, number << 100)
+        folder = f"export/patient {number}/study/series"
+        part = GroupPart(group, folder, 100, number << 100, 5 << 30, "CT", number, f"THORAX {number}")
         found.add(ScannedPart(f"{number // 10:016x}", (part,), 100, 0, None))
-    for ref in found.finish():
-        refs += ref.digest is not None
+    for each in found.finish():
+        refs += each.ref.digest is not None
     after, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
