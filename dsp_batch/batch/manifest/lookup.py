@@ -20,6 +20,7 @@ from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, explain_unknown, first_match
 from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here, scan_with_objects
+from dsp_batch.scan.identity import find_common_folder
 from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store, build_store
 
@@ -197,23 +198,54 @@ def _scan_lines(
     lines: Sequence[SeriesRef | RejectedLine], surroundings: Surroundings, lookup: Lookup
 ) -> Iterator[SeriesRef | RejectedLine]:
     """Put in the place of each folder that is not named by a UUID the series in it."""
+    folders = [line for line in lines if _is_folder(line)]
+    tops = _find_tops(folders)
     found: dict[tuple[str, str | None], dict[str, list[SeriesRef]]] = {}
-    for line in lines:
-        if _is_folder(line):
-            found.setdefault((line.root, line.endpoint_url), {})[line.series_uuid] = []
+    for folder in folders:
+        top, name = _name_below(folder, tops)
+        found.setdefault((top, folder.endpoint_url), {})[name] = []
     errors = {place: _scan_folders(Folders(*place, [*series]), series, lookup) for place, series in found.items()}
     for line in lines:
         if not _is_folder(line):
             yield line
             continue
-        place = (line.root, line.endpoint_url)
-        series = found[place][line.series_uuid]
+        top, name = _name_below(line, tops)
+        series = found[top, line.endpoint_url][name]
         for ref in series:
             yield ref._replace(endpoint_url=line.endpoint_url, columns=line.columns, line=line.line)
         if not series:
-            error = errors[place].get(line.series_uuid)
+            error = errors[top, line.endpoint_url].get(name)
             reason = error.message if error else f"no DICOM series below {line.url}: check the name"
             yield reject(line.line or 0, line.url, surroundings.source, reason)
+
+
+def _find_tops(folders: Iterable[SeriesRef]) -> dict[tuple[str, str | None], str]:
+    """Find the folder that holds all folders of a bucket, a host or a folder at the top of this machine.
+
+    They are scanned together, so that a series which is spread over several of them is one.
+
+    Returns:
+        Root and S3-compatible server of a folder → the root that it is scanned below.
+    """
+    groups: dict[tuple[str, str | None], list[tuple[str, str | None]]] = {}
+    for root, endpoint_url in dict.fromkeys((line.root, line.endpoint_url) for line in folders):
+        head, mark, path = root.rpartition("://")
+        top = f"{head}{mark}{'/'.join(path.split('/')[: 1 if mark else 2])}"
+        groups.setdefault((top, endpoint_url), []).append((root, endpoint_url))
+    return {place: find_common_folder(root for root, _ in places) for places in groups.values() for place in places}
+
+
+def _name_below(line: SeriesRef, tops: Mapping[tuple[str, str | None], str]) -> tuple[str, str]:
+    """Tell the root that a folder is scanned below, and its name from there."""
+    top = tops[line.root, line.endpoint_url]
+    above = line.root[len(top) :].strip("/")
+    above = unquote(above) if _is_http(top) else above
+    return top, f"{above}/{line.series_uuid}".lstrip("/")
+
+
+def _is_http(root: str) -> bool:
+    """Tell whether a root has escapes where names have none."""
+    return root.startswith(("http://", "https://"))
 
 
 def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup: Lookup) -> Mapping[str, StorageError]:
@@ -223,7 +255,7 @@ def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup
         The errors of folders that could not be scanned.
     """
     unlisted: dict[str, StorageError] = {}
-    is_http = folders.root.startswith(("http://", "https://"))
+    is_http = _is_http(folders.root)
     root = unquote(folders.root) if is_http else folders.root
     try:
         for ref in lookup.scan(folders, unlisted):

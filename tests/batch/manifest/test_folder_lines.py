@@ -100,6 +100,25 @@ def test_a_series_that_is_spread_over_two_lines_is_one(tmp_path: Path) -> None:
     assert [type(each) for each in others] == [SeriesRef, DuplicateLine]
 
 
+def test_folders_that_lie_together_are_scanned_together(tmp_path: Path) -> None:
+    scanned: list[Folders] = []
+
+    def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+        scanned.append(folders)
+        yield from find_one_series(folders, unlisted)
+
+    lines = ["/d/P1/CT 1", "/d/P2/CT 1", "/mnt/x", "s3://b/P1/CT", "s3://b/P2/x/MR", "https://h/a%20b/c", "https://h/d"]
+    found = entries(tmp_path, "\n".join(lines), replace(NO_INDEX, scan=scan))
+
+    assert scanned == [
+        Folders("/d", None, ["P1/CT 1", "P2/CT 1"]),
+        Folders("/mnt", None, ["x"]),
+        Folders("s3://b", None, ["P1/CT", "P2/x/MR"]),
+        Folders("https://h", None, ["a b/c", "d"]),
+    ]
+    assert [each.line for each in found if isinstance(each, SeriesRef)] == [1, 2, 3, 4, 5, 6, 7]
+
+
 def test_the_error_of_a_scan_is_the_reason_of_its_lines(tmp_path: Path) -> None:
     def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
         if folders.root == "/broken":
