@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.outage import LONGEST_OUTAGE, lasting_outage
-from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult, tell_sources
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
+from dsp_batch.idc.index import open_idc_index
 from dsp_batch.index.arrays import read_parquet
 
 _log = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ class ResultsWriter:
         Raises:
             SinkError: The cache cannot be written, or could not for long.
         """
-        self.rows.extend(rows)
+        self.rows.extend(tell_sources([*rows], open_idc_index()))
         now = self.clock.now()
         late = now - self.flushed >= max(SECONDS_PER_PART, SHARE_PER_PART * (now - self.begin))
         if not self.rows:
