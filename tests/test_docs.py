@@ -33,6 +33,8 @@ from dsp_batch.cli import batch, series
 from dsp_batch.errors import Reason
 from dsp_batch.index.content import STATEMENT_TYPE
 from dsp_batch.index.series_index import GRID_COLUMNS
+from dsp_batch.web.viewer.server.answers import PHRASES, STATUS_OF_REASON
+from dsp_batch.web.viewer.server.routes import ROUTES
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"
@@ -372,3 +374,13 @@ def test_the_top_level_holds_nothing_but_what_is_meant_to_be_there() -> None:
         "tests",
         "docs",
     }
+
+
+def test_the_page_of_the_http_interface_describes_every_route_and_every_code() -> None:
+    text = (DOCS / "reference/http-api.md").read_text(encoding="utf-8")
+    described = re.findall(r"^### (GET|PUT) /api/(\S+)$", text, re.MULTILINE)
+    assert described == [(method, route.path) for route in ROUTES for method in route.methods]
+    told = set(re.findall(r"`([a-z_]+)`", text[text.index("## Errors") :]))
+    sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "dsp_batch/web/viewer").rglob("*.py")]
+    raised = {code for source in sources for code in re.findall(r'ApiError\(\s*\d+,\s*"([a-z_]+)"', source)}
+    assert raised | {code for _, code in STATUS_OF_REASON.values()} | set(PHRASES.values()) <= told

@@ -20,6 +20,7 @@ from dsp_batch.index.columns import Column
 from dsp_batch.index.elements import MOST_FRAMES, split_elements
 from dsp_batch.index.frames import take_frames
 from dsp_batch.index.series_index import GRID_COLUMNS, SeriesIndex
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.notes import count_notes, gather_notes
 from dsp_batch.model.object_names import encode_name
 from dsp_batch.model.series import AxisName, FloatArray, InstanceHeader, SeriesHeaders
@@ -216,6 +217,7 @@ def _frame_columns(index: SeriesIndex) -> list[Column]:
     offsets: list[Any] = []
     lengths: list[Any] = []
     for row, rank in enumerate(_first_ranks(index)):
+        check_time()
         axis = index.order.axis[rank]
         part = slice(starts[row], starts[row + 1])
         many = counts[row] > 1

@@ -15,6 +15,7 @@ from dsp_batch.index.arrays import build_array
 from dsp_batch.index.columns import Column, build_columns
 from dsp_batch.index.private import align_private_blocks
 from dsp_batch.index.representations import Elements, unite_representations
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 _ROWS, _TRANSFER_SYNTAX_UID = 0x00280010, 0x00020010
@@ -81,6 +82,7 @@ class _Splitter:
 
         Headers with the same bytes share their elements, so that comparing them mostly compares identity.
         """
+        check_time()
         first = elements[0]
         is_same = self._is_one_encoding and first and first.value is not None and elements.count(first) == len(elements)
         if first and is_same and tag not in _FIXED:

@@ -13,6 +13,7 @@ import numpy as np
 from dsp_batch.dicom.grids import Grid
 from dsp_batch.dicom.headers.attributes import EMPTY, Attributes
 from dsp_batch.index.detectors import place_by_detectors
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.series import FloatArray, FrameTable, IntArray
 
 _TIMES = (
@@ -63,6 +64,7 @@ def list_frames(index: HeaderRows) -> FrameTable:
     times = np.stack([_times(name, index.values(name)) for name in _TIMES], axis=1)[rows]
     grouped = any(map(index.has, _PLACING_SEQUENCES))
     for row in np.flatnonzero((counts > 1) | grouped):
+        check_time()
         part = slice(starts[row], starts[row] + counts[row])
         grid = index.grid(int(row))
         if grid is not None:
@@ -116,6 +118,7 @@ def _fill_in_frames(attributes: Attributes, position: FloatArray, orientation: F
     if not per_frame and len(offsets) == len(position):
         position += _grid_steps(offsets, position[0], orientation[0])
     for frame in range(len(position)):
+        check_time()
         groups = per_frame[frame] if frame < len(per_frame) else EMPTY
         plane_position = _macro(groups, shared, "PlanePositionSequence").numbers("ImagePositionPatient")
         plane_orientation = _macro(groups, shared, "PlaneOrientationSequence").numbers("ImageOrientationPatient")

@@ -32,9 +32,31 @@ WITHHELD = frozenset(
         "RTPlanDescription",
         "HangingProtocolDescription",
         "ProtocolName",
+        # what someone has named or typed
+        "ContentLabel",
+        "DocumentTitle",
+        "StructureSetLabel",
+        "StructureSetName",
+        "RTPlanLabel",
+        "RTPlanName",
+        # inside of items: of reports, graphics, prescriptions, regions, beams and groups
+        "TextValue",
+        "UnformattedTextValue",
+        "DoseReferenceDescription",
+        "ROIDescription",
+        "BeamDescription",
+        "SegmentDescription",
+        "AnnotationGroupDescription",
+        "LUTExplanation",
+        "Date",
+        "DateTime",
     }
 )
-"""Attributes that may tell something private: identifiers of the patient, dates, and what someone has typed."""
+"""Attributes that may tell something private: identifiers of the patient, dates, and what someone has typed. Names of
+regions, segments, beams and groups of annotations are what such an object is about, and stay."""
+
+_MODEL = "model/"
+"""What the MIME types of models of surfaces begin with. Other documents are pages of text."""
 
 _LABELS = (
     "ContentLabel",
@@ -146,7 +168,7 @@ def list_references(instances: Instances) -> dict[str, int]:
 
 
 def withhold_descriptions(attributes: Attributes) -> Attributes:
-    """Give the attributes of an instance without those that may tell something private."""
+    """Give the attributes of an instance without those that may tell something private, at any depth."""
     return Attributes(_Withheld(attributes))
 
 
@@ -190,7 +212,15 @@ class _Withheld:
 
     def get(self, keyword: str, /) -> Any:
         """Return the value of an element; None where it is absent or withheld."""
-        return None if keyword in WITHHELD else self._attributes.value(keyword)
+        if keyword in WITHHELD or (keyword == "EncapsulatedDocument" and not self._is_model()):
+            return None
+        value = self._attributes.value(keyword)
+        if isinstance(value, list) and any(isinstance(each, Attributes) for each in value):
+            return [withhold_descriptions(each) if isinstance(each, Attributes) else each for each in value]
+        return value
+
+    def _is_model(self) -> bool:
+        return (self._attributes.text("MIMETypeOfEncapsulatedDocument") or "").lower().startswith(_MODEL)
 
 
 def _list_series_items(attributes: Attributes) -> Iterator[Attributes]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.card import Card
+from dsp_batch.model.figure import Figure
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import FrameRef
 from dsp_batch.model.statement import Statement
@@ -98,6 +99,13 @@ class Kind:
     describe: Callable[[Instances], Card] | None = None
     """Function that describes instances in text, for a series that shows no image; None where their headers alone
     describe them well enough."""
+
+    reads: tuple[str, ...] = ()
+    """Keywords of binary values that `describe` and `draw` need however large they are."""
+
+    draw: Callable[[Instances], Figure | None] | None = None
+    """Function that reads what instances show by themselves, for a series that shows no image. It returns None where
+    there is nothing, and raises `PixelError` where it is damaged. None for kinds that are described in text alone."""
 
     state: Callable[[Instances], tuple[Statement, ...]] | None = None
     """Function that lists what instances say as data; None for kinds that say nothing besides what they show."""

@@ -10,16 +10,19 @@ from dsp_batch.dicom.syntaxes import DEFLATED
 from dsp_batch.errors import NoPixelsError, Reason
 from dsp_batch.index.content import add_content
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.card import describe_headers, hide_descriptions, list_references, shorten_card
+from dsp_batch.kinds.card import describe_headers, list_references, shorten_card
+from dsp_batch.kinds.figures.recording import read_recording
+from dsp_batch.kinds.figures.spectra import read_spectra
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
 from dsp_batch.kinds.objects.annotations import describe_annotations, state_annotations
-from dsp_batch.kinds.objects.document import describe_documents
+from dsp_batch.kinds.objects.document import describe_documents, draw_documents
 from dsp_batch.kinds.objects.plan import describe_plan, state_plans
 from dsp_batch.kinds.objects.real_world import describe_value_maps, state_value_maps
 from dsp_batch.kinds.objects.registration import describe_registration, state_registrations
 from dsp_batch.kinds.objects.report import describe_report, state_reports
 from dsp_batch.kinds.objects.selections import describe_selection, describe_state, state_references
+from dsp_batch.kinds.objects.spectroscopy import describe_spectra
 from dsp_batch.kinds.objects.structures import describe_structures, state_structures
 from dsp_batch.kinds.objects.waveform import describe_waveforms
 from dsp_batch.kinds.segmentation import SEGMENTATION
@@ -50,11 +53,16 @@ KINDS: dict[str, Kind] = {
     f"{_STORAGE}.66.1": replace(PLAIN, describe=describe_registration, state=state_registrations),
     f"{_STORAGE}.66.3": replace(PLAIN, describe=describe_registration, state=state_registrations),  # deformable
     f"{_STORAGE}.67": replace(PLAIN, describe=describe_value_maps, state=state_value_maps),
+    f"{_STORAGE}.4.2": replace(PLAIN, describe=describe_spectra, draw=read_spectra, reads=("SpectroscopyData",)),
     f"{_STORAGE}.91.1": replace(PLAIN, describe=describe_annotations, state=state_annotations),
     **dict.fromkeys(
-        (f"{_STORAGE}.104.{number}" for number in range(1, 6)), replace(PLAIN, describe=describe_documents)
+        (f"{_STORAGE}.104.{number}" for number in range(1, 6)),
+        replace(PLAIN, describe=describe_documents, draw=draw_documents, reads=("EncapsulatedDocument",)),
     ),
-    **dict.fromkeys((f"{_STORAGE}.9.{number}" for number in _WAVEFORMS), replace(PLAIN, describe=describe_waveforms)),
+    **dict.fromkeys(
+        (f"{_STORAGE}.9.{number}" for number in _WAVEFORMS),
+        replace(PLAIN, describe=describe_waveforms, draw=read_recording),
+    ),
     f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection, state=state_references),
     **dict.fromkeys(
         (f"{_STORAGE}.11.{number}" for number in range(1, 13)),
@@ -115,24 +123,23 @@ def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
     return [(kind, {row: index.attributes(row) for row in its_rows}) for kind, its_rows in rows.items()]
 
 
-def describe_series(index: SeriesIndex, *, describe: bool = True) -> Card:
-    """Describe a series that shows no image: by the kind of its objects, or from their headers alone.
+def find_speakers(index: SeriesIndex) -> tuple[Kind, list[int]]:
+    """Find the instances that a series without images is described by, and their kind.
 
-    Args:
-        index: The series.
-        describe: False to leave out descriptions, dates and the patient's identifier.
+    Returns:
+        The first kind that describes its instances, and their rows; else plain ones, and all rows.
     """
-    instances: Instances = {row: index.attributes(row) for row in range(len(index))}
-    if not describe:
-        instances = hide_descriptions(instances)
     rows: dict[Kind, list[int]] = {}
     for row, uid in enumerate(index.texts("SOPClassUID")):
         rows.setdefault(find_kind(uid), []).append(row)
-    for kind, its_rows in rows.items():
-        if kind.describe is not None:
-            return shorten_card(kind.describe({row: instances[row] for row in its_rows}))
-    sizes = dict(enumerate(index.values("ObjectSize")))
-    return shorten_card(describe_headers(Contents(instances=instances, sizes=sizes)))
+    found = ((kind, its_rows) for kind, its_rows in rows.items() if kind.describe is not None)
+    return next(found, (PLAIN, list(range(len(index)))))
+
+
+def describe_instances(kind: Kind, contents: Contents) -> Card:
+    """Describe instances that show no image: as their kind does, or from their headers alone."""
+    card = kind.describe(contents.instances) if kind.describe else describe_headers(contents)
+    return shorten_card(card)
 
 
 def state_series(index: SeriesIndex) -> SeriesIndex:

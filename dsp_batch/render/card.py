@@ -9,13 +9,11 @@ from typing import NamedTuple
 
 from dsp_batch.model.card import Card
 from dsp_batch.model.series import ByteArray
+from dsp_batch.render.band import BAND, fit_size, write_band
 from dsp_batch.render.text import Canvas, Color, cut_text, measure_text
 
 MOST_ROWS = 22
 """Rows of a table that are shown, at most."""
-
-_BAND = 0.19
-"""Height of the headline band over that of the card."""
 
 _BODY = 18 / 768
 """Size of body text over that of the card, where the card is large enough for it."""
@@ -35,10 +33,7 @@ _NARROWEST = 5
 _LINE = 1.28
 """Distance of two lines over the size of the text."""
 
-_PAPER: Color = (250, 250, 247)
-_BAND_COLOR: Color = (28, 62, 92)
-_WHITE: Color = (255, 255, 255)
-_PALE: Color = (196, 216, 232)
+PAPER: Color = (250, 250, 247)
 _INK: Color = (24, 28, 32)
 _GRAY: Color = (104, 112, 120)
 _STRIPE: Color = (238, 240, 240)
@@ -58,7 +53,7 @@ class _Measures:
     @property
     def band(self) -> int:
         """Height of the headline band."""
-        return round(self.size * _BAND)
+        return round(self.size * BAND)
 
     @property
     def margin(self) -> int:
@@ -114,8 +109,8 @@ def draw_card(card: Card, size: int) -> ByteArray:
         RGB, shape (size, size, 3).
     """
     measures = _choose_measures(card, size)
-    canvas = Canvas((size, size), _PAPER)
-    _write_band(canvas, card, measures)
+    canvas = Canvas((size, size), PAPER)
+    write_band(canvas, card, size, measures.band)
     top = _write_title(canvas, card, measures)
     top = _write_lines(canvas, card, measures, top)
     _write_table(canvas, card, measures, top)
@@ -161,29 +156,10 @@ def title_card(card: Card) -> str:
     return " · ".join(part for part in (card.kind, card.headline, card.title) if part)
 
 
-def _write_band(canvas: Canvas, card: Card, measures: _Measures) -> None:
-    """Write kind and count as large as the band allows: two lines of it are legible at a sixth of their size."""
-    band, margin = measures.band, measures.margin
-    canvas.fill((0, 0, measures.size, band), _BAND_COLOR)
-    large = _fit_size(card.kind, measures.inner, round(band * 0.44), bold=True)
-    canvas.write((margin, band * 0.46), cut_text(card.kind, measures.inner, large, bold=True), large, _WHITE, bold=True)
-    second = card.headline or card.title
-    small = _fit_size(second, measures.inner, round(band * 0.33))
-    canvas.write((margin, band * 0.86), cut_text(second, measures.inner, small), small, _PALE)
-
-
-def _fit_size(text: str, width: int, size: int, *, bold: bool = False) -> int:
-    """Find the size at which a text fits, not below two thirds of the size that is wanted."""
-    least = max(size * 2 // 3, 6)
-    while size > least and measure_text(text, size, bold=bold) > width:
-        size -= 1
-    return max(size, least)
-
-
 def _write_title(canvas: Canvas, card: Card, measures: _Measures) -> int:
     """Write the title below the band, and return the distance of the next line from the top."""
     wanted = round(measures.body * _TITLE)
-    size = _fit_size(card.title, measures.inner, wanted, bold=True)
+    size = fit_size(card.title, measures.inner, wanted, bold=True)
     top = measures.band + round(wanted * 1.9)
     canvas.write((measures.margin, top), cut_text(card.title, measures.inner, size, bold=True), size, _INK, bold=True)
     return top + round(measures.line * 0.6)

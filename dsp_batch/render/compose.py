@@ -16,6 +16,7 @@ from dsp_batch.errors import DspBatchError, HeaderError, PixelError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
@@ -270,6 +271,7 @@ class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
 
     def _decode(self, ref: FrameRef) -> StoredFrame | DspBatchError:
         if ref not in self._kept:
+            check_time()
             of_object = self._encoded[_Instance(ref.series, ref.instance)]
             frame = of_object.decode(ref.frame) if isinstance(of_object, EncodedFrames) else of_object
             if self._keeps_one:
@@ -284,6 +286,7 @@ class _DecodedFrames(Mapping[FrameRef, StoredFrame]):
 
 def _compose(chosen: PictureSet, picture: Picture, encoded: _Read) -> Composed:
     """Make a picture from those of its frames that can be decoded."""
+    check_time()
     frames = _DecodedFrames(picture, encoded)
     if picture.frames and next(iter(frames), None) is None and frames.failure:
         return _locate(chosen, *frames.failure)

@@ -5,28 +5,35 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from dsp_batch.core.encoding import encode_text
+from dsp_batch.core.encoding import encode_image, encode_text
 from dsp_batch.core.tiling import MOST_TILES, lay_out_tiles
 from dsp_batch.core.windowing import full_window
-from dsp_batch.errors import SeriesError, printable
+from dsp_batch.errors import PixelError, SeriesError, printable
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.card import name_class
-from dsp_batch.kinds.registry import describe_series, name_references
+from dsp_batch.kinds.card import hide_descriptions, name_class, shorten_card
+from dsp_batch.kinds.kind import Contents
+from dsp_batch.kinds.registry import describe_instances, find_speakers, name_references
+from dsp_batch.model.card import Card
 from dsp_batch.model.contrast import AUTO, Contrast, parse_contrast
-from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
+from dsp_batch.model.frame import DrawnAs, EncodedImage, StoredFrame, TileGrid
 from dsp_batch.model.notes import gather_notes
-from dsp_batch.model.series import FrameOrder
+from dsp_batch.model.series import ByteArray, FrameOrder
 from dsp_batch.options import PreviewOptions
 from dsp_batch.render.card import draw_card, summarize_card, title_card
 from dsp_batch.render.choose import SeriesPictures, begin_choice, list_pictures, spread_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, compose_pictures, hold_pictures
 from dsp_batch.render.draw import Layout, Tiles, draw_tiles, encode_tiles
+from dsp_batch.render.figures.contents import read_contents
+from dsp_batch.render.figures.draw import draw_figure
 
 _FLAT_TILE = 0.995
 """Share of the pixels of a tile that are black, or white, where the object's own window shows nothing."""
 
 _FLAT_PICTURE = 0.96
 """Share of the pixels of all tiles that are black, or white, where the percentiles of their values show nothing."""
+
+_LEAST_QUALITY = 70
+"""Quality of pictures that bear text, at least."""
 
 _LONGEST_TITLE = 200
 
@@ -49,7 +56,7 @@ def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOption
     except SeriesError as error:
         if error.reason not in ("no-pixels", "raw-data"):
             raise
-        return _draw_card(index, options, suffix)
+        return _draw_object(index, source, options, suffix)
     empty = begin_choice(index, source, every, overlays=options.overlays)
     chosen = hold_pictures(spread_pictures(empty, every, (0.0, 1.0), MOST_TILES))
     tiles = _draw_visibly(chosen, parse_contrast(options.contrast), _lay_out_grid(len(chosen.pictures), options.size))
@@ -58,15 +65,36 @@ def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOption
     return replace(image, grid=_describe_grid(chosen, every, tiles), title=title)
 
 
-def _draw_card(index: SeriesIndex, options: PreviewOptions, suffix: str) -> EncodedImage:
-    card = describe_series(index, describe=options.describe)
-    pixels = draw_card(card, options.size)
+def _draw_object(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage:
+    """Draw a series that shows no image: as a figure where its kind has one, else as a card."""
+    kind, rows = find_speakers(index)
+    instances, notes = read_contents(index, source, kind, rows)
+    if not options.describe:
+        instances = hide_descriptions(instances)
+    sizes = dict(enumerate(index.values("ObjectSize")))
+    card = describe_instances(kind, Contents(instances=instances, sizes=sizes))
+    card = replace(card, notes=(*card.notes, *notes))
+    try:
+        figure = kind.draw(instances) if kind.draw else None
+        drawn = draw_figure(figure, card, options.size) if figure is not None else None
+    except PixelError as error:
+        drawn = None
+        card = replace(card, notes=(*card.notes, error.message))
+    if drawn is None:
+        pixels = draw_card(card, options.size)
+        return _finish(index, card, "card", pixels, encode_text(pixels, suffix))
+    pixels, card = drawn
+    data = encode_image(pixels, suffix, max(options.quality, _LEAST_QUALITY))
+    return _finish(index, shorten_card(card), "picture", pixels, data)
+
+
+def _finish(index: SeriesIndex, card: Card, drawn_as: DrawnAs, pixels: ByteArray, data: bytes) -> EncodedImage:
     return EncodedImage(
-        data=encode_text(pixels, suffix),
+        data=data,
         width=pixels.shape[1],
         height=pixels.shape[0],
         n_tiles=0,
-        drawn_as="card",
+        drawn_as=drawn_as,
         title=title_card(card),
         summary=summarize_card(card),
         n_items=card.n_items,

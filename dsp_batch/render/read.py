@@ -141,7 +141,7 @@ def read_pictures(
     has_palette = needs_palette or (may_be_colored and any(index.derive(has_supplement, row, at) for at in frames))
     planes = index.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
     tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
-    whole = yield from _with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
+    whole = yield from read_with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
     source = _describe_source(index, row, pixels, whole)
     data = yield from read_frames(source, frames if index.grid(row) is None else [0])
     palette: PaletteTable | None = None
@@ -175,7 +175,9 @@ def _listed_tags(index: SeriesIndex, pixels: PixelFormat) -> frozenset[int]:
     return frozenset(tag for name in wanted if index.has(f"{name}_Size") and (tag := tag_of(name)) is not None)
 
 
-def _with_bulk(index: SeriesIndex, row: int, tags: frozenset[int]) -> Generator[Sequence[ByteRange], Reply, Attributes]:
+def read_with_bulk(
+    index: SeriesIndex, row: int, tags: frozenset[int]
+) -> Generator[Sequence[ByteRange], Reply, Attributes]:
     """Read the header with binary values that are too large for an index; read it from the object if any is missing."""
     attributes = index.attributes(row)
     if all(attributes.binary(name_of(tag)) is not None for tag in tags):

@@ -85,6 +85,10 @@ class Canvas:
         """Write one line. `at` is where it begins on its baseline: distance from the left, and from the top."""
         self._pen.text(at, replace_missing(text), fill=color, font=_open_font(size, bold=bold), anchor="ls")
 
+    def paste(self, at: tuple[int, int], pixels: ByteArray) -> None:
+        """Put a picture on the sheet. `at` is its distance from the left, and from the top."""
+        self._image.paste(Image.fromarray(pixels), at)
+
     def pixels(self) -> ByteArray:
         """Return the sheet as RGB, shape (height, width, 3)."""
         return np.asarray(self._image)

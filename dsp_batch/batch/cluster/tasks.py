@@ -11,12 +11,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from dsp_batch.batch.cluster.dashboard import publish_rows
 from dsp_batch.batch.cluster.metrics import count_rows
-from dsp_batch.batch.cluster.worker import find_address, find_memory, return_memory
+from dsp_batch.batch.cluster.watchdog import end_worker_after
+from dsp_batch.batch.cluster.worker import find_address, find_memory, has_nanny, return_memory
 from dsp_batch.batch.outage import LONGEST_OUTAGE, wait_out
 from dsp_batch.batch.plan.estimate import SERIES_AT_ONCE, count_tiles
 from dsp_batch.batch.runs.job import Job
@@ -28,6 +30,7 @@ from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import state_series
+from dsp_batch.model.deadline import limit_time
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
@@ -61,6 +64,9 @@ class SeriesWork:
 
     is_set_aside: bool = False
     """True where the series needs more memory than its share, and waits until it is alone."""
+
+    may_end_worker: bool = False
+    """True where the worker is started again when its process ends."""
 
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
@@ -99,8 +105,13 @@ def fetch_shard_headers(refs: tuple[SeriesRef, ...], job: Job, attempt: int) -> 
         attempt: Number of this run's attempt, for the rows.
     """
     share = MemoryShare(find_memory() // len(refs), is_all=len(refs) == 1)
-    worker = find_address()
-    return _overlap(lambda ref: _guarded("seconds_headers", _begin(ref, attempt, worker), job, share), refs)
+    worker, may_end_worker = find_address(), has_nanny()
+
+    def begin(ref: SeriesRef) -> SeriesWork:
+        result = build_row(ref, "failed", attempt, worker=worker)
+        return SeriesWork(ref=ref, result=result, may_end_worker=may_end_worker)
+
+    return _overlap(lambda ref: _guarded("seconds_headers", begin(ref), job, share), refs)
 
 
 def build_shard_indices(shard: Shard, job: Job) -> Shard:
@@ -126,10 +137,6 @@ def _overlap(stage: Callable[[T], SeriesWork], series: Sequence[T]) -> Shard:
     """Take a few series at a time through a stage: while one waits for storage, another computes."""
     with ThreadPoolExecutor(min(SERIES_AT_ONCE, len(series)), thread_name_prefix="dsp-batch-series") as pool:
         return tuple(pool.map(stage, series))
-
-
-def _begin(ref: SeriesRef, attempt: int, worker: str | None) -> SeriesWork:
-    return SeriesWork(ref=ref, result=build_row(ref, "failed", attempt, worker=worker))
 
 
 def _finish_alone(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
@@ -242,9 +249,12 @@ _STAGES: dict[str, Callable[[SeriesWork, Job, MemoryShare], SeriesWork]] = {
 def _guarded(seconds_field: str, work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     """Run one stage of one series. Whatever it raises becomes the row of that series, or sets it aside."""
     begin = time.perf_counter()
-    with measure_usage() as usage:
+    work = replace(work, begun=begin)
+    left = _time_left(work, job)
+    watched = end_worker_after(left, work.ref.url) if work.may_end_worker else nullcontext()
+    with measure_usage() as usage, limit_time(left), watched:
         try:
-            after = _STAGES[seconds_field](replace(work, begun=begin), job, share)
+            after = _STAGES[seconds_field](work, job, share)
         except Exception as error:  # noqa: BLE001  # the shard boundary: one bad series costs one row
             after = _set_aside(work) if _lacks_memory(error) and not share.is_all else _fail(work, error, job)
     return replace(after, result=_add_usage(after.result, seconds_field, time.perf_counter() - begin, usage))

@@ -37,6 +37,12 @@ def find_address() -> str | None:
     return worker.address if worker else None
 
 
+def has_nanny() -> bool:
+    """Tell whether the task of this thread runs in a worker that is started again when its process ends."""
+    worker = _find_worker()
+    return worker is not None and bool(worker.nanny)
+
+
 def return_memory() -> None:
     """Give freed memory back to the system, wherever it lies on the heap, where the C library has a call for it.
 

@@ -143,7 +143,7 @@ def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Map
 def explain_missing(surroundings: Surroundings) -> str:
     """Say where a name was looked for that is neither there nor of any form."""
     folders = (*map(os.path.abspath, surroundings.folders), surroundings.root)
-    return f"no folder or file of that name is in {' or '.join(dict.fromkeys(folders))}"
+    return f"there is no folder or file of that name in {', '.join(dict.fromkeys(folders))}"
 
 
 def _is_file(name: SeriesName) -> bool:

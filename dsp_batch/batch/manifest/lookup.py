@@ -217,7 +217,7 @@ def _scan_lines(
 
 
 def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup: Lookup) -> Mapping[str, StorageError]:
-    """Scan folders of one root, and add each series to the first of them that holds any of it.
+    """Scan folders of one root, and add each series to those that hold any of it.
 
     Returns:
         The errors of folders that could not be scanned.
@@ -231,7 +231,9 @@ def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup
             while above and above not in found:
                 above = above.rpartition("/")[0]
             # A series that is spread over several folders lies in what holds them all.
-            found[above or next(name for name in found if not inside or name.startswith(f"{inside}/"))].append(ref)
+            for name in [above] if above else found:
+                if above or not inside or name.startswith(f"{inside}/"):
+                    found[name].append(ref)
     except StorageError as error:
         unlisted |= {name: error for name, series in found.items() if not series and name not in unlisted}
     return unlisted

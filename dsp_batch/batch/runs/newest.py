@@ -15,7 +15,7 @@ from dsp_batch.batch.runs.result_parts import list_parts, read_part
 from dsp_batch.batch.runs.results import pick_rows
 from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import SinkError
-from dsp_batch.model.identifiers import find_keys, name_keys
+from dsp_batch.model.identifiers import build_keys, find_keys
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], 
         for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
             table = read_part(cache, key)
             counts = pc.fill_null(pc.greater_equal(table.column("attempt"), run.job.get("since", 1)), False).to_numpy()
-            names = name_keys(table.column("series_uuid").to_pylist()).keys
+            names = build_keys(table.column("series_uuid").to_pylist())
             new = rows[counts[rows] & ~find_keys(seen, names[rows]).found]
             if number + 1 < len(runs):
                 found.append(names[new])

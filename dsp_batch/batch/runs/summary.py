@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dsp_batch.batch.manifest.table import Manifest
+from dsp_batch.batch.notebook import write_summary_html
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.compaction import compact
 from dsp_batch.batch.runs.failures import (
@@ -43,7 +44,7 @@ class Spent(NamedTuple):
 NOTHING_SPENT = Spent()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunSummary:
     """The counts and figures of a run that has ended. As text it is the line that the command ends with."""
 
@@ -102,6 +103,15 @@ class RunSummary:
     def succeeded(self) -> bool:
         """True when every series is done, kept or skipped, and every line was understood."""
         return not (self.by_status.get("failed") or self.rejected or self.left)
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return f"RunSummary({self.run}: {self})"
+
+    def _repr_html_(self) -> str:
+        """Show counts and failures in a notebook."""
+        failures = [(each.series_uuid, each.cause) for each in self.failures]
+        return write_summary_html(self.run, {**self.by_status, "left": self.left}, failures, self.products)
 
     def __str__(self) -> str:
         statuses = ("done", "kept", "skipped", "failed")

@@ -15,6 +15,7 @@ from dsp_batch.dicom.headers.dictionary import is_ambiguous_sign, name_of, tag_o
 from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding, nested_encoding
 from dsp_batch.dicom.headers.items import Item, parse_items
 from dsp_batch.errors import HeaderError
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 DicomJson = dict[str, Any]
@@ -99,6 +100,7 @@ def _decode_plain(vr: str, value: bytes, encoding: Encoding, charsets: tuple[str
 
 
 def _item_json(item: Item, charsets: tuple[str, ...]) -> DicomJson:
+    check_time()
     nested = character_sets(item.elements, charsets)
     dataset: DicomJson = {}
     for tag, (vr, value, _) in item.elements.items():

@@ -77,7 +77,9 @@ def describe_report(instances: Instances) -> Card:
     told = sum(bool(value) for _, value in rows)
     if not told:
         plain = describe_headers(Contents(instances=instances))
-        return replace(plain, kind="SR", headline="no content", title=title, n_items=0, notes=notes)
+        items = sum(1 for root in roots for _ in root.walk()) - len(roots)
+        headline = count_noun(items, "content item") if items else "no content"
+        return replace(plain, kind="SR", headline=headline, title=title, n_items=items, notes=notes)
     headline = count_noun(told, "statement")
     return Card(kind="SR", headline=headline, title=title, rows=tuple(rows), n_items=told, notes=notes)
 

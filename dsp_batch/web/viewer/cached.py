@@ -14,7 +14,7 @@ from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.urls import local_path
 from dsp_batch.web.gallery import GalleryOptions, write_gallery
-from dsp_batch.web.viewer.server.answers import Answer
+from dsp_batch.web.viewer.server.answers import ApiAnswer
 from dsp_batch.web.viewer.sources import ListedSeries
 
 _FOLDERS = ("runs", "indices")
@@ -36,7 +36,7 @@ _FACTS = {
 
 _PLACE = ("series_uuid", "root", "folder", "endpoint_url")
 
-_LINKED = re.compile(r"previews/[\w-]+/[0-9a-f]{2}/[0-9a-f-]{36}\.webp|indices/[0-9a-f-]{36}_index\.parquet")
+_LINKED = re.compile(r"previews/(?!\.)[\w.-]+/[0-9a-f]{2}/[0-9a-f-]{36}\.webp|indices/[0-9a-f-]{36}_index\.parquet")
 """Keys of what the page shows and links. Nothing else of a cache is sent."""
 
 _MEDIA_TYPES = {
@@ -111,13 +111,13 @@ class ServedGallery:
         write_gallery(cache, GalleryOptions(output=str(output), atlas=False, served=True))
         self._files = {f"gallery/{each.relative_to(output)}": each for each in output.rglob("*") if each.is_file()}
 
-    def find(self, name: str) -> Answer | None:
+    def find(self, name: str) -> ApiAnswer | None:
         """Find a file of the page, or a preview or an index of the cache; None where there is none."""
         file = self._files.get(name)
         if file is not None:
-            return Answer(body=file.read_bytes(), media_type=_MEDIA_TYPES[file.suffix])
+            return ApiAnswer(body=file.read_bytes(), media_type=_MEDIA_TYPES[file.suffix])
         data = self._cache.read(name) if _LINKED.fullmatch(name) else None
-        return None if data is None else Answer(body=data, media_type=_MEDIA_TYPES[Path(name).suffix])
+        return None if data is None else ApiAnswer(body=data, media_type=_MEDIA_TYPES[Path(name).suffix])
 
     def close(self) -> None:
         """Remove the files of the page."""

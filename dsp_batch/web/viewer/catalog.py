@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from dsp_batch.model.series import SeriesRef
-
 SeriesState = Literal["listed", "ready", "failed", "left-out"]
 """`listed`: its headers have not been read yet. `ready`: its files have numbers. `failed`: it cannot be read.
 `left-out`: the filters leave none of its files, so that it is not shown."""
@@ -35,7 +33,6 @@ class SeriesEntry:
     id: str
     """Its identifier in the API: the UUID that names it in the cache."""
 
-    ref: SeriesRef
     state: SeriesState = "listed"
     revision: int = 0
     """Number of the change of the catalog that made it what it is."""
@@ -76,12 +73,12 @@ class Catalog:
         self.filtered = 0
         """Number of files that the filters leave out."""
 
-    def add_series(self, ref: SeriesRef, facts: Mapping[str, Any]) -> SeriesEntry | None:
+    def add_series(self, series: str, facts: Mapping[str, Any]) -> SeriesEntry | None:
         """Take in a series, and what is known of it before its headers are read; None where it is there already."""
         with self._lock:
-            if ref.series_uuid in self._series:
+            if series in self._series:
                 return None
-            return self._change(SeriesEntry(id=ref.series_uuid, ref=ref, facts=facts))
+            return self._change(SeriesEntry(id=series, facts=facts))
 
     def settle_series(self, series: str, facts: Mapping[str, Any], files: Sequence[FileEntry]) -> SeriesEntry:
         """Take in the files of a series and give them numbers, unless they have some already."""

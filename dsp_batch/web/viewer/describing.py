@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from dsp_batch.dicom.frame_rate import describe_frame_rate
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.codecs import TRANSFER_SYNTAXES
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.dicom.syntaxes import describe_syntax
+from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.web.viewer.catalog import SeriesEntry
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.masking import Mask
@@ -178,6 +180,12 @@ def describe_order(opened: OpenSeries, numbers: Mapping[int, int]) -> dict[str, 
     return {"frames": frames, "stacks": stacks, "axis": axis, "has_main_stack": order.has_main}
 
 
+def find_unit(attributes: Attributes) -> str | None:
+    """Name the unit of the values of a file. CT images that do not name theirs are in HU (PS3.3 C.8.2.1.1)."""
+    is_ct = attributes.text("Modality") == "CT" and attributes.number("RescaleSlope") is not None
+    return describe_unit(attributes) or ("HU" if is_ct else None)
+
+
 def find_spacing(attributes: Attributes, frame: int) -> list[float] | None:
     """Find the spacing of a frame's rows and columns in mm (PS3.3 10.7.1.1); None where it is not told."""
     measures = frame_macro(attributes, frame, "PixelMeasuresSequence")
@@ -186,14 +194,8 @@ def find_spacing(attributes: Attributes, frame: int) -> list[float] | None:
 
 
 def find_frame_time(attributes: Attributes) -> float | None:
-    """Find the milliseconds between frames (PS3.3 C.7.6.5, C.8.4.8): Frame Time, else the rate of cine display."""
-    time = attributes.number("FrameTime")
-    if time:
-        return time
-    vector = [each for each in attributes.numbers("FrameTimeVector") if each > 0]
-    if vector:
-        return sum(vector) / len(vector)
-    rate = attributes.number("RecommendedDisplayFrameRate") or attributes.number("CineRate")
+    """Find the milliseconds between frames at the object's own rate; None where it has none."""
+    rate = describe_frame_rate(attributes)
     return 1000 / rate if rate else None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.web.viewer.cached import list_cached_series
 from dsp_batch.web.viewer.catalog import Catalog, FileEntry, SeriesEntry
 from dsp_batch.web.viewer.describing import describe_file, describe_series, locate_file
@@ -50,13 +51,16 @@ class Discovery:
     """Pseudonyms of patients; None to tell all."""
 
     stopping: threading.Event = field(default_factory=threading.Event)
+    _refs: dict[str, SeriesRef] = field(default_factory=dict)
+    """Identifier of each series of the catalog → where it is."""
 
     def run(self, sources: Sequence[str]) -> None:
         """Look through all sources. A source that cannot be read costs one warning."""
         waiting: deque[tuple[SeriesEntry, Future[OpenSeries]]] = deque()
         with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="dsp-batch-scan") as pool:
             for listed in self._list_all(sources):
-                entry = self.catalog.add_series(listed.ref, self._mask_facts(listed.facts))
+                self._refs.setdefault(listed.ref.series_uuid, listed.ref)
+                entry = self.catalog.add_series(listed.ref.series_uuid, self._mask_facts(listed.facts))
                 if entry is None or self.catalog.file_count >= MOST_FILES or entry.revision > MOST_SERIES:
                     continue
                 waiting.append((entry, pool.submit(self.library.open, listed.ref)))
@@ -77,7 +81,7 @@ class Discovery:
         entry = self.catalog.find_series(series)
         if entry is None:
             raise KeyError(series)
-        opened = self.library.open(entry.ref)
+        opened = self.library.open(self._refs[series])
         return entry if entry.state == "ready" else self._settle(series, opened), opened
 
     def mask_of(self, opened: OpenSeries, row: int) -> Mask | None:

@@ -79,9 +79,10 @@ class Mask:
         """Mask an element as `tags` tells of it."""
         tag, vr, keyword = node["tag"], node["vr"], node["keyword"]
         if keyword in ("PatientName", "PatientID"):
-            return {"tag": tag, "vr": vr, "keyword": keyword, "value": self.pseudonym}
+            return {**node, "value": self.pseudonym}
         if self.conceals(tag, keyword):
-            return {"tag": tag, "vr": vr, "keyword": keyword, "value": None, "masked": True}
+            shown = {name: node[name] for name in ("tag", "vr", "keyword", "varies") if name in node}
+            return {**shown, "value": None, "masked": True}
         if vr == "PN" and node.get("value"):
             return {**node, "value": PERSON}
         return {**node, "value": self.hide_value(node["value"])} if "value" in node else dict(node)

@@ -12,7 +12,6 @@ import numpy as np
 from dsp_batch.core.encoding import encode_picture
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.errors import DspBatchError
-from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.model.series import FrameRef
 from dsp_batch.model.window import Window
 from dsp_batch.options import PreviewOptions
@@ -24,6 +23,7 @@ from dsp_batch.web.viewer.describing import (
     describe_planes,
     describe_series_entry,
     find_frame_time,
+    find_unit,
 )
 from dsp_batch.web.viewer.discovery import Discovery
 from dsp_batch.web.viewer.library import OpenSeries
@@ -36,8 +36,8 @@ from dsp_batch.web.viewer.pixels.frames import (
 from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
-from dsp_batch.web.viewer.server.answers import Answer, ApiError, answer_json
-from dsp_batch.web.viewer.tags import is_tag, list_nodes, name_tag, read_instance_header
+from dsp_batch.web.viewer.server.answers import ApiAnswer, ApiError, answer_json
+from dsp_batch.web.viewer.tags import format_tag, list_nodes, name_tag, parse_path, read_instance_header
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class ViewServices:
             _log.warning("there is no gallery: %s", error.message)
         return self._gallery is not None
 
-    def find_gallery_file(self, name: str) -> Answer:
+    def find_gallery_file(self, name: str) -> ApiAnswer:
         """Answer with a file of the gallery."""
         found = self._gallery.find(name) if self._gallery else None
         if found is None:
@@ -125,7 +125,7 @@ class ViewServices:
         """Make the options of a thumbnail that fits into a square."""
         return PictureOptions(format="jpeg", box=size)
 
-    def list_files(self, since: int, limit: int) -> Answer:
+    def list_files(self, since: int, limit: int) -> ApiAnswer:
         """Answer `files`."""
         catalog = self.catalog
         complete = catalog.scan_complete  # before the files, of which none may be missing when it is true
@@ -142,7 +142,7 @@ class ViewServices:
             }
         )
 
-    def list_series(self, since: int, limit: int) -> Answer:
+    def list_series(self, since: int, limit: int) -> ApiAnswer:
         """Answer `series`."""
         catalog = self.catalog
         complete, newest = catalog.scan_complete, catalog.revision
@@ -155,7 +155,7 @@ class ViewServices:
         }
         return answer_json([describe_series_entry(entry) for entry in entries], headers)
 
-    def describe_series(self, series: str) -> Answer:
+    def describe_series(self, series: str) -> ApiAnswer:
         """Answer `series/{id}`: the frames in display order."""
         entry, opened = self._open(series)
         numbers = self._number_rows(entry, opened)
@@ -167,20 +167,20 @@ class ViewServices:
                 **order,
                 "default_window": self._choose_window(opened, order["frames"]),
                 "levels": describe_levels(opened, numbers),
-                "unit": describe_unit(first),
+                "unit": find_unit(first),
                 "frame_time_ms": find_frame_time(first),
                 "pixel_aspect_ratio": opened.index.derive(describe_aspect, 0) if order["frames"] else None,
             }
         )
 
-    def describe_file(self, number: int) -> Answer:
+    def describe_file(self, number: int) -> ApiAnswer:
         """Answer `file/{i}/info`: what `files` tells, and how the frames lie in the patient."""
         entry, opened, row = self._find_file(number)
         attributes = opened.index.attributes(row)
         return answer_json(
             {
                 **_describe_entry(number, entry),
-                "unit": describe_unit(attributes),
+                "unit": find_unit(attributes),
                 "frame_time_ms": find_frame_time(attributes),
                 "bits_stored": attributes.integer("BitsStored"),
                 "bits_allocated": attributes.integer("BitsAllocated"),
@@ -188,19 +188,19 @@ class ViewServices:
             }
         )
 
-    def find_picture(self, number: int, frame: int, options: PictureOptions) -> Answer | None:
+    def find_picture(self, number: int, frame: int, options: PictureOptions) -> ApiAnswer | None:
         """Answer `file/{i}/frame/{f}` from memory alone; None where it is not there."""
         kept = self._memory.find(("picture", number, frame, options), FramePicture)
         return None if kept is None else _answer_picture(kept, is_hit=True)
 
-    def draw_picture(self, number: int, frame: int, options: PictureOptions) -> Answer:
+    def draw_picture(self, number: int, frame: int, options: PictureOptions) -> ApiAnswer:
         """Answer `file/{i}/frame/{f}` and its thumbnail."""
         address = self._find_frame(number, frame)
         drawn = draw_frame(self._reader.read_frame(address.opened, address.ref), options)
         self._memory.keep(("picture", number, frame, options), drawn, len(drawn.data))
         return _answer_picture(drawn, is_hit=False)
 
-    def read_samples(self, number: int, frame: int) -> Answer:
+    def read_samples(self, number: int, frame: int) -> ApiAnswer:
         """Answer `file/{i}/frame/{f}/raw`."""
         address = self._find_frame(number, frame)
         samples = self._reader.read_samples(address.opened, address.ref)
@@ -223,17 +223,17 @@ class ViewServices:
             headers["X-Frame-Default-Function"] = samples.window.function
         if transform.padding is not None:
             headers["X-Frame-Padding-Low"], headers["X-Frame-Padding-High"] = map(_plain, transform.padding)
-        return Answer(body=values.tobytes(), media_type="application/octet-stream", headers=headers)
+        return ApiAnswer(body=values.tobytes(), media_type="application/octet-stream", headers=headers)
 
-    def draw_overlay(self, number: int, frame: int) -> Answer:
+    def draw_overlay(self, number: int, frame: int) -> ApiAnswer:
         """Answer `file/{i}/frame/{f}/overlay`."""
         address = self._find_frame(number, frame)
         overlay = self._reader.read_frame(address.opened, address.ref).overlay
         if overlay is None:
             raise ApiError(404, "no_overlay", f"frame {frame} of file {number} has no overlay planes")
-        return Answer(body=encode_picture(overlay.astype(np.uint8) * np.uint8(255), "png"), media_type="image/png")
+        return ApiAnswer(body=encode_picture(overlay.astype(np.uint8) * np.uint8(255), "png"), media_type="image/png")
 
-    def draw_tile(self, number: int, column: int, row: int) -> Answer:
+    def draw_tile(self, number: int, column: int, row: int) -> ApiAnswer:
         """Answer `file/{i}/tile/{column}/{row}`: the picture of the frame that lies there."""
         _, opened, instance = self._find_file(number)
         ref = find_tile(opened, instance, column, row)
@@ -247,11 +247,11 @@ class ViewServices:
         options = PictureOptions(format="jpeg")
         return self.find_picture(owner, ref.frame, options) or self.draw_picture(owner, ref.frame, options)
 
-    def list_tags(self, number: int, path: str, offset: int, limit: int) -> Answer:
+    def list_tags(self, number: int, path: str, offset: int, limit: int) -> ApiAnswer:
         """Answer `file/{i}/tags`."""
         _, opened, row = self._find_file(number)
         mask = self._discovery.mask_of(opened, row)
-        if mask is not None and any(mask.conceals(tag, name_tag(tag)) for tag in path.split(".")[::2] if is_tag(tag)):
+        if mask is not None and any(mask.conceals(format_tag(tag), name_tag(tag)) for tag, _ in parse_path(path)):
             raise ApiError(403, "masked", "this element is hidden while patients are masked")
         try:
             page = list_nodes(read_instance_header(opened, row), path, offset, limit)
@@ -259,32 +259,35 @@ class ViewServices:
             raise ApiError(404, "not_found", f"file {number} has no such element") from None
         if not path:
             page["nodes"] = [{**node, "varies": node["tag"] in opened.varying_tags} for node in page["nodes"]]
+        if not path:
+            for node in page["nodes"]:
+                node["varies"] = opened.index.find_column(node["keyword"] or "") is not None
         if mask is not None:
             page["nodes"] = [mask.hide_node(node) for node in page["nodes"]]
         return answer_json(page)
 
-    def draw_preview(self, series: str) -> Answer:
+    def draw_preview(self, series: str) -> ApiAnswer:
         """Answer `series/{id}/preview`: the picture or card that `preview` makes."""
         _, opened = self._open(series)
         options = PreviewOptions(describe=self._discovery.pseudonyms is None)
         image = render_preview(opened.index, opened.source, options, ".webp")
-        return Answer(body=image.data, media_type="image/webp")
+        return ApiAnswer(body=image.data, media_type="image/webp")
 
-    def list_regions(self, number: int) -> Answer:
+    def list_regions(self, number: int) -> ApiAnswer:
         """Answer GET `file/{i}/annotations`."""
         self._require_file(number)
         return answer_json(self._discovery.regions.find(number).describe())
 
-    def replace_regions(self, number: int, value: Mapping[str, Any]) -> Answer:
+    def replace_regions(self, number: int, value: Mapping[str, Any]) -> ApiAnswer:
         """Answer PUT `file/{i}/annotations`: take the regions, or change nothing."""
         self._require_file(number)
         return answer_json(self._discovery.regions.replace(number, value).describe())
 
-    def export_regions(self) -> Answer:
+    def export_regions(self) -> ApiAnswer:
         """Answer `annotations/export.csv`."""
         headers = {"Content-Disposition": 'attachment; filename="annotations.csv"'}
         body = self._discovery.regions.export().encode("utf-8", "replace")
-        return Answer(body=body, media_type="text/csv; charset=utf-8", headers=headers)
+        return ApiAnswer(body=body, media_type="text/csv; charset=utf-8", headers=headers)
 
     def _number_rows(self, entry: SeriesEntry, opened: OpenSeries) -> dict[int, int]:
         """Return the number of the file of each row of an index that is shown."""
@@ -346,12 +349,12 @@ def _describe_entry(number: int, entry: FileEntry) -> dict[str, Any]:
     return {"index": number, "series": entry.series, **entry.facts}
 
 
-def _answer_picture(picture: FramePicture, *, is_hit: bool) -> Answer:
+def _answer_picture(picture: FramePicture, *, is_hit: bool) -> ApiAnswer:
     headers = {"X-Cache": "HIT" if is_hit else "MISS", "X-Frame-Window-Applied": picture.applied}
     if picture.window is not None:
         headers["X-Frame-Window-Center"] = repr(picture.window.center)
         headers["X-Frame-Window-Width"] = repr(picture.window.width)
-    return Answer(body=picture.data, media_type=_MEDIA_TYPES[picture.format], headers=headers)
+    return ApiAnswer(body=picture.data, media_type=_MEDIA_TYPES[picture.format], headers=headers)
 
 
 def _plain(value: float) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsp_batch.dicom.headers.dictionary import name_of
+from dsp_batch.dicom.headers.nested import NestedDataset, open_header
 from dsp_batch.dicom.headers.read import read_header
-from dsp_batch.dicom.headers.values import HeaderDecoder, element_value
+from dsp_batch.dicom.headers.values import element_value
 from dsp_batch.errors import DspBatchError, OptionsError
-from dsp_batch.model.series import InstanceHeader, ObjectInfo, RawElement
+from dsp_batch.model.series import InstanceHeader, ObjectInfo
 from dsp_batch.web.viewer.library import OpenSeries
 
 MOST_NODES = 1000
@@ -49,80 +48,64 @@ def list_nodes(header: InstanceHeader, path: str, offset: int, limit: int) -> di
         OptionsError: The path is malformed.
         KeyError: The header has no such item.
     """
-    nodes = _RootNodes(header) if not path else _ItemNodes(_find_item(header, path), path)
-    tags = nodes.tags[offset : offset + min(limit, MOST_NODES)]
+    dataset = open_header(header)
+    for tag, number in parse_path(path):
+        dataset = dataset.open_item(tag, number)
+    tags = list(dataset.elements)
+    above = f"{path}." if path else ""
     return {
         "path": path,
         "offset": offset,
-        "total": len(nodes.tags),
-        "nodes": [nodes.describe(tag) for tag in tags],
+        "total": len(tags),
+        "nodes": [_describe(dataset, tag, above) for tag in tags[offset : offset + min(limit, MOST_NODES)]],
     }
 
 
-class _RootNodes:
-    """The elements of the header itself. Each is decoded when it is described."""
+def parse_path(path: str) -> list[tuple[int, int]]:
+    """Read a path as tags of sequences and numbers of their items.
 
-    def __init__(self, header: InstanceHeader) -> None:
-        self._decoder = HeaderDecoder(header)
-        self._header = header
-        self.tags: Sequence[str] = [f"{tag:08X}" for tag in header.elements]
-
-    def describe(self, tag: str) -> dict[str, Any]:
-        raw: RawElement = self._header.elements[int(tag, 16)]
-        if raw.value is None:
-            return {"tag": tag, "vr": raw.vr, "keyword": name_tag(tag), "length": raw.length}
-        return _describe_element(tag, self._decoder.json(int(tag, 16), raw), "", raw.length)
-
-
-class _ItemNodes:
-    """The elements of one item of a sequence, in the DICOM JSON model."""
-
-    def __init__(self, item: Mapping[str, Any], path: str) -> None:
-        self._item, self._path = item, path
-        self.tags: Sequence[str] = list(item)
-
-    def describe(self, tag: str) -> dict[str, Any]:
-        return _describe_element(tag, self._item[tag], f"{self._path}.", None)
-
-
-def _find_item(header: InstanceHeader, path: str) -> Mapping[str, Any]:
-    parts = path.split(".")
+    Raises:
+        OptionsError: It is malformed.
+    """
+    parts = path.split(".") if path else []
     steps = [*zip(parts[::2], parts[1::2], strict=False)]
-    if len(parts) % 2 or not all(is_tag(tag) and number.isdecimal() for tag, number in steps):
+    if len(parts) % 2 or not all(_is_tag(tag) and _is_number(number) for tag, number in steps):
         raise OptionsError("a path is made of tags and numbers of items, such as 00081140.0")
-    first = int(steps[0][0], 16)
-    item: Mapping[str, Any] = {steps[0][0]: HeaderDecoder(header).json(first, header.elements[first])}
-    for tag, number in steps:
-        element = item[tag if tag in item else tag.upper()]
-        items = element.get("Value", ()) if element["vr"] == "SQ" else ()
-        if int(number) >= len(items):
-            raise KeyError(path)
-        item = items[int(number)]
-    return item
+    return [(int(tag, 16), int(number)) for tag, number in steps]
 
 
-def is_tag(text: str) -> bool:
-    """Tell whether a text is a tag of 8 hexadecimal digits."""
-    return len(text) == 8 and all(each in "0123456789abcdefABCDEF" for each in text)
+def format_tag(tag: int) -> str:
+    """Write a tag as 8 hexadecimal digits."""
+    return f"{tag:08X}"
 
 
-def name_tag(tag: str) -> str | None:
+def name_tag(tag: int) -> str | None:
     """Return the keyword of a tag; None for private and unknown ones, which have none."""
-    name = name_of(int(tag, 16))
+    name = name_of(tag)
     return None if "_" in name else name
 
 
-def _describe_element(tag: str, element: Mapping[str, Any], above: str, length: int | None) -> dict[str, Any]:
-    node: dict[str, Any] = {"tag": tag, "vr": element["vr"], "keyword": name_tag(tag)}
-    binary = element.get("InlineBinary")
-    if element["vr"] == "SQ":
-        return {**node, "items": len(element.get("Value", ())), "path": f"{above}{tag}"}
-    if binary is not None:
-        return {**node, "length": len(base64.b64decode(binary)) if length is None else length}
-    values = element_value(element)
+def _is_tag(text: str) -> bool:
+    return len(text) == 8 and all(each in "0123456789abcdefABCDEF" for each in text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
+def _describe(dataset: NestedDataset, tag: int, above: str) -> dict[str, Any]:
+    element = dataset.elements[tag]
+    node: dict[str, Any] = {"tag": format_tag(tag), "vr": element.vr, "keyword": name_tag(tag)}
+    items = dataset.list_items(tag)
+    if items is not None:
+        return {**node, "items": len(items), "path": f"{above}{format_tag(tag)}"}
+    if element.vr == "SQ" or dataset.is_binary(tag):
+        return {**node, "length": element.length}
+    decoded = dataset.decode(tag)
+    values = element_value(decoded)
     if isinstance(values, bytes):
-        return {**node, "length": len(values)}
+        return {**node, "length": element.length}
     value = None if not values else values[0] if len(values) == 1 else values
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return {**node, "value": value[:LONGEST_TEXT], "length": len(value)}
-    return {**node, "value": value}
+        return {**node, "vr": decoded["vr"], "value": value[:LONGEST_TEXT], "length": len(value)}
+    return {**node, "vr": decoded["vr"], "value": value}

@@ -15,8 +15,10 @@ import pytest
 from distributed import Client, LocalCluster
 from phantom_bulk import CT300, build_bulk, build_many
 from servers import run_nginx
+from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch.batch.cluster.graph import delay_shard, submit_shard
+from dsp_batch.batch.cluster.tasks import build_shard_indices, fetch_shard_headers
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import open_cache
@@ -173,3 +175,19 @@ def test_a_series_has_the_same_row_whatever_shard_it_is_in(tmp_path: Path, root:
         alone = tuple(submit_shard(client, delay_shard((ref,), job, 1)).result(60)[0] for ref in refs)
 
     assert tell(together) == tell(alone)
+
+
+def test_the_time_of_a_series_is_over_inside_of_computing_too(tmp_path: Path) -> None:
+    dataset = add_pixels(make_dataset(), frames=2)
+    dataset.NumberOfFrames = frames = 500_000
+    dataset.PixelData = bytes(frames * 32)
+    (tmp_path / "series" / "many").mkdir(parents=True)
+    (tmp_path / "series" / "many" / "1.dcm").write_bytes(write_dataset(dataset))
+    job = job_of(tmp_path, timeout=0.5)
+
+    (work,) = build_shard_indices(fetch_shard_headers(refs_of(tmp_path / "series", ["many"]), job, 1), job)
+
+    assert work.finished
+    assert (work.result.status, work.result.reason) == ("failed", "timeout")
+    assert "took longer than 0.5 s" in (work.result.error or "")
+    assert work.result.seconds_index < 1.5

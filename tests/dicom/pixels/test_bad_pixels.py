@@ -14,15 +14,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
 from data_folder import DATA, list_objects, needs_data
+from encoded_objects import (
+    DEFLATED_FRAMES,
+    JPEG,
+    JPEG_2000,
+    JPEG_LOSSLESS,
+    JPEG_LS,
+    JPEG_XL,
+    RLE,
+    SIDE,
+    encode,
+    make_object,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from written_objects import make_dataset, write_dataset
 
 from dsp_batch.errors import DspBatchError, PixelError
@@ -32,57 +42,11 @@ from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import draw_series
 from dsp_batch.storage.store import Store
 
-EXPLICIT, DEFLATED_FRAMES, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.5"
-JPEG, JPEG_LOSSLESS, JPEG_LS, JPEG_2000, JPEG_XL = (f"1.2.840.10008.1.2.4.{number}" for number in (50, 70, 80, 90, 110))
-_UNKNOWN_TO_PYDICOM = {JPEG_XL: "1.2.840.10008.1.2.4.201", DEFLATED_FRAMES: JPEG_2000}
-"""Transfer syntaxes newer than pydicom → one of the same length, in whose name an object is written."""
-
+EXPLICIT = "1.2.840.10008.1.2.1"
 SLIDE, SEGMENTATION = "1.2.840.10008.5.1.4.1.1.77.1.6", "1.2.840.10008.5.1.4.1.1.66.4"
-SIDE, HUGE = 32, 30000
+HUGE = 30000
 SECONDS, MEGABYTES = 5.0, 300
 """Limits of one object: processor time and growth. A worker may have 500 MB for everything."""
-
-
-def make_object(frames: list[bytes] | bytes, syntax: str, **attributes: Any) -> bytes:
-    """An object of 8 bit; frames in a list are encapsulated."""
-    values = {
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "Rows": SIDE,
-        "Columns": SIDE,
-        "BitsAllocated": 8,
-        "BitsStored": 8,
-        "HighBit": 7,
-        "PixelRepresentation": 0,
-    }
-    if isinstance(frames, list) and len(frames) > 1:
-        values["NumberOfFrames"] = len(frames)
-    dataset = make_dataset(**(values | attributes))
-    dataset.PixelData = encapsulate(frames) if isinstance(frames, list) else frames
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = isinstance(frames, list)
-    if syntax not in _UNKNOWN_TO_PYDICOM:
-        return write_dataset(dataset, syntax)
-    known = _UNKNOWN_TO_PYDICOM[syntax]
-    return write_dataset(dataset, known).replace(_padded(known), _padded(syntax), 1)
-
-
-def _padded(uid: str) -> bytes:
-    return uid.encode() + b"\0" * (len(uid) % 2)
-
-
-def encode(syntax: str, image: np.ndarray[Any, Any]) -> bytes:
-    """One frame of 8 bit."""
-    encoders: dict[str, Any] = {
-        RLE: lambda: struct.pack("<16L", 1, 64, *[0] * 14) + bytes(imagecodecs.packbits_encode(image.tobytes())),
-        JPEG: lambda: imagecodecs.jpeg8_encode(image, 98),
-        JPEG_LOSSLESS: lambda: imagecodecs.jpeg8_encode(image, lossless=True),
-        JPEG_LS: lambda: imagecodecs.jpegls_encode(image),
-        JPEG_2000: lambda: imagecodecs.jpeg2k_encode(image, reversible=True, codecformat="J2K"),
-        JPEG_XL: lambda: imagecodecs.jpegxl_encode(image, lossless=True),
-        DEFLATED_FRAMES: lambda: imagecodecs.deflate_encode(image.tobytes(), raw=True),
-    }
-    return bytes(encoders[syntax]())
 
 
 def draw(folder: Path, data: bytes, **options: Any) -> EncodedImage:

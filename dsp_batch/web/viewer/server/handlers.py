@@ -14,7 +14,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from dsp_batch.errors import DspBatchError
 from dsp_batch.version import __version__
-from dsp_batch.web.viewer.server.answers import PHRASES, Answer, ApiError, answer_json, explain_failure
+from dsp_batch.web.viewer.server.answers import PHRASES, ApiAnswer, ApiError, answer_json, explain_failure, pack_answer
 from dsp_batch.web.viewer.server.safety import SAFETY_HEADERS
 from dsp_batch.web.viewer.server.session import ViewSession
 
@@ -49,6 +49,7 @@ class SafeHandler(RequestHandler):
             self.set_header(name, value)
         self.set_header("Server", "dicom-series-preview")
         self.set_header("Cache-Control", "no-store")
+        self.set_header("Vary", "Accept-Encoding")
 
     def prepare(self) -> None:
         """Check who asks, before anything else is read."""
@@ -62,34 +63,32 @@ class SafeHandler(RequestHandler):
             raise ApiError(403, "origin_not_allowed", "the page that asks was not sent by this server")
         if self.needs_token and not session.guard.allows_token(headers.get("Authorization")):
             raise ApiError(401, "unauthorized", "the bearer token is missing or wrong: take it from the printed URL")
-        if int(headers.get("Content-Length") or 0) > LARGEST_BODY:
-            raise ApiError(413, "body_too_large", f"a body may have {LARGEST_BODY} bytes")
 
     def data_received(self, chunk: bytes) -> None:
-        """Gather the body, as far as it may go."""
-        self.received += chunk
-        if len(self.received) > LARGEST_BODY:
-            raise ApiError(413, "body_too_large", f"a body may have {LARGEST_BODY} bytes")
+        """Gather the body, as far as it may go and one byte further."""
+        self.received += chunk[: LARGEST_BODY + 1 - len(self.received)]
 
     def on_connection_close(self) -> None:
         """Note that nobody waits for the answer any more."""
         self.is_closed = True
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: ApiAnswer) -> None:
         """Send an answer."""
         self.set_header("Content-Type", answer.media_type)
         for name, value in answer.headers.items():
             self.set_header(name, value)
         self.finish(answer.body)
 
-    async def work(self, find_work: Callable[[Any], Callable[[], Answer]]) -> None:
+    async def work(self, find_work: Callable[[Any], Callable[[], ApiAnswer]]) -> None:
         """Do the work of a request in a thread, unless its connection is closed before its turn comes.
 
         Args:
             find_work: Function from the services of the viewer to the work.
         """
-        services = await self.session.load_services()
-        answer = await self.session.run(find_work(services), lambda: self.is_closed)
+        do = find_work(await self.session.load_services())
+        takes_gzip = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        pack: Callable[[ApiAnswer], ApiAnswer] = pack_answer if takes_gzip else lambda answer: answer
+        answer = await self.session.run(lambda: pack(do()), lambda: self.is_closed)
         if answer is not None and not self.is_closed:
             self.send(answer)
 
@@ -306,6 +305,8 @@ class RegionsHandler(SafeHandler):
         file = self.number_of(number, "the number of a file")
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise ApiError(415, "unsupported_media_type", "regions are sent as application/json")
+        if len(self.received) > LARGEST_BODY:
+            raise ApiError(413, "body_too_large", f"a body may have {LARGEST_BODY} bytes")
         try:
             value = json.loads(self.received)
         except (ValueError, RecursionError):

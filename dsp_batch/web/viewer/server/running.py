@@ -20,7 +20,7 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 
 from dsp_batch.errors import OptionsError
 from dsp_batch.web.viewer.options import Listening, ViewOptions
-from dsp_batch.web.viewer.server.answers import Answer
+from dsp_batch.web.viewer.server.answers import ApiAnswer
 from dsp_batch.web.viewer.server.routes import build_application
 from dsp_batch.web.viewer.server.safety import Guard, is_loopback
 from dsp_batch.web.viewer.server.session import ViewSession
@@ -55,6 +55,9 @@ class RunningViewer:
     def __init__(self, session: ViewSession, listening: Listening) -> None:
         self._session, self._listening = session, listening
         self._sockets = _bind(listening)
+        self.port: int | None = None if listening.unix_socket else self._sockets[0].getsockname()[1]
+        """The port; None for a Unix socket."""
+
         self._loop = asyncio.new_event_loop()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="dsp-batch-server", daemon=True)
@@ -67,11 +70,6 @@ class RunningViewer:
             return f"http+unix://{self._listening.unix_socket}"
         host = self._listening.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
-    @property
-    def port(self) -> int | None:
-        """The port; None for a Unix socket."""
-        return None if self._listening.unix_socket else int(self._sockets[0].getsockname()[1])
 
     @property
     def token(self) -> str | None:
@@ -144,8 +142,9 @@ def start_viewer(sources: Sequence[str], options: ViewOptions, listening: Listen
     """Start a viewer; it answers at once, and looks through its sources meanwhile.
 
     Raises:
-        OptionsError: It cannot listen there.
+        OptionsError: It cannot listen there, or a source is not there.
     """
+    _check_sources(sources)
     guard = Guard(host=listening.host) if listening.has_token else Guard(host=listening.host, token=None)
     if not listening.unix_socket and not is_loopback(listening.host):
         _log.warning(
@@ -240,12 +239,20 @@ def open_browser(viewer: RunningViewer) -> None:
     threading.Thread(target=webbrowser.open, args=(viewer.url,), daemon=True).start()
 
 
-def read_page_files() -> dict[str, Answer]:
+def _check_sources(sources: Sequence[str]) -> None:
+    """Refuse a path where nothing is, before the server is up. Names and URLs are looked up later."""
+    for source in sources:
+        is_path = "://" not in source and "*" not in source and ("/" in source or source.startswith("."))
+        if is_path and not Path(source).expanduser().exists():
+            raise OptionsError(f"{source}: there is no such file or folder")
+
+
+def read_page_files() -> dict[str, ApiAnswer]:
     """Read the files of the page, each under its name, and those that it shares with the gallery, below `shared/`."""
     static = package_files("dsp_batch.web").joinpath("static")
     own = package_files("dsp_batch.web.viewer").joinpath("static")
     return {
-        above + each.name: Answer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
+        above + each.name: ApiAnswer(body=each.read_bytes(), media_type=_MEDIA_TYPES[Path(each.name).suffix])
         for above, folder in (("shared/", static), ("", own))
         for each in folder.iterdir()
         if Path(each.name).suffix in _MEDIA_TYPES

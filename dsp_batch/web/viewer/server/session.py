@@ -17,7 +17,7 @@ from dsp_batch.web.viewer.catalog import Catalog
 from dsp_batch.web.viewer.filters import parse_filter
 from dsp_batch.web.viewer.options import ViewOptions
 from dsp_batch.web.viewer.regions import read_rows
-from dsp_batch.web.viewer.server.answers import Answer, ApiError
+from dsp_batch.web.viewer.server.answers import ApiAnswer, ApiError
 from dsp_batch.web.viewer.server.safety import Guard
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class ViewSession:
     """
 
     def __init__(
-        self, sources: Sequence[str], options: ViewOptions, guard: Guard, page_files: Mapping[str, Answer]
+        self, sources: Sequence[str], options: ViewOptions, guard: Guard, page_files: Mapping[str, ApiAnswer]
     ) -> None:
         self.options, self.guard, self.page_files = options, guard, page_files
         self.catalog = Catalog(shows_unread=not options.filters)
@@ -86,7 +86,7 @@ class ViewSession:
         """Wait until the program is loaded, and return its `ViewServices`."""
         return await asyncio.wrap_future(self._services)
 
-    async def run(self, work: Callable[[], Answer], is_closed: Callable[[], bool]) -> Answer | None:
+    async def run(self, work: Callable[[], ApiAnswer], is_closed: Callable[[], bool]) -> ApiAnswer | None:
         """Do some work in a thread.
 
         Args:
@@ -125,3 +125,4 @@ class ViewSession:
             self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
         self.gallery_pending = False
         services.look_through(self._sources)
+        self.note_request()

@@ -1,6 +1,7 @@
 "use strict";
 // Starts the page, and keeps its parts in step: the series that are open, the panels they are in, and the controls.
 
+const NARROW = matchMedia("(max-width: 820px)");
 const MOST_OPEN = 12; // series; the one that was opened first is closed for another
 
 class Page {
@@ -26,14 +27,18 @@ class Page {
       for (const viewing of this.opened) viewing.setOverlays(event.target.checked);
     });
     find("regions-export").addEventListener("click", () => this.exportRegions().catch(reportError));
-    find("explorer-toggle").addEventListener("click", (event) => {
-      const isHidden = find("explorer").toggleAttribute("hidden");
-      event.currentTarget.setAttribute("aria-pressed", String(!isHidden));
-    });
+    find("explorer-toggle").addEventListener("click", () => this.showExplorer(find("explorer").hidden));
   }
 
-  // Opens a series that was chosen in the tree; keys act on its frames from now on.
+  showExplorer(isShown) {
+    find("explorer").hidden = !isShown;
+    find("explorer-toggle").setAttribute("aria-pressed", String(isShown));
+  }
+
+  // Opens a series that was chosen in the tree; keys act on its frames from now on. On a narrow screen the tree covers
+  // the picture, so it makes way.
   choose(entry) {
+    if (NARROW.matches) this.showExplorer(false);
     this.active.element.focus({ preventScroll: true });
     this.open(entry).catch(reportError);
   }

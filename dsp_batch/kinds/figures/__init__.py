@@ -1,0 +1,1 @@
+"""Figures of objects without pixels: bytes and headers to solids, recordings, spectra and documents."""
