@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,17 +74,16 @@ def stored(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_programs_that_end_after_a_call_are_not_aborted(stored: tuple[dict[str, str], str], tmp_path: Path) -> None:
     environment, begin = stored
 
-    def run(number: int) -> tuple[str, int, str, float]:
-        call, start = CALLS[number % len(CALLS)], time.monotonic()
+    def run(number: int) -> tuple[str, int, str]:
+        call = CALLS[number % len(CALLS)]
         program = f"{begin}assert {call} is not None"
         done = subprocess.run(
             [sys.executable, "-c", program],
             check=False, capture_output=True, text=True, env=environment, timeout=120, cwd=tmp_path,
         )  # fmt: skip
-        return call, done.returncode, done.stderr, time.monotonic() - start
+        return call, done.returncode, done.stderr
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         ends = list(threads.map(run, range(PROCESSES)))
 
-    assert [(call, status, stderr) for call, status, stderr, _ in ends if status or "panicked" in stderr] == []
-    assert max(seconds for *_, seconds in ends) < 60
+    assert [(call, status, stderr) for call, status, stderr in ends if status or "panicked" in stderr] == []

@@ -132,15 +132,13 @@ async def fetch_bucket_page(bucket: str, access: Access, url: str, what: str) ->
         StorageError: The bucket is not there or denied; what answers is no S3; or the page has no end.
     """
     answer = await run_in_thread(partial(_ask, access, url, what))
+    if 300 <= answer.status < 400 and answer.headers.get("Location") and _CODE.search(answer.data) is None:
+        raise _speaks_no_s3(answer, url, what)  # S3 says in words where a bucket is
     if answer.status != 200:
         raise _translate_refusal(answer, bucket, access, what)
     page = parse_bucket_page(answer.data)
     if page is None:
-        kind = _MEDIA_TYPE.match(answer.headers.get("Content-Type") or "")
-        told = f"{kind[0]} came" if kind else f"{len(answer.data)} bytes of no known type came"
-        server = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
-        message = f"cannot {what}: {server} speaks no S3: {told} instead of a listing; check the endpoint"
-        raise StorageError(message, "not-found")
+        raise _speaks_no_s3(answer, url, what)
     return page
 
 
@@ -167,6 +165,15 @@ def _ask(access: Access, url: str, what: str, abandoned: threading.Event) -> Ser
         raise TemporaryError(explain_connection(error)) from error
     count_usage(bytes_read=len(answer.data))
     return answer
+
+
+def _speaks_no_s3(answer: ServerAnswer, url: str, what: str) -> StorageError:
+    kind = _MEDIA_TYPE.match(answer.headers.get("Content-Type") or "")
+    told = kind[0] if kind else f"{len(answer.data)} bytes of no known type"
+    came = "a redirect" if answer.status != 200 else told
+    server = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
+    message = f"cannot {what}: {server} speaks no S3: {came} came instead of a listing; check the endpoint"
+    return StorageError(message, "not-found")
 
 
 def _translate_refusal(answer: ServerAnswer, bucket: str, access: Access, what: str) -> StorageError | TemporaryError:
