@@ -173,6 +173,17 @@ def read_index(cache: Cache, series_uuid: str, root: str, folder: str | None = N
     return None
 
 
+def find_index_anywhere(cache: Cache, series_uuid: str) -> SeriesIndex | None:
+    """Read a complete index of a series, whichever root it is of; None where there is none that can be read."""
+    data = cache.read(index_key(series_uuid))
+    try:
+        index = parse_index(data) if data is not None else None
+    except SeriesError as error:
+        _log.debug("the index %s is damaged: %s", cache.url_of(index_key(series_uuid)), error.message)
+        return None
+    return None if index is None or index.partial or index.series_uuid != series_uuid else index
+
+
 def _find_mismatch(index: SeriesIndex, series_uuid: str, root: str, folder: str | None) -> str | None:
     """Tell why an index does not serve for a series; None where it does."""
     if index.series_uuid != series_uuid:

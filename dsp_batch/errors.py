@@ -123,6 +123,12 @@ class NoPixelsError(SeriesError):
         return type(self), (self.message, self.reason, self.known)
 
 
+class TooDearError(SeriesError):
+    """A series whose headers have more bytes than may be read of it."""
+
+    default_reason: Reason = "too-large"
+
+
 class PixelError(DspBatchError):
     """A frame that cannot be read or decoded."""
 

@@ -11,7 +11,7 @@ from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.headers.checks import claimed_frames
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, HeaderHint, read_header
 from dsp_batch.dicom.syntaxes import DEFLATED
-from dsp_batch.errors import ArchivedError, DspBatchError, HeaderError, StorageError, out_of_memory
+from dsp_batch.errors import ArchivedError, DspBatchError, HeaderError, StorageError, TooDearError, out_of_memory
 from dsp_batch.index.elements import most_frames
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import identify, may_be_drawn, sop_class_of, without_pixels
@@ -67,6 +67,9 @@ class Allowance:
     memory: int | None = None
     """Bytes of memory that the headers may take until an index is made of them; None for no limit."""
 
+    most_read: int | None = None
+    """Bytes that may be read; None for no limit."""
+
 
 def find_index(ref: SeriesRef, store: Store, cache: Cache, *, refresh: bool = False) -> SeriesIndex | None:
     """Find the index of a series in the cache, unless its objects have changed since the index was built.
@@ -121,7 +124,7 @@ def fetch_headers(
     bodies: dict[str, Buffer] = {}
     wanted = bodies if keep is not None and _are_small(chosen, keep) else None
     look_first = allowance.needs_pixels and len(chosen) > LOOK_FIRST
-    meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory)
+    meter = HeaderMeter(url=ref.url, count=len(chosen), limit=allowance.memory, most_read=allowance.most_read)
     bulk = None if options.full else frozenset[int]()
     read = partial(read_header, bulk=bulk, hint=HeaderHint())
     for part in (chosen[:1], chosen[1:]) if look_first else (chosen,):
@@ -192,6 +195,8 @@ def _sort_headers(
     for name, value in found.items():
         if isinstance(value, InstanceHeader):
             headers.append(value)
+        elif isinstance(value, TooDearError):
+            raise value
         elif value.reason in ("not-dicom", "bad-header", "too-large") or isinstance(value, ArchivedError):
             rejected[name] = value
         else:
@@ -215,6 +220,10 @@ class HeaderMeter:
     limit: int | None = None
     """Bytes of memory that the headers may take; None for no limit."""
 
+    most_read: int | None = None
+    """Bytes that may be read; None for no limit."""
+
+    _read: int = 0
     _held: int = 0
     _largest: int = 0
 
@@ -223,6 +232,7 @@ class HeaderMeter:
 
         Raises:
             SeriesError: The headers take too much; those after it are no longer read.
+            TooDearError: More bytes were read than may be.
         """
         self._check()
         read = 0
@@ -230,7 +240,9 @@ class HeaderMeter:
             ranges = next(reader)
             while True:
                 reply = yield ranges
-                read += sum(map(len, reply.parts))
+                arrived = sum(map(len, reply.parts))
+                read += arrived
+                self._read += arrived
                 ranges = reader.send(reply)
         except StopIteration as stop:
             header: InstanceHeader = stop.value
@@ -243,6 +255,11 @@ class HeaderMeter:
         return header
 
     def _check(self) -> None:
+        if self.most_read is not None and self._read > self.most_read:
+            message = (
+                f"the headers of {self.url} have more than the {self.most_read >> 20} MiB that may be read of them"
+            )
+            raise TooDearError(message)
         needed = self._held + _UNFOLDED * self._largest
         if self.limit is not None and needed > self.limit:
             what = (

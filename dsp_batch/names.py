@@ -101,12 +101,13 @@ def explain_unknown(text: str) -> str:
     return f"{show_text(text)} names no series: give {ACCEPTED_FORMS}"
 
 
-def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing]) -> SeriesRef:
+def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing], *, asks_idc: bool = True) -> SeriesRef:
     """Find the folder that a name means: list for a prefix, ask the IDC index for a SeriesInstanceUID.
 
     Args:
         name: What `parse_series` gave.
         store_of: Root → where to list.
+        asks_idc: False to leave the IDC index out, which takes long to load.
 
     Returns:
         The series. Of several that begin with a prefix the first; a warning is logged with their number.
@@ -124,6 +125,8 @@ def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing]) -
         return SeriesRef(root=name.root, series_uuid=name.name)
     if not is_idc_root(name.root) and name.name in store_of(name.root).list_series(name.name):
         return SeriesRef(root=name.root, series_uuid=name.name)
+    if not asks_idc:
+        raise StorageError(f"SeriesInstanceUID {name.name} is not below {name.root}", "not-found")
     return _find_in_index(name)
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from numbers import Integral, Real
 from reprlib import repr as shorten
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dsp_batch.errors import OptionsError
 from dsp_batch.model.contrast import EMBEDDED, Contrast, parse_contrast
+from dsp_batch.model.places import ContextMode
 
 LATENCY = 0.04
 """Seconds that storage is expected to take to answer a request, where nothing else is said."""
@@ -137,12 +138,17 @@ class PreviewOptions:
 
     quality: int = 50
     overlays: bool = True
+    context: ContextMode = "cached"
+    """What is read for the image that an object speaks of: an index of the cache alone, its headers too, or nothing."""
+
     describe: bool = True
     """Show and tell descriptions, dates and the patient's identifier; False for private data."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
         _check_quality(self.quality)
+        if self.context not in get_args(ContextMode):
+            raise OptionsError(f"--context must be cached, fetch or off, not {_show(self.context)}")
         if not 64 <= self.size <= 4096:
             raise OptionsError(f"--size must lie between 64 and 4096 pixels, not {self.size}")
 
@@ -158,8 +164,6 @@ class MosaicOptions:
     """A contrast, or text that `parse_contrast` reads; text becomes a contrast."""
 
     quality: int = 25
-    """WebP or JPEG quality, 0 to 100."""
-
     tile_width: int = 6
     """Tiles per row."""
 
@@ -355,11 +359,10 @@ class ClusterOptions:
     """Processes of a local cluster; None for one a core."""
 
     wait_for_workers: float = 60.0
-    """Seconds to wait for the first worker, for one to come back when all are gone, and for a scheduler that has fallen
-    silent."""
+    """Seconds to wait for the first worker, for one to come back when all are gone, and for a silent scheduler."""
 
     performance_report: str | os.PathLike[str] | None = None
-    """Path or URL of an HTML file for Dask's performance report; None for none."""
+    """Path or URL of an HTML file for Dask's performance report."""
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -367,8 +370,7 @@ class ClusterOptions:
             raise OptionsError("--performance-report needs bokeh: pip install 'dsp-batch[dashboard]'")
         if not 0 <= self.wait_for_workers < math.inf:
             raise OptionsError(f"--wait-for-workers must be 0 or more seconds, not {self.wait_for_workers}")
-        if self.workers is not None and self.workers < 1:
-            raise OptionsError(f"--workers must be 1 or more, not {self.workers}")
+        _check_positive("--workers", self.workers)
         if self.scheduler and self.scheduler_file:
             raise OptionsError("give either --scheduler or --scheduler-file, not both")
         if self.client is not None and (self.scheduler or self.scheduler_file):

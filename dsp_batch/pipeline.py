@@ -18,13 +18,15 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
+from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions, PreviewOptions
-from dsp_batch.references import load_references
+from dsp_batch.references.finished import find_finished
+from dsp_batch.references.load import Search, load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
@@ -192,7 +194,7 @@ def draw_series(
 ) -> EncodedImage:
     """Walk the whole path of one series, for a process that has the machine to itself."""
     index = index_series(ref, store, cache, drawn=options)
-    return render_preview(index, open_frames(index, store, cache), options, suffix)
+    return render_preview(index, open_frames(index, store, cache, options), options, suffix)
 
 
 def index_series(
@@ -227,15 +229,33 @@ def index_series(
 
 
 def open_frames(
-    index: SeriesIndex, store: Store, cache: Cache | None, max_frame_bytes: int = MAX_FRAME_BYTES
+    index: SeriesIndex,
+    store: Store,
+    cache: Cache | None,
+    options: ImageVerbOptions | None = None,
+    max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> FrameSource:
     """Say where the frames of a series, and of those that it draws upon, are read; every core decodes."""
+    context = load_references(index, store, cache, _begin_search(index, cache, options))
     return FrameSource(
         store=store,
-        references=load_references(index, store, cache),
+        references=context.references,
+        missing=context.missing,
         decoders=os.cpu_count() or 1,
         max_frame_bytes=max_frame_bytes,
     )
+
+
+def _begin_search(index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions | None) -> Search:
+    """Say where the image that an object speaks of is looked for: among the finished rows of the cache too."""
+    if not isinstance(options, PreviewOptions):
+        return Search()
+    named = name_images(index)
+    if named is None or cache is None or options.context == "off":
+        return Search(mode=options.context)
+    study = index.texts("StudyInstanceUID")[0]
+    places = find_finished(cache, named, [study] if study else [])
+    return Search(mode=options.context, places=tuple(places))
 
 
 def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions, suffix: str) -> EncodedImage:

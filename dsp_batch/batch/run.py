@@ -32,6 +32,7 @@ from dsp_batch.batch.runs.result_parts import ResultsWriter
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.resume import RunState, find_state, keep_failed
 from dsp_batch.batch.runs.summary import NOTHING_SPENT, RunSummary, Spent, summarize_run
+from dsp_batch.batch.waiting import WaitingSeries, take_waiting, tell_places
 from dsp_batch.cache import FOLDERS, Cache, open_cache, run_files
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, Reason
@@ -278,7 +279,7 @@ def complete_run(
     progress.start(total)
     progress.skip(finished)
     series = SeriesToRun(find_missing(state, job, writer, progress), total - finished, attempt.number)
-    work_through(series, job, connection, writer, progress)
+    work_through(series, run, connection, writer, progress)
     connection.close()
     spent = run.spent._replace(seconds=time.monotonic() - run.begin)
     summarize = partial(summarize_run, run.name, job, run.manifest, attempt, spent)
@@ -299,13 +300,21 @@ def find_missing(state: RunState, job: Job, writer: ResultsWriter, progress: Pro
 
 
 def work_through(
-    series: SeriesToRun, job: Job, connection: ClusterConnection, writer: ResultsWriter, progress: Progress
+    series: SeriesToRun, run: StartedRun, connection: ClusterConnection, writer: ResultsWriter, progress: Progress
 ) -> None:
-    """Run series on the cluster, which starts when there is a first one, and write their rows, however it ends."""
+    """Run series on the cluster, which starts when there is a first one, and write their rows, however it ends.
+
+    Objects that speak of images come last, so that one run finds the images that it draws them over.
+    """
+    job, manifest = run.job, run.manifest
+
+    waiting: list[WaitingSeries] = []
 
     def take(rows: tuple[SeriesResult, ...]) -> None:
-        writer.add(rows)
-        progress.advance(rows)
+        ended = [row for row in rows if row.status != "waiting"]
+        waiting.extend(take_waiting(rows))
+        writer.add(ended)
+        progress.advance(ended)
 
     try:
         first = next(series.expected, None)
@@ -313,7 +322,13 @@ def work_through(
             series = series._replace(expected=chain([first], series.expected))
             client, options = connection.open(series.total), connection.options
             with report_run(client, job, options.performance_report):
-                run_series(Cluster(client, options.wait_for_workers), job, series, take)
+                workers = Cluster(client, options.wait_for_workers)
+                run_series(workers, job, series, take)
+                if waiting:
+                    # Their images are found by the rows that have been written.
+                    wait_out(writer.flush, "a part of the results", writer.longest_outage)
+                    objects = map(Expected, tell_places(tuple(waiting), manifest, job.cache))
+                    run_series(workers, job, SeriesToRun(objects, len(waiting), series.attempt), take)
     except BaseException:
         progress.stop()
         writer.rescue()

@@ -48,7 +48,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     with log_stage("index"):
         index = index_series(ref, store, kept, drawn=options, refresh=source.refresh)
     with log_stage("render"):
-        frames = open_frames(index, store, kept, source.max_frame_mb << 20)
+        frames = open_frames(index, store, kept, options, source.max_frame_mb << 20)
         image = render_preview(index, frames, options, suffix)
     _warn(ref, (*image.notes, *image.failures))
     with log_stage("write"):

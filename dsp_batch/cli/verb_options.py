@@ -127,6 +127,14 @@ _PREVIEW: dict[str, Option] = {
         help="Quality of the WebP or JPEG image; cards of text are written without loss.",
     ),
     "overlays": _IMAGE["overlays"],
+    "context": click.option(
+        "--context",
+        type=click.Choice(["cached", "fetch", "off"]),
+        default="cached",
+        show_default=True,
+        help="What to read for the image that an object without one speaks of: only an index that the cache has "
+        "already, also up to 64 MB of its headers, or nothing.",
+    ),
 }
 
 preview_options = option_set("options", _build_preview, {**_PREVIEW, "describe": describe_option})

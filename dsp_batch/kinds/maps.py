@@ -27,6 +27,11 @@ def _spread_colors(stops: tuple[tuple[int, int, int], ...]) -> ByteArray:
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
+def color_doses() -> ByteArray:
+    """Return the colors of doses from none, 0, to the largest, 255: shape (256, 3)."""
+    return _spread_colors(_DOSE)
+
+
 def compose_dose(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
     """Color one plane of a dose grid. Dose Grid Scaling is its modality transform."""
     return replace(frames[picture.frames[0]], color_map=_spread_colors(_DOSE))

@@ -32,7 +32,7 @@ from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
-_REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77)
+REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77)
 """Last numbers of the SOP classes of structured reports, retired ones among them (PS3.4 B.5)."""
 
 _WAVEFORMS = (
@@ -69,7 +69,7 @@ KINDS: dict[str, Kind] = {
         replace(PLAIN, describe=describe_state, state=state_references),
     ),
     **dict.fromkeys(
-        (f"{_STORAGE}.88.{number}" for number in _REPORTS),
+        (f"{_STORAGE}.88.{number}" for number in REPORTS),
         replace(PLAIN, describe=describe_report, state=state_reports),
     ),
 }

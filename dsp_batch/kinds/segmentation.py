@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dsp_batch.dicom.codes import read_code
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.kind import Contents, Kind, Picture, StoredFrames
 from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
-from dsp_batch.model.series import FrameRef, StoredArray
-
-Color = tuple[int, int, int]
-"""A color as RGB of 8 bit."""
-
-_GOLDEN_RATIO = 0.618034
-"""Distance of hues that stay distinct however many there are, as a fraction of the circle."""
+from dsp_batch.model.scene import Color, spread_hue
+from dsp_batch.model.series import BoolArray, FrameRef, StoredArray
 
 
 def list_segmentation_pictures(contents: Contents) -> list[Picture]:
@@ -90,6 +86,58 @@ def compose_segmentation(picture: Picture, attributes: Attributes, frames: Store
     return StoredFrame(values=image, transform=GrayscaleTransform(), aspect=first.aspect)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmentMask:
+    """The pixels that one segment covers at a position."""
+
+    name: str
+    color: Color
+    covered: BoolArray
+    """Shape (rows, columns). Of fractional segments those pixels of which it covers half or more."""
+
+
+def list_masks(picture: Picture, attributes: Attributes, frames: StoredFrames) -> list[SegmentMask]:
+    """List the segments that cover any pixel at a position, the largest first.
+
+    Args:
+        picture: Frames at one position.
+        attributes: The header.
+        frames: Their stored values, as in `compose_segmentation`.
+    """
+    kind = (attributes.text("SegmentationType") or "").upper()
+    half = (attributes.number("MaximumFractionalValue") or 255.0) / 2 if kind == "FRACTIONAL" else 1
+    covered: dict[int, BoolArray] = {}
+    for ref in picture.frames:
+        if ref not in frames or frames[ref].is_color:
+            continue
+        values = frames[ref].values
+        if kind == "LABELMAP":
+            covered |= {number: values == number for number in np.unique(values[values != 0]).tolist()}
+            continue
+        identification = frame_macro(attributes, ref.frame, "SegmentIdentificationSequence")
+        number = identification.integer("ReferencedSegmentNumber") or 1
+        mask = values >= half
+        covered[number] = covered[number] | mask if number in covered else mask
+    colors, names = _segment_colors(attributes), _name_segments(attributes)
+    found = [
+        SegmentMask(name=names.get(number, f"Segment {number}"), color=_color_of(number, colors), covered=mask)
+        for number, mask in covered.items()
+        if mask.any()
+    ]
+    return sorted(found, key=lambda mask: -int(np.count_nonzero(mask.covered)))
+
+
+def _name_segments(attributes: Attributes) -> dict[int, str]:
+    """Name each segment: by its label, else by its type."""
+    return {
+        number: segment.text("SegmentLabel")
+        or str(read_code(segment, "SegmentedPropertyTypeCodeSequence"))
+        or f"Segment {number}"
+        for segment in attributes.items("SegmentSequence")
+        if (number := segment.integer("SegmentNumber")) is not None
+    }
+
+
 def _paint_segment(canvas: npt.NDArray[Any], values: StoredArray, color: Color, top: float | None) -> None:
     """Paint the pixels that a segment covers; `top` covers wholly, None where anything does.
 
@@ -115,10 +163,7 @@ def _segment_colors(attributes: Attributes) -> dict[int, Color]:
 
 def _color_of(number: int, colors: Mapping[int, Color]) -> Color:
     """Choose the recommended color of a segment, else one that differs from those of its neighbours."""
-    if number in colors:
-        return colors[number]
-    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN_RATIO % 1, 0.65, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
+    return colors[number] if number in colors else spread_hue(number)
 
 
 def is_blank(picture: StoredFrame) -> bool:

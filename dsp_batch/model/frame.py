@@ -158,6 +158,10 @@ DrawnAs = Literal["mosaic", "image", "cine", "overlay", "picture", "card"]
 """Forms of a preview: a grid of frames, one frame, frames one after the other, an object over the image it speaks of or
 alone, or text."""
 
+ContextState = Literal["drawn", "absent", "not-looked-for", "too-dear"]
+"""What became of the image that an object speaks of: drawn beneath it, not at hand, not wanted, or too many bytes to
+read."""
+
 WindowSource = Literal["embedded", "auto", "preset"]
 """Where the window of a preview comes from: its object, its values, or the user."""
 
@@ -215,6 +219,9 @@ class EncodedImage:
     """Where the window or the lookup table of the first frame comes from; None for color and cards."""
 
     drawn_as: DrawnAs = "image"
+    context: ContextState | None = None
+    """What became of the image that the object speaks of; None where it needs none."""
+
     grid: TileGrid | None = None
     """The tiles of a preview; None for cards and for the other verbs."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsp_batch.errors import DspBatchError
+from dsp_batch.model.places import SeriesPlace
 from dsp_batch.model.ranges import Buffer
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -74,6 +75,9 @@ class SeriesRef(NamedTuple):
     digest: str | None = None
     """Digest of these objects; see `digest_objects`."""
 
+    neighbours: tuple[SeriesPlace, ...] | None = None
+    """Places of other series that this one speaks of, and of series of its study; None where nobody has looked."""
+
     @property
     def url(self) -> str:
         """Where the objects of the series are."""
@@ -125,6 +129,21 @@ class RawElement(NamedTuple):
         return (self.value or b"").decode("ascii", "replace").strip(" \0")
 
 
+class NestedValue(NamedTuple):
+    """A large binary value within the items of a sequence, which was left in the object."""
+
+    item: int
+    """Number, from 0, of the item of the outermost sequence that it is in."""
+
+    tag: int
+    vr: str
+    start: int
+    """First byte of the value."""
+
+    length: int
+    """Number of bytes of the value."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceHeader:
     """The header (dataset without Pixel Data) of one instance, undecoded."""
@@ -155,6 +174,9 @@ class InstanceHeader:
 
     fragments_offset: int | None = None
     """First byte of the Basic Offset Table item of encapsulated Pixel Data (PS3.5 A.4)."""
+
+    nested: tuple[NestedValue, ...] = ()
+    """Values within sequences that were left in the object."""
 
     notes: tuple[str, ...] = ()
     """Sentences that say where the bytes were read otherwise than the header declares them."""

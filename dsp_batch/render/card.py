@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -142,7 +142,13 @@ def _are_whole(card: Card, measures: _Measures) -> bool:
 def summarize_card(card: Card) -> tuple[str, ...]:
     """List the lines of a card as text, as many as a result row has room for."""
     head = (" · ".join(card.columns),) if card.columns else ()
-    lines = [*card.lines, *head, *(" · ".join(row) if card.columns else ": ".join(row) for row in card.rows)]
+    return summarize_lines(
+        [*card.lines, *head, *(" · ".join(row) if card.columns else ": ".join(row) for row in card.rows)]
+    )
+
+
+def summarize_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """Take as many lines of text as a result row has room for."""
     kept: list[str] = []
     for line in lines:
         if len(json.dumps([*kept, line], ensure_ascii=False).encode()) > _MOST_SUMMARY:

@@ -17,11 +17,11 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import Kind, Picture
 from dsp_batch.kinds.registry import find_kind
 from dsp_batch.model.deadline import check_time
-from dsp_batch.model.frame import StoredFrame
+from dsp_batch.model.frame import ContextState, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.ranges import Buffer, Reader, read_bytes
 from dsp_batch.model.series import FrameRef, ObjectInfo
-from dsp_batch.references import Reference
+from dsp_batch.references.load import Reference
 from dsp_batch.render.read import EncodedFrames, ReadingOptions, pixels_of, read_pictures
 from dsp_batch.storage.store import Store
 
@@ -44,6 +44,9 @@ class FrameSource:
     store: Store
     references: tuple[Reference, ...] = ()
     """The series that it draws upon, as far as they were found."""
+
+    missing: ContextState | None = None
+    """Why the image that the series speaks of is not drawn, unless it is; None where it needs none."""
 
     timeout: float | None = None
     """Seconds for reading; None for no limit."""
@@ -154,6 +157,13 @@ def hold_pictures(chosen: PictureSet) -> PictureSet:
     if len(split_pictures(chosen)) > 1:
         return chosen
     return replace(chosen, composed=dict(zip(chosen.pictures, compose_pictures(chosen), strict=True)))
+
+
+def read_frames_of(some: PictureSet) -> Iterator[Mapping[FrameRef, StoredFrame]]:
+    """Read the frames of each picture, and decode those that are asked for."""
+    for group in split_pictures(some):
+        encoded = _read_frames(group)
+        yield from (_DecodedFrames(picture, encoded) for picture in group.pictures)
 
 
 def kind_of(index: SeriesIndex, picture: Picture) -> Kind:

@@ -20,6 +20,8 @@ _ABSENT = "\uffff"
 
 _PLACEHOLDER = "□"
 
+_EDGE: Color = (16, 16, 16)
+
 
 @lru_cache(maxsize=64)
 def _open_font(size: int, *, bold: bool) -> ImageFont.FreeTypeFont:
@@ -75,6 +77,14 @@ class Canvas:
         self._image = Image.new("RGB", (shape[1], shape[0]), color)
         self._pen = ImageDraw.Draw(self._image)
 
+    @classmethod
+    def over(cls, picture: ByteArray) -> Canvas:
+        """Take a picture, RGB, (height, width, 3), as the sheet."""
+        canvas = cls((1, 1), (0, 0, 0))
+        canvas._image = Image.fromarray(picture)
+        canvas._pen = ImageDraw.Draw(canvas._image)
+        return canvas
+
     def fill(self, box: tuple[int, int, int, int], color: Color) -> None:
         """Fill a box: left, top, right and bottom, the last two behind its last pixels."""
         left, top, right, bottom = box
@@ -84,6 +94,12 @@ class Canvas:
     def write(self, at: tuple[float, float], text: str, size: int, color: Color, *, bold: bool = False) -> None:
         """Write one line. `at` is where it begins on its baseline: distance from the left, and from the top."""
         self._pen.text(at, replace_missing(text), fill=color, font=_open_font(size, bold=bold), anchor="ls")
+
+    def write_over(self, at: tuple[float, float], text: str, size: int, color: Color) -> None:
+        """Write one line with a dark edge, so that it is read on any picture. `at` is as in `write`."""
+        edge = max(round(size / 9), 1)
+        font = _open_font(size, bold=True)
+        self._pen.text(at, replace_missing(text), color, font, anchor="ls", stroke_width=edge, stroke_fill=_EDGE)
 
     def paste(self, at: tuple[int, int], pixels: ByteArray) -> None:
         """Put a picture on the sheet. `at` is its distance from the left, and from the top."""

@@ -211,7 +211,7 @@ def test_columns_of_the_manifest_are_carried_and_lines_that_name_nothing_reporte
     assert Path(summary.url, "rejected.txt").read_text().startswith("4\t")
 
 
-def test_rows_that_stay_keep_their_columns_and_the_run_says_so(
+def test_rows_that_stay_keep_their_columns_get_new_ones_and_the_run_says_so(
     root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     series_uuid = build_radiograph().series_uuid
@@ -221,7 +221,7 @@ def test_rows_that_stay_keep_their_columns_and_the_run_says_so(
 
     kept = rows_of(run(manifest, job_of(cache), cluster)).loc[series_uuid]
 
-    assert (kept.arm, pd.isna(kept.site)) == ("left", True)
+    assert (kept.arm, kept.site) == ("left", "B")
     assert "other columns than before: rows that stay keep theirs, --overwrite renews them" in caplog.text
     renewed = rows_of(run(manifest, job_of(cache), cluster, overwrite=True)).loc[series_uuid]
     assert (renewed.arm, renewed.site) == ("right", "B")

@@ -32,6 +32,7 @@ MODULES_OF_HELP = {
     "dsp_batch.errors",
     "dsp_batch.model",
     "dsp_batch.model.notes",
+    "dsp_batch.model.places",
     "dsp_batch.model.window",
     "dsp_batch.options",
     "dsp_batch.storage",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ import pyarrow.parquet as pq
 from case import Case, Target
 from chance import TEXTS, Chance
 from data_folder import DATA
-from manifest_reading import INSTANCE, A, B, stream
+from manifest_reading import INSTANCE, NO_INDEX, A, B, stream
 
-from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.table import ManifestBuilder, parse_manifest, serialize_manifest
 from dsp_batch.model.series import SeriesRef
@@ -114,7 +114,7 @@ def attempt(case: Case, folder: Path) -> None:
     path.write_bytes(case.data)
     (folder / "root" / A).mkdir(parents=True, exist_ok=True)
     # Every root is this one: prefixes and SeriesInstanceUIDs are looked up, and no server is asked.
-    lookup = Lookup(index=None, store_of=lambda _root, _endpoint: Store(str(folder / "root")))
+    lookup = replace(NO_INDEX, store_of=lambda _root, _endpoint: Store(str(folder / "root")))
     builder = ManifestBuilder("manifest.txt")
     refs = []
     for entry in stream(str(path), lookup, label="manifest.txt"):

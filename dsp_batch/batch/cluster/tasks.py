@@ -29,6 +29,7 @@ from dsp_batch.fetch import KEPT_BYTES_OF_MANY, Allowance, fetch_headers, find_i
 from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.kinds.registry import state_series
 from dsp_batch.model.deadline import limit_time
 from dsp_batch.model.frame import EncodedImage
@@ -36,7 +37,7 @@ from dsp_batch.model.notes import join_notes
 from dsp_batch.model.series import SeriesHeaders, SeriesRef
 from dsp_batch.options import IndexOptions
 from dsp_batch.pipeline import describe_index, render_preview
-from dsp_batch.references import Reference, load_references
+from dsp_batch.references.load import Context, Search, load_references
 from dsp_batch.render.compose import FrameSource, count_drawing_bytes
 from dsp_batch.scan.find import find_again
 from dsp_batch.scan.parts import read_scanned_objects
@@ -46,6 +47,9 @@ from dsp_batch.storage.usage import Usage, measure_usage
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+_ALONE = Context()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class SeriesWork:
 
     headers: SeriesHeaders | None = None
     index: SeriesIndex | None = None
-    references: tuple[Reference, ...] = ()
+    context: Context = _ALONE
     """The series that it draws upon, as far as they are at hand."""
 
     @property
@@ -127,8 +131,9 @@ def render_shard(shard: Shard, job: Job) -> tuple[SeriesResult, ...]:
     drawn = _overlap(lambda work: _guarded("seconds_render", work, job, share) if work.is_under_way else work, shard)
     alone = MemoryShare(budget, is_all=True)
     rows = tuple((_finish_alone(work, job, alone) if work.is_set_aside else work).result for work in drawn)
-    publish_rows(rows)
-    count_rows(rows, job)
+    ended = [row for row in rows if row.status != "waiting"]
+    publish_rows(ended)
+    count_rows(ended, job)
     return_memory()
     return rows
 
@@ -176,7 +181,10 @@ def _find_objects(ref: SeriesRef, store: Store, job: Job) -> SeriesRef:
 
 
 def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
-    """Second stage: an index where there is none yet, written to the cache."""
+    """Second stage: an index where there is none yet, written to the cache.
+
+    An object that speaks of images is drawn after them: at its first turn it says only which images these are.
+    """
     index = work.index
     if index is None and work.headers is not None:
         built = index = state_series(build_index(work.headers))
@@ -184,10 +192,19 @@ def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")
     known = describe_index(index, describe=job.describe)
+    store = job.open_store(work.ref)
     result = replace(work.result, **known, viewer=link_viewer(work.ref, job.endpoint_url, known))
     if job.draws:
-        references = load_references(index, job.open_store(work.ref), job.cache)
-        return replace(work, index=index, headers=None, result=result, references=references)
+        if job.context in ("cached", "fetch") and work.ref.neighbours is None:
+            named = name_images(index)
+            if named is not None:
+                waiting = replace(result, status="waiting", references=named)
+                return replace(work, finished=True, headers=None, index=None, result=waiting)
+        search = Search(
+            mode=job.context, places=work.ref.neighbours or (), asks_idc=False, seconds=_seconds_left(work, job)
+        )
+        context = _wait_for_cache(lambda: load_references(index, store, job.cache, search), work, job)
+        return replace(work, index=index, headers=None, result=result, context=context)
     status: Status = "kept" if work.headers is None else "done"
     return replace(work, finished=True, headers=None, index=None, result=replace(result, status=status))
 
@@ -202,7 +219,8 @@ def _render(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     store = job.open_store(work.ref)
     source = FrameSource(
         store=store,
-        references=work.references,
+        references=work.context.references,
+        missing=work.context.missing,
         timeout=_seconds_left(work, job),
         max_frame_bytes=job.max_frame_bytes,
     )
@@ -212,7 +230,7 @@ def _render(work: SeriesWork, job: Job, share: MemoryShare) -> SeriesWork:
     for failure in image.failures:
         _log.warning("%s: %s", work.ref.url, failure)
     return replace(
-        work, index=None, references=(), finished=True, result=replace(work.result, **_describe_image(image, key))
+        work, index=None, context=_ALONE, finished=True, result=replace(work.result, **_describe_image(image, key))
     )
 
 
@@ -228,6 +246,7 @@ def _describe_image(image: EncodedImage, key: str) -> dict[str, Any]:
         "window_width": image.window.width if image.window else None,
         "window_source": image.window_source,
         "drawn_as": image.drawn_as,
+        "context": image.context,
         "title": image.title,
         "summary": None if image.summary is None else json.dumps(image.summary, ensure_ascii=False),
         "n_items": image.n_items,

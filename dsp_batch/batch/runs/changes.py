@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.job import Job
+from dsp_batch.batch.runs.result_parts import list_parts, read_part
+from dsp_batch.batch.runs.results import pick_rows
+from dsp_batch.cache import Cache
 from dsp_batch.errors import StorageError
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef, digest_objects
+from dsp_batch.references.finished import find_finished_parts
+from dsp_batch.references.load import is_image
 
 _LISTINGS_AT_ONCE = 16
+
+_ABSENT_COLUMNS = ["series_uuid", "attempt", "status", "context", "references", "study_instance_uid"]
 
 
 def find_changed(manifest: Manifest, rows: IntArray, digests: Sequence[str | None], job: Job) -> BoolArray:
@@ -37,6 +47,47 @@ def find_changed(manifest: Manifest, rows: IntArray, digests: Sequence[str | Non
         changed = np.zeros(len(rows), np.bool_)
         changed[told] = [now not in (None, digests[at]) for at, now in zip(told, found, strict=True)]
     return changed
+
+
+def find_illustrable(cache: Cache, folder: str) -> list[str]:
+    """Find series that a run has drawn without their images and whose images have come since, in any run.
+
+    Args:
+        cache: The cache directory.
+        folder: Key of `runs/{RUN}/results`.
+
+    Returns:
+        UUIDs of the series.
+
+    Raises:
+        SinkError: A part of the results cannot be read.
+    """
+    times = {f"{folder}/{entry.key}": entry.modified for entry in cache.list(folder)}
+    keys = list_parts(cache, folder)
+    absent: list[tuple[dict[str, Any], float | None]] = []
+    for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
+        table = read_part(cache, key, _ABSENT_COLUMNS).take(pa.array(rows))
+        table = table.filter(pc.equal(table.column("context"), "absent"))
+        absent += [(row, times.get(key)) for row in table.to_pylist()]
+    if not absent:
+        return []
+    named = {uid for row, _ in absent for uid in row["references"] or ()}
+    studies = {row["study_instance_uid"] for row, _ in absent if row["study_instance_uid"]}
+    written: dict[str, list[float | None]] = {}
+    for each in find_finished_parts(cache, named, studies):
+        if is_image(each.place.sop_class):
+            written.setdefault(each.place.series_instance_uid, []).append(each.written)
+            written.setdefault(each.place.study_instance_uid, []).append(each.written)
+
+    def has_come(row: dict[str, Any], drawn: float | None) -> bool:
+        since = [
+            when
+            for uid in (*(row["references"] or ()), row["study_instance_uid"] or "")
+            for when in written.get(uid, ())
+        ]
+        return any(when is None or drawn is None or when > drawn for when in since)
+
+    return [row["series_uuid"] for row, drawn in absent if has_come(row, drawn)]
 
 
 def _digest_now(ref: SeriesRef, job: Job) -> str | None:

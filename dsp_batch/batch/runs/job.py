@@ -13,6 +13,7 @@ from dsp_batch.cache import Cache, open_cache, run_files
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.errors import ManifestError, OptionsError, SinkError
 from dsp_batch.model.contrast import Contrast
+from dsp_batch.model.places import ContextMode
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.model.window import Window
 from dsp_batch.options import (
@@ -137,6 +138,11 @@ class Job:
     def needs_pixels(self) -> bool:
         """True where a series without pixels has no preview; a preview of any series may be a card."""
         return self.draws and not isinstance(self.options, PreviewOptions)
+
+    @property
+    def context(self) -> ContextMode | None:
+        """What may be read for the image that an object speaks of; None where such an image is not drawn."""
+        return self.options.context if isinstance(self.options, PreviewOptions) else None
 
     @property
     def draws(self) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.runs.job import list_runs, read_json
-from dsp_batch.batch.runs.result_parts import list_parts, read_part
+from dsp_batch.batch.runs.result_parts import SCHEMA, conform_table, list_parts, read_part
 from dsp_batch.batch.runs.results import pick_rows
 from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import SinkError
@@ -107,7 +107,10 @@ def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], 
             new = rows[counts[rows] & ~find_keys(seen, names[rows]).found]
             if number + 1 < len(runs):
                 found.append(names[new])
-            table = table.select([name for name in table.column_names if wants(name)])
+            given = [field for field in table.schema if wants(field.name)]
+            # Pages take texts for texts, whatever type a part of another version has for them.
+            own = [SCHEMA.field(field.name) if field.name in SCHEMA.names else field for field in given]
+            table = conform_table(table, pa.schema(own))
             for start in range(0, len(new), _ROWS_AT_ONCE):
                 yield RunRows(run, table.take(pa.array(new[start : start + _ROWS_AT_ONCE])).to_pydict())
         seen = np.sort(np.concatenate([seen, *found]))

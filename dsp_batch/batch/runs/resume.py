@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.attempt import Attempt
-from dsp_batch.batch.runs.changes import find_changed
+from dsp_batch.batch.runs.changes import find_changed, find_illustrable
 from dsp_batch.batch.runs.job import Job, list_runs, read_json
 from dsp_batch.batch.runs.result_parts import SCHEMA
 from dsp_batch.batch.runs.result_row import DESCRIPTIONS, SeriesResult, build_row
@@ -133,13 +133,15 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
     Raises:
         SinkError: A part of the results cannot be read.
     """
-    keys = _build_keys(manifest)
+    keys = sort_keys(manifest)
     there, made, skipped = (np.zeros(len(manifest), np.bool_) for _ in range(3))
     there[keys.find_names(_list_products(job))] = True
     wanted = ["series_uuid", "attempt", "status", "objects_digest"]
     split = partial(_split, keys=keys, since=attempt.since, compare=partial(find_changed, manifest, job=job))
     made_rows, skipped_rows = fold_latest(job.cache, run_files(run).results, wanted, split)
     made[made_rows], skipped[skipped_rows] = True, True
+    if job.context in ("cached", "fetch"):
+        made[keys.find_names(find_illustrable(job.cache, run_files(run).results))] = False
     finished = (made & there) | skipped
     is_there = there & ~finished if job.draws else np.zeros(len(manifest), np.bool_)
     others = _same_product(job, run, attempt) if is_there.any() else ()
@@ -162,7 +164,7 @@ def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason])
     Raises:
         SinkError: A part of the results cannot be read.
     """
-    keys, chosen = _build_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
+    keys, chosen = sort_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
 
     def find(tables: Iterator[pa.Table]) -> IntArray:
         found = [np.empty(0, np.int64)]
@@ -181,7 +183,7 @@ def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason])
 
 
 def _find_replaced(manifest: Manifest, known: IntArray, rows: pa.Table, job: Job) -> BoolArray:
-    """Find series of which another run has made a preview before they changed.
+    """Find series of which another run has made a preview before they changed, or without their images.
 
     Those of IDC's layout that the other run read from another root are not compared: copies have other times.
     """
@@ -193,10 +195,14 @@ def _find_replaced(manifest: Manifest, known: IntArray, rows: pa.Table, job: Job
     digests = theirs.column("objects_digest").filter(pa.array(compared)).to_pylist()
     replaced = np.zeros(len(manifest), np.bool_)
     replaced[told[compared]] = find_changed(manifest, told[compared], digests, job)
+    # The image may come in this very run.
+    is_absent = pc.fill_null(pc.equal(theirs.column("context"), "absent"), False).to_numpy()
+    replaced[told[is_absent]] = job.context != "off"
     return replaced
 
 
-def _build_keys(manifest: Manifest) -> ManifestKeys:
+def sort_keys(manifest: Manifest) -> ManifestKeys:
+    """Sort the keys of the series of a manifest, to find them by."""
     chunks = manifest.table.column("series_uuid").chunks
     keys = np.concatenate([np.empty(0, "S16"), *(build_keys(chunk.to_pylist()) for chunk in chunks)])
     order = np.argsort(keys, kind="stable")

@@ -208,6 +208,7 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
         pixel_data_offset=pixels.start if pixels and is_native_data else None,
         pixel_data_length=pixels.length if pixels and is_native_data else None,
         fragments_offset=pixels.start if pixels and not is_native_data else None,
+        nested=tuple(walk.nested),
         notes=tuple(notes),
     )
 

@@ -23,9 +23,10 @@ from dsp_batch.dicom.headers.elements import (
     resolve_vr,
 )
 from dsp_batch.dicom.headers.shared import ParsedElements, SharedElementTable
+from dsp_batch.dicom.headers.sparse_items import SPARSE_SEQUENCES, ItemWalk
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.ranges import ByteRange, Reader
-from dsp_batch.model.series import RawElement
+from dsp_batch.model.series import NestedValue, RawElement
 
 FIRST_RANGE = 16 * 1024
 """Bytes of the first request. Most CT and PET and many MR instances have their whole header in it."""
@@ -99,8 +100,18 @@ class SparseWalk:
     damaged: list[int] = field(default_factory=list)
     """Tags of sequences of undefined length whose items are damaged."""
 
+    nested: list[NestedValue] = field(default_factory=list)
+    """Values within sequences that were not read."""
+
+    read_whole: set[int] = field(default_factory=set)
+    """Bytes where sequences begin whose items are damaged: they are read like any other element."""
+
     end_search: tuple[tuple[int, Encoding], EndSearch] | None = None
     """The last search for the end of a value of undefined length: where it begins, its encoding, and how far it is."""
+
+    def restrain(self) -> None:
+        """Let the next request ask for little beyond what is needed."""
+        self.growth = FIRST_RANGE
 
     def fetch(self, start: int, stop: int) -> Reader[None]:
         """Read [start, stop) and some more into memory, and keep what is in memory from `start` on."""
@@ -135,6 +146,9 @@ class SparseWalk:
         while position < self.size:
             position, head, needed = self._walk_in_memory(position, encoding, last_group, table)
             self._check_count(len(self.elements))
+            if head is not None and head.tag in SPARSE_SEQUENCES:
+                position = yield from self._take_items(position, head, encoding)
+                continue
             if head is not None:
                 return position, head if head.tag in PIXEL_TAGS else None
             if needed is None:
@@ -147,6 +161,19 @@ class SparseWalk:
         if position > self.size:
             raise HeaderError(f"the object ends at byte {self.size}, inside an element that reaches to byte {position}")
         return position, None
+
+    def _take_items(self, position: int, head: ElementHead, encoding: Encoding) -> Reader[int]:
+        """Take a sequence without the large values in its items, and return where it ends."""
+        items = ItemWalk(self, encoding)
+        try:
+            value, end = yield from items.read_items(head)
+        except HeaderError:
+            self.read_whole.add(position)
+            self.data, self.base = b"", position
+            return position
+        self.elements[head.tag] = RawElement("SQ", value, len(value))
+        self.nested += items.left_out
+        return end
 
     def _walk_in_memory(
         self, position: int, encoding: Encoding, last_group: int, table: SharedElementTable
@@ -170,6 +197,8 @@ class SparseWalk:
                     continue
                 head = parse_head(data, at, encoding, self.size - base)
                 if head.tag in PIXEL_TAGS or head.tag >> 16 > last_group:
+                    return at + base, head._replace(start=head.start + base), None
+                if head.tag in SPARSE_SEQUENCES and self.bulk is not None and at + base not in self.read_whole:
                     return at + base, head._replace(start=head.start + base), None
                 at = self._take(at, head, encoding, table, parsed) if head.tag else self._skip_padding(at)
         except NeedMore as need:

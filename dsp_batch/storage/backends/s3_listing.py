@@ -78,6 +78,8 @@ def parse_bucket_page(data: bytes) -> BucketPage | None:
         ]
     except (ET.ParseError, LookupError, ValueError):  # an unknown encoding, a size that is text
         return None
+    if any(each.size < 0 for each in objects):
+        return None
     prefixes = [each.findtext(f"{space}Prefix", "") for each in tree.findall(f"{space}CommonPrefixes")]
     return BucketPage(objects, prefixes, tree.findtext(f"{space}NextContinuationToken") or None)
 

@@ -135,7 +135,7 @@ class Library:
             again = find_again(ref, store) if is_lost else ref
             index = index_series(again, store, access.cache if access.keeps_local or not store.is_local else None)
         # The pool of the server decodes several frames at once already.
-        source = replace(open_frames(index, store, access.cache, access.max_frame_bytes), decoders=1)
+        source = replace(open_frames(index, store, access.cache, max_frame_bytes=access.max_frame_bytes), decoders=1)
         return OpenSeries(index=index, source=source)
 
     def _find_index(self, ref: SeriesRef, store: Store) -> SeriesIndex | None:

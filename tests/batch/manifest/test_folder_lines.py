@@ -78,15 +78,15 @@ def test_a_root_that_cannot_be_listed_spoils_no_other_line(tmp_path: Path, caplo
     assert "names of folders below the root are not found: cannot list s3://mine" in caplog.text
 
 
-def test_a_file_stands_for_its_folder(tmp_path: Path) -> None:
+def test_a_file_is_no_folder_but_an_instance_stands_for_its_own(tmp_path: Path) -> None:
     (tmp_path / "export").mkdir()
-    for name in ("IM0001", "2.dcm"):
-        (tmp_path / "export" / name).write_bytes(b"")
+    for name in ("export/IM0001", "export/2.dcm", "1.dcm", "notes"):
+        (tmp_path / name).write_bytes(b"")
 
-    found = entries(tmp_path, f"{tmp_path}/export/IM0001\nexport/IM0001\nexport/2.dcm\n")
+    found = entries(tmp_path, f"{tmp_path}/export/2.dcm\n{tmp_path}/export/IM0001\nexport/IM0001\n1.dcm\nnotes\n")
 
     assert urls(found[:1]) == [f"{tmp_path}/export"]
-    assert [type(each) for each in found[1:]] == [DuplicateLine, DuplicateLine]
+    assert [reason.endswith(" is a file: name the folder of its series") for reason in reasons(found)] == [True] * 4
 
 
 def test_a_series_that_is_spread_over_two_lines_is_one(tmp_path: Path) -> None:

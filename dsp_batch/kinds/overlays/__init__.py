@@ -1,0 +1,1 @@
+"""Say what the objects of a kind draw over the images that they speak of."""

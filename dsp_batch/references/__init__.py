@@ -1,0 +1,1 @@
+"""Find the series that an object speaks of, and load their indices."""

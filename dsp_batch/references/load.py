@@ -1,0 +1,216 @@
+"""Load the indices of other series that a series draws upon, or speaks of, by their SeriesInstanceUIDs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dsp_batch.cache import Cache, find_index_anywhere, write_index
+from dsp_batch.dicom.sop_classes import lacks_pixels
+from dsp_batch.errors import OptionsError, SeriesError, StorageError, TooDearError
+from dsp_batch.fetch import Allowance, fetch_headers
+from dsp_batch.index.build import build_index
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import PLAIN
+from dsp_batch.kinds.overlays.registry import name_images
+from dsp_batch.kinds.registry import find_kind, group_by_kind
+from dsp_batch.kinds.slide import SLIDE
+from dsp_batch.model.frame import ContextState
+from dsp_batch.model.identifiers import build_series_uuid, normalise_uuid
+from dsp_batch.model.places import ContextMode, SeriesPlace
+from dsp_batch.model.series import SeriesRef
+from dsp_batch.names import SeriesName, resolve_series
+from dsp_batch.options import IndexOptions
+from dsp_batch.storage.public_buckets import is_idc_root
+from dsp_batch.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+MOST_HEADER_BYTES = 64 << 20
+"""Bytes of headers that are read of a referenced series, at most."""
+
+_MOST_NEIGHBOURS = 8
+"""Series of the same study that are looked at where an object names none."""
+
+_MOST_NAMED = 64
+"""Series that are looked for, at most: a selection of key objects may name thousands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A series that another draws upon, whose index was found."""
+
+    index: SeriesIndex
+    store: Store
+    """The store to read its objects from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The other series that a series is drawn with."""
+
+    references: tuple[Reference, ...] = ()
+    """Those that were found."""
+
+    missing: ContextState | None = None
+    """Why the image that an object speaks of is not drawn, unless it is; None where it needs none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Where other series are looked for, besides the folders of the same root."""
+
+    mode: ContextMode | None = None
+    """What may be read for the image that an object speaks of; None where such an image is not drawn."""
+
+    places: tuple[SeriesPlace, ...] = ()
+    """Series of the same manifest and finished series of the cache: those that are named, and those of the study."""
+
+    asks_idc: bool = True
+    """True to ask the IDC index, which takes two seconds and 90 MB to load."""
+
+    seconds: float | None = None
+    """Seconds that reading headers may take; None for no limit."""
+
+
+_EVERYWHERE = Search()
+
+
+def load_references(index: SeriesIndex, store: Store, cache: Cache | None, search: Search = _EVERYWHERE) -> Context:
+    """Load the indices of the series that a series draws upon or speaks of.
+
+    They are those that the cache has already; headers are read only where the search says so. A series that is not
+    found is left out, and the picture is drawn without it.
+
+    Args:
+        index: The series that is drawn.
+        store: The store that its objects are read from.
+        cache: The cache that keeps indices; None for no references.
+        search: Where they are looked for.
+    """
+    images = name_images(index) if search.mode is not None else None
+    named = [uid for kind, instances in group_by_kind(index) for uid in kind.name_references(instances)]
+    if images is None and not named:
+        return Context()
+    missing: ContextState | None = None if images is None else "not-looked-for" if search.mode == "off" else "absent"
+    if cache is None or (search.mode == "off" and not named):
+        return Context(missing=missing)
+    own = set(index.texts("SeriesInstanceUID"))
+    wanted = [uid for uid in dict.fromkeys([*named, *(images or ())]) if uid not in own][:_MOST_NAMED]
+    references: list[Reference] = []
+    for uid in wanted:
+        try:
+            found = _load_named(uid, store, cache, search)
+        except TooDearError as error:
+            _log.debug("%s", error.message)
+            missing = "too-dear"
+            continue
+        references += [found] if found else []
+        if found is None:
+            _log.debug("%s speaks of %s, which is not at hand", index.url, uid)
+    if images is not None and not references:
+        references = _load_neighbours(index, {*own, *wanted}, store, cache, search)
+    return Context(references=tuple(references), missing=missing)
+
+
+def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Reference | None:
+    """Load the index of a series, and make it where that is allowed and the series is found.
+
+    Raises:
+        TooDearError: Its headers have more bytes than may be read.
+    """
+    found: SeriesRef | None = None
+    for ref in _find_places(uid, store, search):
+        known = _read_known(cache, ref)
+        if known:
+            return _refer(known, store, ref)
+        found = found or ref
+    known = find_index_anywhere(cache, build_series_uuid(uid))
+    if known and uid in known.texts("SeriesInstanceUID"):
+        return _refer(known, store, None)
+    if search.mode != "fetch" or found is None:
+        return None
+    return _fetch(found, store, cache, search)
+
+
+def _read_known(cache: Cache, ref: SeriesRef) -> SeriesIndex | None:
+    """Read the index of a series. It says itself which folder the names of its objects are counted from."""
+    known = find_index_anywhere(cache, ref.series_uuid)
+    return known if known and known.root == ref.root else None
+
+
+def _find_places(uid: str, store: Store, search: Search) -> Iterator[SeriesRef]:
+    """Find the places of a series: in rows, in a folder of the same root, and where the IDC index says."""
+    for place in search.places:
+        if place.series_instance_uid == uid:
+            yield SeriesRef(place.root, place.series_uuid, place.endpoint_url, folder=place.folder)
+    if not is_idc_root(store.root):
+        yield SeriesRef(store.root, build_series_uuid(uid), folder="")
+    if found := _find_series(uid, store, asks_idc=search.asks_idc):
+        yield found
+
+
+def _find_series(uid: str, store: Store, *, asks_idc: bool) -> SeriesRef | None:
+    """Find a series: in a folder of the same root, or where the IDC index says."""
+    name = SeriesName(root=store.root, name=uid, kind="uid")
+    try:
+        found = resolve_series(name, lambda root: replace(store, root=root), asks_idc=asks_idc)
+    except (OptionsError, StorageError) as error:
+        _log.debug("%s", error.message)
+        return None
+    is_scanned = normalise_uuid(found.series_uuid) is None
+    return found._replace(folder=found.series_uuid) if is_scanned else found
+
+
+def _fetch(ref: SeriesRef, store: Store, cache: Cache, search: Search) -> Reference | None:
+    """Read the headers of a series and write its index; None where it cannot be read."""
+    place = _open_store(store, ref.root, ref.endpoint_url)
+    try:
+        headers = fetch_headers(
+            ref, place, IndexOptions(), Allowance(seconds=search.seconds, most_read=MOST_HEADER_BYTES)
+        )
+        index = build_index(headers)
+    except TooDearError:
+        raise
+    except (SeriesError, StorageError) as error:
+        _log.debug("%s", error.message)
+        return None
+    write_index(index, cache)
+    return Reference(index=index, store=place)
+
+
+def _load_neighbours(
+    index: SeriesIndex, known: set[str], store: Store, cache: Cache, search: Search
+) -> list[Reference]:
+    """Load the indices of image series of the same study, as far as the cache has them."""
+    study = index.texts("StudyInstanceUID")[0]
+    if not study:
+        return []
+    places = [
+        place
+        for place in search.places
+        if place.study_instance_uid == study and place.series_instance_uid not in known and is_image(place.sop_class)
+    ]
+    found: list[Reference] = []
+    for place in places:
+        ref = SeriesRef(place.root, place.series_uuid, place.endpoint_url, folder=place.folder)
+        near = _read_known(cache, ref)
+        found += [_refer(near, store, ref)] if near else []
+        if len(found) == _MOST_NEIGHBOURS:
+            break
+    return found
+
+
+def is_image(sop_class: str) -> bool:
+    """Tell whether objects of a SOP class are images that others may be drawn over."""
+    return not lacks_pixels(sop_class) and find_kind(sop_class) in (PLAIN, SLIDE)
+
+
+def _refer(index: SeriesIndex, store: Store, ref: SeriesRef | None) -> Reference:
+    return Reference(index=index, store=_open_store(store, index.root, ref.endpoint_url if ref else None))
+
+
+def _open_store(store: Store, root: str, endpoint_url: str | None) -> Store:
+    """Open the store of another root, with the settings that this one has."""
+    return replace(store, root=root, endpoint_url=store.endpoint_url or endpoint_url)

@@ -1,0 +1,1 @@
+"""Draw what objects say over the images that they speak of."""
