@@ -91,7 +91,7 @@ def test_an_outline_is_the_edge_of_the_filled_contour_within_a_pixel(images: Cac
     inside = fill_polygon(pixels, 512)
 
     scene, _ = lay_out("made-rtstruct-tumor-7-slices", images)
-    drawn = lay_scene_over(replace(scene, legend=()), np.zeros((512, 512, 3), np.uint8)).max(2) > 100
+    drawn = lay_scene_over(replace(scene, legend=()), np.zeros((512, 512, 3), np.uint8)).max(2) > 170
 
     edge = grow(inside, 1) & grow(~inside, 1)
     assert drawn.sum() > 100
