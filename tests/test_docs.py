@@ -188,7 +188,7 @@ def test_commands_of_the_pages_exist(place: str, words: list[str]) -> None:
         module = importlib.import_module(f"distributed.cli.dask_{words[1]}")
         module.main.make_parser(click.Context(module.main)).parse_args(words[2:])
     else:
-        assert words[0] in {"cat", "export", "find", "kill"}, f"{place} uses {words[0]}"
+        assert words[0] in {"cat", "chmod", "export", "find", "kill"}, f"{place} uses {words[0]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

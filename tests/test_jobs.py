@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -81,16 +82,17 @@ def test_a_tls_cluster_refuses_a_client_without_certificate(collection: Path, tm
     assert re.search(r"^error: no Dask scheduler answers at tls://.*TLS", ended.stderr, re.MULTILINE), ended.stderr
 
 
-def test_slurm_shows_the_job_script_that_it_would_submit() -> None:
+def test_slurm_shows_the_job_script_that_it_would_submit(tmp_path: Path) -> None:
     pytest.importorskip("dask_jobqueue")
-    ended = run_job(
-        "slurm.py", "--print", "--cores", "16", "--memory", "64GB", "--queue", "long", "--walltime", "4:00:00"
-    )
+    asked_for = ["--cores", "16", "--memory", "64GB", "--queue", "long", "--walltime", "4:00:00"]
+    ended = run_job("slurm.py", "--print", *asked_for, "--shared-folder", str(tmp_path))
 
     assert ended.returncode == 0, ended.stderr
     asked = ["#SBATCH -p long", "#SBATCH --cpus-per-task=16", "#SBATCH --mem=60G", "#SBATCH -t 4:00:00"]
     assert [line for line in ended.stdout.splitlines() if line in asked] == asked
-    assert re.search(r"dask_worker tcp://\S+ .*--nthreads 1 .*--nworkers 16", ended.stdout)
+    assert re.search(r"dask_worker tls://\S+ .*--nthreads 1 .*--nworkers 16", ended.stdout)
+    assert all(f"--tls-{part} {tmp_path}/" in ended.stdout for part in ("key", "cert", "ca-file"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_slurm_without_sbatch_says_so() -> None:
@@ -105,7 +107,8 @@ def test_slurm_without_sbatch_says_so() -> None:
 def test_slurm_draws_a_manifest_with_its_workers_here(collection: Path, tmp_path: Path) -> None:
     pytest.importorskip("dask_jobqueue")
     verb = ["mosaic", f"{collection}/", "--cache-dir", str(tmp_path / "cache")]
-    ended = run_job("slurm.py", "--here", "--cores", "1", "--memory", "2GB", "--", *verb)
+    where = ["--here", "--cores", "1", "--memory", "2GB", "--shared-folder", str(tmp_path)]
+    ended = run_job("slurm.py", *where, "--", *verb)
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("2 series: 2 done")
@@ -170,9 +173,9 @@ def test_every_file_says_how_it_is_used_and_what_was_run(path: Path) -> None:
     assert re.search(rf"^(#  )?   .*(jobs/{re.escape(path.name)}|pip install)", head, re.MULTILINE)
 
 
-def read_kubernetes() -> tuple[dict[str, object], dict[str, object]]:
-    cluster, job = yaml.safe_load_all((JOBS / "kubernetes.yaml").read_text())
-    return cluster, job
+def read_kubernetes() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    cluster, policy, job = yaml.safe_load_all((JOBS / "kubernetes.yaml").read_text())
+    return cluster, policy, job
 
 
 def containers_of(document: object) -> list[dict[str, object]]:
@@ -184,7 +187,7 @@ def containers_of(document: object) -> list[dict[str, object]]:
 
 
 def test_kubernetes_runs_one_image() -> None:
-    cluster, job = read_kubernetes()
+    cluster, _, job = read_kubernetes()
 
     containers = [*containers_of(cluster), *containers_of(job)]
     assert [each["name"] for each in containers] == ["worker", "scheduler", "client"]
@@ -192,15 +195,34 @@ def test_kubernetes_runs_one_image() -> None:
 
 
 def test_kubernetes_runs_a_command_that_exists_on_the_service_of_its_cluster() -> None:
-    cluster, job = read_kubernetes()
+    cluster, _, job = read_kubernetes()
     words = containers_of(job)[0]["args"]
 
     assert isinstance(words, list)
     assert words[0] == "dsp-batch"
     command = program.commands[words[1]]
     command.make_context(words[1], words[2:], parent=click.Context(program))
-    name = cluster["metadata"]["name"]  # type: ignore[index]  # a manifest is a tree of dictionaries
+    name = cluster["metadata"]["name"]
     assert f"tcp://{name}-scheduler:8786" in words
+
+
+def test_kubernetes_lets_only_the_pods_of_the_run_reach_the_scheduler() -> None:
+    cluster, policy, job = read_kubernetes()
+    of_cluster = {"dask.org/cluster-name": cluster["metadata"]["name"]}
+
+    assert policy["kind"] == "NetworkPolicy"
+    assert policy["spec"]["podSelector"]["matchLabels"] == of_cluster
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    (rule,) = policy["spec"]["ingress"]
+    pods = [peer["podSelector"]["matchLabels"] for peer in rule["from"] if "podSelector" in peer]
+    assert pods == [of_cluster, job["spec"]["template"]["metadata"]["labels"]]
+
+
+def test_fargate_asks_for_a_network_that_is_closed() -> None:
+    ended = run_job("aws_fargate.py", "image", "--", "mosaic", "manifest.txt")
+
+    assert ended.returncode == 2
+    assert "required: --vpc, --subnet, --security-group" in ended.stderr
 
 
 def test_the_image_holds_what_the_build_needs() -> None:

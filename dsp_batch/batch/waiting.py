@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dsp_batch.batch.manifest.table import Manifest
 from dsp_batch.batch.runs.result_row import SeriesResult
-from dsp_batch.batch.runs.resume import build_keys
+from dsp_batch.batch.runs.resume import sort_keys
 from dsp_batch.cache import Cache
 from dsp_batch.idc.index import find_series_uids, open_idc_index
 from dsp_batch.model.places import SeriesPlace
@@ -50,7 +50,7 @@ def tell_places(waiting: Sequence[WaitingSeries], manifest: Manifest, cache: Cac
     Returns:
         The series again, in another order, each with its `neighbours`.
     """
-    keys = build_keys(manifest)
+    keys = sort_keys(manifest)
     for start in range(0, len(waiting), SERIES_PER_LOOK):
         some = {each.series_uuid: each for each in waiting[start : start + SERIES_PER_LOOK]}
         named = {uid for each in some.values() for uid in each.images}

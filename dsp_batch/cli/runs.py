@@ -23,7 +23,7 @@ from dsp_batch.cli.outputs import check_output
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json, print_line, print_table
 from dsp_batch.errors import FAILURE_REASONS, Reason
-from dsp_batch.options import LATENCY, ClusterOptions, IndexOptions, MosaicOptions
+from dsp_batch.options import LATENCY, ClusterOptions, IndexOptions, MosaicOptions, PreviewOptions
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
@@ -43,6 +43,9 @@ _LINES_AT_ONCE = 4_096
     help="Number of frames in a preview; 0 to plan indices alone.",
 )
 @click.option(
+    "--preview", "is_preview", is_flag=True, help="Plan `preview`: series without pixels are drawn too, not skipped."
+)
+@click.option(
     "--cores", type=int, default=16, show_default=True, metavar="N", help="Number of worker threads, one per core."
 )
 @click.option(
@@ -56,16 +59,17 @@ _LINES_AT_ONCE = 4_096
 @json_option
 @source_options
 @log_options
-def plan(manifest: str, source: SourceOptions, *, as_json: bool, tiles: int, **assumed: Any) -> int:
+def plan(manifest: str, source: SourceOptions, *, as_json: bool, is_preview: bool, tiles: int, **assumed: Any) -> int:
     """Estimate a run over a manifest: series by kind, skipped series, requests, bytes and hours.
 
     No object is read. Series that are not in the IDC index are estimated from their listings.
     """
     from dsp_batch.batch.plan.plan import describe_plan, plan_batch
 
+    frames = MosaicOptions(tile_width=tiles, tile_height=1) if tiles else IndexOptions()
     planned = plan_batch(
         manifest,
-        MosaicOptions(tile_width=tiles, tile_height=1) if tiles else IndexOptions(),
+        PreviewOptions() if is_preview else frames,
         root=source.root,
         endpoint_url=source.endpoint_url,
         anonymous=source.anonymous,

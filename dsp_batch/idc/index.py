@@ -20,7 +20,7 @@ import numpy as np
 
 from dsp_batch.errors import ManifestError
 from dsp_batch.idc.table import Column, FoundRows, Keys, format_uids, hold, pack_uids
-from dsp_batch.model.identifiers import format_uuids, parse_uuids
+from dsp_batch.model.identifiers import format_uuids, normalise_uuid, parse_uuids
 
 INSTALL_HINT = "pip install 'dsp-batch[idc]'"
 
@@ -29,6 +29,9 @@ _UUID, _UID, _BUCKET = "crdc_series_uuid", "SeriesInstanceUID", "aws_bucket"
 
 _DESCRIBED = ("Modality", "SOPClassUID", "TransferSyntaxUID", "instanceCount")
 """Columns of few values that are given as they are, in the order of the fields of `IdcSeries`."""
+
+_SOURCE = ("collection_id", "license_short_name", "source_DOI")
+"""Columns that tell where a series comes from, in the order of the fields of `SeriesSource`."""
 
 _STUDY_UID, _SIZE, _VERSION = "StudyInstanceUID", "series_size_MB", "max_idc_version"
 _CURRENT = 2**31
@@ -82,6 +85,17 @@ class IdcSeries(NamedTuple):
     n_instances: int | None
     size_mb: float | None
     """Megabytes (10⁶ bytes) of all objects."""
+
+
+class SeriesSource(NamedTuple):
+    """Where a series comes from, and what may be done with it."""
+
+    collection_id: str | None
+    license: str | None
+    """Short name of the license: `CC BY 4.0`."""
+
+    source_doi: str | None
+    """DOI of the publication that the collection or the analysis asks to cite."""
 
 
 @lru_cache(maxsize=1)
@@ -165,6 +179,25 @@ def describe_series(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, I
     return dict(zip(known, map(IdcSeries._make, zip(*fields, strict=True)), strict=True)) if known else {}
 
 
+def find_sources(index: IdcIndex, series_uuids: Iterable[str]) -> dict[str, SeriesSource]:
+    """Look up where series come from.
+
+    Args:
+        index: The index.
+        series_uuids: Names of series; those that are no hyphenated UUIDs are not IDC's.
+
+    Returns:
+        UUID → source, for those that the index or its table of prior versions knows.
+    """
+    uuids = [name for name in dict.fromkeys(series_uuids) if normalise_uuid(name) == name]
+    if not uuids:
+        return {}
+    found, rows = _load_table(index).uuids.find(parse_uuids(uuids))
+    sources = _load_sources(index)
+    fields = (sources[name].take(rows).tolist() for name in _SOURCE)
+    return dict(zip(compress(uuids, found), map(SeriesSource._make, zip(*fields, strict=True)), strict=True))
+
+
 def read_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     """Record batches of some columns of an index file, in that order.
 
@@ -219,6 +252,12 @@ def _load_descriptions(index: IdcIndex) -> dict[str, Column]:
     sizes_mb = np.concatenate([np.array(cells.to_pylist(), np.float64) for cells in _read_column(paths, _SIZE)])
     columns[_SIZE] = Column(values=sizes_mb, codes=np.arange(len(sizes_mb), dtype=np.int32))
     return columns | {name: _encode_column(paths, name) for name in _DESCRIBED}
+
+
+@lru_cache(maxsize=1)
+def _load_sources(index: IdcIndex) -> dict[str, Column]:
+    """Load where each series comes from: few values, so that all of IDC takes 6 MB."""
+    return {name: _encode_column(_list_files(index), name) for name in _SOURCE}
 
 
 def _pack_column(column: Column) -> Column:

@@ -65,7 +65,8 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
     Raises:
         pyarrow.ArrowInvalid: The data are no Parquet file.
     """
-    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
+    file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, page_checksum_verification=True)
+    return file.read(columns, use_threads=False)
 
 
 def write_parquet(table: pa.Table, **settings: Any) -> bytes:

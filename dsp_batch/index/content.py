@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
+from operator import attrgetter
 
 import pyarrow as pa
 
@@ -23,6 +24,7 @@ CONTENT_TYPE = pa.list_(STATEMENT_TYPE)
 """Type of the column. It is the same for all kinds of objects, so that many indices make one table."""
 
 _LARGEST = 0x7FFFFFFF
+_read_fields = attrgetter(*STATEMENT_TYPE.names)
 
 
 def add_content(index: SeriesIndex, statements: Sequence[Sequence[Statement] | None]) -> SeriesIndex:
@@ -41,5 +43,7 @@ def add_content(index: SeriesIndex, statements: Sequence[Sequence[Statement] | N
 
 def _list_fields(statement: Statement) -> tuple[object, ...]:
     """List the fields of a statement as the column holds them: a number that an int32 cannot hold is null."""
-    values = (None if value == "" else value for value in astuple(statement))
-    return tuple(None if isinstance(value, int) and abs(value) > _LARGEST else value for value in values)
+    values = _read_fields(statement)
+    return tuple(
+        None if value == "" or (isinstance(value, int) and abs(value) > _LARGEST) else value for value in values
+    )

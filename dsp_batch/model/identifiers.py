@@ -37,24 +37,6 @@ _MIXERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 _HALF = np.uint64(32)
 
 
-class SeriesKey(NamedTuple):
-    """The key of a series, in two parts."""
-
-    name: bytes
-    """Key of the folder name: the UUID itself, else a digest."""
-
-    url: bytes | None
-    """Key of root and folder name together; None where the name means the same series wherever it lies."""
-
-
-class NameKeys(NamedTuple):
-    """Keys of some folder names."""
-
-    keys: KeyArray
-    local: list[int]
-    """Numbers of the names that say nothing outside their root: neither UUIDs nor SeriesInstanceUIDs."""
-
-
 class Matches(NamedTuple):
     """The answer to a look-up of n keys."""
 
@@ -129,28 +111,23 @@ def format_uuids(keys: KeyArray) -> list[str]:
     return characters.tobytes().decode("ascii").split("\n")[:-1]
 
 
-def name_keys(names: Sequence[str]) -> NameKeys:
-    """Build a key for each folder name."""
+def build_keys(names: Sequence[str]) -> KeyArray:
+    """Build a key for each name of a series. What is no UUID, such as another file among previews, has a digest for it.
+
+    Returns:
+        Keys in the order of the names, shape (n,), dtype `S16`.
+    """
     try:
-        return NameKeys(parse_uuids(names), [])  # nearly always all are UUIDs, which takes an eighth of the time
+        return parse_uuids(names)  # nearly always all are UUIDs, which takes an eighth of the time
     except ValueError:
-        keys = [*map(name_key, names)]
-    joined = b"".join([key for key, _ in keys])
-    return NameKeys(np.frombuffer(joined, "S16"), [number for number, (_, is_local) in enumerate(keys) if is_local])
+        return np.frombuffer(b"".join(map(_build_key, names)), "S16")
 
 
-def name_key(name: str) -> tuple[bytes, bool]:
-    """Build the key of a folder name, and tell whether the name says nothing outside its root."""
+def _build_key(name: str) -> bytes:
     uuid = normalise_uuid(name)
-    if uuid is not None:
-        return bytes.fromhex(uuid.replace("-", "")), False
-    return digest_text(name), not is_series_instance_uid(name)
-
-
-def series_key(ref: SeriesRef) -> SeriesKey:
-    """Build the key of a series."""
-    name, is_local = name_key(ref.series_uuid)
-    return SeriesKey(name, digest_text(ref.url) if is_local else None)
+    if uuid is None:
+        return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return bytes.fromhex(uuid.replace("-", ""))
 
 
 def digest_series(refs: Iterable[SeriesRef]) -> str:
@@ -167,10 +144,7 @@ def digest_series(refs: Iterable[SeriesRef]) -> str:
     totals, count = np.zeros(2, np.uint64), 0
     stream = iter(refs)
     while some := [*islice(stream, _DIGESTED_AT_ONCE)]:
-        names = name_keys([ref.series_uuid for ref in some])
-        keys = names.keys.copy()
-        keys[names.local] = [digest_text(some[number].url) for number in names.local]
-        lanes = keys.view(np.uint64).reshape(-1, 2)
+        lanes = build_keys([ref.series_uuid for ref in some]).view(np.uint64).reshape(-1, 2)
         first, second = (_mix(lanes, mixer) for mixer in _MIXERS)
         totals += [first.sum(), (second >> _HALF).sum()]
         count += len(some)
@@ -185,11 +159,6 @@ def _mix(lanes: npt.NDArray[np.uint64], mixer: np.uint64) -> npt.NDArray[np.uint
         mixed = (mixed ^ lane) * mixer
         mixed ^= mixed >> _HALF
     return mixed
-
-
-def digest_text(text: str) -> bytes:
-    """Digest a text to a key of 16 bytes."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def find_keys(sorted_keys: KeyArray, wanted: KeyArray) -> Matches:

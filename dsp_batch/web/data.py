@@ -100,7 +100,7 @@ def _write_rows(
         _write_row_files(number, columns, files)
         shared.append(_write_shared(number, columns, files))
         pictures += sum(1 for preview in columns.get("preview", ()) if preview)
-        uuids.add(start, columns["series_uuid"])
+        uuids.add(start, columns.get("series_uuid", []))
         for name, script in uids.items():
             values = columns.get(name, [])
             present |= {name} if any(values) else set()
@@ -161,8 +161,10 @@ class _UuidFiles:
 
     def __init__(self, digits: int) -> None:
         self._digits = digits
-        self._names: dict[str, bytearray] = {}
-        self._places: dict[str, array[int]] = {}
+        # Without prefixes there is one file, be it empty: the page of a run that has no row yet reads it too.
+        prefixes = [] if digits else [""]
+        self._names = {prefix: bytearray() for prefix in prefixes}
+        self._places = {prefix: array("I") for prefix in prefixes}
 
     def add(self, start: int, series_uuids: list[str]) -> None:
         """Add the UUIDs of neighbouring rows, and the place of the first."""

@@ -22,6 +22,7 @@ from dsp_batch.batch.runs.status import read_statuses
 from dsp_batch.batch.runs.summary import RunSummary
 from dsp_batch.cache import Cache, index_key, open_cache, preview_key, read_index, write_index
 from dsp_batch.errors import ManifestError, OptionsError
+from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ClusterOptions, IndexOptions, MosaicOptions
 from dsp_batch.phantom.series import build_corrupt, build_radiograph, build_report, write_collection
@@ -163,25 +164,20 @@ def test_a_name_belongs_to_one_product(root: Path, cache: Cache, cluster: Cluste
     assert (row.status, row.width) == ("done", 128)
 
 
-def test_the_preview_of_another_series_whose_folder_has_the_same_name_is_neither_kept_nor_replaced(
+def test_folders_of_one_name_in_two_places_share_a_cache_without_disturbing_each_other(
     tmp_path: Path, cache: Cache, cluster: ClusterOptions
 ) -> None:
-    one, other = build_many(2)
-    for folder, series in (("one", one), ("other", other)):
+    for folder, series in zip(("one", "other"), build_many(2), strict=True):
         write_collection(tmp_path / folder, [replace(series, series_uuid="patient 1")])
         (tmp_path / f"{folder}.txt").write_text(f"{tmp_path}/{folder}/patient 1/\n")
-    run(tmp_path / "one.txt", job_of(cache), cluster)
-    preview = Path(cache.url, preview_key("mosaic", "patient 1"))
-    drawn = preview.read_bytes()
 
-    row = rows_of(run(tmp_path / "other.txt", job_of(cache), cluster)).loc["patient 1"]
+    ((first, one),) = rows_of(run(tmp_path / "one.txt", job_of(cache), cluster)).iterrows()
+    drawn = Path(cache.url, one.preview).read_bytes()
+    ((second, other),) = rows_of(run(tmp_path / "other.txt", job_of(cache), cluster)).iterrows()
 
-    assert (row.status, row.reason, preview.read_bytes()) == ("failed", "write-failed", drawn)
-    assert f"the place of that of {tmp_path}/one/patient 1: give it a --cache-dir or --name of its own" in row.error
-    apart = rows_of(run(tmp_path / "other.txt", job_of(cache, name="apart"), cluster)).loc["patient 1"]
-    assert (apart.status, apart.series_instance_uid != row.series_instance_uid) == ("done", True)
-    again = rows_of(run(tmp_path / "other.txt", job_of(cache), cluster, overwrite=True)).loc["patient 1"]
-    assert (again.status, preview.read_bytes() != drawn) == ("done", True)
+    assert (one.status, other.status) == ("done", "done")
+    assert first == build_series_uuid(one.series_instance_uid) != second
+    assert Path(cache.url, one.preview).read_bytes() == drawn != Path(cache.url, other.preview).read_bytes()
 
 
 def test_an_index_that_is_there_is_kept(root: Path, cache: Cache, cluster: ClusterOptions) -> None:
@@ -215,7 +211,7 @@ def test_columns_of_the_manifest_are_carried_and_lines_that_name_nothing_reporte
     assert Path(summary.url, "rejected.txt").read_text().startswith("4\t")
 
 
-def test_rows_that_stay_keep_their_columns_and_the_run_says_so(
+def test_rows_that_stay_keep_their_columns_get_new_ones_and_the_run_says_so(
     root: Path, cache: Cache, cluster: ClusterOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     series_uuid = build_radiograph().series_uuid
@@ -225,7 +221,7 @@ def test_rows_that_stay_keep_their_columns_and_the_run_says_so(
 
     kept = rows_of(run(manifest, job_of(cache), cluster)).loc[series_uuid]
 
-    assert (kept.arm, pd.isna(kept.site)) == ("left", True)
+    assert (kept.arm, kept.site) == ("left", "B")
     assert "other columns than before: rows that stay keep theirs, --overwrite renews them" in caplog.text
     renewed = rows_of(run(manifest, job_of(cache), cluster, overwrite=True)).loc[series_uuid]
     assert (renewed.arm, renewed.site) == ("right", "B")

@@ -55,6 +55,8 @@ UNITS: Mapping[str, Unit] = {
     "cpu_share": Unit("CPU use of a worker", 0.01, 0),
     "client_cpu_per_series": Unit("client and scheduler, CPU ms a series", 1e-3, 2),
     "worker_peak_bytes": Unit("worker peak MB", 1e6, 0),
+    "frames_per_second": Unit("frames/s", 1, 0),
+    "picture_bytes": Unit("largest picture, KB", 1e3, 1),
     "worker_growth": Unit("last quarter over second", 1, 2),
 }
 """Measures in the order of the columns."""
@@ -202,9 +204,43 @@ TARGETS: tuple[Target, ...] = (
     Target(title="ct300, cold mosaic", part="series", case="ct300", operation=COLD, measure="peak_bytes", bound=150e6),
     Target(title="36 tiles of 512 × 512 × 16 bit", part="render", measure="render_seconds", bound=25e-3),
     Target(title="mosaic of 768 × 768", part="render", measure="encode_seconds", bound=30e-3),
+    *(
+        Target(title=title, part="objects", case=title, operation=operation, measure="cpu_seconds", bound=bound)
+        for title, operation, bound in (
+            ("report of 104 × 11", "picture, index at hand", 0.15),
+            ("structure set of 140,000 points", "whole path", 0.3),
+            ("STL of 1,250", "picture, index at hand", 0.1),
+            ("STL of 100,000", "picture, index at hand", 1.0),
+        )
+    ),
     Target(title="help", part="startup", operation="--help", measure="wall_seconds", bound=0.2),
     Target(title="a command without Dask", part="startup", operation="get-index", measure="wall_seconds", bound=0.5),
     Target(title="cached image", part="startup", operation="get-image", measure="wall_seconds", bound=0.6),
+    Target(title="the viewer is up", part="viewer", operation="up", measure="wall_seconds", bound=0.5),
+    Target(
+        title="first frame of a cached series",
+        part="viewer",
+        operation="first frame, index cached",
+        measure="wall_seconds",
+        bound=0.2,
+    ),
+    Target(
+        title="cine over loopback",
+        part="viewer",
+        operation="cine at 0 ms",
+        measure="frames_per_second",
+        bound=25,
+        at_least=True,
+    ),
+    Target(
+        title="cine at 40 ms of latency",
+        part="viewer",
+        operation="cine at 40 ms",
+        measure="frames_per_second",
+        bound=15,
+        at_least=True,
+    ),
+    Target(title="picture of 512 × 512 pixels", part="viewer", measure="picture_bytes", bound=40_000),
     Target(title="cold ct300 mosaic", part="latency", measure="wall_over_expected", bound=1.5),
     Target(
         title="batch of ct300",

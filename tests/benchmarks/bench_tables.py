@@ -22,6 +22,7 @@ _TITLES = {
     "latency": "Latency",
     "batch": "Batches",
     "memory": "Memory",
+    "viewer": "The viewer",
     "manifests": "Manifests of a million lines",
 }
 _FURTHEST_FIRST = ("radosgw", "nginx", "disk")

@@ -25,19 +25,23 @@ from bench_figures import Report
 from bench_latency import bench_latency
 from bench_manifests import bench_manifests
 from bench_memory import bench_memory
+from bench_objects import bench_objects
 from bench_places import Bench, open_sources, write_series
 from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
 from bench_tables import as_json, describe_machine, format_report, select_for_page, write_page
+from bench_viewer import bench_viewer
 
 _PARTS = {
     "series": bench_series,
     "render": bench_render,
+    "objects": bench_objects,
     "startup": bench_startup,
     "requests": bench_requests,
     "latency": bench_latency,
     "batch": bench_batch,
     "memory": bench_memory,
     "manifests": bench_manifests,
+    "viewer": bench_viewer,
 }
 _SOURCES = ("disk", "nginx", "radosgw")
 

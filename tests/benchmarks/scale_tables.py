@@ -1,10 +1,10 @@
-"""The figures of scale as Markdown, with what they would cost."""
+"""The figures of scale as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench_tables import format_table
 
@@ -12,36 +12,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "scale.md"
 
 _PARTITION = 5_500
 
-
-class Prices(NamedTuple):
-    """US dollars, region us-east-1. Assumptions of November 2026: look them up before you rely on them."""
-
-    requests: float = 0.0004 / 1_000
-    """A GET request, S3 Standard; a bucket of the open data program may pay it itself."""
-
-    puts: float = 0.005 / 1_000
-    """A PUT or LIST request."""
-
-    spot_core_hour: float = 0.02
-    """A core of a spot instance of 2 GB a core."""
-
-    on_demand_core_hour: float = 0.045
-    fargate_core_hour: float = 0.0494
-    """A vCPU with 2 GB, Linux on x86."""
-
-    egress: float = 0.0
-    """A GB from a bucket of the same region."""
-
-
-_PRICES = Prices()
-
-_PRICES_NOTE = (
-    "Assumed, as of November 2026, in us-east-1, and to be looked up before they are relied on: "
-    f"${_PRICES.requests * 1e3:.4f} for a thousand GET requests and ${_PRICES.puts * 1e3:.3f} for a thousand PUT or "
-    f"LIST; ${_PRICES.spot_core_hour:.3f}, ${_PRICES.on_demand_core_hour:.3f} and ${_PRICES.fargate_core_hour:.4f} for "
-    f"an hour of a core with 2 GB on spot instances, on demand and on Fargate; ${_PRICES.egress:.2f} a GB of egress: "
-    "workers run in the region of the bucket. The public buckets of IDC charge nobody for reading."
-)
 
 _REAL = {
     "scheduler_bytes": "scheduler",
@@ -78,13 +48,11 @@ def _format_simulation(simulation: Mapping[str, Any], dask: Mapping[str, float])
     cases = simulation["cases"]
     return [
         "### Simulated runs",
+        f"Of {next(iter(cases.values()))['series']:,} series each.",
         _format_cases(cases),
         "### Client and scheduler",
         _format_client(cases, dask),
         *_format_killed(simulation),
-        "### What it would cost",
-        _format_costs(cases),
-        _PRICES_NOTE,
     ]
 
 
@@ -178,38 +146,6 @@ def _format_killed(simulation: Mapping[str, Any]) -> list[str]:
         ["client CPU to find out what is there, s", f"{killed['client_cpu']['state']:.1f}"],
     ]
     return ["### The client killed, and the same command again", format_table(["", ""], rows)]
-
-
-def _format_costs(cases: Mapping[str, Mapping[str, Any]]) -> str:
-    head = [
-        "",
-        "core-hours, idle ones too",
-        "spot, $",
-        "on demand, $",
-        "Fargate, $",
-        "requests",
-        "requests, $",
-        "egress, $",
-    ]
-    rows = []
-    for title, case in cases.items():
-        hours = case["makespan"] * case["workers"] / 3600
-        done = case["by_status"].get("done", 0)
-        # An index and a preview are written of each series; one of the requests of each is a listing.
-        requests = (case["requests"] - done) * _PRICES.requests + 3 * done * _PRICES.puts
-        rows.append(
-            [
-                title,
-                f"{hours:,.0f}",
-                f"{hours * _PRICES.spot_core_hour:,.2f}",
-                f"{hours * _PRICES.on_demand_core_hour:,.2f}",
-                f"{hours * _PRICES.fargate_core_hour:,.2f}",
-                f"{case['requests'] / 1e6:,.1f} M",
-                f"{requests:,.2f}",
-                f"{case['bytes_read'] / 1e9 * _PRICES.egress:,.2f}",
-            ]
-        )
-    return format_table(head, rows)
 
 
 def _format_dask(dask: Mapping[str, float]) -> str:

@@ -143,6 +143,7 @@ def foreign_parts() -> dict[str, Callable[[pa.Table], bytes | pa.Table]]:
         "texts for attempts": put("attempt", "first"),
         "large attempts": put("attempt", 2**40),
         "texts for bytes": put("bytes_read", "many"),
+        "two columns of one name": lambda table: table.append_column("modality", table.column("modality")),
         "lists for errors": put("error", ["a"]),
         "bytes that are no text": lambda table: pa.concat_tables(
             [table.slice(0, 1).set_column(table.column_names.index("error"), "error", not_text)]

@@ -6,6 +6,7 @@ import json
 import threading
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -29,12 +30,20 @@ _NAMES = (
     "a%2Fb",
 )
 
+_ROOTS = count()
+"""A root for each attempt: the backend of a root remembers whether its server lists as a bucket does."""
+
 
 def make(chance: Chance) -> Case:
     """Make a page of one of the forms, with odd names, and change its bytes now and then."""
     pages = (_make_html, _make_json, _make_xml, _take_real)
     data = chance.choice(pages)(chance)
-    settings = {"folder": chance.choice(("s", "ä b")), "of_root": chance.one_in(3), "prefix": chance.choice(("", "38"))}
+    settings = {
+        "folder": chance.choice(("s", "ä b")),
+        "of_root": chance.one_in(3),
+        "of_s3": chance.one_in(3),
+        "prefix": chance.choice(("", "38")),
+    }
     return Case(data=chance.spoil(data) if chance.one_in(2) else data, settings=settings)
 
 
@@ -66,7 +75,7 @@ def _make_json(chance: Chance) -> bytes:
 
 
 def _make_xml(chance: Chance) -> bytes:
-    sizes = ("1", "", "abc", "-5", str(chance.number()))
+    sizes = ("1", "1", "") if not chance.one_in(4) else ("1", "abc", "-5", str(chance.number()))
     objects = "".join(
         f"<Contents><Key>{_escape(name)}</Key><Size>{chance.choice(sizes)}</Size></Contents>"
         for name in _make_names(chance)
@@ -126,7 +135,9 @@ def _serve() -> str:
 def attempt(case: Case, _: Path) -> None:
     """List a folder, or the folders of the root; every name that comes back stays in the folder."""
     _Handler.answer, _Handler.left = case.data, 40
-    store = Store(_serve())
+    root = f"{_serve()}/{next(_ROOTS)}"
+    is_bucket = case.settings["of_s3"]
+    store = Store("s3://bucket", endpoint_url=root, anonymous=True) if is_bucket else Store(root)
     if case.settings["of_root"]:
         names = store.list_series(case.settings["prefix"])
     else:

@@ -21,13 +21,13 @@ from dsp_batch.batch.retry import read_run_manifest
 from dsp_batch.batch.run import StartedRun, begin_attempt
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
 from dsp_batch.batch.runs.compaction import compact
-from dsp_batch.batch.runs.job import Job, read_job, results_folder
+from dsp_batch.batch.runs.job import Job, read_job
 from dsp_batch.batch.runs.result_parts import build_table, serialize_table
 from dsp_batch.batch.runs.results import read_results
 from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.status import read_failures, read_statuses
-from dsp_batch.batch.runs.summary import summarize_run
-from dsp_batch.cache import Cache, open_cache
+from dsp_batch.batch.runs.summary import Spent, summarize_run
+from dsp_batch.cache import Cache, open_cache, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.web.gallery import GalleryOptions, write_gallery
@@ -94,8 +94,8 @@ def _start_again(place: Cache) -> None:
     job, manifest = read_job(place, _RUN), read_run_manifest(place, _RUN)
     attempt = open_attempt(job, _RUN)
     find_state(job, _RUN, attempt, manifest).sort_out(0, len(manifest), job)
-    compact(place, results_folder(_RUN), manifest.columns)
-    summarize_run(_RUN, job, manifest, attempt, 1.0)
+    compact(place, run_files(_RUN).results, manifest.columns)
+    summarize_run(_RUN, job, manifest, attempt, Spent(seconds=1.0))
 
 
 TARGET = Target("runs", make, attempt)

@@ -13,6 +13,7 @@ from dsp_batch.cache import Cache
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.model.window import Window
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import draw_series, index_series, render_preview
 from dsp_batch.render.choose import list_pictures
@@ -45,6 +46,14 @@ def test_slabs_of_a_spine_are_all_drawn_one_behind_the_other() -> None:
 
     assert shown(index) == list(range(1, 21))
     assert (image.n_tiles, image.notes) == (20, ())
+
+
+def test_decimal_commas_are_points_in_order_shape_and_window() -> None:
+    index, image = draw_report("ds-decimal-comma")
+
+    assert shown(index) == [2, 4, 6, 1, 3, 5]
+    assert (image.n_tiles, image.width, image.height) == (6, 6 * 128, 6 * 256)
+    assert image.window == Window(center=0.5, width=2000, function="LINEAR")
 
 
 def test_slices_of_a_nuclear_reconstruction_that_rise_are_drawn_from_the_last_to_the_first() -> None:

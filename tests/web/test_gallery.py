@@ -9,6 +9,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gallery_cache import end_run, make_cache, make_row, series_uuid, write_part, write_run
 
@@ -78,6 +80,26 @@ def test_rows_of_attempts_before_everything_was_made_again_do_not_count(tmp_path
     write_part(cache, "mosaic-preview-0123456789ab", [make_row(0, attempt=2)], 1)
 
     assert write_gallery(cache, GalleryOptions()).series == 1
+
+
+def test_a_run_that_has_no_row_yet_has_an_empty_gallery(tmp_path: Path) -> None:
+    cache = make_cache(tmp_path, 0, ended=False)
+
+    gallery = write_gallery(cache, GalleryOptions())
+
+    assert (gallery.series, gallery.pictures, gallery.live) == (0, 0, True)
+    assert [part["length"] for part in read_script(cache, "column-uuid")] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["series_instance_uid", "preview", "modality"])
+def test_a_part_with_other_types_is_shown_too(tmp_path: Path, name: str) -> None:
+    cache = make_cache(tmp_path, 3)
+    path = next(tmp_path.rglob("part-*.parquet"))
+    table = pq.read_table(path)
+    at = table.column_names.index(name)
+    pq.write_table(table.set_column(at, name, pa.array([1, 2, 3], pa.decimal128(10, 2))), path)
+
+    assert write_gallery(cache, GalleryOptions()).series == 3
 
 
 def test_results_without_descriptions_are_shown_too(tmp_path: Path) -> None:

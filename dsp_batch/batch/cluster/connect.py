@@ -165,6 +165,7 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
                 dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
                 preload=[*dask.config.get("distributed.worker.preload"), "dsp_batch.batch.cluster.preload"],
                 silence_logs=logging.ERROR,
+                security=_make_certificate(),
             )
         except RuntimeError as error:
             message = (
@@ -173,6 +174,16 @@ def _local_cluster(options: ClusterOptions, series: int) -> Iterator[LocalCluste
             raise DspBatchError(message) from error
         with cluster:
             yield cluster
+
+
+def _make_certificate() -> Security | None:
+    """Make a certificate that only this run has: whoever connects to a scheduler may run code as its owner.
+
+    Returns:
+        The certificate, in memory; None without the package `cryptography`, so that any user of this machine may
+        connect.
+    """
+    return Security.temporary() if find_spec("cryptography") else None
 
 
 def _shorten(configured: str | float | None) -> float | None:

@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from dsp_batch.batch.manifest.entries import Reading, Surroundings
+from dsp_batch.batch.manifest.folders import Folders
 from dsp_batch.batch.manifest.json_items import parse_json
 from dsp_batch.batch.manifest.line import parse_line
-from dsp_batch.batch.manifest.lookup import Folders, Lookup
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.rejected import reject
 from dsp_batch.batch.manifest.rows import parse_frame, parse_parquet
 from dsp_batch.batch.manifest.text import parse_lines, read_lines
 from dsp_batch.errors import ManifestError, StorageError
+from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.urls import hide_secrets, local_path, normalise_root, parse_location
 
@@ -75,7 +77,7 @@ def parse_source(source: Source, surroundings: Surroundings, lookup: Lookup) -> 
             with _open_manifest(os.fspath(source), surroundings.server) as stream:
                 yield from _parse_stream(stream, surroundings)
         except _MissingManifestError as missing:  # a folder of a bucket or server needs no slash
-            yield from _scan_unnamed_folder(source, missing, surroundings, lookup)
+            yield from _scan_folder(source, surroundings, lookup, missing)
 
 
 class _MissingManifestError(ManifestError):
@@ -90,40 +92,35 @@ def find_manifest_folders(source: Source, root: str) -> tuple[str, ...]:
     return (os.curdir, *own, *([root] if local_path(root) else []))
 
 
-def _scan_folder(source: str | os.PathLike[str], surroundings: Surroundings, lookup: Lookup) -> Iterator[SeriesRef]:
-    """Find the series below a folder; each has its number for a line."""
+def _scan_folder(
+    source: str | os.PathLike[str], surroundings: Surroundings, lookup: Lookup, missing: ManifestError | None = None
+) -> Iterator[SeriesRef]:
+    """Find the series below a folder; each has its number for a line.
+
+    Args:
+        source: The folder.
+        surroundings: Those of the manifest.
+        lookup: What scans folders.
+        missing: The error of a source that is no manifest, and no folder where nothing is found below it.
+    """
     unlisted: dict[str, StorageError] = {}
+    number = 0
     folders = Folders(normalise_root(source, surroundings.server), None)
     for number, ref in enumerate(lookup.scan(folders, unlisted), 1):
         yield ref._replace(line=number)
+    if missing and not number:
+        raise missing
     for error in unlisted.values():
         raise error
-
-
-def _scan_unnamed_folder(
-    source: str | os.PathLike[str], missing: ManifestError, surroundings: Surroundings, lookup: Lookup
-) -> Iterator[SeriesRef]:
-    """Find the series below what is no manifest, and may be a folder.
-
-    Raises:
-        ManifestError: It is none.
-    """
-    series = _scan_folder(source, surroundings, lookup)
-    try:
-        first = next(series, None)
-    except StorageError as error:
-        raise ManifestError(missing.message) from error
-    if first is None:
-        raise ManifestError(missing.message)
-    yield first
-    yield from series
 
 
 def _parse_names(names: Iterable[Any], surroundings: Surroundings) -> Iterator[Reading]:
     """Read the names of series that a program gives."""
     for number, name in enumerate(names, 1):
-        if isinstance(name, SeriesRef):
+        if isinstance(name, SeriesRef) and (name.folder is None or normalise_uuid(name.series_uuid)):
             yield name._replace(line=number)
+        elif isinstance(name, SeriesRef):
+            yield reject(number, name.url, surroundings.source, "its series_uuid is no UUID")
         elif isinstance(name, str):
             yield parse_line(number, name.strip(), surroundings)
         else:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsp_batch.core.tiling import MOST_TILES
+from dsp_batch.dicom.sop_classes import RAW_DATA_STORAGE, lacks_pixels
 from dsp_batch.options import CineOptions, ContrastMosaicOptions, ImageOptions, MosaicOptions, Options, PreviewOptions
 
 SERIES_AT_ONCE = 4
@@ -35,6 +36,24 @@ _SECONDS_PER_FRAME = 0.004
 
 _SECONDS_PER_IMAGE = 0.03
 """CPU seconds of encoding a mosaic."""
+
+_WHOLE_OBJECT = 1 << 20
+"""Bytes of the largest object without pixels that is read in one request."""
+
+_LARGEST_PART = 4 << 20
+"""Bytes of the parts in which larger ones are read."""
+
+_FIRST_PARTS = 3
+"""Further requests for the beginning of a large object. Where it tells the lengths of its sequences, few are needed."""
+
+_REPORTS = f"{_STORAGE}.88."
+_SECONDS_PER_BYTE = 0.08e-6
+_SECONDS_PER_BYTE_OF_REPORT = 0.4e-6
+"""CPU seconds of reading a byte of an object without pixels, and describing it. Reports are nothing but short
+elements; most of other objects are long values."""
+
+_SECONDS_PER_CARD = 0.06
+"""CPU seconds of drawing an object without pixels, from a card of text to a solid, and of encoding it."""
 
 _TYPICAL_OBJECT = 500_000
 """Bytes of an object where only the size of the series is known, or not even that."""
@@ -67,7 +86,19 @@ _SHAPES = {
 }
 """SOP class → how its objects are made; all others hold one frame behind a short header."""
 
-_CLASSES = {"SEG": f"{_STORAGE}.66.4", "SM": f"{_STORAGE}.77.1.6", "RTDOSE": f"{_STORAGE}.481.2"}
+_CLASSES = {
+    "SEG": f"{_STORAGE}.66.4",
+    "SM": f"{_STORAGE}.77.1.6",
+    "RTDOSE": f"{_STORAGE}.481.2",
+    "SR": f"{_STORAGE}.88.33",
+    "KO": f"{_STORAGE}.88.59",
+    "PR": f"{_STORAGE}.11.1",
+    "RTSTRUCT": f"{_STORAGE}.481.3",
+    "RTPLAN": f"{_STORAGE}.481.5",
+    "ANN": f"{_STORAGE}.91.1",
+    "REG": f"{_STORAGE}.66.1",
+    "M3D": f"{_STORAGE}.104.3",
+}
 """Modality → the SOP class that nearly all of its series are of, where its objects are not made as most are."""
 
 
@@ -126,15 +157,20 @@ def count_tiles(options: Options) -> int:
 def estimate_work(facts: SeriesFacts, tiles: int) -> Work:
     """Estimate the work of a series: listing it, a header of each object, and the frames of its preview.
 
+    Objects without pixels are nothing but header, and are read whole.
+
     Args:
         facts: Facts of the series; typical values stand in for those that are not known.
         tiles: As `count_tiles` gives it.
     """
     sop_class_uid = facts.sop_class_uid or _CLASSES.get(facts.modality or "", "")
+    if lacks_pixels(sop_class_uid) and sop_class_uid != RAW_DATA_STORAGE:
+        return _estimate_reading(facts, sop_class_uid, is_drawn=tiles > 0)
     shape = _SHAPES.get(sop_class_uid, _PLAIN)
     objects = facts.n_instances or max(1, round((facts.size or 0) / _TYPICAL_OBJECT))
     object_bytes = _TYPICAL_OBJECT if facts.size is None else facts.size / objects
-    drawn = min(objects * shape.frames, shape.frames_drawn or tiles) if tiles else 0
+    has_frames = tiles and sop_class_uid != RAW_DATA_STORAGE
+    drawn = min(objects * shape.frames, shape.frames_drawn or tiles) if has_frames else 0
     pages = math.ceil(objects / _LIST_PAGE)
     requests = pages + objects + drawn
     header_bytes = min(shape.header_bytes, object_bytes)
@@ -143,6 +179,24 @@ def estimate_work(facts: SeriesFacts, tiles: int) -> Work:
         objects=objects,
         requests=requests,
         bytes_read=round(objects * header_bytes + drawn * object_bytes / shape.frames),
-        cpu_seconds=cpu + drawn * _SECONDS_PER_FRAME + (_SECONDS_PER_IMAGE if drawn else 0),
+        cpu_seconds=cpu + drawn * _SECONDS_PER_FRAME + (_SECONDS_PER_IMAGE if tiles else 0),
         round_trips=pages + math.ceil(objects / _REQUESTS_IN_FLIGHT) + math.ceil(drawn / _REQUESTS_IN_FLIGHT),
+    )
+
+
+def _estimate_reading(facts: SeriesFacts, sop_class_uid: str, *, is_drawn: bool) -> Work:
+    """Estimate the work of a series whose objects are read whole."""
+    objects = facts.n_instances or max(1, round((facts.size or 0) / _TYPICAL_OBJECT))
+    size = objects * _TYPICAL_OBJECT if facts.size is None else facts.size
+    is_large = size > objects * _WHOLE_OBJECT
+    parts = _FIRST_PARTS + math.ceil(size / objects / _LARGEST_PART) if is_large else 1
+    pages = math.ceil(objects / _LIST_PAGE)
+    requests = pages + objects * parts
+    a_byte = _SECONDS_PER_BYTE_OF_REPORT if sop_class_uid.startswith(_REPORTS) else _SECONDS_PER_BYTE
+    return Work(
+        objects=objects,
+        requests=requests,
+        bytes_read=size,
+        cpu_seconds=requests * _SECONDS_PER_REQUEST + size * a_byte + (_SECONDS_PER_CARD if is_drawn else 0),
+        round_trips=pages + parts * math.ceil(objects / _REQUESTS_IN_FLIGHT),
     )

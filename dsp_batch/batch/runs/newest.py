@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsp_batch.batch.runs.job import list_runs, read_json
-from dsp_batch.batch.runs.result_parts import list_parts, read_part
+from dsp_batch.batch.runs.result_parts import SCHEMA, conform_table, list_parts, read_part
 from dsp_batch.batch.runs.results import pick_rows
 from dsp_batch.cache import Cache, run_files
 from dsp_batch.errors import SinkError
-from dsp_batch.model.identifiers import find_keys, name_keys
+from dsp_batch.model.identifiers import build_keys, find_keys
 
 T = TypeVar("T")
 
@@ -103,11 +103,14 @@ def _read_newest(cache: Cache, runs: Sequence[NamedRun], wants: Callable[[str], 
         for key, rows in zip(keys, pick_rows(cache, keys), strict=True):
             table = read_part(cache, key)
             counts = pc.fill_null(pc.greater_equal(table.column("attempt"), run.job.get("since", 1)), False).to_numpy()
-            names = name_keys(table.column("series_uuid").to_pylist()).keys
+            names = build_keys(table.column("series_uuid").to_pylist())
             new = rows[counts[rows] & ~find_keys(seen, names[rows]).found]
             if number + 1 < len(runs):
                 found.append(names[new])
-            table = table.select([name for name in table.column_names if wants(name)])
+            given = [field for field in table.schema if wants(field.name)]
+            # Pages take texts for texts, whatever type a part of another version has for them.
+            own = [SCHEMA.field(field.name) if field.name in SCHEMA.names else field for field in given]
+            table = conform_table(table, pa.schema(own))
             for start in range(0, len(new), _ROWS_AT_ONCE):
                 yield RunRows(run, table.take(pa.array(new[start : start + _ROWS_AT_ONCE])).to_pydict())
         seen = np.sort(np.concatenate([seen, *found]))

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.outage import LONGEST_OUTAGE, lasting_outage
-from dsp_batch.batch.runs.result_row import SeriesResult
+from dsp_batch.batch.runs.result_row import SeriesResult, tell_sources
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
+from dsp_batch.idc.index import open_idc_index
 from dsp_batch.index.arrays import read_parquet
 
 _log = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ class ResultsWriter:
         Raises:
             SinkError: The cache cannot be written, or could not for long.
         """
-        self.rows.extend(rows)
+        self.rows.extend(tell_sources([*rows], open_idc_index()))
         now = self.clock.now()
         late = now - self.flushed >= max(SECONDS_PER_PART, SHARE_PER_PART * (now - self.begin))
         if not self.rows:
@@ -247,9 +248,9 @@ class ResultsWriter:
 
 
 def serialize_table(table: pa.Table) -> bytes:
-    """Write a table as Parquet."""
+    """Write a table as Parquet, each page with the checksum that shows whether it is damaged."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
@@ -290,6 +291,7 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         raise SinkError(f"{cache.url_of(key)} is gone: is the same run going on elsewhere? run again after it")
     try:
         table = read_parquet(data, columns)
+        _check_names(table)
         # Every reader must be able to count on the columns that all parts have, and on texts that are text.
         own = [field for field in SCHEMA if columns is None or field.name in columns]
         conformed = conform_table(table, pa.schema(own))
@@ -301,6 +303,11 @@ def read_part(cache: Cache, key: str, columns: list[str] | None = None) -> pa.Ta
         raise SinkError(
             f"{cache.url_of(key)} is no part of this version ({cause}): move it away, and run again"
         ) from error
+
+
+def _check_names(table: pa.Table) -> None:
+    if len(set(table.column_names)) < table.num_columns:
+        raise ValueError("two of its columns have one name")
 
 
 def _check_keys(table: pa.Table) -> None:

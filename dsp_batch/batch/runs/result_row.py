@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dsp_batch.errors import Reason
+from dsp_batch.idc.index import IdcIndex, SeriesSource, find_sources
 from dsp_batch.model.frame import ContextState, DrawnAs, WindowSource
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.version import __version__
@@ -60,6 +61,15 @@ class SeriesResult:
 
     columns: int | None = None
     """Columns (0028,0011) of the first instance."""
+
+    collection_id: str | None = None
+    """Collection of the Imaging Data Commons (IDC), or of the manifest."""
+
+    license: str | None = None
+    """Short name of the license, as IDC or the manifest tells it."""
+
+    source_doi: str | None = None
+    """DOI to cite, as IDC or the manifest tells it."""
 
     preview: str | None = None
     """Key of the preview below the cache directory."""
@@ -132,3 +142,37 @@ def build_row(ref: SeriesRef, status: Status, attempt: int, **known: Any) -> Ser
     }
     about = {"status": status, "attempt": attempt, "manifest_columns": ref.columns}
     return SeriesResult(**{"program": __version__, **known, **own, **about})
+
+
+SOURCE_COLUMNS = SeriesSource._fields
+"""Columns that tell where a series comes from."""
+
+_SOURCE_NAMES = {
+    "collectionid": "collection_id",
+    "license": "license",
+    "licenseshortname": "license",
+    "sourcedoi": "source_doi",
+}
+"""Columns of manifests, in small letters and without underscores → columns about the source."""
+
+
+def tell_sources(rows: Sequence[SeriesResult], index: IdcIndex | None) -> list[SeriesResult]:
+    """Tell in rows where their series come from: as the IDC index has it, else as the manifest says.
+
+    Args:
+        rows: The rows.
+        index: The index; None where it is not installed.
+    """
+    known = find_sources(index, [row.series_uuid for row in rows]) if index else {}
+    told = [_read_source(row.manifest_columns) | _list_known(known.get(row.series_uuid)) for row in rows]
+    return [replace(row, **source) if source else row for row, source in zip(rows, told, strict=True)]
+
+
+def _list_known(source: SeriesSource | None) -> dict[str, Any]:
+    return {name: value for name, value in source._asdict().items() if value} if source else {}
+
+
+def _read_source(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Read where a series comes from in the columns of its manifest."""
+    names = {column: _SOURCE_NAMES.get(column.lower().replace("_", "")) for column in columns}
+    return {name: str(columns[column]) for column, name in names.items() if name and columns[column]}

@@ -26,7 +26,7 @@ from dsp_batch.batch.runs.results import fold_latest
 from dsp_batch.cache import Cache, preview_key, run_files
 from dsp_batch.errors import Reason, SinkError, UnavailableError
 from dsp_batch.idc.viewer import link_viewer
-from dsp_batch.model.identifiers import KeyArray, find_keys, name_keys
+from dsp_batch.model.identifiers import KeyArray, build_keys, find_keys
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef
 
 _log = logging.getLogger(__name__)
@@ -54,9 +54,6 @@ class ManifestKeys(NamedTuple):
     order: IntArray
     """Row of the manifest that each of these keys belongs to, shape (n,)."""
 
-    is_local: BoolArray
-    """True for rows whose folder name means nothing outside of its root, shape (n,)."""
-
     def find(self, keys: KeyArray) -> IntArray:
         """Find the row of the manifest for each of some keys; -1 for a key of no series of it."""
         found, ranks = find_keys(self.keys, keys)
@@ -68,7 +65,7 @@ class ManifestKeys(NamedTuple):
         """Find the rows of the manifest for some folder names; names of no series of it are left out."""
         iterator, found = iter(names), [np.empty(0, np.int64)]
         while batch := list(islice(iterator, _NAMES_AT_ONCE)):
-            rows = self.find(name_keys(batch).keys)
+            rows = self.find(build_keys(batch))
             found.append(rows[rows >= 0])
         return np.concatenate(found)
 
@@ -86,9 +83,6 @@ class RunState:
     kept: BoolArray
     """True where the preview of a series is there that this run has no row of, shape (n,)."""
 
-    is_local: BoolArray
-    """True where the folder name of a series means nothing outside of its root, shape (n,)."""
-
     known: IntArray
     """Row of `rows` that describes the preview of a series, -1 where none does, shape (n,)."""
 
@@ -99,8 +93,8 @@ class RunState:
         """Tell series that must be worked on from those whose preview is there.
 
         A preview that no run has a row of was made by a run that was killed before it wrote the row, or the rows have
-        been deleted. It is kept without details, unless this run itself was killed, or previews were overwritten, or
-        the name of its folder means another series elsewhere: then it is made again.
+        been deleted. It is kept without details, unless this run itself was killed, or previews were overwritten:
+        then it is made again.
 
         Args:
             start: First row of the manifest.
@@ -108,8 +102,7 @@ class RunState:
             job: What is done with each series.
 
         Returns:
-            Series to work on, and rows of series that are kept, or fail because the preview in their place is that of
-            another series; finished ones are among neither.
+            Series to work on, and rows of series that are kept; finished ones are among neither.
         """
         some = slice(start, stop)
         finished, kept = self.finished[some], self.kept[some]
@@ -119,18 +112,11 @@ class RunState:
         known = self.known[some]
         details = iter(self.rows.take(pa.array(known[kept & (known >= 0)])).to_pylist())
         rows = [
-            self._keep(refs[at], next(details) if known[at] >= 0 else {}, job, is_local=bool(self.is_local[start + at]))
-            for at in np.flatnonzero(kept).tolist()
+            self._keep(refs[at], next(details) if known[at] >= 0 else {}, job) for at in np.flatnonzero(kept).tolist()
         ]
         return [refs[at] for at in np.flatnonzero(~finished & ~kept).tolist()], rows
 
-    def _keep(self, ref: SeriesRef, known: dict[str, Any], job: Job, *, is_local: bool) -> SeriesResult:
-        if is_local and known["root"] != ref.root:
-            error = (
-                f"the preview of {ref.url} would take the place of that of {known['root']}/{ref.series_uuid}: "
-                "give it a --cache-dir or --name of its own, or --overwrite"
-            )
-            return build_row(ref, "failed", self.attempt.number, reason="write-failed", error=error)
+    def _keep(self, ref: SeriesRef, known: dict[str, Any], job: Job) -> SeriesResult:
         own = {
             "viewer": link_viewer(ref, job.endpoint_url, known) if known else None,
             "preview": preview_key(job.name, ref.series_uuid),
@@ -147,7 +133,7 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
     Raises:
         SinkError: A part of the results cannot be read.
     """
-    keys = build_keys(manifest)
+    keys = sort_keys(manifest)
     there, made, skipped = (np.zeros(len(manifest), np.bool_) for _ in range(3))
     there[keys.find_names(_list_products(job))] = True
     wanted = ["series_uuid", "attempt", "status", "objects_digest"]
@@ -166,8 +152,7 @@ def find_state(job: Job, run: str, attempt: Attempt, manifest: Manifest) -> RunS
         attempt=attempt,
         manifest=manifest,
         finished=finished,
-        kept=is_there & ((known >= 0) | (~keys.is_local & trusts)),
-        is_local=keys.is_local,
+        kept=is_there & ((known >= 0) | trusts),
         known=known,
         rows=rows,
     )
@@ -179,7 +164,7 @@ def keep_failed(state: RunState, job: Job, run: str, reasons: frozenset[Reason])
     Raises:
         SinkError: A part of the results cannot be read.
     """
-    keys, chosen = build_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
+    keys, chosen = sort_keys(state.manifest), np.zeros(len(state.manifest), np.bool_)
 
     def find(tables: Iterator[pa.Table]) -> IntArray:
         found = [np.empty(0, np.int64)]
@@ -216,17 +201,12 @@ def _find_replaced(manifest: Manifest, known: IntArray, rows: pa.Table, job: Job
     return replaced
 
 
-def build_keys(manifest: Manifest) -> ManifestKeys:
+def sort_keys(manifest: Manifest) -> ManifestKeys:
     """Sort the keys of the series of a manifest, to find them by."""
-    parts, is_local, first = [np.empty(0, "S16")], np.zeros(len(manifest), np.bool_), 0
-    for chunk in manifest.table.column("series_uuid").chunks:
-        names = name_keys(chunk.to_pylist())
-        parts.append(names.keys)
-        is_local[[first + at for at in names.local]] = True
-        first += len(chunk)
-    keys = np.concatenate(parts)
+    chunks = manifest.table.column("series_uuid").chunks
+    keys = np.concatenate([np.empty(0, "S16"), *(build_keys(chunk.to_pylist()) for chunk in chunks)])
     order = np.argsort(keys, kind="stable")
-    return ManifestKeys(keys[order], order, is_local)
+    return ManifestKeys(keys[order], order)
 
 
 def _split(tables: Iterator[pa.Table], keys: ManifestKeys, since: int, compare: Compare) -> tuple[IntArray, IntArray]:
@@ -239,7 +219,7 @@ def _split(tables: Iterator[pa.Table], keys: ManifestKeys, since: int, compare: 
         counted = table.filter(pc.greater_equal(table.column("attempt"), since))
         for statuses, found in ((["done", "kept"], made), (["skipped"], skipped)):
             chosen = counted.filter(pc.is_in(counted.column("status"), pa.array(statuses)))
-            rows = keys.find(name_keys(chosen.column("series_uuid").to_pylist()).keys)
+            rows = keys.find(build_keys(chosen.column("series_uuid").to_pylist()))
             digests = chosen.column("objects_digest").filter(pa.array(rows >= 0)).to_pylist()
             rows = rows[rows >= 0]
             found.append(rows[~compare(rows, digests)])
@@ -317,7 +297,7 @@ def _choose(
     for table in tables:
         is_made = pc.is_in(table.column("status"), pa.array(["done", "kept"]))
         made = table.filter(pc.and_(is_made, pc.greater_equal(table.column("attempt"), since)))
-        rows = keys.find(name_keys(made.column("series_uuid").to_pylist()).keys)
+        rows = keys.find(build_keys(made.column("series_uuid").to_pylist()))
         wanted = (rows >= 0) & is_wanted[rows]
         chosen.append((rows[wanted], made.select(_TAKEN_OVER).filter(pa.array(wanted))))
     return chosen

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from dsp_batch.batch.notebook import write_summary_html
 from dsp_batch.batch.runs.failures import FAILURE_COLUMNS, FailedSeries, list_failed
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import find_run, list_runs, read_json
@@ -20,7 +21,7 @@ from dsp_batch.errors import ManifestError, SinkError
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunStatus:
     """The status of a run: its counts and figures, so far or in the end."""
 
@@ -56,6 +57,16 @@ class RunStatus:
 
     figures: RunFigures
     """Counts of the series so far, and the seconds and bytes that they took."""
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.figures.by_status.items())
+        return f"RunStatus({self.run}: {'ended' if self.finished else 'open'}, {self.series} series, {counts})"
+
+    def _repr_html_(self) -> str:
+        """Show the counts in a notebook."""
+        left = self.series - self.figures.series
+        return write_summary_html(self.run, {**self.figures.by_status, "left": left}, [], self.url)
 
 
 def read_status(cache: Cache | str | os.PathLike[str], run: str | None = None) -> RunStatus:

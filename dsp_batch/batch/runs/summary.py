@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from dsp_batch.batch.manifest.table import Manifest
+from dsp_batch.batch.notebook import write_summary_html
 from dsp_batch.batch.runs.attempt import Attempt
-from dsp_batch.batch.runs.compaction import compact
+from dsp_batch.batch.runs.compaction import compact, fill_rows
 from dsp_batch.batch.runs.failures import (
     FAILURE_COLUMNS,
     SHOWN_FAILURES,
@@ -23,7 +25,9 @@ from dsp_batch.batch.runs.failures import (
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures
 from dsp_batch.batch.runs.job import Job, write_json
 from dsp_batch.batch.runs.results import fold_latest
+from dsp_batch.batch.runs.resume import sort_keys
 from dsp_batch.cache import run_files
+from dsp_batch.idc.index import open_idc_index
 from dsp_batch.version import __version__
 
 
@@ -43,7 +47,7 @@ class Spent(NamedTuple):
 NOTHING_SPENT = Spent()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunSummary:
     """The counts and figures of a run that has ended. As text it is the line that the command ends with."""
 
@@ -103,6 +107,15 @@ class RunSummary:
         """True when every series is done, kept or skipped, and every line was understood."""
         return not (self.by_status.get("failed") or self.rejected or self.left)
 
+    def __repr__(self) -> str:
+        """Return one line."""
+        return f"RunSummary({self.run}: {self})"
+
+    def _repr_html_(self) -> str:
+        """Show counts and failures in a notebook."""
+        failures = [(each.series_uuid, each.cause) for each in self.failures]
+        return write_summary_html(self.run, {**self.by_status, "left": self.left}, failures, self.products)
+
     def __str__(self) -> str:
         statuses = ("done", "kept", "skipped", "failed")
         counts = ", ".join(f"{self.by_status.get(status, 0)} {status}" for status in statuses)
@@ -127,7 +140,8 @@ def summarize_run(run: str, job: Job, manifest: Manifest, attempt: Attempt, spen
         SinkError: A part of the results cannot be read, or the cache cannot be written.
     """
     folder = run_files(run).results
-    compact(job.cache, folder, manifest.columns)
+    fill = partial(fill_rows, manifest=manifest, keys=sort_keys(manifest), index=open_idc_index())
+    compact(job.cache, folder, manifest.columns, fill)
 
     def count(tables: Iterator[pa.Table]) -> tuple[RunFigures, tuple[FailedSeries, ...], bytes]:
         counter = FigureCounter(attempt=attempt.number, since=attempt.since)

@@ -40,7 +40,10 @@ class Attributes:
         return list(value) if isinstance(value, list | tuple) else [value]
 
     def _first(self, keyword: str) -> Any:
-        return next((value for value in self._all(keyword) if value is not None and value != ""), None)
+        value = self._values.get(keyword)
+        if isinstance(value, list | tuple):
+            return next((each for each in value if each is not None and each != ""), None)
+        return None if value == "" else value
 
     def text(self, keyword: str) -> str | None:
         """Return the first value as text; None where it is absent."""
@@ -76,7 +79,10 @@ class Attributes:
 
     def items(self, keyword: str) -> tuple[Attributes, ...]:
         """Return the items of a sequence."""
-        return tuple(item for item in self._all(keyword) if isinstance(item, Attributes))
+        values = self._values.get(keyword)
+        return (
+            tuple(each for each in values if isinstance(each, Attributes)) if isinstance(values, list | tuple) else ()
+        )
 
     def item_at(self, keyword: str, number: int) -> Attributes:
         """Return one item of a sequence, counted from 0, or an empty one. A long sequence is not copied for it."""

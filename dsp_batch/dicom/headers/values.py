@@ -32,7 +32,7 @@ _LOCALIZED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _SHORT_VALUE = 64
 """Bytes of the longest value in an item whose DICOM JSON is kept: equal values share it."""
 
-_SCALARS = (str, int, float, NoneType)
+_SCALARS = frozenset({str, int, float, bool, NoneType})
 
 _REPLACED = "\ufffd"
 """What a decoder writes in place of bytes that it cannot decode."""
@@ -131,10 +131,19 @@ def _decode_texts(vr: str, value: bytes, charsets: tuple[str, ...]) -> list[Any]
     text = _decode_text(value, charsets if vr in _LOCALIZED else ()).rstrip(" \0")
     if vr in _SINGLE_VALUED or not text:
         return [text] if text else []
-    parts = [part.strip(" \0") for part in text.split("\\")]
-    if vr == "IS":
-        return [_parse_integer(part) for part in parts]
-    return [_parse_float(part) for part in parts] if vr == "DS" else parts
+    parts = text.split("\\")
+    if vr == "DS":
+        return _parse_floats(parts)
+    parts = [part.strip(" \0") for part in parts]
+    return [_parse_integer(part) for part in parts] if vr == "IS" else parts
+
+
+def _parse_floats(parts: list[str]) -> list[Any]:
+    """Parse decimal texts, at once where all are sound: the points of a contour are thousands of them."""
+    try:
+        return [*map(float, parts)]
+    except ValueError:
+        return [_parse_float(part.strip(" \0")) for part in parts]
 
 
 def _unpack(value: bytes, code: str, order: str) -> list[Any]:
@@ -211,7 +220,17 @@ def value_json(vr: str, decoded: DecodedValue) -> DicomJson:
         return {"vr": vr}
     if vr == "PN":
         return {"vr": vr, "Value": [_person_name(text) for text in decoded]}
-    return {"vr": vr, "Value": [_finite(value) for value in decoded]}
+    if vr in FLOAT_VRS and not _are_finite(decoded):
+        return {"vr": vr, "Value": [_finite(value) for value in decoded]}
+    return {"vr": vr, "Value": list(decoded)}
+
+
+def _are_finite(values: list[Any]) -> bool:
+    """Tell whether all values are finite numbers. False for some that are, whose sum is not."""
+    try:
+        return math.isfinite(sum(values))
+    except TypeError:  # a text, or no value
+        return False
 
 
 def _finite(value: Any) -> Any:
@@ -274,6 +293,13 @@ class _HeaderJson(Mapping[str, DicomJson]):
         return len(self._elements)
 
 
+@lru_cache(maxsize=4096)
+def _json_tag(keyword: str) -> str:
+    """Write the tag of a keyword as the DICOM JSON model does; empty for what is no keyword."""
+    tag = tag_of(keyword)
+    return "" if tag is None else f"{tag:08X}"
+
+
 class JsonAttributes(Mapping[str, Any]):
     """The values of a DICOM JSON dataset by keyword, each converted when it is asked for."""
 
@@ -285,11 +311,22 @@ class JsonAttributes(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known:
-            tag = tag_of(name)
-            if tag is None:
+            tag = _json_tag(name)
+            if not tag:
                 raise KeyError(name)
-            self._known[name] = element_value(self._values[f"{tag:08X}"])
+            self._known[name] = element_value(self._values[tag])
         return self._known[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of an element, or what is given instead. Most that are asked for are absent."""
+        if name in self._known:
+            return self._known[name]
+        tag = _json_tag(name)
+        element = self._values.get(tag) if tag else None
+        if element is None:
+            return default
+        self._known[name] = value = element_value(element)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return (name_of(int(tag, 16)) for tag in self._values)
@@ -312,7 +349,7 @@ def element_value(element: Mapping[str, Any]) -> Any:
             return [Attributes(JsonAttributes(item)) for item in values]
         if vr == "PN":
             values = ["=".join(value.values()) if isinstance(value, dict) else value for value in values]
-        if isinstance(vr, str) and vr != "SQ" and all(isinstance(value, _SCALARS) for value in values):
+        if isinstance(vr, str) and vr != "SQ" and _SCALARS.issuperset(map(type, values)):
             return list(values)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise HeaderError(f"an element is no DICOM JSON: {type(error).__name__}") from error

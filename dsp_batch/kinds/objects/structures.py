@@ -103,7 +103,8 @@ def _count_planes(contours: tuple[Attributes, ...]) -> int:
     planes: set[int] = set()
     others = 0
     for contour in contours:
-        heights = {value for value in _coordinates(contour)[2::3] if isinstance(value, int | float) and isfinite(value)}
+        told = set(_coordinates(contour)[2::3])
+        heights = {value for value in told if isinstance(value, int | float) and isfinite(value)}
         if len(heights) == 1:
             planes.add(round(next(iter(heights)) / _PLANE_MM))
         else:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from dsp_batch.errors import StorageError
@@ -131,10 +131,20 @@ def make_no_listing(url: str) -> StorageError:
 
 def _parse_json(page: Page) -> Iterable[Entry]:
     try:
-        entries = json.loads(page.data)
-        return [Entry(each["name"], each.get("size"), each["type"] == "directory") for each in entries]
-    except (ValueError, TypeError, KeyError) as error:
+        entries = [
+            Entry(each["name"], _exact_size(each.get("size")), each["type"] == "directory")
+            for each in json.loads(page.data)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise make_no_listing(page.url) from error
+    if not all(isinstance(each.name, str) for each in entries):
+        raise make_no_listing(page.url)
+    return entries
+
+
+def _exact_size(value: Any) -> int | None:
+    """Take a number of bytes; None for what is none, such as `1.2K`."""
+    return value if type(value) is int and value >= 0 else None
 
 
 def is_bucket_answer(data: bytes) -> bool:

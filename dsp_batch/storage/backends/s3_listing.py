@@ -76,6 +76,8 @@ def parse_bucket_page(data: bytes) -> BucketPage | None:
         ]
     except (ET.ParseError, LookupError, ValueError):  # an unknown encoding, a size that is text
         return None
+    if any(each.size < 0 for each in objects):
+        return None
     prefixes = [_text(each, "Prefix") for each in tree.findall("{*}CommonPrefixes")]
     return BucketPage(objects, prefixes, _text(tree, "NextContinuationToken") or None)
 

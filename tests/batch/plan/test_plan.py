@@ -68,6 +68,37 @@ def test_series_without_pixels_cost_nothing(lookup: Lookup) -> None:
     assert plan.total("objects") == 1 + 9_000 + 50 + 1
 
 
+def test_a_preview_skips_nothing_and_reads_objects_without_pixels_whole(lookup: Lookup) -> None:
+    plan = plan_manifest(refs(SR, RAW, CT), PlanOptions(needs_pixels=False), lookup)
+
+    of_class = {row.sop_class_uid: row for row in plan.rows}
+    report, raw = (next(row for uid, row in of_class.items() if uid and uid.endswith(end)) for end in (".88.33", ".66"))
+    assert plan.skipped == {}
+    assert (report.requests, report.bytes_read) == (1 + 1, report.size)
+    assert raw.requests == 9 + 9_000
+    assert raw.bytes_read <= 9_000 * 12_000 < raw.size
+    assert report.cpu_seconds > 0.05
+
+
+@pytest.mark.parametrize("modality", ["SR", "RTSTRUCT", "ANN", "M3D"])
+def test_the_modality_tells_that_an_object_has_no_pixels(modality: str) -> None:
+    work = estimate_work(SeriesFacts(modality=modality, n_instances=2, size=900_000), 36)
+
+    assert (work.requests, work.bytes_read) == (1 + 2, 900_000)
+
+
+def test_a_large_object_without_pixels_is_read_in_parts() -> None:
+    structures = "1.2.840.10008.5.1.4.1.1.481.3"
+
+    small, large = (
+        estimate_work(SeriesFacts(sop_class_uid=structures, n_instances=1, size=size), 36) for size in (10**6, 10**8)
+    )
+
+    assert small.requests == 2
+    assert 20 < large.requests < 40
+    assert large.bytes_read == 10**8
+
+
 def test_an_index_of_headers_skips_nothing(lookup: Lookup) -> None:
     plan = plan_manifest(refs(SR, RAW), PlanOptions(tiles=0), lookup)
 

@@ -2,6 +2,7 @@ import pytest
 
 from dsp_batch.errors import StorageError
 from dsp_batch.storage.backends.http_listing import Entry, Page, parse_listing
+from dsp_batch.storage.backends.s3_listing import parse_bucket_page
 
 _APACHE = b"""<html><body><h1>Index of /data/s</h1><table>
 <tr><th><a href="?C=N;O=D">Name</a></th><th><a href="?C=M;O=A">Last modified</a></th></tr>
@@ -33,6 +34,23 @@ def test_a_base_element_is_honoured() -> None:
     assert parse_listing(Page("http://host/data/s/", 200, page)) == [Entry("x.dcm", None, False)]
 
 
-def test_json_that_is_no_listing_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "page", ['{"error": 1}', '[{"name": 1, "type": "file"}]', '[{"name": {}, "type": "file"}]', "[1]", "[" * 60_000]
+)
+def test_json_that_is_no_listing_is_an_error(page: str) -> None:
     with pytest.raises(StorageError, match="no directory listing"):
-        parse_listing(Page("http://host/s/", 200, b'{"error": 1}'))
+        parse_listing(Page("http://host/s/", 200, page.encode()))
+
+
+@pytest.mark.parametrize("size", ["-1", "true", "1e400", "null", '"1.2K"', "[]"])
+def test_a_size_that_is_no_number_of_bytes_is_unknown(size: str) -> None:
+    page = f'[{{"name": "a", "type": "file", "size": {size}}}]'
+
+    assert parse_listing(Page("http://host/s/", 200, page.encode())) == [Entry("a", None, False)]
+
+
+def test_a_bucket_page_with_a_negative_size_is_no_listing() -> None:
+    page = b"<ListBucketResult><Contents><Key>s/x</Key><Size>%s</Size></Contents></ListBucketResult>"
+
+    assert parse_bucket_page(page % b"5") is not None
+    assert parse_bucket_page(page % b"-5") is None

@@ -1,0 +1,40 @@
+"""What no part of the package does, one way for each input: the check that each of them is noticed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from case import CANARY, SECRET, Case, Target
+from chance import Chance
+
+from dsp_batch.errors import DspBatchError
+
+FAULTS = ("none", "error", "foreign", "outside", "secret", "patient", "death")
+"""What the input of each seed does, from 0."""
+
+
+def make(chance: Chance) -> Case:
+    """Choose a fault; the tests make their own inputs."""
+    return Case(data=b"", settings={"fault": chance.choice(FAULTS)})
+
+
+def attempt(case: Case, folder: Path) -> None:
+    """Do it."""
+    match case.settings["fault"]:
+        case "error":
+            raise DspBatchError("a line that says what is wrong")
+        case "foreign":
+            raise ValueError("an exception of a library")
+        case "outside":
+            (folder.parent / "beside").write_text("")
+        case "secret":
+            (folder.parent / SECRET).read_bytes()
+        case "patient":
+            logging.getLogger("dsp_batch.x").debug("the patient %s^NAME", CANARY)
+        case "death":
+            os.abort()
+
+
+TARGET = Target("faulty", make, attempt)
