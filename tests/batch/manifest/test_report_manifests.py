@@ -8,7 +8,7 @@ import pytest
 from data_folder import DATA, needs_data
 from manifest_reading import A, B, reasons, stream, urls
 
-from dsp_batch.batch.manifest.rows import Entry
+from dsp_batch.batch.manifest.entries import Entry
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import draw_series
