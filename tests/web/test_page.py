@@ -436,6 +436,34 @@ def test_the_page_takes_up_new_rows_while_a_run_goes_on(tmp_path: Path, open_pag
     wait_for(page, 12, 1)
 
 
+def test_rows_come_while_the_page_is_scrolled_slowly_and_without_a_pause(
+    tmp_path: Path, open_page: Callable[[str], Watched]
+) -> None:
+    cache = open_cache(tmp_path / "cache")
+    rows = [make_row(number, status="failed", reason="bad-pixels", preview=None) for number in range(6_000)]
+    write_run(cache, rows)
+    write_gallery(cache, GalleryOptions(atlas=False))
+    page = open_page(f"file://{cache.url}/gallery/index.html").page
+    page.get_by_role("group", name="Modality").wait_for()
+
+    waiting = page.evaluate(
+        """async () => {
+          const scroller = document.getElementById("scroller");
+          scroller.scrollTop = Math.ceil(facts.rowsPerFile / layout.columns) * layout.tileHeight;
+          const waiting = [];
+          for (const begin = performance.now(); performance.now() - begin < 2000;) {
+            scroller.scrollTop += 1;
+            await new Promise(requestAnimationFrame);
+            waiting.push(document.querySelectorAll("#grid .waiting").length);
+          }
+          return waiting;
+        }"""
+    )
+
+    assert max(waiting) > 0
+    assert waiting[-1] == 0
+
+
 def test_a_screen_reader_finds_its_way(page: Any) -> None:
     tiles(page).nth(0).locator("img").wait_for()
     snapshot = page.locator("body").aria_snapshot()

@@ -148,21 +148,22 @@ function describeRow(row) {
   return [state, row.modality, instances].filter(Boolean).join(" · ");
 }
 
-// Fills tiles whose rows were not there when they were drawn. While the page is being scrolled fast, rows that have
-// passed by are not asked for.
+// Fills tiles whose rows were not there when they were drawn. A look now and then, not one at each frame: while the page
+// is being scrolled fast, rows that have passed by are not asked for, and in slow scrolling they come all the same.
 let missingTimer = null;
 function loadMissingRows() {
-  clearTimeout(missingTimer);
-  missingTimer = setTimeout(async () => {
+  missingTimer ??= setTimeout(async () => {
+    missingTimer = null;
     const cells = [...find("grid").querySelectorAll(".waiting")];
     const numbers = new Set(cells.map((cell) => Math.floor(cell.place / facts.rowsPerFile)));
     for (const heading of find("grid").querySelectorAll("[role=rowheader]")) {
       const place = view.places[heading.group.start];
       if (heading.group.label === null && !rowAt(place)) numbers.add(Math.floor(place / facts.rowsPerFile));
     }
+    if (!numbers.size) return;
     await Promise.all([...numbers].map((number) => loadRows(number).catch(reportError)));
     refreshTiles();
-  }, rowFiles.size ? 60 : 0);
+  }, rowFiles.size ? 100 : 0);
 }
 
 function refreshTiles() {

@@ -124,5 +124,11 @@ class ViewSession:
         if services.open_gallery():
             self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
         self.gallery_pending = False
-        services.look_through(self._sources)
-        self.note_request()
+        try:
+            services.look_through(self._sources)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the server shows what was found before it
+            _log.error("the scan ended early: unexpected %s", type(error).__name__)
+            _log.debug("it was raised here", exc_info=error)
+        finally:
+            self.catalog.scan_complete = True
+            self.note_request()
