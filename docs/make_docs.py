@@ -25,6 +25,7 @@ from dsp_batch import (
     preview,
     run_batch,
 )
+from dsp_batch.cache import Cache
 from dsp_batch.options import ImageVerbOptions
 from dsp_batch.phantom.figures import build_clinical_document, build_ecg, build_model, build_page, build_spectrum
 from dsp_batch.phantom.objects import PhantomSeries
@@ -139,11 +140,17 @@ def draw_pictures(folder: Path) -> None:
                 _damage(sorted((Path(root) / series.series_uuid).iterdir())[2])
             cache = open_cache(Path(root) / "cache")
             if picture.beside is not None:
-                other = picture.beside()
-                write_collection(Path(root), [other])
-                load_index(other.series_uuid, root=root, cache=cache)
+                _write_beside(Path(root), picture.beside(), cache)
             (folder / name).write_bytes(preview(series.series_uuid, picture.options, root=root, cache=cache).data)
         _log.info("%s", folder / name)
+
+
+def _write_beside(root: Path, other: PhantomSeries, cache: Cache) -> None:
+    """Write a series into a folder that is named by its SeriesInstanceUID, where others look for it, and index it."""
+    write_collection(root, [other])
+    uid = load_index(other.series_uuid, root=root).texts("SeriesInstanceUID")[0]
+    (root / other.series_uuid).rename(root / uid)
+    load_index(root / uid, cache=cache)
 
 
 GALLERY = "gallery.webp"
