@@ -25,7 +25,7 @@ def viewer() -> Iterator[tuple[Client, list[dict[str, Any]]]]:
 def find_pairs(client: Client, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Series of CT images, and a layer of this kind that may lie over each."""
     entries = client.get("series").json
-    layers = [each for each in entries if each["layer_kind"] == kind]
+    layers = [each for each in entries if each["overlay_kind"] == kind]
     images = [each for each in entries if each["modality"] == "CT" and each["has_pixels"]]
     wanted = {uid for each in layers for uid in each["frames_of_reference"]}
     near = [each for each in images if wanted & set(each["frames_of_reference"])]
