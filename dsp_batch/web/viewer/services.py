@@ -34,10 +34,10 @@ from dsp_batch.web.viewer.pixels.frames import (
     describe_window,
     find_own_window,
 )
-from dsp_batch.web.viewer.pixels.legends import OverlayKind, describe_legend, may_lie_over
+from dsp_batch.web.viewer.pixels.legends import describe_legend, may_lie_over
 from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
-from dsp_batch.web.viewer.pixels.overlays import FrameBeneath, count_overlay_bytes, draw_frame_overlay
+from dsp_batch.web.viewer.pixels.overlays import FrameBeneath, clear_overlay, count_overlay_bytes, draw_frame_overlay
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
 from dsp_batch.web.viewer.server.answers import ApiAnswer, ApiError, answer_json
 from dsp_batch.web.viewer.tags import format_tag, list_nodes, name_tag, parse_path, read_instance_header
@@ -252,28 +252,26 @@ class ViewServices:
             "legend": legend if mask is None else [{**key, "label": mask.hide(key["label"])} for key in legend],
         }
 
-    def draw_overlay(self, number: int, frame: int, series: str) -> ApiAnswer:
+    def draw_overlay(self, number: int, frame: int, series: str, *, sends_blank: bool) -> ApiAnswer:
         """Answer `file/{i}/frame/{f}/overlay` with a series: what it says of the frame."""
         address = self._find_frame(number, frame)
-        entry, over = self._open(series)
         key = ("overlay", number, frame, series)
-        drawn = self._memory.find(key, ApiAnswer)
-        if drawn is None and may_lie_over(self._require_series(number).facts, entry.facts):
-            drawn = self._draw_overlay(address, over, entry.facts["overlay_kind"])
-        if drawn is None:
-            raise ApiError(404, "no_overlay", f"series {series} says nothing of frame {frame} of file {number}")
+        drawn = self._memory.find(key, ApiAnswer) or self._draw_overlay(address, series)
         self._memory.keep(key, drawn, len(drawn.body))
+        if not drawn.headers["X-Overlay-Numbers"] and not sends_blank:
+            raise ApiError(404, "no_overlay", f"series {series} says nothing of frame {frame} of file {number}")
         return drawn
 
-    def _draw_overlay(self, address: FrameAddress, over: OpenSeries, kind: OverlayKind) -> ApiAnswer | None:
-        facts = address.entry.facts
+    def _draw_overlay(self, address: FrameAddress, series: str) -> ApiAnswer:
+        entry, over = self._open(series)
+        image, facts = self.catalog.find_series(address.entry.series), address.entry.facts
         beneath = FrameBeneath(opened=address.opened, ref=address.ref, shape=(facts["rows"], facts["columns"]))
+        lies_over = image is not None and may_lie_over(image.facts, entry.facts)
         with self._memory.reserve(count_overlay_bytes(beneath)):
-            overlay = draw_frame_overlay(over, kind, beneath)
-            if overlay is None:
-                return None
-            body = encode_picture(overlay.pixels, "png")
-        headers = {"X-Overlay-Numbers": ",".join(map(str, overlay.numbers))}
+            found = draw_frame_overlay(over, entry.facts["overlay_kind"], beneath) if lies_over else None
+            drawn = found or clear_overlay(beneath.shape)
+            body = encode_picture(drawn.pixels, "png")
+        headers = {"X-Overlay-Numbers": ",".join(map(str, drawn.numbers))}
         return ApiAnswer(body=body, media_type="image/png", headers=headers)
 
     def draw_tile(self, number: int, column: int, row: int) -> ApiAnswer:

@@ -69,6 +69,11 @@ def count_overlay_bytes(beneath: FrameBeneath) -> int:
     return _BYTES_A_PIXEL * beneath.shape[0] * beneath.shape[1]
 
 
+def clear_overlay(shape: tuple[int, int]) -> FrameOverlay:
+    """Make the overlay of a series that says nothing of a frame."""
+    return FrameOverlay(np.zeros((*shape, 4), np.uint8), ())
+
+
 def draw_frame_overlay(over: OpenSeries, kind: OverlayKind, beneath: FrameBeneath) -> FrameOverlay | None:
     """Draw what a series says of a frame.
 

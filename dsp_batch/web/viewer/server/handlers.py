@@ -339,11 +339,11 @@ class OverlayHandler(SafeHandler):
         """Answer with a PNG picture that is white where planes are, or clear where the series says nothing."""
         file = self.number_of(number, "the number of a file")
         frame = self.number_of(frame_number, "the number of a frame")
-        series = self.get_query_argument("series", None)
+        series, blank = self.get_query_argument("series", None), self.query_choice("blank", ("0", "1")) == "1"
         if series is None:
             await self.work(lambda services: lambda: services.draw_planes(file, frame))
         else:
-            await self.work(lambda services: lambda: services.draw_overlay(file, frame, series))
+            await self.work(lambda services: lambda: services.draw_overlay(file, frame, series, sends_blank=blank))
 
 
 class TileHandler(SafeHandler):
