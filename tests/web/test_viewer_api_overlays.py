@@ -94,8 +94,9 @@ def test_contours_run_through_their_points(viewer: tuple[Client, list[dict[str, 
                 rows = np.rint(points @ down / float(image.PixelSpacing[0])).astype(int)
                 columns = np.rint(points @ across / float(image.PixelSpacing[1])).astype(int)
                 inside = (rows >= 0) & (rows < image.Rows) & (columns >= 0) & (columns < image.Columns)
+                reach = 9 if contour.ContourGeometricType == "POINT" else 1  # a ring around it
                 near = [
-                    pixels[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2, 3].any()
+                    pixels[max(r - reach, 0) : r + reach + 1, max(c - reach, 0) : c + reach + 1, 3].any()
                     for r, c in zip(rows[inside], columns[inside], strict=True)
                 ]
                 assert all(near)
@@ -141,9 +142,9 @@ def test_a_map_is_colored_from_the_least_to_the_largest_value_of_its_window(tmp_
         blank = client.get(f"file/{frame['file']}/frame/{frame['frame']}/overlay?series={far}&blank=1")
     assert frame["position"] == 0
     brightness = pixels[..., :3].astype(int).sum(axis=2).ravel()
-    assert (np.diff(brightness[1:]) >= 0).all()
+    assert (np.diff(brightness[1:]) >= -1).all()  # sums of rounded colors
     assert pixels[0, 0].tolist() == [0, 0, 0, 0]
-    assert pixels[-1, -1, :3].tolist() == pair[1]["legend"][0]["color"]
+    assert pixels[-1, -1, :3].tolist() == pytest.approx(pair[1]["legend"][0]["color"], abs=3)
     assert (refused.status, refused.json["code"]) == (404, "no_overlay")
     assert blank.status == 200
     assert not blank.pixels[..., 3].any()
@@ -173,7 +174,7 @@ def test_names_of_patients_are_masked_in_legends(tmp_path: Path) -> None:
         StructureSetROISequence=regions,
     )
     (tmp_path / "structures.dcm").write_bytes(write_dataset(structures))
-    with run_viewer(tmp_path, masked=True) as client:
+    with run_viewer(tmp_path, mask=True) as client:
         client.wait_for_scan()
         ((_, over),) = find_pairs(client, "RTSTRUCT")
     assert over["legend"][0]["label"] == "Tumor of patient-1"
