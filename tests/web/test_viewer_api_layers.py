@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from data_folder import DATA, needs_data
+from data_folder import DATA, needs_data, read_catalog
 from viewer_client import Client, run_viewer
 
 pytestmark = needs_data
@@ -16,7 +16,9 @@ pytestmark = needs_data
 
 @pytest.fixture(scope="module")
 def viewer() -> Iterator[tuple[Client, list[dict[str, Any]]]]:
-    with run_viewer(DATA / "objects", DATA / "series") as client:
+    objects = [path for name in ("*seg*", "*rtstruct*", "*rtdose*", "ref-ct*") for path in DATA.glob(f"objects/{name}")]
+    images = [DATA / "series" / row["series_uuid"] for row in read_catalog() if row["modality"] == "CT"]
+    with run_viewer(*sorted({*objects, *images})) as client:
         yield client, client.wait_for_scan()
 
 
@@ -32,9 +34,10 @@ def find_pairs(client: Client, kind: str) -> list[tuple[dict[str, Any], dict[str
 
 
 def draw_all(client: Client, entry: dict[str, Any], layer: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:
-    """The frames of a series that a layer covers, and the layer over each."""
+    """Some frames of a series that a layer covers, and the layer over each."""
     drawn = []
-    for frame in client.get(f"series/{entry['id']}").json["frames"]:
+    frames = client.get(f"series/{entry['id']}").json["frames"]
+    for frame in frames[:: max(len(frames) // 12, 1)]:
         got = client.get(f"file/{frame['file']}/frame/{frame['frame']}/layer/{layer['id']}")
         if got.status == 200:
             assert got.pixels.shape[2] == 4
@@ -67,7 +70,7 @@ def test_contours_run_through_their_points(viewer: tuple[Client, list[dict[str, 
     compared = 0
     for entry, layer in find_pairs(client, "structures"):
         over = pydicom.dcmread(next(each["path"] for each in files if each["series"] == layer["id"]))
-        assert len(layer["legend"]) == len(over.ROIContourSequence)
+        assert len(layer["legend"]) == len(over.StructureSetROISequence)
         drawn = draw_all(client, entry, layer)
         for frame, pixels in drawn[:3]:
             image = pydicom.dcmread(files[frame["file"]]["path"], stop_before_pixels=True)

@@ -6,12 +6,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from dsp_batch.core.planes import ImagePlane
 from dsp_batch.core.windowing import display_values
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.errors import DspBatchError, PixelError
 from dsp_batch.kinds.kind import Picture
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
+from dsp_batch.kinds.overlays.structures import list_contours, list_regions
 from dsp_batch.kinds.registry import find_kind
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.model.frame import StoredFrame
@@ -19,7 +21,7 @@ from dsp_batch.model.series import ByteArray, FloatArray
 from dsp_batch.render.compose import PictureSet, compose_group
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.pixels.frames import full_range_window
-from dsp_batch.web.viewer.pixels.planes import ImagePlane, find_frames_at, find_plane
+from dsp_batch.web.viewer.pixels.planes import find_beneath, find_frames_at, find_plane
 
 LayerKind = Literal["segmentation", "dose", "map", "structures"]
 
@@ -30,8 +32,6 @@ _LOWEST_SHOWN = 26
 
 _CONTOUR_REACH = 0.75
 """Millimeters from a plane up to which a contour is drawn in it."""
-
-_USUAL_COLOR = (255, 220, 0)
 
 
 def name_layer_kind(sop_class_uid: str) -> LayerKind | None:
@@ -65,17 +65,8 @@ def describe_legend(opened: OpenSeries, kind: LayerKind) -> list[dict[str, Any]]
             for item in attributes.items("SegmentSequence")
         ]
     if kind == "structures":
-        names = {
-            item.integer("ROINumber"): item.text("ROIName") for item in attributes.items("StructureSetROISequence")
-        }
-        return [
-            {
-                "number": item.integer("ReferencedROINumber"),
-                "label": names.get(item.integer("ReferencedROINumber")),
-                "color": list(_contour_color(item)),
-            }
-            for item in attributes.items("ROIContourSequence")
-        ]
+        regions = enumerate(list_regions(attributes), 1)
+        return [{"number": number, "label": each.name, "color": list(each.color)} for number, each in regions]
     return []
 
 
@@ -105,7 +96,7 @@ def draw_layer(opened: OpenSeries, kind: LayerKind, plane: ImagePlane) -> ByteAr
     composed = next(compose_group(some))
     if isinstance(composed, DspBatchError):
         raise composed
-    rows, columns, inside = plane.find_beneath(beneath)
+    rows, columns, inside = find_beneath(plane, beneath)
     layer = _color_layer(composed)[rows, columns]
     layer[~inside] = 0
     return layer
@@ -123,7 +114,7 @@ def _color_layer(frame: StoredFrame) -> ByteArray:
     return np.dstack([frame.color_map[display], np.where(display >= _LOWEST_SHOWN, np.uint8(255), np.uint8(0))])
 
 
-class _Contour(NamedTuple):
+class _ColoredContour(NamedTuple):
     """One closed contour of a structure."""
 
     points: FloatArray
@@ -132,46 +123,34 @@ class _Contour(NamedTuple):
     color: tuple[int, int, int]
 
 
-def _list_contours(opened: OpenSeries) -> list[_Contour]:
+def _color_contours(opened: OpenSeries) -> list[_ColoredContour]:
     found = []
     for row in range(len(opened.index)):
-        for structure in opened.index.attributes(row).items("ROIContourSequence"):
-            color = _contour_color(structure)
-            for contour in structure.items("ContourSequence"):
-                numbers = contour.numbers("ContourData")
-                points = np.array(numbers[: len(numbers) // 3 * 3], np.float64).reshape(-1, 3)
-                found += [_Contour(points, color)] if len(points) else []
+        header = opened.index.attributes(row)
+        regions = list(list_regions(header))
+        found += [_ColoredContour(each.points, regions[each.region].color) for each in list_contours(header)]
     return found
 
 
 def _draw_contours(opened: OpenSeries, plane: ImagePlane) -> ByteArray | None:
-    contours = opened.derive("contours", lambda: _list_contours(opened))
-    near = [each for each in contours if float(plane.distance(each.points).max()) <= _CONTOUR_REACH]
+    contours = opened.derive("contours", lambda: _color_contours(opened))
+    near = [each for each in contours if np.abs(plane.measure_distance(each.points)).max() <= _CONTOUR_REACH]
     if not near:
         return None
     layer = np.zeros((*plane.shape, 4), np.uint8)
     for contour in near:
-        _trace(layer, plane.locate(contour.points), contour.color)
+        _trace(layer, plane.project(contour.points), contour.color)
     return layer
 
 
 def _trace(layer: ByteArray, places: FloatArray, color: tuple[int, int, int]) -> None:
-    """Draw the closed line through some places, row and column of each, by points half a pixel apart."""
+    """Draw the closed line through some places, column and row of each, by points half a pixel apart."""
     ends = np.roll(places, -1, axis=0)
     longest = float(np.abs(ends - places).max(initial=0))
     steps = np.linspace(0, 1, min(int(2 * longest) + 2, 2 * max(layer.shape)))[:, None, None]
-    line = np.floor(places + (ends - places) * steps + 0.5).astype(np.int64).reshape(-1, 2)
-    inside = ((line >= 0) & (line < layer.shape[:2])).all(axis=1)
-    layer[line[inside, 0], line[inside, 1]] = (*color, 255)
-
-
-def _contour_color(structure: Attributes) -> tuple[int, int, int]:
-    """Read the color of a structure (3006,002A)."""
-    numbers = structure.numbers("ROIDisplayColor")
-    if len(numbers) != 3 or not all(0 <= number <= 255 for number in numbers):
-        return _USUAL_COLOR
-    red, green, blue = map(int, numbers)
-    return red, green, blue
+    line = np.floor(places + (ends - places) * steps).reshape(-1, 2).astype(np.int64)
+    columns, rows = line[((line >= 0) & (line < layer.shape[1::-1])).all(axis=1)].T
+    layer[rows, columns] = (*color, 255)
 
 
 def _lab_color(numbers: tuple[float, ...]) -> list[int] | None:
