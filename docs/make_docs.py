@@ -15,9 +15,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dsp_batch import ContrastMosaicOptions, ImageOptions, MosaicOptions, open_cache, preview, run_batch
+from dsp_batch import (
+    ContrastMosaicOptions,
+    ImageOptions,
+    MosaicOptions,
+    PreviewOptions,
+    load_index,
+    open_cache,
+    preview,
+    run_batch,
+)
+from dsp_batch.cache import Cache
 from dsp_batch.options import ImageVerbOptions
+from dsp_batch.phantom.figures import build_clinical_document, build_ecg, build_model, build_page, build_spectrum
 from dsp_batch.phantom.objects import PhantomSeries
+from dsp_batch.phantom.radiotherapy import build_plan, build_registration
 from dsp_batch.phantom.series import (
     build_bolus,
     build_ct,
@@ -29,6 +41,12 @@ from dsp_batch.phantom.series import (
     build_report,
     build_ultrasound,
     write_collection,
+)
+from dsp_batch.phantom.statements import (
+    build_measurements,
+    build_presentation_state,
+    build_segmentation,
+    build_structure_set,
 )
 
 DOCS = Path(__file__).parent
@@ -46,9 +64,13 @@ class Picture:
     damage: bool = False
     """Cut off the end of the object in the middle: what a frame that cannot be decoded looks like."""
 
+    beside: Callable[[], PhantomSeries] | None = None
+    """Builds a series that this one speaks of, whose index is in the cache when it is drawn."""
+
 
 _build_fine_ct = partial(build_ct, count=96)
 _build_small_ct = partial(build_ct, count=24, size=192)
+_KIND = PreviewOptions(size=384)
 _EIGHT = MosaicOptions(tile_width=8, tile_height=1, image_width=112, quality=50)
 
 PICTURES: dict[str, Picture] = {
@@ -91,6 +113,20 @@ PICTURES: dict[str, Picture] = {
         options=MosaicOptions(tile_width=4, tile_height=1, quality=50),
         damage=True,
     ),
+    "kind-images.webp": Picture(build=build_mr, options=_KIND),
+    "kind-image.webp": Picture(build=build_radiograph, options=_KIND),
+    "kind-report.webp": Picture(build=build_measurements, options=_KIND, beside=build_ct),
+    "kind-text.webp": Picture(build=build_report, options=_KIND),
+    "kind-structures.webp": Picture(build=build_structure_set, options=_KIND, beside=build_ct),
+    "kind-segmentation.webp": Picture(build=build_segmentation, options=_KIND, beside=build_ct),
+    "kind-state.webp": Picture(build=build_presentation_state, options=_KIND, beside=build_ct),
+    "kind-plan.webp": Picture(build=build_plan, options=_KIND),
+    "kind-registration.webp": Picture(build=build_registration, options=_KIND),
+    "kind-ecg.webp": Picture(build=build_ecg, options=_KIND),
+    "kind-model.webp": Picture(build=build_model, options=_KIND),
+    "kind-spectrum.webp": Picture(build=build_spectrum, options=_KIND),
+    "kind-page.webp": Picture(build=build_page, options=_KIND),
+    "kind-document.webp": Picture(build=build_clinical_document, options=_KIND),
 }
 
 
@@ -102,8 +138,19 @@ def draw_pictures(folder: Path) -> None:
             write_collection(Path(root), [series])
             if picture.damage:
                 _damage(sorted((Path(root) / series.series_uuid).iterdir())[2])
-            (folder / name).write_bytes(preview(series.series_uuid, picture.options, root=root).data)
+            cache = open_cache(Path(root) / "cache")
+            if picture.beside is not None:
+                _write_beside(Path(root), picture.beside(), cache)
+            (folder / name).write_bytes(preview(series.series_uuid, picture.options, root=root, cache=cache).data)
         _log.info("%s", folder / name)
+
+
+def _write_beside(root: Path, other: PhantomSeries, cache: Cache) -> None:
+    """Write a series into a folder that is named by its SeriesInstanceUID, where others look for it, and index it."""
+    write_collection(root, [other])
+    uid = load_index(other.series_uuid, root=root).texts("SeriesInstanceUID")[0]
+    (root / other.series_uuid).rename(root / uid)
+    load_index(root / uid, cache=cache)
 
 
 GALLERY = "gallery.webp"

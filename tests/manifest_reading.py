@@ -8,7 +8,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from dsp_batch.batch.manifest.entries import Entry
-from dsp_batch.batch.manifest.lookup import Folders, Lookup
+from dsp_batch.batch.manifest.folders import Folders
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.read import read_entries
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.source import Source, label_source

@@ -210,6 +210,17 @@ def test_files_that_pages_name_are_there(page: Path) -> None:
         assert (PROJECT / path).exists() or (PROJECT / "dsp_batch" / path).exists(), path
 
 
+def test_the_index_has_each_page_in_one_line_files_first() -> None:
+    lines = [line for line in (DOCS / "README.md").read_text().splitlines() if line.startswith("- [")]
+    linked = [re.findall(r"\]\(([^)]+)\)", line) for line in lines]
+
+    assert [len(targets) for targets in linked] == [1] * len(lines)
+    assert sorted(target for (target,) in linked) == sorted(
+        str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page != DOCS / "README.md"
+    )
+    assert lines[0].startswith("- [Files from a hospital or a CD](how-to/files.md)")
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     reached = {PAGES[0]}
     waiting = [PAGES[0]]

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,10 @@ from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
 _log = logging.getLogger(__name__)
+
+
+_NEAR_PORT = 8000
+"""Port at home that leads to a socket on a remote machine."""
 
 
 @click.command()
@@ -118,10 +123,9 @@ def view(  # noqa: PLR0913  # the options of the server, each by its name
     try:
         click.echo(f"dicom-series-preview: server running at {viewer.url}")
         sys.stdout.flush()
-        if viewer.port is not None and _is_remote():
-            _log.info(
-                "from your own machine: ssh -L %d:127.0.0.1:%d %s", viewer.port, viewer.port, socket.gethostname()
-            )
+        if _is_remote():
+            far = str(Path(unix_socket).absolute()) if unix_socket else f"127.0.0.1:{viewer.port}"
+            _log.info("from your own machine: ssh -L %d:%s %s", viewer.port or _NEAR_PORT, far, socket.gethostname())
         if not no_browser and not unix_socket and not _is_remote():
             open_browser(viewer)
         while not viewer.wait(3600):

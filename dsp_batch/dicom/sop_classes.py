@@ -39,6 +39,7 @@ def lacks_pixels(uid: str) -> bool:
 
 def sop_class_name(uid: str) -> str:
     """Name a SOP class; one that nobody knows by its UID."""
+    from pydicom.config import IGNORE  # noqa: PLC0415  # as the next import
     from pydicom.uid import UID  # noqa: PLC0415  # pydicom takes most of a second to import, and few need this
 
-    return _NAMES.get(uid) or UID(uid).name
+    return _NAMES.get(uid) or UID(uid, validation_mode=IGNORE).name  # its warnings would show the text

@@ -30,6 +30,9 @@ class Card:
     lines: tuple[str, ...] = ()
     """Lines of text, above the table where there are both."""
 
+    angles: tuple[tuple[float, ...], ...] = ()
+    """Gantry angles of each beam of a plan, in degrees: drawn as a wheel beside the headline. Empty for none."""
+
     n_items: int | None = None
     """The number that the headline counts; None where it counts nothing."""
 

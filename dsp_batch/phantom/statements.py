@@ -39,11 +39,16 @@ class Region(NamedTuple):
     side: str
     color: tuple[int, int, int]
     organ: Organ
+    floor_mm: float = -1000.0
+    """Height below which other organs take the place of this one."""
 
+
+_DIAPHRAGM_MM = 12.0
+"""Height of the top of the liver."""
 
 REGIONS = (
-    Region("Lung", "39607008", "Right", (90, 160, 235), RIGHT_LUNG),
-    Region("Lung", "39607008", "Left", (60, 200, 220), LEFT_LUNG),
+    Region("Lung", "39607008", "Right", (90, 160, 235), RIGHT_LUNG, _DIAPHRAGM_MM),
+    Region("Lung", "39607008", "Left", (60, 200, 220), LEFT_LUNG, _DIAPHRAGM_MM),
     Region("Liver", "10200004", "", (225, 140, 60), LIVER),
     Region("Spleen", "78961009", "", (200, 90, 160), SPLEEN),
     Region("Kidney", "64033007", "Right", (110, 200, 90), RIGHT_KIDNEY),
@@ -111,7 +116,7 @@ def build_structure_set(name: str = "rtstruct") -> PhantomSeries:
             {
                 "ROIDisplayColor": list(region.color),
                 "ReferencedROINumber": number,
-                "ContourSequence": list(_outline(region.organ)),
+                "ContourSequence": list(_outline(region)),
             }
             for number, region in enumerate(REGIONS, 1)
         ],
@@ -192,7 +197,7 @@ def build_segmentation(name: str = "seg-organs") -> PhantomSeries:
     for number, region in enumerate(REGIONS, 1):
         for slice_number in range(_COUNT):
             mask = region.organ.shape.depth(stack.points(slice_number)) > 0
-            if mask.any():
+            if mask.any() and stack.origin(slice_number)[2] > region.floor_mm:
                 masks.append(mask)
                 frames.append(_describe_frame(stack, number, slice_number))
     attributes = {
@@ -285,8 +290,9 @@ def _item(value_type: str, concept: list[dict[str, str]], **values: Any) -> dict
 
 def _measure(number: int, region: Region) -> dict[str, Any]:
     """Build the measurement group of an organ (PS3.16 TID 1411)."""
-    _, radii = _measure_shape(region.organ)
-    volume = 4 / 3 * 3.14159265 * radii[0] * radii[1] * radii[2]
+    center, radii = _measure_shape(region.organ)
+    floor = max((region.floor_mm - center[2]) / radii[2], -1.0)
+    volume = 3.14159265 * radii[0] * radii[1] * radii[2] * (2 / 3 - floor + floor**3 / 3)
     site = _item("CODE", code("363698007", "SCT", "Finding Site"))
     site |= {"RelationshipType": "HAS CONCEPT MOD"}
     site["ConceptCodeSequence"] = code(region.concept, "SCT", region.name)
@@ -321,13 +327,13 @@ def _measure_shape(organ: Organ) -> tuple[Point, Point]:
     return (middle[0], middle[1], middle[2]), (half[0], half[1], half[2])
 
 
-def _outline(organ: Organ) -> Iterator[dict[str, Any]]:
+def _outline(region: Region) -> Iterator[dict[str, Any]]:
     """Cut an ellipsoid by the slices of the CT into ellipses (PS3.3 C.8.8.6)."""
-    stack, (center, radii) = _stack(), _measure_shape(organ)
+    stack, (center, radii) = _stack(), _measure_shape(region.organ)
     for number in range(_COUNT):
         height = stack.origin(number)[2]
         rest = 1 - ((height - center[2]) / radii[2]) ** 2
-        if rest <= 0:
+        if rest <= 0 or height < region.floor_mm:
             continue
         width, depth = (radius * rest**0.5 for radius in radii[:2])
         halves = [*_OUTLINE, *((-x, -y) for x, y in _OUTLINE)]

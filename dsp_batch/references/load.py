@@ -17,11 +17,12 @@ from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.kinds.registry import find_kind, group_by_kind
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.frame import ContextState
-from dsp_batch.model.identifiers import build_series_uuid, normalise_uuid
+from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.places import ContextMode, SeriesPlace
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, resolve_series
 from dsp_batch.options import IndexOptions
+from dsp_batch.scan.find import find_again
 from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store
 
@@ -125,7 +126,8 @@ def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Referen
         known = _read_known(cache, ref)
         if known:
             return _refer(known, store, ref)
-        found = found or ref
+        is_sure = ref.folder != "" or any(place.series_uuid == ref.series_uuid for place in search.places)
+        found = found or (ref if is_sure else None)
     known = find_index_anywhere(cache, build_series_uuid(uid))
     if known and uid in known.texts("SeriesInstanceUID"):
         return _refer(known, store, None)
@@ -155,18 +157,19 @@ def _find_series(uid: str, store: Store, *, asks_idc: bool) -> SeriesRef | None:
     """Find a series: in a folder of the same root, or where the IDC index says."""
     name = SeriesName(root=store.root, name=uid, kind="uid")
     try:
-        found = resolve_series(name, lambda root: replace(store, root=root), asks_idc=asks_idc)
+        return resolve_series(name, lambda root: replace(store, root=root), asks_idc=asks_idc)
     except (OptionsError, StorageError) as error:
         _log.debug("%s", error.message)
         return None
-    is_scanned = normalise_uuid(found.series_uuid) is None
-    return found._replace(folder=found.series_uuid) if is_scanned else found
 
 
 def _fetch(ref: SeriesRef, store: Store, cache: Cache, search: Search) -> Reference | None:
     """Read the headers of a series and write its index; None where it cannot be read."""
     place = _open_store(store, ref.root, ref.endpoint_url)
+    if ref.folder == "" and not place.is_local:
+        return None  # that would be a search of the whole bucket
     try:
+        ref = ref if ref.folder is None else find_again(ref, place)
         headers = fetch_headers(
             ref, place, IndexOptions(), Allowance(seconds=search.seconds, most_read=MOST_HEADER_BYTES)
         )

@@ -141,23 +141,23 @@ def read_pictures(
     has_palette = needs_palette or (may_be_colored and any(index.derive(has_supplement, row, at) for at in frames))
     planes = index.derive(overlay_data_tags, row) if options.overlays else frozenset[int]()
     tables = index.derive(_palette_tags, row) if has_palette else frozenset[int]()
-    whole = yield from read_with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
-    source = _describe_source(index, row, pixels, whole)
+    attributes = yield from read_with_bulk(index, row, planes | tables | _listed_tags(index, pixels))
+    source = _describe_source(index, row, pixels, attributes)
     data = yield from read_frames(source, frames if index.grid(row) is None else [0])
     palette: PaletteTable | None = None
     notes: tuple[str, ...] = ()
     if needs_palette:
-        palette = describe_palette(whole)
+        palette = describe_palette(attributes)
     elif has_palette:
-        palette, notes = describe_supplement(whole)
-    profile = find_profile(whole) if pixels.is_color else None
+        palette, notes = describe_supplement(attributes)
+    profile = find_profile(attributes) if pixels.is_color else None
     return EncodedFrames(
         index=index,
         row=row,
         pixels=pixels,
         data=data,
         palette=palette,
-        overlays=whole if planes else None,
+        overlays=attributes if planes else None,
         profile=profile,
         notes=notes + (palette.notes if palette else ()) + (describe_profile(profile) if profile else ()),
     )
@@ -187,8 +187,8 @@ def read_with_bulk(
     return HeaderDecoder(header).attributes()
 
 
-def _describe_source(index: SeriesIndex, row: int, pixels: PixelFormat, whole: Attributes) -> PixelSource:
-    offsets, lengths = (parse_offset_table(whole, name) for name in _OFFSET_TABLES)
+def _describe_source(index: SeriesIndex, row: int, pixels: PixelFormat, attributes: Attributes) -> PixelSource:
+    offsets, lengths = (parse_offset_table(attributes, name) for name in _OFFSET_TABLES)
     return PixelSource(
         pixels=pixels,
         size=index.values("ObjectSize")[row],

@@ -231,7 +231,7 @@ class FolderScan:
         if self._older is not None and (self._names or (self._older.parts and not self.unlisted)):
             self._renew_cache(self._older)
         for group, series_uuid in name_groups(root, self._series).items():
-            yield _describe(root, series_uuid, self._series[group])
+            yield _describe(root, series_uuid, self._series.pop(group))  # whoever takes it holds it from here on
 
     def attach_objects(self, found: Iterable[FoundSeries]) -> Iterator[SeriesRef]:
         """Add to each series its objects, which the parts hold; series come in the order of the walk."""

@@ -72,6 +72,12 @@ def resolve_endpoint(explicit: str | None, manifest: str | None = None) -> str |
     return check_endpoint(manifest, " of the manifest") if manifest else None
 
 
+def is_of_aws(endpoint_url: str | None) -> bool:
+    """Tell whether an S3 server is one of AWS; None stands for it."""
+    host = urlsplit(endpoint_url).hostname or "" if endpoint_url else "amazonaws.com"
+    return f".{host}".endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
 @lru_cache(maxsize=64)
 def check_endpoint(endpoint_url: str, source: str = "") -> str:
     """Return the address of an S3 server unchanged, after a look at its form.

@@ -10,7 +10,7 @@ from functools import partial
 from dsp_batch.errors import DspBatchError
 from dsp_batch.model.ranges import Reader, T
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.storage.aws import resolve_endpoint
+from dsp_batch.storage.aws import is_of_aws, resolve_endpoint
 from dsp_batch.storage.backend import Backend, join_key
 from dsp_batch.storage.flow import MOST_IN_FLIGHT, Flow, find_flow
 from dsp_batch.storage.reading import Folder, read_objects
@@ -147,9 +147,12 @@ def build_store(
     Args:
         root: As in `normalise_root`.
         endpoint_url: Given by hand: comes first, before `AWS_ENDPOINT_URL`.
-        manifest_endpoint_url: Named by a manifest: comes last, before AWS.
+        manifest_endpoint_url: Named by a manifest: comes last, before AWS. Unless it is AWS's own, it is asked without
+            a signature: a manifest does not decide who sees the user's keys and session tokens.
         anonymous: As in `Store`.
         max_workers: As in `Store`.
     """
     endpoint = resolve_endpoint(endpoint_url, manifest_endpoint_url)
+    if anonymous is None and manifest_endpoint_url and not (resolve_endpoint(endpoint_url) or is_of_aws(endpoint)):
+        anonymous = True
     return Store(root, endpoint_url=endpoint, anonymous=anonymous, max_workers=max_workers)

@@ -50,6 +50,7 @@ UNITS: Mapping[str, Unit] = {
     "client_request_seconds": Unit("obstore alone, CPU µs a request", 1e-6, 0),
     "own_request_seconds": Unit("our own CPU µs a request", 1e-6, 0),
     "series": Unit("series", 1, 0),
+    "growth_per_series": Unit("growth of the peak, bytes a series", 1, 0),
     "series_per_second_per_core": Unit("series/s/core", 1, 2),
     "efficiency": Unit("against serial", 1, 2),
     "cpu_share": Unit("CPU use of a worker", 0.01, 0),
@@ -165,8 +166,17 @@ def _series_targets(name: str, layout: BulkLayout) -> list[Target]:
             measure="requests",
             bound=_requests(name, layout.count),
         ),
-        Target(  # 36 frames, and the index itself
-            title=f"{name}, cached index", part="series", case=name, operation=CACHED, measure="requests", bound=37
+        *(  # 36 frames, the index itself, and on disk the listing that shows whether the folder has changed
+            Target(
+                title=f"{name}, cached index, {source}",
+                part="series",
+                case=name,
+                source=source,
+                operation=CACHED,
+                measure="requests",
+                bound=bound,
+            )
+            for source, bound in {"disk": 38, "nginx": 37, "radosgw": 37}.items()
         ),
         Target(
             title=f"{name}, headers to an index",
@@ -266,4 +276,5 @@ TARGETS: tuple[Target, ...] = (
     Target(title="a worker, 1,000 mixed series", part="memory", case="mixed", measure="worker_growth", bound=1.1),
     Target(title="a manifest of a million lines", part="manifests", measure="wall_seconds", bound=60),
     Target(title="a manifest of a million lines", part="manifests", measure="peak_bytes", bound=500e6),
+    Target(title="a tree of small files", part="trees", measure="growth_per_series", bound=2e3),
 )

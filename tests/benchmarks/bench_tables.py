@@ -24,6 +24,7 @@ _TITLES = {
     "memory": "Memory",
     "viewer": "The viewer",
     "manifests": "Manifests of a million lines",
+    "trees": "Trees of small files",
 }
 _FURTHEST_FIRST = ("radosgw", "nginx", "disk")
 _PAGE_OPERATIONS = frozenset({COLD, CACHED, INDEX})
@@ -121,6 +122,21 @@ def write_page(text: str, path: Path = PAGE) -> None:
     if not begin or not end:
         raise SystemExit(f"{path.name} has no markers {BEGIN} and {END}")
     path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def write_sections(figures: Sequence[Figure], path: Path = PAGE) -> None:
+    """Put the tables of the parts that were measured into the page, and leave those of all others as they are."""
+    page = path.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    text, end, after = rest.partition(END)
+    head, *sections = text.strip().split("\n### ")
+    known = {section.partition("\n")[0]: section.partition("\n")[2].strip() for section in sections}
+    for part in dict.fromkeys(figure.part for figure in figures):
+        known[_TITLES[part]] = _format_figures([figure for figure in figures if figure.part == part])
+    order = ["Targets", *_TITLES.values()]
+    titles = sorted(known, key=lambda title: order.index(title) if title in order else len(order))
+    tables = "\n\n".join([head.strip(), *(f"### {title}\n\n{known[title]}" for title in titles)])
+    path.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}", encoding="utf-8")
 
 
 def as_json(report: Report) -> Mapping[str, object]:

@@ -250,6 +250,33 @@ def read_lines(arguments: Arguments) -> Figures:
     return figures
 
 
+def scan_tree(arguments: Arguments) -> Figures:
+    """Scan a tree as the client of a batch does, with all headers read here."""
+    figures: Figures = {}
+    count = 0
+    with measure(figures):
+        from dsp_batch.cache import open_cache
+        from dsp_batch.scan.folder_scan import FolderScan, scan_here
+        from dsp_batch.storage.store import build_store
+
+        before = peak_bytes()
+        scan = FolderScan(store=build_store(arguments["tree"]), cache=open_cache(arguments["cache"]))
+        for _ in scan_here(scan):
+            count += 1
+    return {**figures, "series": count, "growth_per_series": (peak_bytes() - before) / count}
+
+
+def plan_tree(arguments: Arguments) -> Figures:
+    """Plan a batch over a tree, which is scanned for that and nothing of it kept."""
+    figures: Figures = {}
+    with measure(figures):
+        from dsp_batch.batch.plan.plan import plan_batch
+
+        before = peak_bytes()
+        plan = plan_batch(arguments["tree"])
+    return {**figures, "series": plan.series, "growth_per_series": (peak_bytes() - before) / plan.series}
+
+
 _TASKS = (
     walk_series,
     render_in_memory,
@@ -259,6 +286,8 @@ _TASKS = (
     run_batch,
     request_ranges,
     read_lines,
+    scan_tree,
+    plan_tree,
 )
 TASKS = {task.__name__: task for task in _TASKS}
 

@@ -28,7 +28,8 @@ from bench_memory import bench_memory
 from bench_objects import bench_objects
 from bench_places import Bench, open_sources, write_series
 from bench_series import bench_render, bench_requests, bench_series, bench_startup, profile
-from bench_tables import as_json, describe_machine, format_report, select_for_page, write_page
+from bench_tables import as_json, describe_machine, format_report, select_for_page, write_page, write_sections
+from bench_trees import bench_trees
 from bench_viewer import bench_viewer
 
 _PARTS = {
@@ -41,6 +42,7 @@ _PARTS = {
     "batch": bench_batch,
     "memory": bench_memory,
     "manifests": bench_manifests,
+    "trees": bench_trees,
     "viewer": bench_viewer,
 }
 _SOURCES = ("disk", "nginx", "radosgw")
@@ -54,7 +56,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="runs of which the median is taken")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument(
-        "--write-docs", action="store_true", help="put the main tables into docs/explanation/performance.md"
+        "--write-docs",
+        action="store_true",
+        help="put the main tables into docs/explanation/performance.md; with --only, those of the parts alone",
     )
     parser.add_argument("--profile", type=int, metavar="LINES", help="profile the ct300 mosaic instead")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder (1 GB)")
@@ -102,7 +106,9 @@ def main() -> None:
     sys.stdout.write(format_report(report, report.figures))
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
-    if arguments.write_docs:
+    if arguments.write_docs and arguments.only:
+        write_sections(select_for_page(report.figures))
+    elif arguments.write_docs:
         write_page(format_report(report, select_for_page(report.figures)))
 
 

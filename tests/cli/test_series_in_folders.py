@@ -183,17 +183,57 @@ def _as_others_read() -> list[str]:
 
 def test_one_instance_among_thousands_of_files_is_found(preview: Run, tmp_path: Path, ct: PhantomSeries) -> None:
     tree = tmp_path / "tree"
-    for folder in range(10):
-        (tree / str(folder)).mkdir(parents=True)
-        for number in range(300):
-            (tree / str(folder) / f"{number}.txt").write_bytes(b"no DICOM")
-    (tree / "7" / "image").write_bytes(ct.objects[0].data)
+    tree.mkdir()
+    (tree / "0").write_bytes(b"no DICOM")
+    for number in range(1, 10_000):
+        (tree / str(number)).hardlink_to(tree / "0")
+    (tree / "7 image").write_bytes(ct.objects[0].data)
 
     outcome = preview("mosaic", tree, tmp_path / "out.webp")
 
     assert outcome.status == 0
     assert len(outcome.stderr.splitlines()) == 1
-    assert "3000 of 3001 objects are no instances" in outcome.stderr
+    assert "10000 of 10001 objects are no instances" in outcome.stderr
+
+
+def test_a_dicomdir_that_lies_is_not_believed(preview: Run, tmp_path: Path, pictures: dict[str, bytes]) -> None:
+    """One that is an image itself, of another series, is no instance; nor is what it may name looked for."""
+    tree, other = tmp_path / "tree", next(name for name in SERIES if name != CT)
+    shutil.copytree(DATA / "series" / CT, tree / "IMAGES")
+    for name in ("DICOMDIR", "IMAGES/dicomdir"):
+        shutil.copyfile(min((DATA / "series" / other).iterdir()), tree / name)
+
+    outcome = preview("mosaic", tree, tmp_path / "out.webp")
+
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert (tmp_path / "out.webp").read_bytes() == pictures[read_uid(CT)]
+
+
+def test_names_that_are_no_utf8_are_read_back_to_the_same_bytes(
+    preview: Run, tmp_path: Path, pictures: dict[str, bytes]
+) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(DATA / "series" / CT, tree)
+    for path in [*tree.iterdir()]:
+        os.rename(path, os.fsencode(tree) + b"/Sch\xe4del " + os.fsencode(path.name))  # noqa: PTH104  # a Path is text
+
+    for _ in ("from the headers", "from the index"):
+        outcome = preview("mosaic", tree, tmp_path / "out.webp", "--cache-dir", tmp_path / "cache")
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert (tmp_path / "out.webp").read_bytes() == pictures[read_uid(CT)]
+
+
+def test_a_folder_that_vanishes_between_two_commands_is_one_line(preview: Run, tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "tree", "export")
+    arguments = ("mosaic", tree, tmp_path / "out.webp", "--cache-dir", tmp_path / "cache", "--series-uid", read_uid(CT))
+    assert preview(*arguments).status == 0
+    shutil.rmtree(tree)
+
+    outcome = preview(*arguments)
+
+    assert outcome.status == 1
+    assert len(outcome.stderr.splitlines()) == 1
+    assert "Traceback" not in outcome.stderr
 
 
 def test_a_changed_folder_is_indexed_again_with_one_line(preview: Run, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import pyarrow.parquet as pq
 from case import Case, Target
 from chance import TEXTS, Chance
 from data_folder import DATA
-from manifest_reading import INSTANCE, NO_INDEX, A, B, stream
+from manifest_reading import INSTANCE, A, B, find_one_series, stream
 
+from dsp_batch.batch.manifest.lookup import Folders, Lookup
 from dsp_batch.batch.manifest.rejected import RejectedLine
 from dsp_batch.batch.manifest.table import ManifestBuilder, parse_manifest, serialize_manifest
+from dsp_batch.errors import StorageError
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.scan.folder_scan import ALL_FOLDERS
 from dsp_batch.storage.store import Store
 
 _LINES = (
@@ -108,13 +111,18 @@ def _take_real(chance: Chance) -> bytes:
     return chance.choice(found).read_bytes() if found else chance.choice(TEXTS).encode(errors="replace")
 
 
+def _find(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+    """Find a series in each folder that a line names, and none below a whole root, which may be anywhere."""
+    return iter(()) if folders.names == ALL_FOLDERS else find_one_series(folders, unlisted)
+
+
 def attempt(case: Case, folder: Path) -> None:
     """Read the manifest; what it rejects is told in lines, and what it names comes back from the table of a run."""
     path = folder / "manifest.txt"
     path.write_bytes(case.data)
     (folder / "root" / A).mkdir(parents=True, exist_ok=True)
     # Every root is this one: prefixes and SeriesInstanceUIDs are looked up, and no server is asked.
-    lookup = replace(NO_INDEX, store_of=lambda _root, _endpoint: Store(str(folder / "root")))
+    lookup = Lookup(index=None, store_of=lambda _root, _endpoint: Store(str(folder / "root")), scan=_find)
     builder = ManifestBuilder("manifest.txt")
     refs = []
     for entry in stream(str(path), lookup, label="manifest.txt"):

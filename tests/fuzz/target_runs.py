@@ -26,7 +26,7 @@ from dsp_batch.batch.runs.result_parts import build_table, serialize_table
 from dsp_batch.batch.runs.results import read_results
 from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.status import read_failures, read_statuses
-from dsp_batch.batch.runs.summary import summarize_run
+from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache, run_files
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
@@ -95,7 +95,7 @@ def _start_again(place: Cache) -> None:
     attempt = open_attempt(job, _RUN)
     find_state(job, _RUN, attempt, manifest).sort_out(0, len(manifest), job)
     compact(place, run_files(_RUN).results, manifest.columns)
-    summarize_run(_RUN, job, manifest, attempt, 1.0)
+    summarize_run(_RUN, job, manifest, attempt, Spent(seconds=1.0))
 
 
 TARGET = Target("runs", make, attempt)

@@ -169,3 +169,23 @@ def test_nothing_is_left_in_the_cache_of_series_on_this_machine(
     with start_viewer([str(tree)], ViewOptions(), Listening()) as viewer:
         assert len(Client(viewer.url).wait_for_scan()) == 5
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_large_folder_fills_the_page_while_it_is_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsp_batch.web.viewer.sources.OBJECTS_AT_ONCE", 4)
+    for rank in range(3):
+        write_series(tmp_path / f"{rank}", 7, 1 + rank % 2, InstanceNumber=rank + 1, SeriesDescription=f"{rank % 2}")
+    for path in (tmp_path / "2").iterdir():  # the first series goes on here, with objects of its own
+        path.write_bytes(path.read_bytes().replace(b"1.2.3.1.", b"1.2.3.9."))
+    with run_viewer(tmp_path) as client:
+        files = client.wait_for_scan()
+        assert len(files) == 21
+        assert len({file["path"] for file in files}) == 21
+        told = {entry["description"]: entry for entry in client.get("series").json}
+        assert {name: entry["file_count"] for name, entry in told.items()} == {"0": 14, "1": 7}
+        frames = client.get(f"series/{told['0']['id']}").json["frames"]
+        assert len({frame["file"] for frame in frames}) == 14
+        middle = told["0"]["middle"]
+        assert files[middle["file"]]["series"] == told["0"]["id"]

@@ -17,7 +17,7 @@ from dsp_batch.batch.cluster.connect import ClusterConnection
 from dsp_batch.batch.cluster.dashboard import name_group
 from dsp_batch.batch.cluster.graph import delay_stage, submit_shard
 from dsp_batch.batch.cluster.health import ask_threads
-from dsp_batch.batch.manifest.lookup import Folders
+from dsp_batch.batch.manifest.folders import Folders
 from dsp_batch.batch.runs.job import Job
 from dsp_batch.batch.sharding import SHARDS_PER_THREAD
 from dsp_batch.errors import DspBatchError, StorageError

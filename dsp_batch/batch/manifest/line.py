@@ -112,13 +112,24 @@ def parse_text(number: int, text: str, surroundings: Surroundings, columns: Mapp
 
 
 def _find_path(text: str, surroundings: Surroundings) -> str | None:
-    """Find the folder or file of this machine that a relative path means; None where there is none."""
+    """Find what a relative path means on this machine; None where nothing of that name is there.
+
+    Raises:
+        OptionsError: It is a file, named without its folder.
+    """
     is_name = normalise_uuid(text) or is_series_instance_uid(text) or text.endswith("*")
     if is_name or "://" in text or text.startswith(("/", "~")):
         return None
     # pathlib refuses some texts
     paths = (os.path.join(folder, text) for folder in surroundings.folders)  # noqa: PTH118
-    return next((os.path.abspath(path) for path in paths if os.path.exists(path)), None)  # noqa: PTH100, PTH110
+    path = next((os.path.abspath(path) for path in paths if os.path.exists(path)), None)  # noqa: PTH100, PTH110
+    if path and not is_location(text) and os.path.isfile(path):  # noqa: PTH113
+        raise OptionsError(_explain_file(text))
+    return path
+
+
+def _explain_file(text: str) -> str:
+    return f"{show_text(text)} is a file: name the folder of its series"
 
 
 def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Mapping[str, Any]) -> Reading:
@@ -134,8 +145,8 @@ def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Map
     endpoint_url = surroundings.endpoint_url if name.own_root else None
     if name.kind != "folder" or not (name.own_root or surroundings.root_is_certain):
         return NamedLine(number, text, (name,), endpoint_url, columns)
-    if _is_file(name):  # in a folder that is named by no UUID: the series is what lies in that folder
-        return _parse_name(number, name.root, surroundings, columns)
+    if _is_file(name):
+        raise OptionsError(_explain_file(text))
     return SeriesRef(name.root, name.name, endpoint_url, columns, number)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import islice
-from typing import NamedTuple, TypeGuard
-from urllib.parse import unquote
+from typing import NamedTuple
 
 from dsp_batch.batch.manifest.entries import NamedLine, Reading, Surroundings
+from dsp_batch.batch.manifest.folders import Folders, Scan, scan_lines
 from dsp_batch.batch.manifest.line import explain_missing
 from dsp_batch.batch.manifest.rejected import RejectedLine, reject
 from dsp_batch.cache import Cache
@@ -19,7 +19,7 @@ from dsp_batch.idc import index as idc
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import SeriesName, explain_unknown, first_match
-from dsp_batch.scan.folder_scan import ALL_FOLDERS, FolderScan, FoundSeries, keep_parts, scan_here, scan_with_objects
+from dsp_batch.scan.folder_scan import FolderScan, FoundSeries, keep_parts, scan_here, scan_with_objects
 from dsp_batch.storage.public_buckets import is_idc_root
 from dsp_batch.storage.store import Store, build_store
 
@@ -27,17 +27,6 @@ _log = logging.getLogger(__name__)
 
 _LINES_AT_ONCE = 8_192
 """Lines whose names are looked up together."""
-
-
-class Folders(NamedTuple):
-    """Folders of one root that are scanned together."""
-
-    root: str
-    endpoint_url: str | None
-    """S3-compatible server that the manifest names for them; None for the default."""
-
-    names: Sequence[str] = ALL_FOLDERS
-    """Names below the root."""
 
 
 class SeriesSize(NamedTuple):
@@ -49,9 +38,6 @@ class SeriesSize(NamedTuple):
 
 StoreOf = Callable[[str, str | None], Store]
 """Root and S3-compatible server (None for the default) → its store."""
-
-Scan = Callable[[Folders, dict[str, StorageError]], Iterator[SeriesRef]]
-"""Folders → the series in them, at any depth. The dictionary takes the errors of folders that cannot be listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +113,7 @@ def resolve_lines(
                 lines.append(_resolve_line(reading, name, found.get(name), surroundings, lookup))
             else:
                 lines.append(reading)
-        yield from _scan_lines(lines, surroundings, lookup)
+        yield from scan_lines(lines, surroundings, lookup.scan)
     if superseded:
         _log.warning(
             "%s: %d series are superseded in IDC's current version; they are read from where they were",
@@ -193,60 +179,9 @@ def _find_folder(name: SeriesName, endpoint_url: str | None, surroundings: Surro
     raise ManifestError(f"SeriesInstanceUID {name.name} is neither below {name.root} nor in the IDC index")
 
 
-def _scan_lines(
-    lines: Sequence[SeriesRef | RejectedLine], surroundings: Surroundings, lookup: Lookup
-) -> Iterator[SeriesRef | RejectedLine]:
-    """Put in the place of each folder that is not named by a UUID the series in it."""
-    found: dict[tuple[str, str | None], dict[str, list[SeriesRef]]] = {}
-    for line in lines:
-        if _is_folder(line):
-            found.setdefault((line.root, line.endpoint_url), {})[line.series_uuid] = []
-    errors = {place: _scan_folders(Folders(*place, [*series]), series, lookup) for place, series in found.items()}
-    for line in lines:
-        if not _is_folder(line):
-            yield line
-            continue
-        place = (line.root, line.endpoint_url)
-        series = found[place][line.series_uuid]
-        for ref in series:
-            yield ref._replace(endpoint_url=line.endpoint_url, columns=line.columns, line=line.line)
-        if not series:
-            error = errors[place].get(line.series_uuid)
-            reason = error.message if error else f"no DICOM series below {line.url}: check the name"
-            yield reject(line.line or 0, line.url, surroundings.source, reason)
-
-
-def _scan_folders(folders: Folders, found: Mapping[str, list[SeriesRef]], lookup: Lookup) -> Mapping[str, StorageError]:
-    """Scan folders of one root, and add each series to those that hold any of it.
-
-    Returns:
-        The errors of folders that could not be scanned.
-    """
-    unlisted: dict[str, StorageError] = {}
-    is_http = folders.root.startswith(("http://", "https://"))
-    root = unquote(folders.root) if is_http else folders.root
-    try:
-        for ref in lookup.scan(folders, unlisted):
-            inside = above = (unquote(ref.url) if is_http else ref.url).removeprefix(root).strip("/")
-            while above and above not in found:
-                above = above.rpartition("/")[0]
-            # A series that is spread over several folders lies in what holds them all.
-            for name in [above] if above else found:
-                if above or not inside or name.startswith(f"{inside}/"):
-                    found[name].append(ref)
-    except StorageError as error:
-        unlisted |= {name: error for name, series in found.items() if not series and name not in unlisted}
-    return unlisted
-
-
 def _begin_scan(folders: Folders, unlisted: dict[str, StorageError], store_of: StoreOf, parts: Cache) -> FolderScan:
     store = store_of(folders.root, folders.endpoint_url)
     return FolderScan(store=store, cache=parts, folders=tuple(folders.names), unlisted=unlisted)
-
-
-def _is_folder(line: SeriesRef | RejectedLine) -> TypeGuard[SeriesRef]:
-    """Tell whether a line names a folder in which series must be looked for."""
-    return isinstance(line, SeriesRef) and line.folder is None and normalise_uuid(line.series_uuid) is None
 
 
 def _is_unscanned(name: SeriesName) -> bool:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from dsp_batch.batch.manifest.entries import Reading, Surroundings
+from dsp_batch.batch.manifest.folders import Folders
 from dsp_batch.batch.manifest.json_items import parse_json
 from dsp_batch.batch.manifest.line import parse_line
-from dsp_batch.batch.manifest.lookup import Folders, Lookup
+from dsp_batch.batch.manifest.lookup import Lookup
 from dsp_batch.batch.manifest.rejected import reject
 from dsp_batch.batch.manifest.rows import parse_frame, parse_parquet
 from dsp_batch.batch.manifest.text import parse_lines, read_lines

@@ -202,6 +202,11 @@ def _check_parts(table: pa.Table, told: Mapping[str, Any]) -> None:
         raise ValueError("it has other columns")
     if len(table.column_names) != len(_OWN_COLUMNS) + len(told["columns"]):
         raise ValueError("its carried columns are not those that it names")
+    for name in _OWN_COLUMNS:
+        kind = table.schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_integer(kind) if name == "line" else pa.types.is_string(kind)):
+            raise ValueError(f"its column {name} is of another type")
     if table.column("root").null_count or table.column("series_uuid").null_count:
         raise ValueError("a row names no series")
     if not (type(told["duplicates"]) is type(told["rejected"]) is int and isinstance(told["digest"], str)):

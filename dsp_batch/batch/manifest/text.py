@@ -7,7 +7,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import NamedTuple, TextIO
 
 from dsp_batch.batch.manifest.entries import LONGEST_LINE, TOO_LONG, Reading, Surroundings
@@ -186,31 +186,21 @@ def _join_records(lines: Iterator[str], header: Header) -> Iterator[tuple[int, s
 
     A quotation mark that is never closed spoils its own line alone.
     """
-    number = header.lines_before + 2
-    held = deque[str]()
+    number, held = header.lines_before + 2, deque[str]()
     while (line := held.popleft() if held else next(lines, None)) is not None:
-        joined = [line]
+        more = 0
         if line.count('"') % 2:
             held.extend(islice(lines, _LONGEST_RECORD - len(held)))
-            joined = _join_record([line, *held], header.delimiter)
-        yield number, "\n".join(joined)
-        number += len(joined)
-        for _ in joined[1:]:
-            held.popleft()
+            more = _count_more(line, held, header.delimiter)
+        yield number, "\n".join([line, *(held.popleft() for _ in range(more))])
+        number += 1 + more
 
 
-def _join_record(lines: list[str], delimiter: str) -> list[str]:
-    """Return the first of some lines, with those that its last quoted cell goes on in."""
-    marks = characters = 0
-    for count, line in enumerate(lines, 1):
-        marks += line.count('"')
-        if marks % 2 == 0:
-            joined = lines[:count]
-            return joined if split_record("\n".join(joined), delimiter) else lines[:1]
-        characters += len(line) + 1
-        if characters > LONGEST_LINE:
-            break
-    return lines[:1]
+def _count_more(line: str, following: Sequence[str], delimiter: str) -> int:
+    """Count the lines that the last quoted cell of a line goes on in; 0 where it is never closed."""
+    marks = accumulate(text.count('"') for text in (line, *following))
+    more = next((number for number, count in enumerate(marks) if count % 2 == 0), 0)
+    return more if split_record("\n".join([line, *islice(following, more)]), delimiter) else 0
 
 
 def _follow_comment(line: str, surroundings: Surroundings) -> Surroundings:

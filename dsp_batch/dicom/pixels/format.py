@@ -78,8 +78,9 @@ def check_frame_size(pixels: PixelFormat, max_frame_bytes: int = MAX_FRAME_BYTES
 def _require(attributes: Attributes, keyword: str, allowed: range) -> int:
     value = attributes.integer(keyword)
     if value is None:
-        found = attributes.text(keyword)
-        raise PixelError(f"{keyword} is {'absent' if found is None else repr(found)}: its pixels cannot be read")
+        # What stands there instead is not quoted: it may be a name.
+        what = "absent" if attributes.text(keyword) is None else "no whole number"
+        raise PixelError(f"{keyword} is {what}: its pixels cannot be read")
     if value not in allowed:
         raise PixelError(f"{keyword} is {value}, which no image can have: its pixels cannot be read")
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.kinds.kind import Instances
@@ -45,6 +46,9 @@ class Beam:
     facts: tuple[Fact, ...]
     """What is told of it, in the order of the columns of a table."""
 
+    angles: tuple[float, ...] = ()
+    """Gantry Angle (300A,011E) of its control points that tell it, in degrees."""
+
 
 def describe_plan(instances: Instances) -> Card:
     """Describe plans: intent, prescription and fractions in lines, each beam or channel in a row."""
@@ -69,6 +73,7 @@ def describe_plan(instances: Instances) -> Card:
         columns=(noun, *(heads[concept] for concept in concepts)) if rows else (),
         rows=tuple((beam.name, *(_find_text(beam, concept) for concept in concepts)) for beam in rows),
         lines=tuple(line for header in headers for line in _list_lines(header)),
+        angles=tuple(beam.angles for beam in beams if beam.angles),
         n_items=len(rows),
     )
 
@@ -103,7 +108,11 @@ def list_beams(header: Attributes) -> Iterator[Beam]:
                     *_describe_energy(item, points),
                     *_describe_meterset(metersets.get(number)),
                 )
-                yield Beam(name=item.text("BeamName") or f"Beam {number}", facts=(*facts, *_describe_technique(item)))
+                yield Beam(
+                    name=item.text("BeamName") or f"Beam {number}",
+                    facts=(*facts, *_describe_technique(item)),
+                    angles=tuple(_list_angles(points, "GantryAngle")),
+                )
 
 
 def list_channels(header: Attributes) -> Iterator[Beam]:
@@ -124,12 +133,19 @@ def list_channels(header: Attributes) -> Iterator[Beam]:
 def _describe_angles(points: tuple[Attributes, ...]) -> Iterator[Fact]:
     angles = {"gantry": "GantryAngle", "collimator": "BeamLimitingDeviceAngle", "couch": "PatientSupportAngle"}
     for concept, keyword in angles.items():
-        values = [value for point in points if (value := point.number(keyword)) is not None]
+        values = list(_list_angles(points, keyword))
         if values:
             first, last = values[0], values[-1]
             turns = any(value != first for value in values)
             text = f"{format_number(first)} – {format_number(last)}" if turns else format_number(first)
             yield Fact(concept=concept, text=text, value=None if turns else first, unit="deg")
+
+
+def _list_angles(points: tuple[Attributes, ...], keyword: str) -> Iterator[float]:
+    for point in points:
+        angle = point.number(keyword)
+        if angle is not None and isfinite(angle):
+            yield angle
 
 
 def _describe_energy(beam: Attributes, points: tuple[Attributes, ...]) -> Iterator[Fact]:

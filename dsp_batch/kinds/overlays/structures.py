@@ -104,8 +104,8 @@ def lay_out_structures(instances: Instances, images: Sequence[ImageSeries]) -> S
         The scene; None where there is no contour at all.
     """
     header = next(iter(instances.values()))
-    regions = list(_list_regions(header))
-    contours = [each for each in _list_contours(header) if each.region < len(regions)]
+    regions = list(list_regions(header))
+    contours = [each for each in list_contours(header) if each.region < len(regions)]
     if not contours:
         return None
     shown = [each for each in images if _may_show_any(each, header, regions)]
@@ -121,7 +121,7 @@ def lay_out_structures(instances: Instances, images: Sequence[ImageSeries]) -> S
     return _draw(scene, plane, best.contours, regions, best.tolerance_mm)
 
 
-def _list_regions(header: Attributes) -> Iterator[OutlinedRegion]:
+def list_regions(header: Attributes) -> Iterator[OutlinedRegion]:
     """List the regions in the order of Structure Set ROI Sequence (3006,0020)."""
     colors = {
         item.integer("ReferencedROINumber"): item.numbers("ROIDisplayColor")
@@ -138,7 +138,8 @@ def _list_regions(header: Attributes) -> Iterator[OutlinedRegion]:
         )
 
 
-def _list_contours(header: Attributes) -> Iterator[Contour]:
+def list_contours(header: Attributes) -> Iterator[Contour]:
+    """List the contours that have points, region by region."""
     items = {item.integer("ReferencedROINumber"): item for item in header.items("ROIContourSequence")}
     for place, region in enumerate(header.items("StructureSetROISequence")):
         for contour in items.get(region.integer("ROINumber"), EMPTY).items("ContourSequence"):

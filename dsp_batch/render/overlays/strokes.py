@@ -87,6 +87,7 @@ class Overlayer:
         return blended
 
     def _place(self, points: FloatArray) -> Sequence[tuple[float, float]]:
-        # Places count from the outer corner of the first pixel, Pillow from its center.
-        placed = (points * self._scale - 0.5).clip(-_FARTHEST, _FARTHEST)
+        # Places count from the outer corner of the first pixel, Pillow from its center; but it draws a wide line half a
+        # pixel to the upper left of its places, which makes up for that.
+        placed = (points * self._scale).clip(-_FARTHEST, _FARTHEST)
         return [(float(x), float(y)) for x, y in placed]

@@ -14,6 +14,7 @@ from typing import Any
 from dsp_batch.errors import Reason, SinkError, StorageError, UnavailableError, first_line
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.backend import FolderListing, ObjectHeaders, StoredKey, Subfolder, TemporaryError, join_key
+from dsp_batch.storage.backends.content_coding import check_size, decode_body, is_named_gzip
 from dsp_batch.storage.failures import explain_cause, translate_status
 from dsp_batch.storage.retry import retry_temporary
 from dsp_batch.storage.runtime import run_blocking
@@ -168,22 +169,39 @@ class FilesystemSource:
     """One object of an fsspec file system."""
 
     def __init__(self, backend: FilesystemBackend, path: str, size: int | None) -> None:
-        self.size = size
+        self.size = None if is_named_gzip(path) else size
         self._backend = backend
         self._path = path
+        self._body: bytes | None = None
 
     async def read_range(self, start: int, stop: int) -> bytes:
-        """Read `[start, stop)` in one call."""
+        """Read `[start, stop)` in one call; an object whose name says that it is in gzip's coding once and whole."""
+        if is_named_gzip(self._path):
+            return (await self._read_decoded())[start:stop]
         if self.size is None:
-            self.size = int((await self._backend.call("info", self._path))["size"])
+            self.size = await self._find_size()
         if start >= self.size:
             return b""
         data: bytes = await self._backend.call("cat_file", self._path, start=start, end=min(stop, self.size))
         count_usage(bytes_read=len(data))
         return data
 
+    async def _find_size(self) -> int:
+        return int((await self._backend.call("info", self._path))["size"])
+
+    async def _read_decoded(self) -> bytes:
+        if self._body is None:
+            what = f"read {self._path}"
+            check_size(await self._find_size(), what)
+            data: bytes = await self._backend.call("cat_file", self._path)
+            count_usage(bytes_read=len(data))
+            self._body = decode_body(data, None, self._path, what)
+            self.size = len(self._body)
+        return self._body
+
     def close(self) -> None:
-        """Hold nothing."""
+        """Free the body."""
+        self._body = None
 
 
 def translate_filesystem_error(error: Exception, what: str) -> Exception:
@@ -220,7 +238,12 @@ def _change(action: Callable[[], object], what: str) -> None:
 
 
 def _header_arguments(filesystem: Any, headers: ObjectHeaders) -> dict[str, Any]:
-    """Return the headers as the file system takes them: gcsfs does; adlfs and those without headers do not."""
+    """Return the headers as the file system takes them: gcsfs and adlfs do, those without headers do not."""
+    if "abfs" in filesystem.protocol:
+        from azure.storage.blob import ContentSettings  # noqa: PLC0415  # adlfs has brought it
+
+        settings = ContentSettings(content_type=headers.content_type, cache_control=headers.cache_control)
+        return {"content_settings": settings}
     if "gs" not in filesystem.protocol:
         return {}
     if headers.cache_control is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from dsp_batch.errors import SinkError, StorageError, UnavailableError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage.backend import FolderListing, ObjectHeaders, StoredKey, Subfolder
+from dsp_batch.storage.backends.content_coding import check_size, decode_body, is_named_gzip
 from dsp_batch.storage.usage import count_usage
 
 _STALE_SECONDS = 86400.0
@@ -131,6 +132,8 @@ class LocalSource:
         self.size: int | None = None
         self._path = path
         self._file: FileIO | None = None
+        self._body: bytes | None = None
+        """The whole file, decoded, where its name says that it is in gzip's coding."""
 
     async def read_range(self, start: int, stop: int) -> bytes:
         """Read `[start, stop)`."""
@@ -144,14 +147,26 @@ class LocalSource:
 
     def close(self) -> None:
         """Close the file."""
+        self._body = None
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _read(self, start: int, stop: int) -> bytes:
+        if is_named_gzip(self._path):
+            return self._read_decoded()[start:stop]
         file, size = self._open()
         file.seek(start)
         return file.read(max(min(stop, size) - start, 0))
+
+    def _read_decoded(self) -> bytes:
+        if self._body is None:
+            what = f"read {self._path}"
+            file, size = self._open()
+            check_size(size, what)
+            self._body = decode_body(file.readall(), None, self._path, what)
+            self.size = len(self._body)
+        return self._body
 
     def _open(self) -> tuple[FileIO, int]:
         if self._file is None or self.size is None:

@@ -37,10 +37,9 @@ class SeriesEntry:
     revision: int = 0
     """Number of the change of the catalog that made it what it is."""
 
-    first_file: int = 0
-    """Number of the first of its files; they follow one another."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Name of the object of each of its files → the number of the file."""
 
-    file_count: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the API tells of it besides."""
 
@@ -73,30 +72,24 @@ class Catalog:
         self.filtered = 0
         """Number of files that the filters leave out."""
 
-    def add_series(self, series: str, facts: Mapping[str, Any]) -> SeriesEntry | None:
-        """Take in a series, and what is known of it before its headers are read; None where it is there already."""
+    def add_series(self, series: str, facts: Mapping[str, Any]) -> SeriesEntry:
+        """Take in a series, and what is known of it before its headers are read, unless it is there already."""
         with self._lock:
-            if series in self._series:
-                return None
-            return self._change(SeriesEntry(id=series, facts=facts))
+            return self._series.get(series) or self._change(SeriesEntry(id=series, facts=facts))
 
     def settle_series(self, series: str, facts: Mapping[str, Any], files: Sequence[FileEntry]) -> SeriesEntry:
-        """Take in the files of a series and give them numbers, unless they have some already."""
+        """Take in what is known of a series now, and give numbers to those of its files that have none."""
         with self._lock:
             entry = self._series[series]
-            if entry.state == "ready":
+            numbers = dict(entry.numbers)
+            for file in files:
+                if file.name not in numbers:
+                    numbers[file.name] = len(self._files)
+                    self._files.append(file)
+            if entry.state == "ready" and len(numbers) == len(entry.numbers):
                 return entry
-            first = len(self._files)
-            self._files.extend(files)
-            settled = replace(
-                entry,
-                state="ready",
-                first_file=first,
-                file_count=len(files),
-                facts={**entry.facts, **facts},
-                error=None,
-            )
-            return self._change(settled)
+            known = {**entry.facts, **facts}
+            return self._change(replace(entry, state="ready", numbers=numbers, facts=known, error=None))
 
     def fail_series(self, series: str, error: str) -> None:
         """Note that a series cannot be read, and why."""
@@ -116,11 +109,6 @@ class Catalog:
             self.scanned += scanned
             self.skipped += skipped
             self.filtered += filtered
-
-    def number_files(self, entry: SeriesEntry) -> dict[str, int]:
-        """Return the number of each file of a series, by the name of its object."""
-        files = self._files[entry.first_file : entry.first_file + entry.file_count]
-        return {file.name: entry.first_file + rank for rank, file in enumerate(files)}
 
     def find_series(self, series: str) -> SeriesEntry | None:
         """Find a series by its identifier."""
@@ -145,6 +133,11 @@ class Catalog:
                     if len(found) == limit:
                         break
             return list(found.values())
+
+    def list_ready(self) -> list[SeriesEntry]:
+        """List the series whose files have numbers."""
+        with self._lock:
+            return [entry for entry in self._series.values() if entry.state == "ready"]
 
     @property
     def file_count(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dsp_batch.dicom.frame_rate import describe_frame_rate
-from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
+from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.codecs import TRANSFER_SYNTAXES
 from dsp_batch.dicom.pixels.format import describe_aspect
 from dsp_batch.dicom.syntaxes import describe_syntax
@@ -17,6 +17,8 @@ from dsp_batch.web.viewer.catalog import SeriesEntry
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.masking import Mask
 from dsp_batch.web.viewer.pixels.frames import describe_window, find_own_window
+from dsp_batch.web.viewer.pixels.layers import find_reference_frames, name_layer_kind
+from dsp_batch.web.viewer.pixels.planes import find_spacing
 
 _SERIES_TEXTS = {
     "series_instance_uid": "SeriesInstanceUID",
@@ -41,12 +43,20 @@ def describe_series_entry(entry: SeriesEntry) -> dict[str, Any]:
         "description": None,
         "modality": None,
         "frame_count": None,
+        "layer_kind": None,
         **entry.facts,
         "state": entry.state,
         "error": entry.error,
-        "first_file": entry.first_file if entry.state == "ready" else None,
-        "file_count": entry.file_count,
+        "first_file": min(entry.numbers.values(), default=None),
+        "middle": _number_middle(entry),
+        "file_count": len(entry.numbers),
     }
+
+
+def _number_middle(entry: SeriesEntry) -> dict[str, int] | None:
+    name, frame = entry.facts.get("middle") or ("", 0)
+    number = entry.numbers.get(name)
+    return None if number is None else {"file": number, "frame": frame}
 
 
 def describe_series(opened: OpenSeries, rows: list[int], mask: Mask | None) -> dict[str, Any]:
@@ -68,11 +78,21 @@ def describe_series(opened: OpenSeries, rows: list[int], mask: Mask | None) -> d
     syntaxes = {syntax for syntax in index.texts("TransferSyntaxUID") if syntax}
     facts["unsupported"] = next(map(describe_syntax, sorted(syntaxes - TRANSFER_SYNTAXES.keys())), None)
     facts["notes"] = list(index.notes)
+    facts["layer_kind"] = name_layer_kind(facts["sop_class_uid"] or "")
+    facts["frames_of_reference"] = find_reference_frames(first)
+    shown = [row for row in rows if opened.frame_counts[row]]
+    middle = shown[len(shown) // 2] if shown else None
+    facts["middle"] = None if middle is None else (index.object_names[middle], opened.frame_counts[middle] // 2)
     facts["folder"] = index.url
     if mask is None:
         return facts
     hidden: dict[str, Any] = {name: mask.hide_value(value) for name, value in facts.items()}
-    return hidden | {"patient_id": mask.pseudonym, "patient_name": mask.pseudonym, "folder": mask.pseudonym}
+    return hidden | {
+        "middle": facts["middle"],
+        "patient_id": mask.pseudonym,
+        "patient_name": mask.pseudonym,
+        "folder": mask.pseudonym,
+    }
 
 
 def describe_file(opened: OpenSeries, row: int, mask: Mask | None) -> dict[str, Any]:
@@ -184,13 +204,6 @@ def find_unit(attributes: Attributes) -> str | None:
     """Name the unit of the values of a file. CT images that do not name theirs are in HU (PS3.3 C.8.2.1.1)."""
     is_ct = attributes.text("Modality") == "CT" and attributes.number("RescaleSlope") is not None
     return describe_unit(attributes) or ("HU" if is_ct else None)
-
-
-def find_spacing(attributes: Attributes, frame: int) -> list[float] | None:
-    """Find the spacing of a frame's rows and columns in mm (PS3.3 10.7.1.1); None where it is not told."""
-    measures = frame_macro(attributes, frame, "PixelMeasuresSequence")
-    spacing = measures.numbers("PixelSpacing") or attributes.numbers("PixelSpacing")
-    return list(spacing) if len(spacing) == 2 and min(spacing) > 0 else None
 
 
 def find_frame_time(attributes: Attributes) -> float | None:

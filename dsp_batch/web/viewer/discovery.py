@@ -59,9 +59,13 @@ class Discovery:
         waiting: deque[tuple[SeriesEntry, Future[OpenSeries]]] = deque()
         with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="dsp-batch-scan") as pool:
             for listed in self._list_all(sources):
-                self._refs.setdefault(listed.ref.series_uuid, listed.ref)
-                entry = self.catalog.add_series(listed.ref.series_uuid, self._mask_facts(listed.facts))
-                if entry is None or self.catalog.file_count >= MOST_FILES or entry.revision > MOST_SERIES:
+                series = listed.ref.series_uuid
+                is_known = series in self._refs
+                if is_known and len(listed.ref.objects or ()) <= len(self._refs[series].objects or ()):
+                    continue
+                self._refs[series] = listed.ref
+                entry = self.catalog.add_series(series, self._mask_facts(listed.facts))
+                if self.catalog.file_count >= MOST_FILES or entry.revision > MOST_SERIES:
                     continue
                 waiting.append((entry, pool.submit(self.library.open, listed.ref)))
                 while len(waiting) >= 2 * READ_AHEAD:
@@ -69,7 +73,6 @@ class Discovery:
             while waiting and not self.stopping.is_set():
                 self._settle_next(waiting)
             pool.shutdown(cancel_futures=True)
-        self.catalog.scan_complete = True
 
     def open(self, series: str) -> tuple[SeriesEntry, OpenSeries]:
         """Open a series that is in the catalog.
@@ -130,12 +133,12 @@ class Discovery:
             for row in rows
         ]
         entry = self.catalog.settle_series(series, describe_series(opened, rows, self.mask_of(opened, rows[0])), files)
-        for rank, (row, file) in enumerate(zip(rows, files, strict=True)):
+        for row, file in zip(rows, files, strict=True):
             facts = file.facts
             size = ImageSize(rows=facts["rows"], columns=facts["columns"], frames=facts["frame_count"])
             self.regions.add_file(
                 RegionFile(
-                    number=entry.first_file + rank,
+                    number=entry.numbers[file.name],
                     path=locate_file(opened, row, None),
                     shown_path=facts["path"],
                     instance=facts["sop_instance_uid"] or "",

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
 from dsp_batch.fetch import find_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import drawable_rows
-from dsp_batch.model.series import FrameRef, SeriesRef
+from dsp_batch.model.series import SeriesRef
 from dsp_batch.pipeline import index_series, open_frames
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.scan.find import find_again
 from dsp_batch.storage.store import Store, build_store
 
-_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MOST_ROWS = 20_000
 """Instances of series whose indices are kept in memory, at most; that of one series always is. An index takes about
@@ -31,10 +31,22 @@ MOST_ROWS = 20_000
 class OpenSeries:
     """A series whose index is in memory."""
 
+    ref: SeriesRef
     index: SeriesIndex
     source: FrameSource
-    tiles: dict[int, Mapping[tuple[int, int], FrameRef]] = field(default_factory=dict)
-    """Row of an instance of a slide → the frame of each tile, by column and row; filled when tiles are asked for."""
+    _derived: dict[Hashable, Any] = field(default_factory=dict)
+
+    def derive(self, name: Hashable, compute: Callable[[], T]) -> T:
+        """Compute something of the series, once.
+
+        Args:
+            name: Name of what is computed.
+            compute: Function that computes it.
+        """
+        if name not in self._derived:
+            self._derived[name] = compute()
+        found: T = self._derived[name]
+        return found
 
     @cached_property
     def rows(self) -> Mapping[str, int]:
@@ -103,19 +115,21 @@ class Library:
         """
         key = ref.series_uuid
         with self._lock:
-            known = self._find(key)
+            known = self._find(ref)
             gate = self._opening.setdefault(key, threading.Lock())
         if known:
             return known
         with gate:
             with self._lock:
-                known = self._find(key)
+                known = self._find(ref)
             return known or self._keep(key, self._read(ref))
 
-    def _find(self, key: str) -> OpenSeries | None:
-        known = self._open.get(key)
-        if known:
-            self._open.move_to_end(key)
+    def _find(self, ref: SeriesRef) -> OpenSeries | None:
+        """Find a series that is open. Where further objects of it have been found since, it is opened again."""
+        known = self._open.get(ref.series_uuid)
+        if known is None or len(known.ref.objects or ()) != len(ref.objects or ()):
+            return None
+        self._open.move_to_end(ref.series_uuid)
         return known
 
     def _keep(self, key: str, opened: OpenSeries) -> OpenSeries:
@@ -136,7 +150,7 @@ class Library:
             index = index_series(again, store, access.cache if access.keeps_local or not store.is_local else None)
         # The pool of the server decodes several frames at once already.
         source = replace(open_frames(index, store, access.cache, max_frame_bytes=access.max_frame_bytes), decoders=1)
-        return OpenSeries(index=index, source=source)
+        return OpenSeries(ref=ref, index=index, source=source)
 
     def _find_index(self, ref: SeriesRef, store: Store) -> SeriesIndex | None:
         """Find the index of a series in the cache. A cache alone does not tell the objects of a series in a folder."""

@@ -33,9 +33,11 @@ from dsp_batch.web.viewer.pixels.frames import (
     describe_window,
     find_own_window,
 )
+from dsp_batch.web.viewer.pixels.layers import describe_legend, draw_layer
 from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
+from dsp_batch.web.viewer.pixels.planes import find_plane
 from dsp_batch.web.viewer.server.answers import ApiAnswer, ApiError, answer_json
 from dsp_batch.web.viewer.tags import format_tag, list_nodes, name_tag, parse_path, read_instance_header
 
@@ -233,6 +235,32 @@ class ViewServices:
             raise ApiError(404, "no_overlay", f"frame {frame} of file {number} has no overlay planes")
         return ApiAnswer(body=encode_picture(overlay.astype(np.uint8) * np.uint8(255), "png"), media_type="image/png")
 
+    def list_layers(self, series: str) -> ApiAnswer:
+        """Answer `series/{id}/layers`: the series that may lie over it, being in the same frame of reference."""
+        entry, _ = self._open(series)
+        own = set(entry.facts["frames_of_reference"])
+        found = [
+            {
+                "id": each.id,
+                "kind": each.facts["layer_kind"],
+                "description": each.facts["description"],
+                "legend": describe_legend(self._open(each.id)[1], each.facts["layer_kind"]),
+            }
+            for each in self.catalog.list_ready()
+            if each.facts["layer_kind"] and each.id != series and own & set(each.facts["frames_of_reference"])
+        ]
+        return answer_json(found)
+
+    def draw_layer(self, number: int, frame: int, series: str) -> ApiAnswer:
+        """Answer `file/{i}/frame/{f}/layer/{id}`."""
+        address = self._find_frame(number, frame)
+        entry, over = self._open(series)
+        kind, plane = entry.facts["layer_kind"], find_plane(address.opened, address.ref)
+        layer = draw_layer(over, kind, plane) if kind and plane else None
+        if layer is None:
+            raise ApiError(404, "layer_not_covering_frame", f"series {series} says nothing of frame {frame}")
+        return ApiAnswer(body=encode_picture(layer, "png"), media_type="image/png")
+
     def draw_tile(self, number: int, column: int, row: int) -> ApiAnswer:
         """Answer `file/{i}/tile/{column}/{row}`: the picture of the frame that lies there."""
         _, opened, instance = self._find_file(number)
@@ -240,9 +268,7 @@ class ViewServices:
         if ref is None:
             raise ApiError(404, "frame_out_of_range", f"file {number} has no tile in column {column} and row {row}")
         owner = next(
-            each
-            for name, each in self.catalog.number_files(self._require_series(number)).items()
-            if opened.rows.get(name) == ref.instance
+            each for name, each in self._require_series(number).numbers.items() if opened.rows.get(name) == ref.instance
         )
         options = PictureOptions(format="jpeg")
         return self.find_picture(owner, ref.frame, options) or self.draw_picture(owner, ref.frame, options)
@@ -291,8 +317,7 @@ class ViewServices:
 
     def _number_rows(self, entry: SeriesEntry, opened: OpenSeries) -> dict[int, int]:
         """Return the number of the file of each row of an index that is shown."""
-        numbers = self.catalog.number_files(entry)
-        return {opened.rows[name]: number for name, number in numbers.items() if name in opened.rows}
+        return {opened.rows[name]: number for name, number in entry.numbers.items() if name in opened.rows}
 
     def _require_file(self, number: int) -> FileEntry:
         entry = self.catalog.find_file(number)

@@ -13,7 +13,8 @@ from folder_layouts import SERIES, read_uid, write_tree
 from manifest_reading import NO_INDEX, A, B, entries, find_one_series, reasons, urls
 
 from dsp_batch.batch.manifest.entries import DuplicateLine
-from dsp_batch.batch.manifest.lookup import Folders, default_lookup
+from dsp_batch.batch.manifest.folders import Folders
+from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.errors import StorageError
 from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.series import SeriesRef
@@ -78,15 +79,15 @@ def test_a_root_that_cannot_be_listed_spoils_no_other_line(tmp_path: Path, caplo
     assert "names of folders below the root are not found: cannot list s3://mine" in caplog.text
 
 
-def test_a_file_stands_for_its_folder(tmp_path: Path) -> None:
+def test_a_file_is_no_folder_but_an_instance_stands_for_its_own(tmp_path: Path) -> None:
     (tmp_path / "export").mkdir()
-    for name in ("IM0001", "2.dcm"):
-        (tmp_path / "export" / name).write_bytes(b"")
+    for name in ("export/IM0001", "export/2.dcm", "1.dcm", "notes"):
+        (tmp_path / name).write_bytes(b"")
 
-    found = entries(tmp_path, f"{tmp_path}/export/IM0001\nexport/IM0001\nexport/2.dcm\n")
+    found = entries(tmp_path, f"{tmp_path}/export/2.dcm\n{tmp_path}/export/IM0001\nexport/IM0001\n1.dcm\nnotes\n")
 
     assert urls(found[:1]) == [f"{tmp_path}/export"]
-    assert [type(each) for each in found[1:]] == [DuplicateLine, DuplicateLine]
+    assert [reason.endswith(" is a file: name the folder of its series") for reason in reasons(found)] == [True] * 4
 
 
 def test_a_series_that_is_spread_over_two_lines_is_one(tmp_path: Path) -> None:
@@ -98,6 +99,37 @@ def test_a_series_that_is_spread_over_two_lines_is_one(tmp_path: Path) -> None:
 
     assert first == SeriesRef("/d/export", B, line=1, folder="")
     assert [type(each) for each in others] == [SeriesRef, DuplicateLine]
+
+
+def test_folders_that_lie_together_are_scanned_together(tmp_path: Path) -> None:
+    scanned: list[Folders] = []
+
+    def scan(folders: Folders, unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+        scanned.append(folders)
+        yield from find_one_series(folders, unlisted)
+
+    lines = ["/d/P1/CT 1", "/d/P2/CT 1", "/mnt/x", "s3://b/P1/CT", "s3://b/P2/x/MR", "https://h/a%20b/c", "https://h/d"]
+    found = entries(tmp_path, "\n".join(lines), replace(NO_INDEX, scan=scan))
+
+    assert scanned == [
+        Folders("/d", None, ["P1/CT 1", "P2/CT 1"]),
+        Folders("/mnt", None, ["x"]),
+        Folders("s3://b", None, ["P1/CT", "P2/x/MR"]),
+        Folders("https://h", None, ["a b/c", "d"]),
+    ]
+    assert [each.line for each in found if isinstance(each, SeriesRef)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_folder_within_another_is_walked_with_that(tmp_path: Path) -> None:
+    def scan(folders: Folders, _unlisted: dict[str, StorageError]) -> Iterator[SeriesRef]:
+        assert folders.names == ["P1"]
+        yield SeriesRef(folders.root, A, folder="P1/CT/1")
+
+    first, *others = entries(tmp_path, "/d/P1/CT\n/d/P1\n/d/P1/MR\n", replace(NO_INDEX, scan=scan))
+
+    assert first == SeriesRef("/d", A, line=1, folder="P1/CT/1")
+    assert isinstance(others[0], DuplicateLine)
+    assert reasons(others) == ["manifest.txt:3: no DICOM series below /d/P1/MR: check the name"]
 
 
 def test_the_error_of_a_scan_is_the_reason_of_its_lines(tmp_path: Path) -> None:

@@ -297,12 +297,13 @@ def test_a_line_that_begins_as_paths_do_is_one_whatever_commas_it_has(tmp_path: 
 
 
 def test_what_is_there_is_a_path_before_it_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "Doe, Jane" / "CT 1").mkdir(parents=True)
+    for name in ("Doe, Jane", "Roe, Jane/CT 1"):
+        (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
 
-    found = entries(tmp_path, "Doe, Jane\nDoe, Jane/CT 1\nDoe, John/CT 1\n")
+    found = entries(tmp_path, "Doe, Jane\nRoe, Jane/CT 1\nDoe, John/CT 1\n")
 
-    assert urls(found[:2]) == [f"{tmp_path}/Doe, Jane", f"{tmp_path}/Doe, Jane/CT 1"]
+    assert urls(found[:2]) == [f"{tmp_path}/Doe, Jane", f"{tmp_path}/Roe, Jane/CT 1"]
     assert reasons(found) == ["manifest.txt:3: no cell of this row is the URL or UUID of a series"]
 
 

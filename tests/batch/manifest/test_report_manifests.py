@@ -8,7 +8,8 @@ import pytest
 from data_folder import DATA, needs_data
 from manifest_reading import A, B, reasons, stream, urls
 
-from dsp_batch.batch.manifest.rows import Entry
+from dsp_batch.batch.manifest.entries import Entry
+from dsp_batch.batch.manifest.read import read_manifest
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.pipeline import draw_series
@@ -59,7 +60,7 @@ def test_manifest_comma_in_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_nested_idc_download() -> None:
     folder = REPORTS / "nested-idc-download"
-    refs = [entry for entry in stream(f"{folder}/") if isinstance(entry, SeriesRef)]
+    refs = list(read_manifest(f"{folder}/"))
 
     assert {ref.folder for ref in refs} == {str(path.parent.relative_to(folder)) for path in folder.rglob("*.dcm")}
     drawn = [draw_series(ref, Store(ref.root), None, MosaicOptions(), ".webp") for ref in refs]

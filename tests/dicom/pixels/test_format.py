@@ -36,7 +36,7 @@ class TestPixelFormat:
         [
             ({"Rows": None}, "Rows is absent"),
             ({"Rows": 0}, "Rows is 0"),
-            ({"Columns": "wide"}, "Columns is 'wide'"),
+            ({"Columns": "wide"}, "Columns is no whole number"),
             ({"Columns": 65536}, "Columns is 65536"),
             ({"BitsAllocated": 65}, "BitsAllocated is 65"),
             ({"BitsStored": 17}, "BitsStored is 17 where BitsAllocated is 16"),

@@ -1,18 +1,19 @@
 """Objects in gzip's coding, as servers and buckets hold them, and objects that are archived."""
 
 import gzip
+from pathlib import Path
 
 import pytest
-from data_folder import DATA
+from data_folder import DATA, needs_data
 from faulty_server import run_faulty_server
 from readers import take, take_all
 
 from dsp_batch.errors import ArchivedError, StorageError
 from dsp_batch.model.series import ObjectInfo
-from dsp_batch.pipeline import load_index
+from dsp_batch.pipeline import load_index, preview
 from dsp_batch.storage.backends import content_coding
 from dsp_batch.storage.backends.content_coding import decode_body
-from dsp_batch.storage.objects import read_whole
+from dsp_batch.storage.objects import read_whole, write_whole
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -67,6 +68,41 @@ def test_an_object_named_gz_is_decoded(kind: str) -> None:
     assert set(results) == {"x.dcm.gz", "y.gz"}
     assert list(results.values()) == [[([content[9000:9010]], 10000), ([content[:5]], 10000)]] * 2
     assert usage.requests == 2
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_a_file_named_gz_is_decoded_wherever_it_lies(kind: str, tmp_path: Path) -> None:
+    content = bytes(range(250)) * 40
+    root = str(tmp_path) if kind == "local" else f"memory://{tmp_path.name}"
+    for name, data in {"x.dcm.gz": gzip.compress(content), "y.gz": content}.items():
+        write_whole(f"{root}/s/{name}", data, make_parents=True)
+    store = Store(root)
+    readers = {each: take([(9000, 9010)], [(0, 5)]) for each in store.list_objects("s")}
+
+    results = store.read("s", readers)
+
+    assert set(results) == {"x.dcm.gz", "y.gz"}
+    assert list(results.values()) == [[([content[9000:9010]], 10000), ([content[:5]], 10000)]] * 2
+
+
+def test_a_damaged_file_named_gz_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "x.gz").write_bytes(gzip.compress(bytes(1000))[:-9])
+    store = Store(str(tmp_path))
+
+    failure = store.read("s", {each: take_all() for each in store.list_objects("s")})["x.gz"]
+
+    assert isinstance(failure, StorageError)
+    assert failure.message.endswith("its gzip coding is damaged")
+
+
+@needs_data
+def test_a_series_of_packed_files_is_drawn_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "CT").mkdir()
+    for name, data in _contents().items():
+        (tmp_path / "CT" / f"{name}.gz").write_bytes(gzip.compress(data))
+
+    assert preview(tmp_path / "CT").data == preview(DATA / "reports" / _SERIES).data
 
 
 def test_what_gzip_holds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
+import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -10,6 +13,7 @@ from dsp_batch.errors import StorageError
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.storage import retry
 from dsp_batch.storage.backends import filesystem
+from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
@@ -81,8 +85,6 @@ def test_failures_of_an_asynchronous_file_system_are_tried_again(unsteady: str) 
 
 @pytest.mark.parametrize(("scheme", "package"), [("az", "adlfs"), ("abfs", "adlfs"), ("gs", "gcsfs")])
 def test_a_missing_package_is_named(scheme: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, package, None)  # as Python itself marks what cannot be imported
     filesystem.open_filesystem.cache_clear()
 
@@ -90,6 +92,41 @@ def test_a_missing_package_is_named(scheme: str, package: str, monkeypatch: pyte
         StorageError, match=rf"{scheme}:// needs .*pip install 'dsp-batch\[\w+\]' \(package {package}\)"
     ):
         Store(f"{scheme}://container").list_series()
+
+
+class _Bucket:
+    """Takes what is written to it, as gcsfs and adlfs do."""
+
+    def __init__(self, *protocol: str) -> None:
+        self.protocol = protocol
+        self.written: dict[str, dict[str, object]] = {}
+
+    def pipe_file(self, url: str, _data: bytes, **arguments: object) -> None:
+        self.written[url] = arguments
+
+
+@dataclass
+class _ContentSettings:
+    """Headers of a blob, as Azure's package takes them."""
+
+    content_type: str
+    cache_control: str | None
+
+
+@pytest.mark.parametrize("control", [None, "max-age=60"])
+def test_objects_in_buckets_of_google_and_microsoft_have_the_headers_of_their_name(
+    control: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "azure.storage.blob", SimpleNamespace(ContentSettings=_ContentSettings))
+    buckets = {"gs": _Bucket("gs", "gcs"), "az": _Bucket("abfs", "az", "abfss"), "memory": _Bucket("memory")}
+    monkeypatch.setattr(filesystem, "open_filesystem", lambda scheme, _: buckets[scheme])
+    for scheme in buckets:
+        write_whole(f"{scheme}://b/x.webp", b"1", cache_control=control)
+
+    meta = {} if control is None else {"fixed_key_metadata": {"cache_control": control}}
+    assert buckets["gs"].written == {"gs://b/x.webp": {"content_type": "image/webp", **meta}}
+    assert buckets["az"].written == {"az://b/x.webp": {"content_settings": _ContentSettings("image/webp", control)}}
+    assert list(buckets["memory"].written.values()) == [{}]
 
 
 def test_an_unknown_scheme_is_an_error() -> None:

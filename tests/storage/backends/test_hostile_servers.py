@@ -199,6 +199,7 @@ def test_what_answers_instead_of_s3_is_told(server: str) -> None:
         f"cannot list s3://page/s/: {server} speaks no S3: text/html came instead of a listing; check the endpoint"
     )
     assert "of no known type came instead of a listing" in _fail_to_list("s3://text", endpoint_url=server).message
+    assert "speaks no S3: a redirect came" in _fail_to_list("s3://loop", endpoint_url=server).message
     with pytest.raises(StorageError, match="text/html came instead of a listing"):
         list(list_keys("s3://page/s", endpoint_url=server))
 

@@ -157,3 +157,28 @@ def test_the_endpoint_given_by_hand_comes_before_the_environment_and_the_manifes
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://e")
     assert build_store("s3://b", manifest_endpoint_url="http://m").endpoint_url == "http://e"
     assert build_store("s3://b", endpoint_url="http://h", manifest_endpoint_url="http://m").endpoint_url == "http://h"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "anonymous", "is_unsigned"),
+    [
+        ("http://127.0.0.1:18090", {}, None, True),
+        ("https://s3.amazonaws.com.example.org", {}, None, True),
+        ("http://127.0.0.1:18090", {}, False, False),
+        ("http://127.0.0.1:18090", {"endpoint_url": "http://127.0.0.1:18090"}, None, None),
+        ("https://s3.us-east-1.amazonaws.com", {}, None, None),
+        (None, {}, None, None),
+    ],
+)
+def test_a_manifest_does_not_decide_which_server_sees_signed_requests(
+    endpoint: str | None, given: dict[str, str], *, anonymous: bool | None, is_unsigned: bool | None
+) -> None:
+    store = build_store("s3://private", manifest_endpoint_url=endpoint, anonymous=anonymous, **given)  # type: ignore[arg-type]  # endpoint_url alone
+
+    assert store.anonymous is is_unsigned
+
+
+def test_an_endpoint_of_the_environment_is_one_given_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:18090")
+
+    assert build_store("s3://private", manifest_endpoint_url="http://127.0.0.1:1").anonymous is None

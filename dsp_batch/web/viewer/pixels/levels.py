@@ -46,12 +46,12 @@ def find_tile(opened: OpenSeries, instance: int, column: int, row: int) -> Frame
         column: Column of the tile, from 0.
         row: Row of the tile, from 0.
     """
-    tiles = opened.tiles.get(instance)
-    if tiles is None:
-        level = next((level for level in _levels_of(opened) if instance in level.parts), None)
-        tiles = {} if level is None else _lay_out(level)
-        opened.tiles[instance] = tiles
-    return tiles.get((column, row))
+    return opened.derive(("tiles", instance), lambda: _list_tiles(opened, instance)).get((column, row))
+
+
+def _list_tiles(opened: OpenSeries, instance: int) -> Mapping[tuple[int, int], FrameRef]:
+    level = next((level for level in _levels_of(opened) if instance in level.parts), None)
+    return {} if level is None else _lay_out(level)
 
 
 def _lay_out(level: Level) -> dict[tuple[int, int], FrameRef]:

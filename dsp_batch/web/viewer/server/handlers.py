@@ -334,6 +334,24 @@ class OverlayHandler(SafeHandler):
         await self.work(lambda services: lambda: services.draw_overlay(file, frame))
 
 
+class LayersHandler(SafeHandler):
+    """`series/{id}/layers`: other series that may lie over a series."""
+
+    async def get(self, series: str) -> None:
+        """Answer with a list."""
+        await self.work(lambda services: lambda: services.list_layers(series))
+
+
+class LayerHandler(SafeHandler):
+    """`file/{i}/frame/{f}/layer/{id}`: what another series says of a frame."""
+
+    async def get(self, number: str, frame_number: str, series: str) -> None:
+        """Answer with a PNG picture that is clear where nothing is said."""
+        file = self.number_of(number, "the number of a file")
+        frame = self.number_of(frame_number, "the number of a frame")
+        await self.work(lambda services: lambda: services.draw_layer(file, frame, series))
+
+
 class TileHandler(SafeHandler):
     """`file/{i}/tile/{column}/{row}`: one tile of a level of a slide."""
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from dsp_batch.errors import DspBatchError
 from dsp_batch.web.viewer.catalog import Catalog
 from dsp_batch.web.viewer.filters import parse_filter
 from dsp_batch.web.viewer.options import ViewOptions
@@ -24,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 MOST_WAITING = 64
 """Requests that wait for a thread, at most. Others are told to come again."""
+
+
+_FAREWELL_SECONDS = 3.0
+"""Seconds that the scan may take to end."""
 
 
 class ViewSession:
@@ -60,16 +65,19 @@ class ViewSession:
         self._threads = max(os.cpu_count() or 1, 2)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="dsp-batch-view")
         self._waiting = 0
+        self._scanning = threading.Thread(target=self._scan, name="dsp-batch-scan", daemon=True)
         self.stopping = threading.Event()
 
     def start(self) -> None:
         """Begin to load the program and to look through the sources."""
-        threading.Thread(target=self._scan, name="dsp-batch-scan", daemon=True).start()
+        self._scanning.start()
 
     def stop(self) -> None:
-        """Stop the scan and give up all work that has not begun."""
+        """Stop the scan, give up all work that has not begun, and remove what was written."""
         self.stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._scanning.is_alive():
+            self._scanning.join(_FAREWELL_SECONDS)
         if self._services.done() and not self._services.exception():
             self._services.result().close()
 
@@ -117,12 +125,22 @@ class ViewSession:
             from dsp_batch.web.viewer.opening import open_services  # noqa: PLC0415
 
             services = open_services(self._sources, self.options, self.catalog, self._rows, self.stopping)
-        except BaseException as error:
+            self._services.set_result(services)
+            if not self.stopping.is_set() and services.open_gallery():
+                self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
+            self.gallery_pending = False
+            services.look_through(self._sources)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the server shows what was found before it
+            self._note_failure(error)
+        finally:
+            self.gallery_pending = False
+            self.catalog.scan_complete = True
+            self.note_request()
+
+    def _note_failure(self, error: Exception) -> None:
+        """Say why the scan has ended early; where nothing could be opened at all, every answer says it too."""
+        reason = error.message if isinstance(error, DspBatchError) else f"unexpected {type(error).__name__}"
+        _log.error("the scan ended early: %s", reason)
+        _log.debug("it was raised here", exc_info=error)
+        if not self._services.done():
             self._services.set_exception(error)
-            raise
-        self._services.set_result(services)
-        if services.open_gallery():
-            self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
-        self.gallery_pending = False
-        services.look_through(self._sources)
-        self.note_request()

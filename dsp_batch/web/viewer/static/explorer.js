@@ -318,7 +318,5 @@ class Thumbnails {
 // without pixels, what `preview` makes of them.
 function thumbnailOf(entry) {
   if (!entry.has_pixels || entry.modality === "SM") return [`series/${encodeURIComponent(entry.id)}/preview`, {}];
-  const file = entry.first_file + Math.floor(entry.file_count / 2);
-  const frame = entry.file_count === 1 ? Math.floor(entry.frame_count / 2) : 0;
-  return [`file/${file}/frame/${frame}/thumbnail`, { size: THUMBNAIL_SIZE }];
+  return [`file/${entry.middle.file}/frame/${entry.middle.frame}/thumbnail`, { size: THUMBNAIL_SIZE }];
 }
