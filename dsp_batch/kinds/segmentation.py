@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,12 @@ from dsp_batch.model.frame import GrayscaleTransform, StoredFrame
 from dsp_batch.model.scene import Color, spread_hue
 from dsp_batch.model.series import BoolArray, FrameRef, StoredArray
 
+_MOST_TILES = 4096
+"""Tiles of a segmentation of a slide that are read, at most."""
+
+_MOST_PIXELS = 1 << 24
+"""Pixels of a stitched segmentation, at most; a larger one is thinned out to that."""
+
 
 def list_segmentation_pictures(contents: Contents) -> list[Picture]:
     """List one picture for each position, made of the frames of all segments there.
@@ -27,11 +34,46 @@ def list_segmentation_pictures(contents: Contents) -> list[Picture]:
     References:
         DICOM PS3.3 C.8.20.4 (Segmentation functional groups).
     """
-    return [
-        Picture(frames=tuple(FrameRef(row, frame) for frame in frames))
-        for row, attributes in contents.instances.items()
-        for frames in _group_by_position(attributes)
-    ]
+    pictures: list[Picture] = []
+    for row, attributes in contents.instances.items():
+        stitched = _stitch_tiles(row, attributes)
+        groups = [] if stitched else _group_by_position(attributes)
+        pictures += [stitched] if stitched else []
+        pictures += [Picture(frames=tuple(FrameRef(row, frame) for frame in frames)) for frames in groups]
+    return pictures
+
+
+def _stitch_tiles(row: int, attributes: Attributes) -> Picture | None:
+    """Make one picture of the tiles of a segmentation of a slide; None for others, and for those of too many tiles.
+
+    The tiles of each segment follow those of the one before, each a whole matrix (PS3.3 C.7.6.17.3).
+    """
+    rows, columns = attributes.integer("Rows") or 0, attributes.integer("Columns") or 0
+    matrix = attributes.integer("TotalPixelMatrixRows") or 0, attributes.integer("TotalPixelMatrixColumns") or 0
+    count = max(attributes.integer("NumberOfFrames") or 1, 1)
+    is_full = (attributes.text("DimensionOrganizationType") or "").upper() == "TILED_FULL"
+    if not is_full or min(rows, columns, *matrix) <= 0 or count > _MOST_TILES:
+        return None
+    down, across = -(-matrix[0] // rows), -(-matrix[1] // columns)
+    places = [frame % (down * across) for frame in range(count)]
+    return Picture(
+        frames=tuple(FrameRef(row, frame) for frame in range(count)),
+        tile_offsets=tuple((place // across * rows, place % across * columns) for place in places),
+        matrix=matrix,
+        step=max(math.ceil(math.sqrt(matrix[0] * matrix[1] / _MOST_PIXELS)), 1),
+    )
+
+
+def _find_segment(attributes: Attributes, frame: int) -> int:
+    """Find the number of the segment that a frame is of, which a tile tells by its place among all tiles."""
+    identification = frame_macro(attributes, frame, "SegmentIdentificationSequence")
+    number = identification.integer("ReferencedSegmentNumber")
+    segments = attributes.items("SegmentSequence")
+    if number is not None or len(segments) < 2:
+        return number or 1
+    tiles = max(attributes.integer("NumberOfFrames") or 1, 1) // len(segments)
+    place = min(frame // max(tiles, 1), len(segments) - 1)
+    return segments[place].integer("SegmentNumber") or place + 1
 
 
 def _group_by_position(attributes: Attributes) -> list[list[int]]:
@@ -63,6 +105,8 @@ def compose_segmentation(picture: Picture, attributes: Attributes, frames: Store
     Returns:
         RGB.
     """
+    if picture.tile_offsets:
+        return _compose_tiles(picture, attributes, frames)
     found = [ref for ref in picture.frames if ref in frames]
     if not found:
         raise PixelError("no frame of the segmentation at this position could be read")
@@ -79,8 +123,7 @@ def compose_segmentation(picture: Picture, attributes: Attributes, frames: Store
             for number in np.unique(values[values != 0]).tolist():
                 canvas[values == number] = _color_of(number, colors)
         else:
-            identification = frame_macro(attributes, ref.frame, "SegmentIdentificationSequence")
-            color = _color_of(identification.integer("ReferencedSegmentNumber") or 1, colors)
+            color = _color_of(_find_segment(attributes, ref.frame), colors)
             _paint_segment(canvas, values, color, top)
     image = (np.rint(canvas).astype(np.uint8) if top else canvas).reshape(*first.values.shape, 3)
     return StoredFrame(values=image, transform=GrayscaleTransform(), aspect=first.aspect)
@@ -104,6 +147,28 @@ def list_segments(attributes: Attributes) -> list[Segment]:
         Segment(number=number, name=name, color=_color_of(number, colors))
         for number, name in _name_segments(attributes).items()
     ]
+
+
+def _compose_tiles(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:
+    """Paint the segments of each tile, and put the tiles where they go."""
+    (rows, columns), step = picture.matrix, picture.step
+    canvas = np.zeros((-(-rows // step), -(-columns // step), 3), np.uint8)
+    places: dict[tuple[int, int], list[FrameRef]] = {}
+    for ref, offset in zip(picture.frames, picture.tile_offsets, strict=True):
+        places.setdefault(offset, []).append(ref)
+    aspect: float | None = None
+    for (top, left), refs in places.items():
+        found = tuple(ref for ref in refs if ref in frames)
+        if not found:
+            continue
+        tile = compose_segmentation(Picture(frames=found), attributes, frames)
+        aspect = tile.aspect
+        cut = tile.values[-top % step : rows - top : step, -left % step : columns - left : step]
+        at_row, at_column = -(-top // step), -(-left // step)
+        canvas[at_row : at_row + cut.shape[0], at_column : at_column + cut.shape[1]] = cut
+    if aspect is None:
+        raise PixelError("no tile of the segmentation could be read")
+    return StoredFrame(values=canvas, transform=GrayscaleTransform(), aspect=aspect)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,8 +198,7 @@ def list_masks(picture: Picture, attributes: Attributes, frames: StoredFrames) -
         if kind == "LABELMAP":
             covered |= {number: values == number for number in np.unique(values[values != 0]).tolist()}
             continue
-        identification = frame_macro(attributes, ref.frame, "SegmentIdentificationSequence")
-        number = identification.integer("ReferencedSegmentNumber") or 1
+        number = _find_segment(attributes, ref.frame)
         mask = values >= half
         covered[number] = covered[number] | mask if number in covered else mask
     known = {segment.number: segment for segment in list_segments(attributes)}

@@ -118,3 +118,26 @@ def test_segments_have_the_colors_that_highdicom_gave_them(kind: str, syntax: st
     assert np.abs(pixels[25:35, 18:22].astype(int) - COLORS[0]).max() <= 12
     assert np.abs(pixels[25:35, 42:46].astype(int) - COLORS[1]).max() <= 12
     assert pixels[:6].max() < 16
+
+
+def test_the_tiles_of_a_segmented_slide_are_stitched(tmp_path: Path) -> None:
+    written = segment_planes(make_masks(0, 4)[:4], COLORS, "BINARY", omit_empty_frames=False)
+    matrix = np.zeros((2, 100, 120), np.uint8)
+    matrix[0, 20:90, 10:40], matrix[1, 50:60, 30:110] = 1, 1
+    padded = np.pad(matrix, ((0, 0), (0, 28), (0, 8)))
+    tiles = padded.reshape(2, 2, SIZE, 2, SIZE).swapaxes(2, 3).reshape(8, SIZE, SIZE)
+    written.PixelData = np.packbits(tiles, bitorder="little").tobytes()
+    written.NumberOfFrames, written.DimensionOrganizationType = 8, "TILED_FULL"
+    written.TotalPixelMatrixRows, written.TotalPixelMatrixColumns = matrix.shape[1:]
+    del written.PerFrameFunctionalGroupsSequence
+    (tmp_path / "series").mkdir()
+    written.save_as(tmp_path / "series" / "a.dcm")
+
+    options = ImageOptions(position=0.5, image_width=120, quality=100)
+    image, pixels, _ = draw(SeriesRef(root=str(tmp_path), series_uuid="series"), options)
+
+    assert (image.n_tiles, image.width, image.height) == (1, 120, 100)
+    expected = np.zeros((100, 120, 3), int)
+    for mask, color in zip(matrix, COLORS, strict=True):
+        expected[mask > 0] = color
+    assert np.abs(pixels.astype(int) - expected).mean() < 4

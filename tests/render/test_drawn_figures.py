@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_folder import needs_data
-from objects_without_pixels import OBJECTS
+from data_folder import DATA, needs_data
 from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage
 
 from dsp_batch import PreviewOptions, preview
@@ -24,6 +23,7 @@ from dsp_batch.render.figures.solid import draw_solid
 from dsp_batch.render.figures.spectra import draw_spectra
 from dsp_batch.render.figures.traces import draw_traces
 
+OBJECTS = DATA / "objects"
 PAPER = np.zeros((40, 60, 3), np.uint8)
 RED, GREEN = (200, 0, 0), (0, 200, 0)
 SIZE = 768

@@ -55,13 +55,43 @@ def make_selection(word: str) -> dict[str, Any]:
     return make_item("CONTAINER", "Of Interest", ContentSequence=[description])
 
 
+def make_state(word: str) -> dict[str, Any]:
+    text = {
+        "AnchorPoint": [20.0, 30.0],
+        "AnchorPointAnnotationUnits": "PIXEL",
+        "AnchorPointVisibility": "N",
+        "UnformattedTextValue": word,
+    }
+    circle = {
+        "GraphicAnnotationUnits": "PIXEL",
+        "GraphicDimensions": 2,
+        "NumberOfGraphicPoints": 2,
+        "GraphicData": [30.0, 30.0, 40.0, 30.0],
+        "GraphicType": "CIRCLE",
+        "GraphicFilled": "N",
+    }
+    image = [{"ReferencedSOPClassUID": uid.CTImageStorage, "ReferencedSOPInstanceUID": "1.2.3"}]
+    area = {
+        "DisplayedAreaTopLeftHandCorner": [1, 1],
+        "DisplayedAreaBottomRightHandCorner": [64, 64],
+        "PresentationSizeMode": "SCALE TO FIT",
+        "PresentationPixelAspectRatio": ["1", "1"],
+    }
+    return {
+        "ContentDescription": word,
+        "ReferencedSeriesSequence": [{"SeriesInstanceUID": "1.2", "ReferencedImageSequence": image}],
+        "DisplayedAreaSelectionSequence": [area],
+        "GraphicAnnotationSequence": [{"GraphicObjectSequence": [circle], "TextObjectSequence": [text]}],
+    }
+
+
 KINDS = {
     "report": (uid.EnhancedSRStorage, make_report),
     "plan": (uid.RTPlanStorage, make_plan),
     "structures": (uid.RTStructureSetStorage, lambda word: {"StructureSetLabel": word[:16]}),
     "document": (uid.EncapsulatedCDAStorage, make_document),
     "selection": (uid.KeyObjectSelectionDocumentStorage, make_selection),
-    "state": (uid.GrayscaleSoftcopyPresentationStateStorage, lambda word: {"ContentDescription": word}),
+    "state": (uid.GrayscaleSoftcopyPresentationStateStorage, make_state),
 }
 
 
@@ -95,3 +125,10 @@ def test_what_is_no_secret_stays(tmp_path: Path) -> None:
 
     assert image.summary is not None
     assert any("Answer: Yes" in line for line in image.summary)
+
+
+def test_the_text_of_a_state_is_drawn_unless_it_is_withheld(tmp_path: Path) -> None:
+    shown, hidden = (draw(tmp_path, "state", "CANARY", describe=describe) for describe in (True, False))
+
+    assert shown.drawn_as == hidden.drawn_as == "picture"
+    assert shown.data != hidden.data

@@ -99,8 +99,13 @@ class Watched:
         self.requests: list[str] = []
         page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("requestfailed", lambda request: self.said.append(f"failed: {request.url}"))
+        page.on("requestfailed", self._note_failure)
         page.on("request", lambda request: self.requests.append(request.url))
+
+    def _note_failure(self, request: Any) -> None:
+        """Note a request that failed; the viewer itself gives up those for frames that it has scrolled past."""
+        if request.failure != "net::ERR_ABORTED":
+            self.said.append(f"failed: {request.url}: {request.failure}")
 
     def hosts(self) -> set[str]:
         return {urlsplit(url).netloc for url in self.requests if not url.startswith(("data:", "blob:"))}

@@ -87,3 +87,26 @@ def test_memory_makes_room_and_waits_for_it() -> None:
     assert later.result(SECONDS) >= released
     with pytest.raises(PixelError, match="raise --cache-budget"), memory.reserve(10_001):
         pass
+
+
+def test_what_headers_tell_does_not_wait_for_pixels() -> None:
+    session = ViewSession([], ViewOptions(), Guard(host="127.0.0.1"), {})
+    release = threading.Event()
+
+    def decode() -> ApiAnswer:
+        assert release.wait(SECONDS)
+        return ApiAnswer(body=b"pixels")
+
+    async def ask() -> ApiAnswer | None:
+        decoding = [asyncio.create_task(session.run(decode, lambda: False)) for _ in range(8)]
+        await asyncio.sleep(0)
+        told = await session.run(lambda: ApiAnswer(body=b"header"), lambda: False, decodes=False)
+        assert not any(each.done() for each in decoding)
+        release.set()
+        await asyncio.gather(*decoding)
+        return told
+
+    told = asyncio.run(asyncio.wait_for(ask(), SECONDS))
+    session.stop()
+    assert told is not None
+    assert told.body == b"header"

@@ -46,6 +46,10 @@ _LARGEST_PART = 4 << 20
 _FIRST_PARTS = 3
 """Further requests for the beginning of a large object. Where it tells the lengths of its sequences, few are needed."""
 
+_ANNOTATIONS = f"{_STORAGE}.91.1"
+_ANNOTATION_PARTS, _SAMPLES, _SAMPLE_BYTES = 6, 256, 4_900
+"""Requests for what is told of annotations, and for samples of their points; and bytes of each."""
+
 _REPORTS = f"{_STORAGE}.88."
 _SECONDS_PER_BYTE = 0.08e-6
 _SECONDS_PER_BYTE_OF_REPORT = 0.4e-6
@@ -190,6 +194,9 @@ def _estimate_reading(facts: SeriesFacts, sop_class_uid: str, *, is_drawn: bool)
     size = objects * _TYPICAL_OBJECT if facts.size is None else facts.size
     is_large = size > objects * _WHOLE_OBJECT
     parts = _FIRST_PARTS + math.ceil(size / objects / _LARGEST_PART) if is_large else 1
+    if is_large and sop_class_uid == _ANNOTATIONS:
+        parts = _ANNOTATION_PARTS + (_SAMPLES if is_drawn else 0)
+        size = min(size, objects * parts * _SAMPLE_BYTES)
     pages = math.ceil(objects / _LIST_PAGE)
     requests = pages + objects * parts
     a_byte = _SECONDS_PER_BYTE_OF_REPORT if sop_class_uid.startswith(_REPORTS) else _SECONDS_PER_BYTE

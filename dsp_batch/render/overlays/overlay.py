@@ -8,6 +8,7 @@ from dataclasses import replace
 from dsp_batch.core.tiling import lay_out_tiles
 from dsp_batch.errors import PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.card import hide_descriptions
 from dsp_batch.kinds.kind import Picture
 from dsp_batch.kinds.overlays.images import list_images
 from dsp_batch.kinds.overlays.registry import find_overlay
@@ -49,6 +50,8 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
     if found is None:
         return None
     overlay, instances = found
+    if not options.describe:
+        instances = hide_descriptions(instances)
     work = OverlayWork(index=index, source=source, options=options, suffix=suffix)
     at_hand = list_images(index, [each.index for each in source.references]) if options.context != "off" else []
     for images in (at_hand, []) if at_hand else ([],):

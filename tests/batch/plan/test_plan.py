@@ -99,6 +99,15 @@ def test_a_large_object_without_pixels_is_read_in_parts() -> None:
     assert large.bytes_read == 10**8
 
 
+def test_of_many_annotations_samples_are_read() -> None:
+    annotations = SeriesFacts(sop_class_uid="1.2.840.10008.5.1.4.1.1.91.1", n_instances=1, size=250_000_000)
+
+    drawn, indexed = (estimate_work(annotations, tiles) for tiles in (36, 0))
+
+    assert (drawn.requests, indexed.requests) == (1 + 262, 1 + 6)
+    assert indexed.bytes_read < drawn.bytes_read < 1_300_000
+
+
 def test_an_index_of_headers_skips_nothing(lookup: Lookup) -> None:
     plan = plan_manifest(refs(SR, RAW), PlanOptions(tiles=0), lookup)
 

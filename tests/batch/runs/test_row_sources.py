@@ -15,7 +15,7 @@ from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.runs.compaction import compact, fill_rows
 from dsp_batch.batch.runs.result_parts import build_table, list_parts, read_part, serialize_table
 from dsp_batch.batch.runs.result_row import SeriesResult, build_row, tell_sources
-from dsp_batch.batch.runs.resume import build_keys
+from dsp_batch.batch.runs.resume import sort_keys
 from dsp_batch.cache import open_cache
 from dsp_batch.idc.index import IdcIndex, SeriesSource, find_sources
 from dsp_batch.model.series import SeriesRef
@@ -88,7 +88,7 @@ def test_rows_of_earlier_attempts_get_what_they_lack_when_the_run_ends(index: Id
     manifest = read_manifest_table(source, root=BUCKET, lookup=default_lookup())
 
     def fill(table: pa.Table) -> pa.Table:
-        return fill_rows(table, manifest, build_keys(manifest), index)
+        return fill_rows(table, manifest, sort_keys(manifest), index)
 
     compact(cache, FOLDER, manifest.columns, fill)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tornado.web import Application
 
 from dsp_batch.web.viewer.server import handlers
+from dsp_batch.web.viewer.server.safe_handler import SafeHandler
 from dsp_batch.web.viewer.server.session import ViewSession
 
 _PART = "([^/]+)"
@@ -17,7 +18,7 @@ class Route(NamedTuple):
     """One path of the API, with names in braces for the parts that vary."""
 
     path: str
-    handler: type[handlers.SafeHandler]
+    handler: type[SafeHandler]
 
     @property
     def pattern(self) -> str:

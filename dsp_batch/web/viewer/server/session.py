@@ -62,8 +62,9 @@ class ViewSession:
         self.last_request = time.monotonic()
         self._sources = tuple(sources)
         self._services: Future[Any] = Future()
-        self._threads = max(os.cpu_count() or 1, 2)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="dsp-batch-view")
+        threads = max(os.cpu_count() or 1, 2)
+        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="dsp-batch-decode")
+        self._tellers = ThreadPoolExecutor(2, thread_name_prefix="dsp-batch-tell")
         self._waiting = 0
         self._scanning = threading.Thread(target=self._scan, name="dsp-batch-scan", daemon=True)
         self.stopping = threading.Event()
@@ -75,7 +76,8 @@ class ViewSession:
     def stop(self) -> None:
         """Stop the scan, give up all work that has not begun, and remove what was written."""
         self.stopping.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._decoders, self._tellers):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self._scanning.is_alive():
             self._scanning.join(_FAREWELL_SECONDS)
         if self._services.done() and not self._services.exception():
@@ -94,12 +96,15 @@ class ViewSession:
         """Wait until the program is loaded, and return its `ViewServices`."""
         return await asyncio.wrap_future(self._services)
 
-    async def run(self, work: Callable[[], ApiAnswer], is_closed: Callable[[], bool]) -> ApiAnswer | None:
+    async def run(
+        self, work: Callable[[], ApiAnswer], is_closed: Callable[[], bool], *, decodes: bool = True
+    ) -> ApiAnswer | None:
         """Do some work in a thread.
 
         Args:
             work: The work.
             is_closed: Function that tells whether nobody waits for the answer any more; asked before the work begins.
+            decodes: True for work on pixels, which what is told from headers need not wait for.
 
         Returns:
             The answer; None where nobody waits for it.
@@ -111,7 +116,8 @@ class ViewSession:
             raise ApiError(503, "decode_busy", "too many requests wait already: ask again in a second")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: None if is_closed() else work())
+            pool = self._decoders if decodes else self._tellers
+            return await asyncio.get_running_loop().run_in_executor(pool, lambda: None if is_closed() else work())
         finally:
             self._waiting -= 1
 
