@@ -88,9 +88,12 @@ class SeriesOverlays {
     context.globalAlpha = 1;
   }
 
-  // Keys of what is seen in a frame: {label, color}.
+  // Keys of what is seen in a frame: {label, color}. Where several series are, each key tells which it is of.
   legend(at) {
-    return this.showing(at).flatMap(({ entry, picture }) => entry.legend.filter(({ number }) => picture.numbers.has(number)));
+    const showing = this.showing(at), nameOf = (label, { kind }) => (showing.length > 1 ? `${label} (${kind})` : label);
+    return showing.flatMap(({ entry, picture }) => entry.legend
+      .filter(({ number }) => picture.numbers.has(number))
+      .map(({ label, color }) => ({ label: nameOf(label, entry), color })));
   }
 
   close() {

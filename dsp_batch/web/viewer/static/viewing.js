@@ -57,7 +57,7 @@ class Viewing {
       if (this.series.levels.length) this.openSlide();
       else if (this.frames.length) this.show(Math.floor(this.frames.length / 2));
       else await this.openPreview();
-      await this.above.open();
+      this.above.open().catch(reportError);
     } catch (error) {
       this.error = error.message;
     }
