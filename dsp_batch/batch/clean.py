@@ -81,9 +81,18 @@ def find_previews(cache: Cache, name: str) -> Removal:
     folder = f"previews/{name}"
     entries = [entry for entry in cache.list(folder) if entry.key == _PRODUCT or _PREVIEW.fullmatch(entry.key)]
     if not entries:
-        names = sorted({entry.key.split("/")[0] for entry in cache.list("previews") if entry.key.endswith(_PRODUCT)})
-        raise OptionsError(f"there are no previews {name!r} in {cache.url}: it has {', '.join(names) or 'none'}")
+        names = ", ".join(list_previews(cache)) or "none"
+        raise OptionsError(f"there are no previews {name!r} in {cache.url}: it has {names}")
     return _gather(f"previews {name}", folder, sorted(entries, key=lambda entry: entry.key == _PRODUCT))
+
+
+def list_previews(cache: Cache) -> list[str]:
+    """List the names of the previews in a cache, sorted.
+
+    Raises:
+        StorageError: The cache cannot be listed.
+    """
+    return sorted({entry.key.split("/")[0] for entry in cache.list("previews") if entry.key.endswith(_PRODUCT)})
 
 
 def find_runs(cache: Cache) -> Removal:

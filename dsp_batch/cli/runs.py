@@ -144,8 +144,16 @@ def _print_failures(place: str, endpoint_url: str | None, *, as_json: bool) -> N
             print_line(line)
 
 
+def _refuse_directory(_context: click.Context, _option: click.Parameter, directory: str | None) -> None:
+    if directory is not None:
+        raise click.UsageError(f"retry takes the folder of a run, not --cache-dir: give {directory}/runs/RUN")
+
+
 @click.command()
 @click.argument("run")
+@click.option(
+    "--cache-dir", hidden=True, expose_value=False, is_eager=True, callback=_refuse_directory, help="Not taken."
+)
 @click.option(
     "--reason",
     "reasons",

@@ -123,3 +123,24 @@ def test_an_empty_cache_has_nothing_to_remove(batches: Run, tmp_path: Path) -> N
 
     assert outcome.status == 0
     assert "nothing to remove" in outcome.stdout
+
+
+def test_previews_without_a_name_are_told_which_there_are(batches: Run, tmp_path: Path) -> None:
+    product = tmp_path / "cache" / "previews" / "mosaic" / "product.json"
+    product.parent.mkdir(parents=True)
+    product.write_text("{}")
+
+    outcome = batches("clean", tmp_path / "cache", "--previews", "--dry-run")
+
+    assert outcome.status == 1
+    assert "--previews needs the name of previews" in outcome.errors[0]
+    assert "mosaic" in outcome.errors[0]
+    assert product.exists()
+
+
+def test_options_of_other_commands_are_explained(batches: Run, tmp_path: Path) -> None:
+    told = batches("retry", "--cache-dir", tmp_path / "cache")
+    assert (told.status, f"give {tmp_path}/cache/runs/RUN" in told.errors[0]) == (1, True)
+
+    told = batches("export-headers", tmp_path / "cache", "out.parquet")
+    assert (told.status, f"write {tmp_path}/cache -o out.parquet" in told.errors[0]) == (1, True)

@@ -89,3 +89,37 @@ def test_what_is_the_same_goes_into_a_second_file(
 
     assert (outcome.status, outcome.stdout, outcome.stderr) == (0, "", "")
     assert sorted(path.name for path in tmp_path.glob("h.*")) == [f"h.constant.{form}", f"h.{form}"]
+
+
+def test_a_tag_that_no_element_has_is_an_error_and_a_similar_keyword_is_named(
+    preview: Run, ct: PhantomSeries, collection: Path
+) -> None:
+    words = ("header", ct.series_uuid, "--root", collection)
+
+    mistaken = preview(*words, "--tag", "Patinet*")
+    assert (mistaken.status, mistaken.stdout.strip()) == (1, "{}")
+    assert "did you mean Patient" in mistaken.warnings[0]
+
+    absent = preview(*words, "--tag", "EchoTime", "--tag", "Modality")
+    assert absent.status == 0
+    assert "did you mean" not in absent.warnings[0]
+
+
+def test_a_folder_without_indices_exports_nothing(batches: Run, tmp_path: Path) -> None:
+    outcome = batches("export-headers", tmp_path / "nothere", "-o", tmp_path / "x.parquet")
+
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert f"there are no indices in {tmp_path}/nothere" in outcome.errors[0]
+    assert not [*tmp_path.glob("*x.parquet*")]
+
+
+def test_a_table_that_may_not_be_written_is_explained(
+    batches: Run, preview: Run, ct: PhantomSeries, collection: Path, tmp_path: Path
+) -> None:
+    preview("build-index", ct.series_uuid, "--root", collection)
+
+    outcome = batches("export-headers", tmp_path / "default-cache", "-o", "/sys/h.parquet")
+
+    assert outcome.status == 1
+    assert outcome.errors[0].startswith("error: cannot write /sys/h.parquet: ")
+    assert outcome.errors[0].endswith(("permission denied; choose another place", "file system; choose another place"))

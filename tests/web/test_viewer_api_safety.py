@@ -99,6 +99,9 @@ def test_pages_of_other_origins_are_refused(viewer: Client) -> None:
         ("series/00000000-0000-0000-0000-000000000000", 404, "not_found"),
         ("series/..%2F..%2Fetc", 404, "not_found"),
         ("files?since=-1", 400, "invalid_query"),
+        ("file/0/frame/0?wdth=9", 400, "invalid_query"),
+        ("health?since=0", 400, "invalid_query"),
+        ("nothing?since=0", 404, "route_not_found"),
     ],
 )
 def test_what_is_wrong_is_told_as_json(viewer: Client, route: str, status: int, code: str) -> None:

@@ -103,12 +103,15 @@ def clean(  # noqa: PLR0913  # options of the command line
     It tells how many files it will remove and how large they are, and asks. Only files that these programs wrote are
     removed. A run that goes on in the cache should end first.
     """
-    from dsp_batch.batch.clean import find_indices, find_previews, find_runs
+    from dsp_batch.batch.clean import find_indices, find_previews, find_runs, list_previews
     from dsp_batch.cache import open_cache
 
     if not (runs or names or indices):
         raise click.UsageError("say what to remove: --runs, --previews NAME, --indices")
     cache = open_cache(directory, endpoint_url)
+    if flag := next((name for name in names if name.startswith("-")), None):
+        there = ", ".join(list_previews(cache)) or "none"
+        raise click.UsageError(f"--previews needs the name of previews before {flag}: there are {there} in {cache.url}")
     found = [find_previews(cache, name) for name in dict.fromkeys(names)]
     found += [find_runs(cache)] if runs else []
     found += [find_indices(cache)] if indices else []

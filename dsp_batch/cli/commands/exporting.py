@@ -11,14 +11,24 @@ from dsp_batch.cli.options import endpoint_option, log_options
 from dsp_batch.cli.outputs import check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_line
-from dsp_batch.errors import OptionsError
+from dsp_batch.errors import OptionsError, StorageError
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
 _log = logging.getLogger(__name__)
 
 
-@click.command("export-headers")
+class _ExportCommand(click.Command):
+    """A command that explains itself to those who write its output as a second argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments."""
+        if len(args) == 2 and is_parquet(args[1]) and not any(each.startswith("-") for each in args):
+            raise click.UsageError(f"the output is an option: write {args[0]} -o {args[1]}", ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.command("export-headers", cls=_ExportCommand)
 @click.argument("directory", metavar="CACHE_DIR")
 @click.option("-o", "--output", required=True, metavar="FILE.parquet", help="File on this machine to write.")
 @click.option(
@@ -53,7 +63,10 @@ def export_headers(
         raise OptionsError(f"OUTPUT {output!r} must be a file on this machine that ends in .parquet")
     check_output(output)
     names = [name.strip() for text in columns for name in text.split(",") if name.strip()]
-    written = export_headers(open_cache(directory, endpoint_url), path, columns=names, per=per)
+    cache = open_cache(directory, endpoint_url)
+    if next(cache.list("indices"), None) is None:
+        raise StorageError(f"there are no indices in {cache.url}: give a cache directory", "not-found")
+    written = export_headers(cache, path, columns=names, per=per)
     if written.partial:
         _log.warning("%d indices that were built with --limit are left out", written.partial)
     print_line(f"{written.rows:,} rows of {written.series:,} series in {path}")

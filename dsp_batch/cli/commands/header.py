@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from fnmatch import fnmatchcase
 from typing import Literal, cast
 
 import click
 
 from dsp_batch.cli.options import CacheOptions, SeriesOptions, cache_options, log_options, series_options
 from dsp_batch.cli.outputs import check_output, suffix_of
+from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json
 from dsp_batch.errors import OptionsError
 
@@ -53,11 +55,11 @@ def header(  # noqa: PLR0913, PLR0917  # arguments of the command line
     tags: tuple[str, ...],
     source: SeriesOptions,
     cache: CacheOptions,
-) -> None:
+) -> int:
     """Print the header of one instance of a series as DICOM JSON.
 
     It comes from the index in the cache where there is one. Pixel data are left out, and of large binary values the
-    object is told that holds them.
+    object is told that holds them. The exit status is 1 where no element matches any --tag.
     """
     from dsp_batch.cli.single import open_index
     from dsp_batch.index.tables.dicom_json import describe_instance
@@ -72,8 +74,19 @@ def header(  # noqa: PLR0913, PLR0917  # arguments of the command line
     found = describe_instance(index, row, tags)
     for tag in tags:
         if not describe_instance(index, row, [tag]):
-            _log.warning("%s: no element matches --tag %s", index.url, tag)
+            _log.warning("%s: no element matches --tag %s%s", index.url, tag, _suggest_keyword(tag))
     print_json(found)
+    return 0 if found else EXIT_ERROR
+
+
+def _suggest_keyword(glob: str) -> str:
+    """Make the end of a message about a pattern that no keyword matches: a similar keyword, if there is one."""
+    from dsp_batch.dicom.headers.dictionary import list_keywords
+    from dsp_batch.index.columns import suggest_name
+
+    keywords = list_keywords()
+    is_known = any(fnmatchcase(keyword.lower(), glob.lower()) for keyword in keywords)
+    return "" if is_known else suggest_name(glob.strip("*?"), keywords)
 
 
 @click.command()

@@ -86,4 +86,5 @@ class HeaderFile:
             held.clear()
 
     def _explain(self, error: OSError) -> SinkError:
-        return SinkError(f"cannot write {self._path}: {(error.strerror or str(error)).lower()}")
+        reason = os.strerror(error.errno) if error.errno else str(error)  # Arrow puts a sentence of its own before it
+        return SinkError(f"cannot write {self._path}: {reason.lower()}; choose another place")

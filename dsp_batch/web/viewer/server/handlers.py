@@ -43,6 +43,8 @@ class HealthHandler(SafeHandler):
 class FilesHandler(SafeHandler):
     """`files`: the files found so far."""
 
+    parameters = frozenset({"since", "limit"})
+
     async def get(self) -> None:
         """Answer with the files from a number on."""
         since, limit = self.query_number("since", 0), self.query_number("limit", MOST_LISTED, MOST_LISTED)
@@ -51,6 +53,8 @@ class FilesHandler(SafeHandler):
 
 class SeriesListHandler(SafeHandler):
     """`series`: the series found so far."""
+
+    parameters = frozenset({"since", "limit"})
 
     async def get(self) -> None:
         """Answer with the series that have changed since a revision."""
@@ -91,6 +95,7 @@ class FrameHandler(SafeHandler):
     """`file/{i}/frame/{f}`: the picture of a frame."""
 
     decodes = True
+    parameters = frozenset({"wc", "ww", "mode", "format", "width", "overlays"})
 
     async def get(self, number: str, frame_number: str) -> None:
         """Answer with a picture file, at once where it is in memory."""
@@ -125,6 +130,7 @@ class ThumbnailHandler(SafeHandler):
     """`file/{i}/frame/{f}/thumbnail`: a small picture of a frame."""
 
     decodes = True
+    parameters = frozenset({"size"})
 
     async def get(self, number: str, frame_number: str) -> None:
         """Answer with a JPEG picture that fits into a square."""
@@ -154,6 +160,8 @@ class RawHandler(SafeHandler):
 
 class TagsHandler(SafeHandler):
     """`file/{i}/tags`: the elements of a header."""
+
+    parameters = frozenset({"path", "offset", "limit"})
 
     async def get(self, number: str) -> None:
         """Answer with a page of nodes below a path."""
@@ -207,6 +215,7 @@ class OverlayHandler(SafeHandler):
     """`file/{i}/frame/{f}/overlay`: the overlay planes of a frame, or what another series says of it."""
 
     decodes = True
+    parameters = frozenset({"series", "blank"})
 
     async def get(self, number: str, frame_number: str) -> None:
         """Answer with a PNG picture that is white where planes are, or clear where the series says nothing."""
@@ -236,6 +245,7 @@ class GalleryHandler(SafeHandler):
     """The gallery of a cache directory, and its previews."""
 
     needs_token = False
+    parameters = None
 
     async def get(self, secret: str, name: str) -> None:
         """Answer with a file, to those who know the path: what a page loads carries no token."""
@@ -247,6 +257,8 @@ class GalleryHandler(SafeHandler):
 class UnknownHandler(SafeHandler):
     """Every other path below `/api`, and everywhere else."""
 
+    parameters = None
+
     def prepare(self) -> None:
         """Refuse the path, but only to those who may ask at all."""
         super().prepare()
@@ -257,6 +269,7 @@ class PageHandler(SafeHandler):
     """The page of the viewer and its files."""
 
     needs_token = False
+    parameters = None
 
     def get(self, name: str) -> None:
         """Answer with one of the files that were read at the start; names lead nowhere else."""

@@ -29,6 +29,9 @@ class SafeHandler(RequestHandler):
     decodes: ClassVar[bool] = False
     """True where the answer is made from pixels."""
 
+    parameters: ClassVar[frozenset[str] | None] = frozenset()
+    """Names that the query may have; None where it is not read."""
+
     session: ViewSession
 
     def initialize(self, session: ViewSession) -> None:
@@ -57,6 +60,9 @@ class SafeHandler(RequestHandler):
             raise ApiError(403, "origin_not_allowed", "the page that asks was not sent by this server")
         if self.needs_token and not session.guard.allows_token(headers.get("Authorization")):
             raise ApiError(401, "unauthorized", "the bearer token is missing or wrong: take it from the printed URL")
+        if self.parameters is not None and not self.request.query_arguments.keys() <= self.parameters:
+            known = ", ".join(sorted(self.parameters)) or "none"
+            raise ApiError(400, "invalid_query", f"the query has unknown parameters; this route knows {known}")
 
     def data_received(self, chunk: bytes) -> None:
         """Gather the body, as far as it may go and one byte further."""
