@@ -22,11 +22,12 @@ from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.kinds.registry import add_statements
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
+from dsp_batch.model.places import SeriesPlace
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions, PreviewOptions
 from dsp_batch.references.finished import find_finished
-from dsp_batch.references.load import Search, load_references
+from dsp_batch.references.load import EVERYWHERE, Search, load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
@@ -195,7 +196,8 @@ def draw_series(
 ) -> EncodedImage:
     """Walk the whole path of one series, for a process that has the machine to itself."""
     index = index_series(ref, store, cache, draw_options=options)
-    return render_preview(index, open_frames(index, store, cache, options), options, suffix)
+    search = build_search(index, cache, options, ref.neighbours or ())
+    return render_preview(index, open_frames(index, store, cache, search), options, suffix)
 
 
 def index_series(
@@ -236,7 +238,7 @@ def open_frames(
     index: SeriesIndex,
     store: Store,
     cache: Cache | None,
-    options: ImageVerbOptions | None = None,
+    search: Search = EVERYWHERE,
     max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> FrameSource:
     """Load the series that a series draws upon or speaks of, and say where the frames of all of them are read.
@@ -244,14 +246,14 @@ def open_frames(
     Args:
         index: The series.
         store: The store of its root.
-        cache: Where indices are kept; None to load no other series.
-        options: What will be drawn. Only `PreviewOptions` look for the image that an object speaks of.
+        cache: Where indices are kept; None to keep none.
+        search: Where the image that an object speaks of is looked for.
         max_frame_bytes: Bytes of the largest frame that is decoded.
 
     Returns:
         The source of the frames, which decodes on every core.
     """
-    context = load_references(index, store, cache, _build_search(index, cache, options))
+    context = load_references(index, store, cache, search)
     return FrameSource(
         store=store,
         references=context.references,
@@ -261,16 +263,25 @@ def open_frames(
     )
 
 
-def _build_search(index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions | None) -> Search:
-    """Say where the image that an object speaks of is looked for, which includes the finished series of the cache."""
+def build_search(
+    index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions, neighbours: tuple[SeriesPlace, ...]
+) -> Search:
+    """Say where the image that an object speaks of is looked for: among the finished rows of the cache too.
+
+    Args:
+        index: The series that is drawn.
+        cache: The cache; None for none.
+        options: What is drawn. Only `PreviewOptions` ask for the image.
+        neighbours: Series that were found by the same scan.
+    """
     if not isinstance(options, PreviewOptions):
         return Search()
     named = name_images(index)
     if named is None or cache is None or options.context == "off":
-        return Search(mode=options.context)
+        return Search(mode=options.context, places=neighbours)
     study = index.texts("StudyInstanceUID")[0]
     places = find_finished(cache, named, [study] if study else [])
-    return Search(mode=options.context, places=tuple(places))
+    return Search(mode=options.context, places=(*neighbours, *places))
 
 
 def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOptions, suffix: str) -> EncodedImage:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, OptionsError, SeriesError, StorageError
 from dsp_batch.model.identifiers import normalise_uuid
+from dsp_batch.model.places import SeriesPlace
 from dsp_batch.model.series import ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesName, resolve_series
 from dsp_batch.scan.folder_scan import FolderScan, FoundSeries, keep_parts, scan_here
@@ -167,9 +168,28 @@ def _find_in_folder(
         for error in scan.unlisted.values():
             raise error
         chosen = choose(found)
-        if chosen is None or chosen.scan is None:
+        if chosen is None:
+            return None
+        chosen = chosen._replace(neighbours=_list_places(found))
+        if chosen.scan is None:
             return chosen
         return chosen._replace(objects=read_scanned_objects(chosen, cache), scan=None, digest=None)
+
+
+def _list_places(found: Iterable[FoundSeries]) -> tuple[SeriesPlace, ...]:
+    """Say where the series of a scan are: one of them may be the image that another speaks of."""
+    return tuple(
+        SeriesPlace(
+            series_instance_uid=each.series_instance_uid,
+            study_instance_uid="",
+            sop_class="",
+            root=each.ref.root,
+            series_uuid=each.ref.series_uuid,
+            folder=each.ref.folder,
+        )
+        for each in found
+        if each.series_instance_uid
+    )
 
 
 def _look_into(ref: SeriesRef, store: Store) -> Iterator[FoundSeries]:

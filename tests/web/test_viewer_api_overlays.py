@@ -179,3 +179,17 @@ def test_names_of_patients_are_masked_in_legends(tmp_path: Path) -> None:
         client.wait_for_scan()
         ((_, over),) = find_pairs(client, "RTSTRUCT")
     assert over["legend"][0]["label"] == "Tumor of patient-1"
+
+
+def test_the_picture_of_a_structure_set_has_the_image_that_is_open_beside_it(tmp_path: Path) -> None:
+    structures, images = (DATA / "objects" / f"{name}-lung-phantom-pat3" for name in ("rtstruct", "ref-ct"))
+    drawn = []
+    for sources in ((structures,), (structures, images)):
+        with run_viewer(*sources) as client:
+            files = client.wait_for_scan()
+            series = next(each["series"] for each in files if str(structures) in each["path"])
+            drawn.append(client.get(f"series/{series}/preview").pixels)
+
+    alone, over_images = ((np.asarray(each) > 40).mean() for each in drawn)
+
+    assert over_images > 2 * alone

@@ -306,7 +306,7 @@ class ViewServices:
         """Answer `series/{id}/preview`: the picture or card that `preview` makes."""
         _, opened = self._open(series)
         options = PreviewOptions(describe=self._discovery.pseudonyms is None)
-        image = render_preview(opened.index, opened.source, options, ".webp")
+        image = render_preview(opened.index, self._discovery.open_images(opened), options, ".webp")
         return ApiAnswer(body=image.data, media_type="image/webp")
 
     def list_regions(self, number: int) -> ApiAnswer:
