@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dsp_batch.cli.options import endpoint_option, log_options
+from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
@@ -128,6 +129,8 @@ def view(  # noqa: PLR0913  # the options of the server, each by its name
             _log.info("from your own machine: ssh -L %d:%s %s", viewer.port or _NEAR_PORT, far, socket.gethostname())
         if not no_browser and not unix_socket and not _is_remote():
             open_browser(viewer)
+        if not viewer.wait_for_scan():
+            return EXIT_ERROR
         while not viewer.wait(3600):
             pass
     except KeyboardInterrupt:

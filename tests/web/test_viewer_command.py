@@ -140,3 +140,28 @@ def test_the_server_answers_before_the_program_is_loaded(folder: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, check=True)
     assert ended.stdout == "\n"
+
+
+@pytest.mark.parametrize("source", ["nothere", "notes.txt", "empty"])
+def test_sources_that_name_nothing_end_the_command_with_one_line(tmp_path: Path, source: str) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "readme").write_text("no DICOM")
+    named = source if source == "nothere" else str(tmp_path / source)
+
+    with run_command(named, "--no-browser") as process:
+        read_url(process)
+        assert process.wait(SECONDS) == 1
+        assert process.stderr
+        (line,) = process.stderr.read().splitlines()
+
+    assert line.startswith("error: ")
+    assert source in line
+
+
+def test_a_source_that_names_nothing_costs_one_warning_beside_another_one(folder: Path) -> None:
+    with run_command("nothere", str(folder), "--no-browser", "--timeout", "0.5") as process:
+        read_url(process)
+        assert process.wait(SECONDS) == 0
+        assert process.stderr
+        assert process.stderr.read().count("'nothere' names no series") == 1

@@ -43,14 +43,22 @@ def read_manifest(source: Source, *, root: str = DEFAULT_ROOT, endpoint_url: str
         >>> for series in read_manifest("manifest.s5cmd"):  # doctest: +SKIP
         ...     print(series.url)
     """
-    rejected, label = 0, label_source(source)
-    for entry in read_entries(source, root, endpoint_url, with_objects(default_lookup(endpoint_url)), label):
-        if isinstance(entry, SeriesRef):
-            yield entry
-        elif isinstance(entry, RejectedLine):
-            rejected += 1
-            if rejected <= SHOWN_LINES:
-                _log.warning("%s", entry)
+    rejected, label, held = 0, label_source(source), list[RejectedLine]()
+    try:
+        for entry in read_entries(source, root, endpoint_url, with_objects(default_lookup(endpoint_url)), label):
+            if isinstance(entry, SeriesRef):
+                while held:
+                    _log.warning("%s", held.pop(0))
+                yield entry
+            elif isinstance(entry, RejectedLine):
+                rejected += 1
+                held += [entry] if rejected <= SHOWN_LINES else []
+    except ManifestError as error:
+        held = [each for each in held if str(each) not in error.message]  # the error tells of the first one itself
+        raise
+    finally:
+        for each in held:
+            _log.warning("%s", each)
     if rejected > SHOWN_LINES:
         _log.warning("%s: %d more lines name no series", label, rejected - SHOWN_LINES)
 

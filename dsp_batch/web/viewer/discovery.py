@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dsp_batch.cache import Cache
-from dsp_batch.errors import DspBatchError
+from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.references.load import Reference
@@ -63,7 +63,11 @@ class Discovery:
     """SeriesInstanceUID of each series that is ready → its identifier. The facts of the catalog may be masked."""
 
     def run(self, sources: Sequence[str]) -> None:
-        """Look through all sources. A source that cannot be read costs one warning."""
+        """Look through all sources. A source that cannot be read costs one warning.
+
+        Raises:
+            DspBatchError: None of them names a series.
+        """
         waiting: deque[tuple[SeriesEntry, Future[OpenSeries]]] = deque()
         with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="dsp-batch-scan") as pool:
             for listed in self._list_all(sources):
@@ -118,6 +122,7 @@ class Discovery:
         return None if self.pseudonyms is None else self.pseudonyms.mask(opened.index.attributes(row))
 
     def _list_all(self, sources: Sequence[str]) -> Iterator[ListedSeries]:
+        failure: DspBatchError | None = None
         for source in sources:
             try:
                 for listed in self._list_source(source):
@@ -125,7 +130,13 @@ class Discovery:
                         return
                     yield listed
             except DspBatchError as error:
-                _log.warning("%s", error.message)
+                if failure is not None:
+                    _log.warning("%s", failure.message)
+                failure = error
+        if not self._refs and not self.stopping.is_set():
+            raise failure or StorageError(f"there is no series in {', '.join(sources)}", "not-found")
+        if failure is not None:
+            _log.warning("%s", failure.message)
 
     def _list_source(self, source: str) -> Iterator[ListedSeries]:
         cache = self.caches.get(source)

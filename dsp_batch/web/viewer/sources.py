@@ -80,9 +80,11 @@ class SourceSearch:
         store = self.access.store_of(root)
         gathered = _Gathered(store=store)
         objects: list[ObjectInfo] = []
+        found = 0
         unlisted: dict[str, StorageError] = {}
         for each in walk_objects(store, ALL_FOLDERS, unlisted, is_deep=self.recursive):
             if isinstance(each, SeriesRef):
+                found += 1
                 yield each
                 continue
             objects.append(each)
@@ -90,9 +92,12 @@ class SourceSearch:
                 yield from gathered.add(objects)
                 objects = []
         yield from gathered.add(objects, is_last=True)
-        gathered.warn()
         for error in unlisted.values():
+            gathered.warn()
             raise error
+        if not found and not gathered.listed:
+            raise gathered.explain_nothing()
+        gathered.warn()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,6 +138,13 @@ class _Gathered:
             folder=find_common_folder(each.folder for each in identities),
             objects=tuple(sorted((each.object for each in identities), key=lambda each: each.name)),
         )
+
+    def explain_nothing(self) -> StorageError:
+        """Make the error of a root without any series."""
+        hint = "check the name"
+        for name, error in [*self.rejected.items()][:1]:
+            hint = f"{len(self.rejected)} objects are no instances; the first, {name}: {error.message}"
+        return StorageError(f"no DICOM series below {self.store.root}: {hint}", "not-found")
 
     def warn(self) -> None:
         """Say how many objects are no instances."""

@@ -85,6 +85,11 @@ class RunningViewer:
         """Wait until the viewer has ended; True when it has, False when the time is over first."""
         return self._ended.wait(seconds)
 
+    def wait_for_scan(self) -> bool:
+        """Wait until all sources have been looked through; False where none names a series, which was logged."""
+        self._session.wait_for_scan()
+        return not self._session.finds_nothing
+
     def stop(self) -> None:
         """End the viewer. Nothing is left of it."""
         if not self._ended.is_set():
@@ -226,7 +231,8 @@ def view(  # noqa: PLR0913  # the options of the command, each by its name
         open_browser(viewer)
     if block:
         try:
-            viewer.wait()
+            if viewer.wait_for_scan():
+                viewer.wait()
         except KeyboardInterrupt:
             _log.info("stopped")
         finally:

@@ -68,6 +68,9 @@ class ViewSession:
         self._waiting = 0
         self._scanning = threading.Thread(target=self._scan, name="dsp-batch-scan", daemon=True)
         self.stopping = threading.Event()
+        self._looked_through = threading.Event()
+        self.finds_nothing = False
+        """True where none of the sources names a series, which an error in the log explains."""
 
     def start(self) -> None:
         """Begin to load the program and to look through the sources."""
@@ -82,6 +85,10 @@ class ViewSession:
             self._scanning.join(_FAREWELL_SECONDS)
         if self._services.done() and not self._services.exception():
             self._services.result().close()
+
+    def wait_for_scan(self) -> None:
+        """Wait until all sources have been looked through."""
+        self._looked_through.wait()
 
     def note_request(self) -> None:
         """Note that somebody asked for something."""
@@ -135,13 +142,21 @@ class ViewSession:
             if not self.stopping.is_set() and services.open_gallery():
                 self.gallery_path = f"gallery-{self.gallery_secret}/gallery/index.html"
             self.gallery_pending = False
-            services.look_through(self._sources)
+            self._look_through(services)
         except Exception as error:  # noqa: BLE001  # whatever it is, the server shows what was found before it
             self._note_failure(error)
         finally:
             self.gallery_pending = False
             self.catalog.scan_complete = True
             self.note_request()
+            self._looked_through.set()
+
+    def _look_through(self, services: Any) -> None:
+        try:
+            services.look_through(self._sources)
+        except DspBatchError as error:
+            self.finds_nothing = True
+            _log.error("%s", error.message)
 
     def _note_failure(self, error: Exception) -> None:
         """Say why the scan has ended early; where nothing could be opened at all, every answer says it too."""
