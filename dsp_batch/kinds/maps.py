@@ -32,14 +32,19 @@ def color_doses() -> ByteArray:
     return _spread_colors(_DOSE)
 
 
+def color_parameters() -> ByteArray:
+    """Return the colors of a parametric map from the first value that it shows, 0, to the last, 255: shape (256, 3)."""
+    return _spread_colors(_PARAMETRIC)
+
+
 def compose_dose(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
     """Color one plane of a dose grid. Dose Grid Scaling is its modality transform."""
-    return replace(frames[picture.frames[0]], color_map=_spread_colors(_DOSE))
+    return replace(frames[picture.frames[0]], color_map=color_doses())
 
 
 def compose_parametric_map(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:  # noqa: ARG001  # what a Kind asks for
     """Color one frame of a parametric map."""
-    return replace(frames[picture.frames[0]], color_map=_spread_colors(_PARAMETRIC))
+    return replace(frames[picture.frames[0]], color_map=color_parameters())
 
 
 def describe_unit(attributes: Attributes, frame: int = 0) -> str | None:

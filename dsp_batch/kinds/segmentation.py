@@ -129,6 +129,26 @@ def compose_segmentation(picture: Picture, attributes: Attributes, frames: Store
     return StoredFrame(values=image, transform=GrayscaleTransform(), aspect=first.aspect)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One segment, as it is named and drawn."""
+
+    number: int
+    """Segment Number (0062,0004)."""
+
+    name: str
+    color: Color
+
+
+def list_segments(attributes: Attributes) -> list[Segment]:
+    """List the segments that a header describes, in its order."""
+    colors = _segment_colors(attributes)
+    return [
+        Segment(number=number, name=name, color=_color_of(number, colors))
+        for number, name in _name_segments(attributes).items()
+    ]
+
+
 def _compose_tiles(picture: Picture, attributes: Attributes, frames: StoredFrames) -> StoredFrame:
     """Paint the segments of each tile, and put the tiles where they go."""
     (rows, columns), step = picture.matrix, picture.step
@@ -155,8 +175,7 @@ def _compose_tiles(picture: Picture, attributes: Attributes, frames: StoredFrame
 class SegmentMask:
     """The pixels that one segment covers at a position."""
 
-    name: str
-    color: Color
+    segment: Segment
     covered: BoolArray
     """Shape (rows, columns). Of fractional segments those pixels of which it covers half or more."""
 
@@ -182,13 +201,18 @@ def list_masks(picture: Picture, attributes: Attributes, frames: StoredFrames) -
         number = _find_segment(attributes, ref.frame)
         mask = values >= half
         covered[number] = covered[number] | mask if number in covered else mask
-    colors, names = _segment_colors(attributes), _name_segments(attributes)
+    known = {segment.number: segment for segment in list_segments(attributes)}
     found = [
-        SegmentMask(name=names.get(number, f"Segment {number}"), color=_color_of(number, colors), covered=mask)
+        SegmentMask(segment=known.get(number) or _describe_unknown(number), covered=mask)
         for number, mask in covered.items()
         if mask.any()
     ]
     return sorted(found, key=lambda mask: -int(np.count_nonzero(mask.covered)))
+
+
+def _describe_unknown(number: int) -> Segment:
+    """Describe a segment that pixels speak of and the header does not."""
+    return Segment(number=number, name=f"Segment {number}", color=spread_hue(number))
 
 
 def _name_segments(attributes: Attributes) -> dict[int, str]:

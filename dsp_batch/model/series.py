@@ -76,7 +76,8 @@ class SeriesRef(NamedTuple):
     """Digest of these objects; see `digest_objects`."""
 
     neighbours: tuple[SeriesPlace, ...] | None = None
-    """Places of other series that this one speaks of, and of series of its study; None where nobody has looked."""
+    """Places of series that this one may speak of: of its study, or of the scan that found it. None where nobody has
+    looked."""
 
     @property
     def url(self) -> str:

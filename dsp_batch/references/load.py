@@ -66,7 +66,7 @@ class Search:
     """What may be read for the image that an object speaks of; None where such an image is not drawn."""
 
     places: tuple[SeriesPlace, ...] = ()
-    """Series of the same manifest and finished series of the cache: those that are named, and those of the study."""
+    """Series of the same manifest or the same scan, and finished series of the cache."""
 
     asks_idc: bool = True
     """True to ask the IDC index, which takes two seconds and 90 MB to load."""
@@ -75,10 +75,11 @@ class Search:
     """Seconds that reading headers may take; None for no limit."""
 
 
-_EVERYWHERE = Search()
+EVERYWHERE = Search()
+"""The search for series that a kind draws upon, without the image that an object speaks of."""
 
 
-def load_references(index: SeriesIndex, store: Store, cache: Cache | None, search: Search = _EVERYWHERE) -> Context:
+def load_references(index: SeriesIndex, store: Store, cache: Cache | None, search: Search = EVERYWHERE) -> Context:
     """Load the indices of the series that a series draws upon or speaks of.
 
     They are those that the cache has already; headers are read only where the search says so. A series that is not
@@ -87,7 +88,7 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None, searc
     Args:
         index: The series that is drawn.
         store: The store that its objects are read from.
-        cache: The cache that keeps indices; None for no references.
+        cache: The cache that keeps indices; None for none, so that there are only references whose headers are read.
         search: Where they are looked for.
     """
     images = name_images(index) if search.mode is not None else None
@@ -95,7 +96,8 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None, searc
     if images is None and not named:
         return Context()
     missing: ContextState | None = None if images is None else "not-looked-for" if search.mode == "off" else "absent"
-    if cache is None or (search.mode == "off" and not named):
+    is_looked_for = named if search.mode in (None, "off") else True
+    if not is_looked_for or (cache is None and search.mode != "fetch"):
         return Context(missing=missing)
     own = set(index.texts("SeriesInstanceUID"))
     wanted = [uid for uid in dict.fromkeys([*named, *(images or ())]) if uid not in own][:_MOST_NAMED]
@@ -115,7 +117,7 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None, searc
     return Context(references=tuple(references), missing=missing)
 
 
-def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Reference | None:
+def _load_named(uid: str, store: Store, cache: Cache | None, search: Search) -> Reference | None:
     """Load the index of a series, and make it where that is allowed and the series is found.
 
     Raises:
@@ -128,7 +130,9 @@ def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Referen
             return _refer(known, store, ref)
         is_sure = ref.folder != "" or any(place.series_uuid == ref.series_uuid for place in search.places)
         found = found or (ref if is_sure else None)
-    known = find_index_anywhere(cache, build_series_uuid(uid))
+        if found and cache is None:
+            break
+    known = find_index_anywhere(cache, build_series_uuid(uid)) if cache else None
     if known and uid in known.texts("SeriesInstanceUID"):
         return _refer(known, store, None)
     if search.mode != "fetch" or found is None:
@@ -136,9 +140,9 @@ def _load_named(uid: str, store: Store, cache: Cache, search: Search) -> Referen
     return _fetch(found, store, cache, search)
 
 
-def _read_known(cache: Cache, ref: SeriesRef) -> SeriesIndex | None:
+def _read_known(cache: Cache | None, ref: SeriesRef) -> SeriesIndex | None:
     """Read the index of a series. It says itself which folder the names of its objects are counted from."""
-    known = find_index_anywhere(cache, ref.series_uuid)
+    known = find_index_anywhere(cache, ref.series_uuid) if cache else None
     return known if known and known.root == ref.root else None
 
 
@@ -163,8 +167,8 @@ def _find_series(uid: str, store: Store, *, asks_idc: bool) -> SeriesRef | None:
         return None
 
 
-def _fetch(ref: SeriesRef, store: Store, cache: Cache, search: Search) -> Reference | None:
-    """Read the headers of a series and write its index; None where it cannot be read."""
+def _fetch(ref: SeriesRef, store: Store, cache: Cache | None, search: Search) -> Reference | None:
+    """Read the headers of a series and keep its index; None where it cannot be read."""
     place = _open_store(store, ref.root, ref.endpoint_url)
     if ref.folder == "" and not place.is_local:
         return None  # that would be a search of the whole bucket
@@ -179,12 +183,13 @@ def _fetch(ref: SeriesRef, store: Store, cache: Cache, search: Search) -> Refere
     except (SeriesError, StorageError) as error:
         _log.debug("%s", error.message)
         return None
-    write_index(index, cache)
+    if cache:
+        write_index(index, cache)
     return Reference(index=index, store=place)
 
 
 def _load_neighbours(
-    index: SeriesIndex, known: set[str], store: Store, cache: Cache, search: Search
+    index: SeriesIndex, known: set[str], store: Store, cache: Cache | None, search: Search
 ) -> list[Reference]:
     """Load the indices of image series of the same study, as far as the cache has them."""
     study = index.texts("StudyInstanceUID")[0]

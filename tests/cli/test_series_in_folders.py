@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from data_folder import DATA, needs_data
 from folder_layouts import LAYOUTS, SERIES, lay_out, read_uid, rewrite, write_tree
 from outcomes import Run
+from PIL import Image
+from pydicom import dcmread
 from servers import S3Server, WebServer, run_nginx
 
 from dsp_batch.phantom.objects import PhantomSeries
@@ -325,3 +328,27 @@ def test_refresh_compares_remote_folders(preview: Run, s3_environment: S3Server,
     s3_environment.put(bucket, {f"{name}/{files[0].name}": files[0].read_bytes()})
     assert index() == 4
     assert index("--refresh") == 5
+
+
+@pytest.mark.parametrize("layout", ["mixed", "apart"])
+@pytest.mark.parametrize("caches", ["cache", "no cache"])
+def test_structures_are_drawn_over_the_image_that_lies_in_the_same_tree(
+    preview: Run, tmp_path: Path, layout: str, caches: str
+) -> None:
+    names = ("rtstruct-lung-phantom-pat3", "ref-ct-lung-phantom-pat3")
+    for name in names:
+        shutil.copytree(
+            DATA / "objects" / name, tmp_path / "tree" / (name if layout == "apart" else ""), dirs_exist_ok=True
+        )
+    uid = str(dcmread(next((DATA / "objects" / names[0]).iterdir()), stop_before_pixels=True).SeriesInstanceUID)
+    words = ("preview", tmp_path / "tree", "--series-uid", uid, *(["--no-cache"] if caches == "no cache" else []))
+
+    alone = preview(*words, tmp_path / "alone.webp")
+    over = preview(*words, tmp_path / "over.webp", "--context", "fetch")
+
+    assert (alone.status, over.status, over.stderr) == (0, 0, "")
+    (line,) = alone.warnings
+    assert "drawn without its image" in line
+    assert "--context fetch" in line
+    outline, drawn = (np.asarray(Image.open(tmp_path / f"{name}.webp")).mean() for name in ("alone", "over"))
+    assert drawn > 2 * outline

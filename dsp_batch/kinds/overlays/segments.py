@@ -77,13 +77,13 @@ def _lay_out_position(
     """Find the frame of an image at a position, by its reference, else by its plane."""
     first = picture.frames[0]
     plane = own.plane(first)
-    found = _find_source(header, first, images) or (find_slice(plane, images) if plane else None)
+    found = find_source(header, first, images) or (find_slice(plane, images) if plane else None)
     if found is None:
         return None
     series = next(each for each in images if each.number == found.series)
     beneath = series.plane(found)
     rows, columns = (series.index.values(name)[found.instance] for name in ("Rows", "Columns"))
-    mapping = map_planes(beneath, plane) if beneath and plane else _map_shapes((rows, columns), header)
+    mapping = map_planes(beneath, plane) if beneath and plane else map_shapes((rows, columns), header)
     if mapping is None:
         return None
     return PlaneLayer(
@@ -95,7 +95,7 @@ def _lay_out_position(
     )
 
 
-def _find_source(header: Attributes, ref: FrameRef, images: Sequence[ImageSeries]) -> FrameRef | None:
+def find_source(header: Attributes, ref: FrameRef, images: Sequence[ImageSeries]) -> FrameRef | None:
     """Find the first source image of a frame that is at hand (PS3.3 C.7.6.16.2.6)."""
     derivation = frame_macro(header, ref.frame, "DerivationImageSequence")
     sources = [*derivation.items("SourceImageSequence")]
@@ -127,7 +127,7 @@ def map_planes(beneath: ImagePlane, plane: ImagePlane) -> FloatArray | None:
     return np.stack([corners[1] - corners[0], corners[2] - corners[0], corners[0]], axis=1)
 
 
-def _map_shapes(shape: tuple[int, int], header: Attributes) -> FloatArray | None:
+def map_shapes(shape: tuple[int, int], header: Attributes) -> FloatArray | None:
     """Map an image that tells no plane: a segmentation covers all of it."""
     rows, columns = header.integer("Rows") or 0, header.integer("Columns") or 0
     if min(rows, columns, *shape) <= 0:

@@ -78,13 +78,21 @@ class OutlinedRegion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameContours:
+    """The contours that lie in a frame."""
+
+    contours: tuple[Contour, ...]
+    tolerance_mm: float
+    """Distance from the plane of the frame within which points lie in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
     """The frame that shows most of a structure set."""
 
     series: ImageSeries
     ref: FrameRef
-    contours: tuple[Contour, ...]
-    tolerance_mm: float
+    placed: FrameContours
 
 
 def name_structure_images(instances: Instances) -> tuple[str, ...]:
@@ -110,7 +118,7 @@ def lay_out_structures(instances: Instances, images: Sequence[ImageSeries]) -> S
         return None
     shown = [each for each in images if _may_show_any(each, header, regions)]
     choices = [choice for each in shown if (choice := _choose_frame(each, contours, regions))]
-    best = max(choices, key=lambda each: _rate(each.contours), default=None)
+    best = max(choices, key=lambda each: _rate(each.placed.contours), default=None)
     if best is None:
         return _lay_out_plainly(regions, contours)
     plane = best.series.plane(best.ref)
@@ -118,7 +126,7 @@ def lay_out_structures(instances: Instances, images: Sequence[ImageSeries]) -> S
         raise ValueError("a frame without a plane was chosen")
     picture = Picture(frames=(best.ref._replace(series=0),))
     scene = Scene(shape=plane.shape, aspect=plane.aspect, backdrop=Backdrop(series=best.series.number, picture=picture))
-    return _draw(scene, plane, best.contours, regions, best.tolerance_mm)
+    return draw_contours(scene, plane, best.placed, regions)
 
 
 def list_regions(header: Attributes) -> Iterator[OutlinedRegion]:
@@ -177,25 +185,36 @@ def _choose_frame(
     series: ImageSeries, contours: Sequence[Contour], regions: Sequence[OutlinedRegion]
 ) -> _Choice | None:
     """Choose the frame of a series on which most regions lie."""
+    placed = place_contours(series, contours, regions)
+    if not placed:
+        return None
+    ref = max(placed, key=lambda each: _rate(placed[each].contours))
+    return _Choice(series=series, ref=ref, placed=placed[ref])
+
+
+def place_contours(
+    series: ImageSeries, contours: Sequence[Contour], regions: Sequence[OutlinedRegion]
+) -> dict[FrameRef, FrameContours]:
+    """Find the frames of a series that contours lie in: those that they name, else those of their planes.
+
+    Contours of regions in another frame of reference lie in none.
+    """
     own = {each for each in series.index.texts("FrameOfReferenceUID") if each}
     drawn = [
         each
         for each in contours
         if not own or not regions[each.region].frame_of_reference or regions[each.region].frame_of_reference in own
     ]
-    by_frame: dict[FrameRef, dict[int, Contour]] = {}
+    by_frame: dict[FrameRef, list[Contour]] = {}
     tolerances: dict[FrameRef, float] = {}
     for stack in series.stacks:
         numbers = {ref: place for place, ref in enumerate(stack.frames)}
-        for place, contour in enumerate(drawn):
+        for contour in drawn:
             named = [ref for uid in contour.images if (ref := series.find_frame(uid)) in numbers]
-            for ref in named or _find_frames(stack, contour):
-                by_frame.setdefault(ref, {})[place] = contour
+            for ref in dict.fromkeys(named or _find_frames(stack, contour)):
+                by_frame.setdefault(ref, []).append(contour)
                 tolerances[ref] = stack.tolerance_mm
-    if not by_frame:
-        return None
-    ref = max(by_frame, key=lambda each: _rate(tuple(by_frame[each].values())))
-    return _Choice(series=series, ref=ref, contours=tuple(by_frame[ref].values()), tolerance_mm=tolerances[ref])
+    return {ref: FrameContours(contours=tuple(found), tolerance_mm=tolerances[ref]) for ref, found in by_frame.items()}
 
 
 def _find_frames(stack: PlaneStack, contour: Contour) -> list[FrameRef]:
@@ -244,7 +263,7 @@ def _lay_out_plainly(regions: Sequence[OutlinedRegion], contours: Sequence[Conto
     )
     step = next((mm for mm in _GRID_MM if mm * _GRID_LINES >= side * _PLANE_SIDE), _GRID_MM[-1])
     scene = Scene(shape=(rows, columns), grid_pixels=step / side, grid_label=f"{step} mm")
-    return _draw(scene, plane, chosen, regions, float("inf"))
+    return draw_contours(scene, plane, FrameContours(contours=tuple(chosen), tolerance_mm=float("inf")), regions)
 
 
 def _find_basis(contours: Sequence[Contour]) -> FloatArray:
@@ -261,19 +280,14 @@ def _find_basis(contours: Sequence[Contour]) -> FloatArray:
     return np.linalg.svd(largest - largest.mean(0), full_matrices=True)[2]
 
 
-def _draw(
-    scene: Scene,
-    plane: ImagePlane,
-    contours: Sequence[Contour],
-    regions: Sequence[OutlinedRegion],
-    tolerance_mm: float,
-) -> Scene:
+def draw_contours(scene: Scene, plane: ImagePlane, placed: FrameContours, regions: Sequence[OutlinedRegion]) -> Scene:
     """Project contours to a plane, and make the legend: the regions that it shows, then the others in gray."""
+    contours = placed.contours
     strokes: list[Stroke] = []
     marks: list[Mark] = []
     for contour in contours:
         region = regions[contour.region]
-        for points in _project(contour, plane, tolerance_mm):
+        for points in _project(contour, plane, placed.tolerance_mm):
             if contour.geometry == "POINT" or len(points) == 1:
                 name = region.name if contour.geometry == "POINT" else ""
                 marks += [Mark(at=(float(x), float(y)), color=region.color, name=name) for x, y in points]

@@ -24,7 +24,8 @@ from dsp_batch.render.titles import title_series
 LOWEST_SHOWN = 0.1
 """Dose over the largest one below which nothing is painted."""
 
-_OPACITY = 0.55
+OPACITY = 0.55
+"""Share of the color of a dose where it is painted."""
 
 _BAR_HEIGHT, _BAR_WIDTH = 0.4, 0.025
 """Height and width of the bar over those of the picture."""
@@ -73,12 +74,11 @@ def paint_dose(picture: ByteArray, layer: PlaneLayer, dose: StoredArray, largest
     Returns:
         RGB, (height, width, 3).
     """
-    columns, rows = sample_places((picture.shape[0], picture.shape[1]), layer)
-    share = _interpolate(dose.astype(np.float32), rows - 0.5, columns - 0.5) / np.float32(largest)
+    share = sample_values((picture.shape[0], picture.shape[1]), layer, dose.astype(np.float32)) / np.float32(largest)
     shown = share >= LOWEST_SHOWN
     colors = color_doses()[np.rint(share[shown].clip(0, 1) * 255).astype(np.uint8)]
     painted = picture.copy()
-    painted[shown] = np.rint(painted[shown] * (1 - _OPACITY) + colors * np.float32(_OPACITY)).astype(np.uint8)
+    painted[shown] = np.rint(painted[shown] * (1 - OPACITY) + colors * np.float32(OPACITY)).astype(np.uint8)
     return painted
 
 
@@ -103,6 +103,18 @@ def write_dose_bar(picture: ByteArray, marks: Iterable[tuple[float, str]]) -> By
         at = top + (1 - share) / (1 - LOWEST_SHOWN) * long
         canvas.write_over((left + wide + size * 0.4, at + size * 0.35), text, size, (255, 255, 255))
     return canvas.pixels()
+
+
+def sample_values(shape: tuple[int, int], layer: PlaneLayer, values: FloatArray) -> FloatArray:
+    """Interpolate the values of a layer beneath the center of each pixel of a picture; 0 outside of the layer.
+
+    Args:
+        shape: Height and width of the picture, which shows all of the image beneath.
+        layer: Where the values lie.
+        values: Shape (rows, columns).
+    """
+    columns, rows = sample_places(shape, layer)
+    return _interpolate(values, rows - 0.5, columns - 0.5)
 
 
 def _interpolate(values: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from dsp_batch.kinds.overlays.layers import PlaneLayer
 from dsp_batch.kinds.overlays.scene import Scene
-from dsp_batch.kinds.segmentation import SegmentMask, list_masks
+from dsp_batch.kinds.segmentation import Segment, SegmentMask, list_masks
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.scene import Key, lighten
@@ -21,7 +22,7 @@ from dsp_batch.render.overlays.scene import lay_scene_over
 from dsp_batch.render.overlays.work import OverlayWork, draw_backdrop, in_color
 from dsp_batch.render.titles import title_series
 
-_FILL = 0.25
+FILL = 0.25
 """Share of the color of a segment within its outline."""
 
 _OUTLINE = 2 / 768
@@ -42,7 +43,7 @@ def draw_segments(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         return None
     _, layer, masks = best
     tiles = draw_backdrop(layer.backdrop, work, work.options.size)
-    legend = tuple(Key(name=mask.name, color=lighten(mask.color)) for mask in masks)
+    legend = tuple(Key(name=mask.segment.name, color=lighten(mask.segment.color)) for mask in masks)
     painted = paint_segments(in_color(tiles.tiles[0]), layer, masks)
     return work.encode(
         lay_scene_over(replace(scene, legend=legend), painted),
@@ -69,14 +70,35 @@ def paint_segments(picture: ByteArray, layer: PlaneLayer, masks: Iterable[Segmen
         RGB, (height, width, 3).
     """
     painted = picture.copy()
-    columns, rows = sample_places((picture.shape[0], picture.shape[1]), layer)
-    width = max(round(max(picture.shape[:2]) * _OUTLINE), 1)
+    for shape in place_segments((picture.shape[0], picture.shape[1]), layer, masks):
+        color = np.array(shape.segment.color, np.float32)
+        painted[shape.covered] = np.rint(painted[shape.covered] * (1 - FILL) + color * FILL).astype(np.uint8)
+        painted[shape.outline] = shape.segment.color
+    return painted
+
+
+class PlacedSegment(NamedTuple):
+    """The pixels of a picture that show a segment, (height, width)."""
+
+    segment: Segment
+    covered: BoolArray
+    outline: BoolArray
+    """Those of them that lie at its edge."""
+
+
+def place_segments(shape: tuple[int, int], layer: PlaneLayer, masks: Iterable[SegmentMask]) -> Iterator[PlacedSegment]:
+    """Find the pixels of a picture that segments lie on.
+
+    Args:
+        shape: Height and width of the picture, which shows all of the image beneath.
+        layer: Where the segmentation lies.
+        masks: The segments.
+    """
+    columns, rows = sample_places(shape, layer)
+    width = max(round(max(shape) * _OUTLINE), 1)
     for mask in masks:
         covered = _sample(mask.covered, rows, columns)
-        color = np.array(mask.color, np.float32)
-        painted[covered] = np.rint(painted[covered] * (1 - _FILL) + color * _FILL).astype(np.uint8)
-        painted[_find_outline(covered, width)] = mask.color
-    return painted
+        yield PlacedSegment(mask.segment, covered, _find_outline(covered, width))
 
 
 def _sample(mask: BoolArray, rows: FloatArray, columns: FloatArray) -> BoolArray:

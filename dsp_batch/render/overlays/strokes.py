@@ -77,14 +77,21 @@ class Overlayer:
         Returns:
             RGB, (height, width, 3).
         """
+        drawn = np.asarray(self._scale_down()).astype(np.uint16)
+        beneath = picture * (255 - drawn[..., 3:]) + 127
+        blended: ByteArray = np.minimum(drawn[..., :3] + beneath // 255, 255).astype(np.uint8)
+        return blended
+
+    def show(self) -> ByteArray:
+        """Return the sheet alone as RGBA, (height, width, 4), whose colors are not multiplied by their coverage."""
+        return np.array(self._scale_down().convert("RGBA"))
+
+    def _scale_down(self) -> Image.Image:
         # Colors are multiplied by their coverage first: a mean of colors alone would mix black into the edges.
         sheet = self._image.convert("RGBa")
         if self._factor > 1:
             sheet = sheet.resize((self._shape[1], self._shape[0]), Image.Resampling.BOX)
-        drawn = np.asarray(sheet).astype(np.uint16)
-        beneath = picture * (255 - drawn[..., 3:]) + 127
-        blended: ByteArray = np.minimum(drawn[..., :3] + beneath // 255, 255).astype(np.uint8)
-        return blended
+        return sheet
 
     def _place(self, points: FloatArray) -> Sequence[tuple[float, float]]:
         # Places count from the outer corner of the first pixel, Pillow from its center; but it draws a wide line half a

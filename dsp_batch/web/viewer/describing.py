@@ -17,7 +17,7 @@ from dsp_batch.web.viewer.catalog import SeriesEntry
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.masking import Mask
 from dsp_batch.web.viewer.pixels.frames import describe_window, find_own_window
-from dsp_batch.web.viewer.pixels.layers import find_reference_frames, name_layer_kind
+from dsp_batch.web.viewer.pixels.legends import find_reference_frames, name_overlay_kind, name_subjects
 from dsp_batch.web.viewer.pixels.planes import find_spacing
 
 _SERIES_TEXTS = {
@@ -43,7 +43,7 @@ def describe_series_entry(entry: SeriesEntry) -> dict[str, Any]:
         "description": None,
         "modality": None,
         "frame_count": None,
-        "layer_kind": None,
+        "overlay_kind": None,
         **entry.facts,
         "state": entry.state,
         "error": entry.error,
@@ -78,7 +78,8 @@ def describe_series(opened: OpenSeries, rows: list[int], mask: Mask | None) -> d
     syntaxes = {syntax for syntax in index.texts("TransferSyntaxUID") if syntax}
     facts["unsupported"] = next(map(describe_syntax, sorted(syntaxes - TRANSFER_SYNTAXES.keys())), None)
     facts["notes"] = list(index.notes)
-    facts["layer_kind"] = name_layer_kind(facts["sop_class_uid"] or "")
+    facts["overlay_kind"] = name_overlay_kind(facts["sop_class_uid"] or "")
+    facts["subjects"] = name_subjects(index, facts["overlay_kind"])
     facts["frames_of_reference"] = find_reference_frames(first)
     shown = [row for row in rows if opened.frame_counts[row]]
     middle = shown[len(shown) // 2] if shown else None

@@ -7,12 +7,15 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError
+from dsp_batch.kinds.overlays.registry import name_images
 from dsp_batch.model.series import SeriesRef
+from dsp_batch.references.load import Reference
+from dsp_batch.render.compose import FrameSource
 from dsp_batch.web.viewer.cached import list_cached_series
 from dsp_batch.web.viewer.catalog import Catalog, FileEntry, SeriesEntry
 from dsp_batch.web.viewer.describing import describe_file, describe_series, locate_file
@@ -30,6 +33,8 @@ READ_AHEAD = 4
 MOST_FILES = 200_000
 """Files after which the scan reads no further headers: series found later are read when somebody opens them."""
 
+_MOST_IMAGES = 64
+"""Series that one picture is drawn over, at most."""
 
 MOST_SERIES = 50_000
 """Series after which the scan likewise reads no further headers: manifests and caches may list a million."""
@@ -53,6 +58,9 @@ class Discovery:
     stopping: threading.Event = field(default_factory=threading.Event)
     _refs: dict[str, SeriesRef] = field(default_factory=dict)
     """Identifier of each series of the catalog → where it is."""
+
+    _shown: dict[str, str] = field(default_factory=dict)
+    """SeriesInstanceUID of each series that is ready → its identifier. The facts of the catalog may be masked."""
 
     def run(self, sources: Sequence[str]) -> None:
         """Look through all sources. A source that cannot be read costs one warning."""
@@ -86,6 +94,24 @@ class Discovery:
             raise KeyError(series)
         opened = self.library.open(self._refs[series])
         return entry if entry.state == "ready" else self._settle(series, opened), opened
+
+    def open_images(self, opened: OpenSeries) -> FrameSource:
+        """Say where the frames of a series are read, and those of the images that it speaks of and that are shown.
+
+        An image that cannot be opened any more is left out, and the picture is drawn without it.
+        """
+        named = name_images(opened.index)
+        if named is None:
+            return opened.source
+        found: list[Reference] = []
+        for series in [self._shown[uid] for uid in named if uid in self._shown][:_MOST_IMAGES]:
+            try:
+                image = self.library.open(self._refs[series])
+            except DspBatchError as error:
+                _log.debug("%s", error.message)
+                continue
+            found.append(Reference(index=image.index, store=image.source.store))
+        return replace(opened.source, references=(*opened.source.references, *found), missing="absent")
 
     def mask_of(self, opened: OpenSeries, row: int) -> Mask | None:
         """Make the mask of the patient of a file; None where patients are not masked."""
@@ -124,6 +150,7 @@ class Discovery:
         self.catalog.count(scanned=listed, skipped=listed - len(index), filtered=len(index) - len(rows))
         if not rows:
             return self.catalog.leave_out(series)
+        self._shown |= dict.fromkeys(index.texts("SeriesInstanceUID"), series)
         files = [
             FileEntry(
                 series=series,

@@ -27,17 +27,18 @@ from dsp_batch.web.viewer.describing import (
 )
 from dsp_batch.web.viewer.discovery import Discovery
 from dsp_batch.web.viewer.library import OpenSeries
+from dsp_batch.web.viewer.masking import Mask
 from dsp_batch.web.viewer.pixels.frames import (
     FrameReader,
     automatic_window,
     describe_window,
     find_own_window,
 )
-from dsp_batch.web.viewer.pixels.layers import describe_legend, draw_layer
+from dsp_batch.web.viewer.pixels.legends import describe_legend, may_lie_over
 from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
+from dsp_batch.web.viewer.pixels.overlays import FrameBeneath, clear_overlay, count_overlay_bytes, draw_frame_overlay
 from dsp_batch.web.viewer.pixels.pictures import FramePicture, PictureFormat, PictureOptions, draw_frame
-from dsp_batch.web.viewer.pixels.planes import find_plane
 from dsp_batch.web.viewer.server.answers import ApiAnswer, ApiError, answer_json
 from dsp_batch.web.viewer.tags import format_tag, list_nodes, name_tag, parse_path, read_instance_header
 
@@ -227,39 +228,51 @@ class ViewServices:
             headers["X-Frame-Padding-Low"], headers["X-Frame-Padding-High"] = map(_plain, transform.padding)
         return ApiAnswer(body=values.tobytes(), media_type="application/octet-stream", headers=headers)
 
-    def draw_overlay(self, number: int, frame: int) -> ApiAnswer:
-        """Answer `file/{i}/frame/{f}/overlay`."""
+    def draw_planes(self, number: int, frame: int) -> ApiAnswer:
+        """Answer `file/{i}/frame/{f}/overlay` without a series: the overlay planes of the frame."""
         address = self._find_frame(number, frame)
-        overlay = self._reader.read_frame(address.opened, address.ref).overlay
-        if overlay is None:
+        planes = self._reader.read_frame(address.opened, address.ref).overlay
+        if planes is None:
             raise ApiError(404, "no_overlay", f"frame {frame} of file {number} has no overlay planes")
-        return ApiAnswer(body=encode_picture(overlay.astype(np.uint8) * np.uint8(255), "png"), media_type="image/png")
+        return ApiAnswer(body=encode_picture(planes.astype(np.uint8) * np.uint8(255), "png"), media_type="image/png")
 
-    def list_layers(self, series: str) -> ApiAnswer:
-        """Answer `series/{id}/layers`: the series that may lie over it, being in the same frame of reference."""
-        entry, _ = self._open(series)
-        own = set(entry.facts["frames_of_reference"])
-        found = [
-            {
-                "id": each.id,
-                "kind": each.facts["layer_kind"],
-                "description": each.facts["description"],
-                "legend": describe_legend(self._open(each.id)[1], each.facts["layer_kind"]),
-            }
-            for each in self.catalog.list_ready()
-            if each.facts["layer_kind"] and each.id != series and own & set(each.facts["frames_of_reference"])
-        ]
-        return answer_json(found)
+    def list_overlays(self, series: str) -> ApiAnswer:
+        """Answer `series/{id}/overlays`: the series that may lie over it."""
+        entry, opened = self._open(series)
+        mask = self._discovery.mask_of(opened, 0)
+        above = [each for each in self.catalog.list_ready() if may_lie_over(entry.facts, each.facts)]
+        return answer_json([self._describe_overlay(each, mask) for each in above])
 
-    def draw_layer(self, number: int, frame: int, series: str) -> ApiAnswer:
-        """Answer `file/{i}/frame/{f}/layer/{id}`."""
+    def _describe_overlay(self, entry: SeriesEntry, mask: Mask | None) -> dict[str, Any]:
+        legend = describe_legend(self._open(entry.id)[1].index, entry.facts["overlay_kind"])
+        return {
+            "series": entry.id,
+            "kind": entry.facts["overlay_kind"],
+            "description": entry.facts["description"],
+            "legend": legend if mask is None else [{**key, "label": mask.hide(key["label"])} for key in legend],
+        }
+
+    def draw_overlay(self, number: int, frame: int, series: str, *, sends_blank: bool) -> ApiAnswer:
+        """Answer `file/{i}/frame/{f}/overlay` with a series: what it says of the frame."""
         address = self._find_frame(number, frame)
+        key = ("overlay", number, frame, series)
+        drawn = self._memory.find(key, ApiAnswer) or self._draw_overlay(address, series)
+        self._memory.keep(key, drawn, len(drawn.body))
+        if not drawn.headers["X-Overlay-Numbers"] and not sends_blank:
+            raise ApiError(404, "no_overlay", f"series {series} says nothing of frame {frame} of file {number}")
+        return drawn
+
+    def _draw_overlay(self, address: FrameAddress, series: str) -> ApiAnswer:
         entry, over = self._open(series)
-        kind, plane = entry.facts["layer_kind"], find_plane(address.opened, address.ref)
-        layer = draw_layer(over, kind, plane) if kind and plane else None
-        if layer is None:
-            raise ApiError(404, "layer_not_covering_frame", f"series {series} says nothing of frame {frame}")
-        return ApiAnswer(body=encode_picture(layer, "png"), media_type="image/png")
+        image, facts = self.catalog.find_series(address.entry.series), address.entry.facts
+        beneath = FrameBeneath(opened=address.opened, ref=address.ref, shape=(facts["rows"], facts["columns"]))
+        lies_over = image is not None and may_lie_over(image.facts, entry.facts)
+        with self._memory.reserve(count_overlay_bytes(beneath)):
+            found = draw_frame_overlay(over, entry.facts["overlay_kind"], beneath) if lies_over else None
+            drawn = found or clear_overlay(beneath.shape)
+            body = encode_picture(drawn.pixels, "png")
+        headers = {"X-Overlay-Numbers": ",".join(map(str, drawn.numbers))}
+        return ApiAnswer(body=body, media_type="image/png", headers=headers)
 
     def draw_tile(self, number: int, column: int, row: int) -> ApiAnswer:
         """Answer `file/{i}/tile/{column}/{row}`: the picture of the frame that lies there."""
@@ -285,9 +298,6 @@ class ViewServices:
             raise ApiError(404, "not_found", f"file {number} has no such element") from None
         if not path:
             page["nodes"] = [{**node, "varies": node["tag"] in opened.varying_tags} for node in page["nodes"]]
-        if not path:
-            for node in page["nodes"]:
-                node["varies"] = opened.index.find_column(node["keyword"] or "") is not None
         if mask is not None:
             page["nodes"] = [mask.hide_node(node) for node in page["nodes"]]
         return answer_json(page)
@@ -296,7 +306,7 @@ class ViewServices:
         """Answer `series/{id}/preview`: the picture or card that `preview` makes."""
         _, opened = self._open(series)
         options = PreviewOptions(describe=self._discovery.pseudonyms is None)
-        image = render_preview(opened.index, opened.source, options, ".webp")
+        image = render_preview(opened.index, self._discovery.open_images(opened), options, ".webp")
         return ApiAnswer(body=image.data, media_type="image/webp")
 
     def list_regions(self, number: int) -> ApiAnswer:

@@ -1,4 +1,4 @@
-"""Planes in the patient: where a frame lies, and which frames and pixels of another series lie beneath it."""
+"""Planes in the patient: where a frame lies, and which frames of another series lie there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from dsp_batch.core.planes import ImagePlane
 from dsp_batch.dicom.headers.attributes import Attributes, frame_macro
 from dsp_batch.kinds.overlays.images import ImageSeries
-from dsp_batch.kinds.overlays.segments import map_planes
-from dsp_batch.model.series import BoolArray, FrameRef, IntArray
+from dsp_batch.model.series import FrameRef
 from dsp_batch.web.viewer.library import OpenSeries
 
 _PARALLEL = 0.999
@@ -29,24 +28,12 @@ def find_spacing(attributes: Attributes, frame: int) -> list[float] | None:
 
 def find_plane(opened: OpenSeries, ref: FrameRef) -> ImagePlane | None:
     """Find the plane of a frame; None where its header does not tell it."""
-    images = opened.derive("planes", lambda: ImageSeries(number=0, index=opened.index))
-    return images.plane(ref)
+    return show_planes(opened).plane(ref)
 
 
-def find_beneath(plane: ImagePlane, other: ImagePlane) -> tuple[IntArray, IntArray, BoolArray]:
-    """Find the pixel of another, parallel plane beneath the center of each pixel of a plane.
-
-    Returns:
-        Rows and columns of the other plane, and where they are inside of it; each of the shape of the plane.
-    """
-    mapping = map_planes(plane, other)
-    rows, columns = np.indices(plane.shape)
-    if mapping is None:
-        return np.zeros_like(rows), np.zeros_like(columns), np.zeros(plane.shape, np.bool_)
-    column, row = np.floor(np.einsum("ij,jkl->ikl", mapping, [columns + 0.5, rows + 0.5, np.ones(plane.shape)]))
-    inside = (row >= 0) & (row < other.shape[0]) & (column >= 0) & (column < other.shape[1])
-    row, column = row.clip(0, other.shape[0] - 1), column.clip(0, other.shape[1] - 1)
-    return row.astype(np.int64), column.astype(np.int64), inside
+def show_planes(opened: OpenSeries) -> ImageSeries:
+    """Show an open series as one of images whose frames lie in planes."""
+    return opened.derive("planes", lambda: ImageSeries(number=0, index=opened.index))
 
 
 def find_frames_at(opened: OpenSeries, plane: ImagePlane) -> Sequence[FrameRef]:

@@ -195,36 +195,28 @@ class RegionsExportHandler(SafeHandler):
         await self.work(lambda services: services.export_regions)
 
 
+class OverlaysHandler(SafeHandler):
+    """`series/{id}/overlays`: other series that may lie over a series."""
+
+    async def get(self, series: str) -> None:
+        """Answer with a list."""
+        await self.work(lambda services: lambda: services.list_overlays(series))
+
+
 class OverlayHandler(SafeHandler):
-    """`file/{i}/frame/{f}/overlay`: the overlay planes of a frame."""
+    """`file/{i}/frame/{f}/overlay`: the overlay planes of a frame, or what another series says of it."""
 
     decodes = True
 
     async def get(self, number: str, frame_number: str) -> None:
-        """Answer with a PNG picture that is white where graphics are."""
+        """Answer with a PNG picture that is white where planes are, or clear where the series says nothing."""
         file = self.number_of(number, "the number of a file")
         frame = self.number_of(frame_number, "the number of a frame")
-        await self.work(lambda services: lambda: services.draw_overlay(file, frame))
-
-
-class LayersHandler(SafeHandler):
-    """`series/{id}/layers`: other series that may lie over a series."""
-
-    async def get(self, series: str) -> None:
-        """Answer with a list."""
-        await self.work(lambda services: lambda: services.list_layers(series))
-
-
-class LayerHandler(SafeHandler):
-    """`file/{i}/frame/{f}/layer/{id}`: what another series says of a frame."""
-
-    decodes = True
-
-    async def get(self, number: str, frame_number: str, series: str) -> None:
-        """Answer with a PNG picture that is clear where nothing is said."""
-        file = self.number_of(number, "the number of a file")
-        frame = self.number_of(frame_number, "the number of a frame")
-        await self.work(lambda services: lambda: services.draw_layer(file, frame, series))
+        series, blank = self.get_query_argument("series", None), self.query_choice("blank", ("0", "1")) == "1"
+        if series is None:
+            await self.work(lambda services: lambda: services.draw_planes(file, frame))
+        else:
+            await self.work(lambda services: lambda: services.draw_overlay(file, frame, series, sends_blank=blank))
 
 
 class TileHandler(SafeHandler):

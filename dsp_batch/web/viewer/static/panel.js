@@ -17,12 +17,13 @@ class Panel {
     this.scale = make("span", { class: "scale" });
     this.title = make("p", { class: "caption" });
     this.note = make("p", { class: "note" });
+    this.legend = make("ul", { class: "legend", "aria-label": "Legend", hidden: "" });
     this.boxes = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.boxes.setAttribute("class", "boxes");
     this.boxes.setAttribute("aria-hidden", "true");
     this.element = make(
       "section", { class: "panel", "aria-label": "Picture", tabindex: "-1" },
-      this.canvas, this.boxes, ...Object.values(this.letters), this.scale, this.title, this.note,
+      this.canvas, this.boxes, ...Object.values(this.letters), this.scale, this.title, this.note, this.legend,
     );
     this.listen();
     new ResizeObserver(() => this.requestDraw()).observe(this.element);
@@ -52,6 +53,7 @@ class Panel {
     if (viewing?.shown) this.drawPicture(context, sharpness);
     this.drawLetters();
     this.drawTexts();
+    drawLegend(this);
     drawBoxes(this);
     this.page.drawn(this);
   }
@@ -67,6 +69,7 @@ class Panel {
     context.imageSmoothingEnabled = placement.zoomIn(this.width, this.height) < 3; // pixels are seen as such when large
     context.imageSmoothingQuality = "high";
     context.drawImage(shown.bitmap, 0, 0, placement.columns, placement.rows);
+    this.viewing.above.draw(context, shown.at, placement);
   }
 
   drawLetters() {

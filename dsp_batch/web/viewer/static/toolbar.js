@@ -17,6 +17,7 @@ class Toolbar {
     this.openTools();
     this.openPlacement();
     this.openFrames();
+    this.overlayList = new OverlayList(page);
   }
 
   openTools() {
@@ -78,6 +79,7 @@ class Toolbar {
   show() {
     const { viewing } = this, { series } = viewing ?? {}, count = viewing?.frames.length ?? 0;
     this.showWindow(viewing);
+    this.overlayList.show();
     find("frames").hidden = count === 0;
     for (const control of find("frames").querySelectorAll("button, input")) control.disabled = count < 2;
     find("frame").max = Math.max(count, 1);

@@ -23,6 +23,7 @@ class Viewing {
     this.pictures = null;
     this.restTimer = null;
     this.slide = null;
+    this.above = new SeriesOverlays(this, changed);
     this.cine = new Cine({
       frameCount: () => this.frames.length,
       frame: () => this.at,
@@ -56,6 +57,7 @@ class Viewing {
       if (this.series.levels.length) this.openSlide();
       else if (this.frames.length) this.show(Math.floor(this.frames.length / 2));
       else await this.openPreview();
+      this.above.open().catch(reportError);
     } catch (error) {
       this.error = error.message;
     }
@@ -82,6 +84,7 @@ class Viewing {
     if (this.cine.isPlaying) this.direction = this.cine.direction;
     this.at = next;
     this.pictures.want(next, this.direction, this.cine.isPlaying && this.cine.loops && !this.cine.sweeps);
+    this.above.want([next]);
     this.take(next);
     this.rest();
   }
@@ -135,6 +138,7 @@ class Viewing {
     if (at !== this.at) return;
     if (this.window.preset === AUTO) this.refine();
     this.take(at);
+    this.above.fetchAhead(at, this.direction);
     await this.sharpenPicture(at);
   }
 
@@ -237,6 +241,7 @@ class Viewing {
     clearTimeout(this.restTimer);
     this.pictures?.forget();
     this.slide?.close();
+    this.above.close();
     this.samples.clear();
   }
 }
