@@ -147,7 +147,10 @@ def default_cache_directory() -> str:
 
 
 def read_index(cache: Cache, series_uuid: str, root: str, folder: str | None = None) -> SeriesIndex | None:
-    """Read a complete index of a series from the cache.
+    """Read a complete index of a series from the cache, whether or not its objects have changed since.
+
+    Only the file is judged here, by what it says of itself. `find_index` of `dsp_batch/fetch.py` calls this function,
+    and then compares the objects of the series with those that the index was built from.
 
     Args:
         cache: The cache directory.

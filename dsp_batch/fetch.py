@@ -72,16 +72,22 @@ class Allowance:
 
 
 def find_index(ref: SeriesRef, store: Store, cache: Cache, *, refresh: bool = False) -> SeriesIndex | None:
-    """Find the index of a series in the cache, unless its objects have changed since the index was built.
+    """Find the index of a series in the cache, if it is still that of its objects.
+
+    `read_index` of the cache judges the file: whether it can be read, is complete, and is of this series, root and
+    folder. This function judges the objects: it compares those that are listed now with those that the index was built
+    from, by the digest of their names, sizes and times.
 
     Args:
         ref: The series.
         store: The store of its root.
         cache: Where indices are kept.
-        refresh: Compare the objects of remote roots too. Those of local ones are, and those that a scan has found.
+        refresh: True to compare the objects of remote roots too. Those of local roots, and those that a scan has found,
+            are always compared.
 
     Returns:
-        The index; None where there is none, or none that holds. A change is logged as a warning.
+        The index; None where there is none, where the file does not serve, or where the objects have changed. A change
+        is logged as a warning.
     """
     index = read_index(cache, ref.series_uuid, ref.root, ref.folder)
     built_from = index.objects.get("digest") if index else None

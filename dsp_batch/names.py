@@ -101,12 +101,12 @@ def explain_unknown(text: str) -> str:
     return f"{show_text(text)} names no series: give {ACCEPTED_FORMS}"
 
 
-def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing], *, asks_idc: bool = True) -> SeriesRef:
+def resolve_series(name: SeriesName, open_store: Callable[[str], SeriesListing], *, asks_idc: bool = True) -> SeriesRef:
     """Find the folder that a name means: list for a prefix, ask the IDC index for a SeriesInstanceUID.
 
     Args:
         name: What `parse_series` gave.
-        store_of: Root → where to list.
+        open_store: Opens the store of a root, to list it.
         asks_idc: False to leave the IDC index out, which takes long to load.
 
     Returns:
@@ -117,13 +117,13 @@ def resolve_series(name: SeriesName, store_of: Callable[[str], SeriesListing], *
         OptionsError: A SeriesInstanceUID that only the IDC index could resolve, which is not installed.
     """
     if name.kind == "prefix":
-        matches = store_of(name.root).list_series(name.name)
+        matches = open_store(name.root).list_series(name.name)
         if len(matches) > 1:
             _log.warning("%d series begin with %s; taking the first, %s", len(matches), name.name, matches[0])
         return SeriesRef(root=name.root, series_uuid=first_match(name, matches))
     if name.kind == "folder":
         return SeriesRef(root=name.root, series_uuid=name.name)
-    if not is_idc_root(name.root) and name.name in store_of(name.root).list_series(name.name):
+    if not is_idc_root(name.root) and name.name in open_store(name.root).list_series(name.name):
         return SeriesRef(root=name.root, series_uuid=name.name)
     if not asks_idc:
         raise StorageError(f"SeriesInstanceUID {name.name} is not below {name.root}", "not-found")

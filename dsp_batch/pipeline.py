@@ -2,8 +2,8 @@
 
     name → SeriesRef → headers → SeriesIndex → pictures → frames → tiles → EncodedImage
 
-The public functions and the commands on one series walk it here. A batch runs the same stages, `fetch_headers`,
-`build_index`, `load_references` and `render_preview`, as Dask tasks.
+The public functions and the commands on one series walk it here. A batch runs the same stages as Dask tasks:
+`fetch_headers`, `build_index`, `add_statements`, `load_references` and `render_preview`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
 from dsp_batch.kinds.maps import describe_unit
 from dsp_batch.kinds.overlays.registry import name_images
-from dsp_batch.kinds.registry import state_series
+from dsp_batch.kinds.registry import add_statements
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
 from dsp_batch.model.places import SeriesPlace
@@ -33,14 +33,13 @@ from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
 from dsp_batch.render.preview import draw_preview
-from dsp_batch.scan.find import Scanning, find_again, find_named_series
+from dsp_batch.scan.find import ScanSettings, find_again, find_named_series
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import normalise_root
 
-_PREVIEW = PreviewOptions()
-
+_DEFAULT_PREVIEW = PreviewOptions()
 
 _DESCRIPTIONS = {
     "patient_id": "PatientID",
@@ -50,15 +49,15 @@ _DESCRIPTIONS = {
     "body_part": "BodyPartExamined",
     "manufacturer": "Manufacturer",
 }
-"""Fields of the result row that people group and search by → keywords of their attributes."""
+"""Fields of the result row that hold text to group and search by, each with the keyword of its attribute."""
 
 _NUMBERS = {"series_number": "SeriesNumber", "rows": "Rows", "columns": "Columns"}
-"""Likewise for whole numbers."""
+"""Fields of the result row that hold a whole number, each with the keyword of its attribute."""
 
 
 def preview(  # noqa: PLR0913  # what is drawn and where it is read, each by its name
     series: str | os.PathLike[str] | SeriesRef,
-    options: ImageVerbOptions = _PREVIEW,
+    options: ImageVerbOptions = _DEFAULT_PREVIEW,
     *,
     root: str | os.PathLike[str] = DEFAULT_ROOT,
     series_uid: str | None = None,
@@ -150,26 +149,28 @@ def find_series(  # noqa: PLR0913  # where it is looked for, each by its name
 ) -> SeriesRef:
     """Find the series that a name means.
 
-    A folder that is named by a UUID is a series. Any other folder is walked to any depth, and the headers of its
-    objects tell which series it holds. A cache keeps what they tell: the next time only headers of objects whose name,
-    size or time has changed are read.
+    A folder that is named by a UUID is taken as a series. Any other folder is walked to any depth, and the headers of
+    its objects tell which series it holds. A cache keeps what they tell. The next scan then reads only the headers of
+    objects whose name, size or time has changed.
 
     Args:
-        series: The path of a folder or of a file that is there; else a UUID, 32 hex digits, a prefix of them with `*`,
-            a URL or path of the folder, or a SeriesInstanceUID; or a path object, which is always a folder or file.
+        series: A path object is always a folder or a file. A text that is the path of one means it; any other text is
+            a UUID (with or without hyphens), a prefix of one that ends in `*`, the URL or path of a folder, or a
+            SeriesInstanceUID.
         root: Where to look when the name does not say it: `s3://bucket`, `https://host/path`, a folder.
         series_uid: SeriesInstanceUID of the series that is meant where the folder holds several.
-        endpoint_url: S3-compatible server; None for the environment's (`AWS_ENDPOINT_URL`), else AWS.
-        anonymous: Whether requests go unsigned; None: for IDC's public buckets, and where there are no credentials.
+        endpoint_url: URL of an S3-compatible server; None for the one that `AWS_ENDPOINT_URL` names, else AWS.
+        anonymous: True to send requests unsigned, False to sign them; None to sign them where there are credentials
+            and the bucket is not one of IDC's public ones.
         cache: Where scans of folders are kept: a path, a URL, or from `open_cache`; None to neither read nor write any.
-        refresh: Read the headers of objects again of which listings tell no time.
+        refresh: True to read a header again where the listing does not tell when its object was written.
 
     Returns:
-        Root and folder, and the objects where the folder was scanned. That a folder named by a UUID is there shows when
-        it is read.
+        The root and the folder of the series, and its objects where the folder was scanned. A folder that is named by
+        a UUID is not opened here: if it is missing, reading its headers raises the error.
 
     Raises:
-        OptionsError: The text names no series, and the message gives the accepted forms; or the folder holds several
+        OptionsError: The text has none of the accepted forms, which the message lists; or the folder holds several
             series, each of which is logged as a warning.
         StorageError: There is no such series, or the root cannot be listed.
         SeriesError: The text names a file that is no DICOM instance.
@@ -179,23 +180,23 @@ def find_series(  # noqa: PLR0913  # where it is looked for, each by its name
         's3://idc-open-data/38902e14-b11f-4548-910e-771ee757dc82'
     """
     endpoint = resolve_endpoint(endpoint_url)
-    # A path object is a folder, whatever its name means elsewhere.
+    # The leading dot makes a relative path object a path, even where its name has the form of a UUID.
     text = series if isinstance(series, str) else os.path.join(os.curdir, series)  # noqa: PTH118  # keeps the dot
     name = find_local(text) or parse_series(text, normalise_root(root, endpoint), endpoint)
 
-    def store_of(found: str) -> Store:
-        return build_store(found, endpoint_url=endpoint, anonymous=anonymous)
+    def open_store(root_found: str) -> Store:
+        return build_store(root_found, endpoint_url=endpoint, anonymous=anonymous)
 
-    scanning = Scanning(store_of=store_of, cache=_open_cache(cache), refresh=refresh)
-    return find_named_series(name, scanning, series_uid)
+    settings = ScanSettings(open_store=open_store, cache=_open_cache(cache), refresh=refresh)
+    return find_named_series(name, settings, series_uid)
 
 
 def draw_series(
     ref: SeriesRef, store: Store, cache: Cache | None, options: ImageVerbOptions, suffix: str
 ) -> EncodedImage:
     """Walk the whole path of one series, for a process that has the machine to itself."""
-    index = index_series(ref, store, cache, drawn=options)
-    search = begin_search(index, cache, options, ref.neighbours or ())
+    index = index_series(ref, store, cache, draw_options=options)
+    search = build_search(index, cache, options, ref.neighbours or ())
     return render_preview(index, open_frames(index, store, cache, search), options, suffix)
 
 
@@ -204,27 +205,30 @@ def index_series(
     store: Store,
     cache: Cache | None,
     *,
-    drawn: ImageVerbOptions | None = None,
+    draw_options: ImageVerbOptions | None = None,
     refresh: bool = False,
 ) -> SeriesIndex:
-    """Load the complete index of a series: the cached one, else one built from its headers and written to the cache.
+    """Load the complete index of a series from the cache, or build it from the headers and write it to the cache.
 
     Args:
         ref: The series.
-        store: Where its root is.
+        store: The store of its root.
         cache: Where indices are kept; None to neither read nor write any.
-        drawn: What is drawn of it next: small objects are kept whole for that, and a series without pixels is an error
-            where frames are asked for. None for nothing.
+        draw_options: What will be drawn of the series; None for nothing. Small objects are then read whole and kept.
         refresh: As in `find_index`.
+
+    Raises:
+        StorageError: The series cannot be listed, or one of its objects cannot be read.
+        SeriesError: None of its objects is a DICOM instance, or none has pixels and the options ask for frames.
     """
     index = find_index(ref, store, cache, refresh=refresh) if cache else None
     if index is None:
         allowance = Allowance(
-            kept_bytes=KEPT_BYTES_ALONE if drawn else None,
-            needs_pixels=drawn is not None and not isinstance(drawn, PreviewOptions),
+            kept_bytes=KEPT_BYTES_ALONE if draw_options else None,
+            needs_pixels=draw_options is not None and not isinstance(draw_options, PreviewOptions),
         )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
-        index = state_series(build_index(headers))
+        index = add_statements(build_index(headers))
         if cache:
             write_index(index, cache)
     return index
@@ -237,7 +241,18 @@ def open_frames(
     search: Search = EVERYWHERE,
     max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> FrameSource:
-    """Say where the frames of a series, and of those that it draws upon, are read; every core decodes."""
+    """Load the series that a series draws upon or speaks of, and say where the frames of all of them are read.
+
+    Args:
+        index: The series.
+        store: The store of its root.
+        cache: Where indices are kept; None to keep none.
+        search: Where the image that an object speaks of is looked for.
+        max_frame_bytes: Bytes of the largest frame that is decoded.
+
+    Returns:
+        The source of the frames, which decodes on every core.
+    """
     context = load_references(index, store, cache, search)
     return FrameSource(
         store=store,
@@ -248,7 +263,7 @@ def open_frames(
     )
 
 
-def begin_search(
+def build_search(
     index: SeriesIndex, cache: Cache | None, options: ImageVerbOptions, neighbours: tuple[SeriesPlace, ...]
 ) -> Search:
     """Say where the image that an object speaks of is looked for: among the finished rows of the cache too.
@@ -257,7 +272,7 @@ def begin_search(
         index: The series that is drawn.
         cache: The cache; None for none.
         options: What is drawn. Only `PreviewOptions` ask for the image.
-        neighbours: Series that the scan has found which found this one.
+        neighbours: Series that were found by the same scan.
     """
     if not isinstance(options, PreviewOptions):
         return Search()
@@ -328,17 +343,19 @@ def _open_series(  # noqa: PLR0913  # as in `preview`
     cache: Cache | None,
 ) -> tuple[SeriesRef, Store]:
     """Find a series, and open the store of the root that it was found in."""
-    ref = (
-        series
-        if isinstance(series, SeriesRef)
-        else find_series(
+    if isinstance(series, SeriesRef):
+        ref = series
+    else:
+        ref = find_series(
             series, root=root, series_uid=series_uid, endpoint_url=endpoint_url, anonymous=anonymous, cache=cache
         )
-    )
     store = build_store(
         ref.root, endpoint_url=endpoint_url, manifest_endpoint_url=ref.endpoint_url, anonymous=anonymous
     )
-    return ref if ref.folder is None or ref.objects is not None else find_again(ref, store), store
+    # An entry of a manifest names the folder that a scan found the series in, but not its objects.
+    if ref.folder is not None and ref.objects is None:
+        ref = find_again(ref, store)
+    return ref, store
 
 
 def _open_cache(cache: Cache | str | os.PathLike[str] | None) -> Cache | None:

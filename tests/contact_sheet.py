@@ -28,7 +28,7 @@ def draw_series(root: Path, series_uuid: str, options: MosaicOptions) -> tuple[I
     """The preview of one series, cut down to its tiles, and its caption: what it is, or why it has none."""
     ref, store = SeriesRef(root=str(root), series_uuid=series_uuid), Store(str(root))
     try:
-        index = index_series(ref, store, None, drawn=MosaicOptions())
+        index = index_series(ref, store, None, draw_options=MosaicOptions())
         preview = render_preview(index, FrameSource(store=store), options, ".webp")
     except DspBatchError as error:
         return None, f"{series_uuid[:8]} {error.reason}\n{error.message.partition(' has ')[2][:42]}"

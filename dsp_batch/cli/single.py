@@ -19,10 +19,10 @@ from dsp_batch.fetch import fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.registry import state_series
+from dsp_batch.kinds.registry import add_statements
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
-from dsp_batch.pipeline import begin_search, find_series, index_series, open_frames, render_preview
+from dsp_batch.pipeline import build_search, find_series, index_series, open_frames, render_preview
 from dsp_batch.render.cine import CINE_SUFFIXES, check_cine_suffix
 from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store, build_store
@@ -48,9 +48,9 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source, kept)
     with log_stage("index"):
-        index = index_series(ref, store, kept, drawn=options, refresh=source.refresh)
+        index = index_series(ref, store, kept, draw_options=options, refresh=source.refresh)
     with log_stage("render"):
-        search = begin_search(index, kept, options, ref.neighbours or ())
+        search = build_search(index, kept, options, ref.neighbours or ())
         frames = open_frames(index, store, kept, search, source.max_frame_mb << 20)
         image = render_preview(index, frames, options, suffix)
     _warn(ref, (*image.notes, *image.failures))
@@ -176,7 +176,7 @@ def _write_index(
     with log_stage("headers"):
         headers = fetch_headers(ref, store, options)
     with log_stage("index"):
-        index = state_series(build_index(headers))
+        index = add_statements(build_index(headers))
     _warn(ref, index.notes)
     with log_stage("write"):
         if isinstance(target, IndexFile):

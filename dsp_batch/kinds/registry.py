@@ -142,8 +142,8 @@ def describe_instances(kind: Kind, contents: Contents) -> Card:
     return shorten_card(card)
 
 
-def state_series(index: SeriesIndex) -> SeriesIndex:
-    """Add what the instances of a series say as data to its index: the column `Content`."""
+def add_statements(index: SeriesIndex) -> SeriesIndex:
+    """Add what the instances of a series state to its index, as data: the column `Content`."""
     states = [find_kind(uid).state for uid in index.texts("SOPClassUID")]
     return add_content(
         index, [None if state is None else state({row: index.attributes(row)}) for row, state in enumerate(states)]

@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scanning:
-    """How the folders are scanned that a name leads to."""
+class ScanSettings:
+    """How folders are scanned where a name leads to them."""
 
-    store_of: Callable[[str], Store]
-    """Root → its store."""
+    open_store: Callable[[str], Store]
+    """Opens the store of a root."""
 
     cache: Cache | None = None
     """Where scans are kept, so that the next one reads only what is new; None to keep none."""
@@ -37,12 +37,12 @@ class Scanning:
     """True to read objects again of which the listing tells no time."""
 
 
-def find_named_series(name: SeriesName, scanning: Scanning, series_uid: str | None = None) -> SeriesRef:
+def find_named_series(name: SeriesName, settings: ScanSettings, series_uid: str | None = None) -> SeriesRef:
     """Find the series that a name means. Folders that are not named by a UUID are scanned.
 
     Args:
         name: What `find_local` or `parse_series` gave.
-        scanning: How.
+        settings: How the folders are scanned.
         series_uid: SeriesInstanceUID of the series that is meant where a folder holds several.
 
     Raises:
@@ -50,21 +50,21 @@ def find_named_series(name: SeriesName, scanning: Scanning, series_uid: str | No
         OptionsError: The folder holds several series; or as in `resolve_series`.
         SeriesError: The name is that of a file which is no DICOM instance.
     """
-    store_of = scanning.store_of
+    open_store = settings.open_store
     if name.kind == "object":
-        found = scan_file(store_of(name.root), name.name)
+        found = scan_file(open_store(name.root), name.name)
         return choose_series([found], series_uid, f"{name.root}/{name.name}")
     if name.kind == "tree":
-        return _choose_in_folder(name.root, scanning, series_uid)
-    if name.kind == "uid" and not is_idc_root(name.root) and not store_of(name.root).list_series(name.name):
-        ref = _find_in_folder(store_of(name.root), scanning, lambda found: _choose_by_uid(found, name))
+        return _choose_in_folder(name.root, settings, series_uid)
+    if name.kind == "uid" and not is_idc_root(name.root) and not open_store(name.root).list_series(name.name):
+        ref = _find_in_folder(open_store(name.root), settings, lambda found: _choose_by_uid(found, name))
         if ref is not None:
             return ref
-    ref = resolve_series(name, store_of)
+    ref = resolve_series(name, open_store)
     if normalise_uuid(ref.series_uuid) is None:
-        return _choose_in_folder(locate_below(ref.root, ref.series_uuid), scanning, series_uid)
+        return _choose_in_folder(locate_below(ref.root, ref.series_uuid), settings, series_uid)
     if series_uid is not None:
-        return choose_series([*_look_into(ref, store_of(ref.root))], series_uid, ref.url)
+        return choose_series([*_look_into(ref, open_store(ref.root))], series_uid, ref.url)
     return ref
 
 
@@ -83,8 +83,8 @@ def find_again(ref: SeriesRef, store: Store) -> SeriesRef:
     def choose(found: Sequence[FoundSeries]) -> SeriesRef:
         return choose_series([each for each in found if each.ref.series_uuid == ref.series_uuid], None, ref.url)
 
-    scanning = Scanning(store_of=lambda root: replace(store, root=root))
-    chosen = _find_in_folder(replace(store, root=top), scanning, choose) or ref
+    settings = ScanSettings(open_store=lambda root: replace(store, root=root))
+    chosen = _find_in_folder(replace(store, root=top), settings, choose) or ref
     named = tuple(replace(each, name=above + each.name) for each in chosen.objects or ())
     return ref._replace(folder=f"{above}{chosen.folder}".rstrip("/"), objects=named)
 
@@ -139,9 +139,9 @@ def choose_series(found: Sequence[FoundSeries], series_uid: str | None, url: str
     )
 
 
-def _choose_in_folder(root: str, scanning: Scanning, series_uid: str | None) -> SeriesRef:
+def _choose_in_folder(root: str, settings: ScanSettings, series_uid: str | None) -> SeriesRef:
     """Choose the series that is meant of those below a root; see `choose_series`."""
-    chosen = _find_in_folder(scanning.store_of(root), scanning, lambda found: choose_series(found, series_uid, root))
+    chosen = _find_in_folder(settings.open_store(root), settings, lambda found: choose_series(found, series_uid, root))
     if chosen is None:
         raise StorageError(f"no DICOM series below {root}: check the name", "not-found")
     return chosen
@@ -153,18 +153,18 @@ def _choose_by_uid(found: Sequence[FoundSeries], name: SeriesName) -> SeriesRef 
 
 
 def _find_in_folder(
-    store: Store, scanning: Scanning, choose: Callable[[Sequence[FoundSeries]], SeriesRef | None]
+    store: Store, settings: ScanSettings, choose: Callable[[Sequence[FoundSeries]], SeriesRef | None]
 ) -> SeriesRef | None:
     """Scan the root of a store, and return the series that is chosen of those below it, with its objects.
 
     Raises:
         StorageError: The root cannot be listed, or an object cannot be read.
     """
-    with keep_parts(scanning.cache) as cache:
-        scan = FolderScan(store=store, cache=cache, refresh=scanning.refresh)
+    with keep_parts(settings.cache) as cache:
+        scan = FolderScan(store=store, cache=cache, refresh=settings.refresh)
         found = list[FoundSeries]()
         for each in scan_here(scan):
-            found += _look_into(each, scanning.store_of(each.root)) if isinstance(each, SeriesRef) else (each,)
+            found += _look_into(each, settings.open_store(each.root)) if isinstance(each, SeriesRef) else (each,)
         for error in scan.unlisted.values():
             raise error
         chosen = choose(found)

@@ -246,7 +246,8 @@ def test_a_line_that_names_a_folder_is_the_series_in_it(
     rows = {row["series_uuid"]: row for row in read_results(cache, summary.run).to_pylist()}
     assert (summary.by_status, summary.duplicates, summary.rejected) == ({"done": 4}, 1, 1)
     assert {*rows} == {*pictures}
-    assert "PAT00001/ST00000/SE00000" in {row["folder"] for row in rows.values()}
+    # Lines below one folder are scanned together, from the deepest folder that holds them all.
+    assert "DICOM/PAT00001/ST00000/SE00000" in {row["folder"] for row in rows.values()}
     check_previews(cache, pictures)
 
 

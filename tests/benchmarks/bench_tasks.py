@@ -135,7 +135,7 @@ def draw_object(arguments: Arguments) -> Figures:
 
     from dsp_batch.dicom.headers.read import read_header
     from dsp_batch.index.build import build_index
-    from dsp_batch.kinds.registry import state_series
+    from dsp_batch.kinds.registry import add_statements
     from dsp_batch.model.ranges import read_bytes
     from dsp_batch.model.series import SeriesHeaders
     from dsp_batch.options import PreviewOptions
@@ -148,7 +148,7 @@ def draw_object(arguments: Arguments) -> Figures:
     def index() -> Any:
         headers = tuple(read_bytes(read_header(name, len(data)), data) for name, data in objects.items())
         series = SeriesHeaders(ref=ref, headers=headers, listed=len(objects), rejected={}, bodies=objects)
-        return state_series(build_index(series))
+        return add_statements(build_index(series))
 
     def draw(of: Any) -> bytes:
         return render_preview(of, FrameSource(store=store), PreviewOptions(), ".webp").data

@@ -92,7 +92,7 @@ def _middle_pictures() -> Iterator[StoredFrame]:
     for folder in sorted((DATA / "series").iterdir()):
         try:
             index = index_series(
-                SeriesRef(root=store.root, series_uuid=folder.name), store, None, drawn=MosaicOptions()
+                SeriesRef(root=store.root, series_uuid=folder.name), store, None, draw_options=MosaicOptions()
             )
             pictures = list_pictures(index).pictures
             middle = [pictures[len(pictures) // 2]]

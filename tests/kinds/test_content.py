@@ -21,7 +21,7 @@ from dsp_batch.errors import SeriesError
 from dsp_batch.index.content import CONTENT_TYPE, add_content
 from dsp_batch.index.parquet import parse_index, serialize_index
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.registry import state_series
+from dsp_batch.kinds.registry import add_statements
 from dsp_batch.model.statement import Statement
 from dsp_batch.phantom.series import build_ct, build_report, write_collection
 from dsp_batch.pipeline import load_index
@@ -89,7 +89,7 @@ class TestColumn:
         kept = parse_index(serialize_index(without_content(index), "test"))
 
         assert not kept.has("Content")
-        assert state_series(kept).table.column("Content").equals(index.table.column("Content"))
+        assert add_statements(kept).table.column("Content").equals(index.table.column("Content"))
 
     def test_a_column_of_another_type_makes_no_index(self, tmp_path: Path) -> None:
         index = build_phantom(tmp_path)

@@ -25,7 +25,7 @@ from dsp_batch.kinds.overlays.images import list_images
 from dsp_batch.kinds.overlays.registry import find_overlay
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.ranges import Reader, Reply, T
-from dsp_batch.pipeline import begin_search, find_series, index_series, open_frames
+from dsp_batch.pipeline import build_search, find_series, index_series, open_frames
 from dsp_batch.render.compose import read_frames_of
 from dsp_batch.render.overlays.scene import lay_scene_over
 from dsp_batch.render.overlays.states import display_state
@@ -113,7 +113,7 @@ def lay_out(folder: str, images: Cache) -> tuple[Scene, OverlayWork]:
     ref = find_series(OBJECTS / folder)
     store = build_store(ref.root)
     index = index_series(ref, store, images)
-    source = open_frames(index, store, images, begin_search(index, images, PreviewOptions(), ()))
+    source = open_frames(index, store, images, build_search(index, images, PreviewOptions(), ()))
     found = find_overlay(index)
     assert found is not None
     scene = found[0].lay_out(found[1], list_images(index, [each.index for each in source.references]))

@@ -47,7 +47,7 @@ def write_series(root: Path, datasets: Sequence[Dataset]) -> tuple[SeriesIndex, 
     for number, dataset in enumerate(datasets):
         (root / "series" / f"{number:03}.dcm").write_bytes(write_dataset(dataset))
     store = Store(str(root))
-    index = index_series(SeriesRef(root=str(root), series_uuid="series"), store, None, drawn=MosaicOptions())
+    index = index_series(SeriesRef(root=str(root), series_uuid="series"), store, None, draw_options=MosaicOptions())
     return replace(index, bodies={}), store
 
 
@@ -309,7 +309,7 @@ def test_files_open_in_pillow_with_the_size_that_was_promised(
 
     for series, modes in ((gray, ("L", "RGB")), (color, ("RGB",))):
         ref = SeriesRef(root=str(tmp_path), series_uuid=series.series_uuid)
-        index = index_series(ref, store, None, drawn=MosaicOptions())
+        index = index_series(ref, store, None, draw_options=MosaicOptions())
         image = render_preview(
             index, FrameSource(store=store), MosaicOptions(image_width=40, tile_width=2, quality=quality), suffix
         )
@@ -342,7 +342,9 @@ def test_a_preview_is_the_same_every_time(tmp_path: Path) -> None:
     ref = SeriesRef(root=str(tmp_path), series_uuid=series.series_uuid)
 
     first, second = (
-        render_preview(index_series(ref, store, None, drawn=drawn), FrameSource(store=store), MosaicOptions(), ".webp")
+        render_preview(
+            index_series(ref, store, None, draw_options=drawn), FrameSource(store=store), MosaicOptions(), ".webp"
+        )
         for drawn in (MosaicOptions(), None)
     )
 

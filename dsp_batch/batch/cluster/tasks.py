@@ -30,7 +30,7 @@ from dsp_batch.idc.viewer import link_viewer
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.overlays.registry import name_images
-from dsp_batch.kinds.registry import state_series
+from dsp_batch.kinds.registry import add_statements
 from dsp_batch.model.deadline import limit_time
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import join_notes
@@ -187,7 +187,7 @@ def _build(work: SeriesWork, job: Job, _share: MemoryShare) -> SeriesWork:
     """
     index = work.index
     if index is None and work.headers is not None:
-        built = index = state_series(build_index(work.headers))
+        built = index = add_statements(build_index(work.headers))
         _wait_for_cache(lambda: write_index(built, job.cache), work, job)
     if index is None:
         raise ValueError("a series came to its second stage without headers and without an index")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+_LISTS = (list, tuple)
+"""Types of values that hold several: a union made anew for each attribute would take several times as long to check."""
+
 
 class Values(Protocol):
     """A container of decoded values, which may decode them when asked."""
@@ -41,8 +44,11 @@ class Attributes:
 
     def _first(self, keyword: str) -> Any:
         value = self._values.get(keyword)
-        if isinstance(value, list | tuple):
-            return next((each for each in value if each is not None and each != ""), None)
+        if isinstance(value, _LISTS):
+            for each in value:
+                if each is not None and each != "":
+                    return each
+            return None
         return None if value == "" else value
 
     def text(self, keyword: str) -> str | None:
@@ -92,7 +98,11 @@ class Attributes:
 
     def item(self, keyword: str) -> Attributes:
         """Return the first item of a sequence, or an empty one."""
-        return next(iter(self.items(keyword)), EMPTY)
+        values = self._values.get(keyword)
+        for each in values if isinstance(values, _LISTS) else ():
+            if isinstance(each, Attributes):
+                return each
+        return EMPTY
 
     def private_name(self, creator: str, group: int, element: int) -> str:
         """Find the name `gggg_eeee` of a private element.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from dsp_batch.dicom.headers import cut
 from dsp_batch.dicom.headers.checks import check_elements, check_frames
 from dsp_batch.dicom.headers.elements import UNDEFINED, ElementHead, Encoding, format_tag
 from dsp_batch.dicom.headers.inflate import InflatedData, count_inflated, inflate
@@ -193,6 +194,9 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
         notes.append(_describe_elements(walk.without_vr, what))
     if walk.damaged:
         notes.append(_describe_elements(walk.damaged, "with damaged items: left out"))
+    if walk.shortened:
+        what = f"longer than {cut.LONGEST_SEQUENCE >> 20} MiB: only the first part is read"
+        notes.append(_describe_elements(walk.shortened, what))
     end = count_inflated(inflated, _find_end(pixels)) if inflated else size
     notes += check_frames(walk.elements, end - (pixels.start if pixels else 0))
     if inflated is not None and not inflated.is_plain:

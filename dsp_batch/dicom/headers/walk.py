@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dsp_batch.dicom.headers import cut
 from dsp_batch.dicom.headers.elements import (
     BINARY_VRS,
     LITTLE_ENDIAN_HEAD,
@@ -99,6 +100,9 @@ class SparseWalk:
 
     damaged: list[int] = field(default_factory=list)
     """Tags of sequences of undefined length whose items are damaged."""
+
+    shortened: list[int] = field(default_factory=list)
+    """Tags of sequences of which only the first part was read."""
 
     nested: list[NestedValue] = field(default_factory=list)
     """Values within sequences that were not read."""
@@ -254,6 +258,10 @@ class SparseWalk:
             self.end_search = begun, EndSearch(begun[1])
         try:
             return self.end_search[1].run(self.data, head.start, size), True
+        except NeedMore:
+            if head.vr != "SQ" or len(self.data) - head.start < cut.LONGEST_SEQUENCE or not self._may_cut(head.tag):
+                raise
+            return size, False  # its end would have to be looked for in all of the object
         except NoItemError:
             end = find_later_end(self.data, head, encoding, size)
             if end is None:
@@ -276,6 +284,8 @@ class SparseWalk:
         if length == UNDEFINED:
             end, is_whole = self._find_end(head, encoding)
             is_certain = is_certain and is_whole
+        if vr == "SQ" and end - start > cut.LONGEST_SEQUENCE and self._may_cut(tag):
+            return self._cut_sequence(head, encoding, end)
         if end - start > LARGE_VALUE and vr in BINARY_VRS and self.bulk is not None and tag not in self.bulk:
             self.left_out = self.base + start
             self.elements[tag] = RawElement(vr, None, end - start)
@@ -288,4 +298,17 @@ class SparseWalk:
         # Where the VR is unknown, what follows has decided the length: such bytes tell nothing about other headers.
         if is_certain and end - at <= _LARGEST_SHARED and self.data[at : at + 4] not in table.by_tag:
             parsed.found.append((at, end, tag, element))
+        return end
+
+    def _may_cut(self, tag: int) -> bool:
+        return self.bulk is not None and tag not in cut.UNCUT
+
+    def _cut_sequence(self, head: ElementHead, encoding: Encoding, end: int) -> int:
+        """Take the first part of a sequence that is too long, and return where the walk goes on."""
+        stop = head.start + cut.LONGEST_SEQUENCE
+        if stop > len(self.data):
+            raise NeedMore(stop)
+        value = cut.cut_sequence(self.data[head.start : stop], nested_encoding(encoding, head.vr))
+        self.elements[head.tag] = RawElement("SQ", value, len(value))
+        self.shortened.append(head.tag)
         return end

@@ -298,9 +298,6 @@ class ViewServices:
             raise ApiError(404, "not_found", f"file {number} has no such element") from None
         if not path:
             page["nodes"] = [{**node, "varies": node["tag"] in opened.varying_tags} for node in page["nodes"]]
-        if not path:
-            for node in page["nodes"]:
-                node["varies"] = opened.index.find_column(node["keyword"] or "") is not None
         if mask is not None:
             page["nodes"] = [mask.hide_node(node) for node in page["nodes"]]
         return answer_json(page)

@@ -12,7 +12,7 @@ from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesName, find_local, parse_series, resolve_series
-from dsp_batch.scan.find import Scanning, find_named_series, scan_file
+from dsp_batch.scan.find import ScanSettings, find_named_series, scan_file
 from dsp_batch.scan.folder_scan import ALL_FOLDERS, walk_objects
 from dsp_batch.scan.identity import Identity, SeriesGroup, find_common_folder, identify_objects, name_groups
 from dsp_batch.storage.aws import resolve_endpoint
@@ -72,7 +72,7 @@ class SourceSearch:
 
     def _find(self, name: SeriesName) -> SeriesRef:
         if name.kind == "uid":
-            return find_named_series(name, Scanning(store_of=self.access.store_of))
+            return find_named_series(name, ScanSettings(open_store=self.access.store_of))
         return resolve_series(name, self.access.store_of)
 
     def _scan(self, root: str) -> Iterator[SeriesRef]:

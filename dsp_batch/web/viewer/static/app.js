@@ -251,7 +251,7 @@ async function start() {
   const page = new Page();
   const found = page.explorer.follow();
   await page.explorer.first(wanted);
-  const entry = wanted ? page.explorer.entries.get(wanted) : page.explorer.neighbour(null, 1);
+  const entry = wanted ? page.explorer.entries.get(wanted) : page.explorer.firstReady();
   if (entry) await page.open(entry); else if (wanted) say("the series of this address is not there");
   await found;
   for (const viewing of page.opened) await viewing.above.open(); // the scan may have found more of them since

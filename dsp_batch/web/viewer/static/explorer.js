@@ -201,6 +201,11 @@ class Explorer {
     return (at < 0 ? shown[0] : shown[at + by])?.entry ?? null;
   }
 
+  // The first series of the tree that can be shown; null where there is none.
+  firstReady() {
+    return this.lines.find(({ entry }) => entry?.state === "ready")?.entry ?? null;
+  }
+
   setCurrent(entry) {
     this.current = entry?.id ?? null;
     const at = this.lines.findIndex(({ key }) => key === this.current);
