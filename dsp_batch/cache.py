@@ -160,11 +160,12 @@ def read_index(cache: Cache, series_uuid: str, root: str, folder: str | None = N
 
     Returns:
         The index; None when there is none, or none that serves: unreadable, of another format, series or place, or
-        partial. All but absence are logged as a warning.
+        partial. All but absence are logged, as a warning unless it is only of a folder above or below.
     """
     data = cache.read(index_key(series_uuid))
     if data is None:
         return None
+    index = None
     try:
         index = parse_index(data)
         trouble = _find_mismatch(index, series_uuid, root, folder)
@@ -172,8 +173,15 @@ def read_index(cache: Cache, series_uuid: str, root: str, folder: str | None = N
         trouble = error.message
     if trouble is None:
         return index
-    _log.warning("the index %s is built again: %s", cache.url_of(index_key(series_uuid)), trouble)
+    is_nested = index is not None and index.series_uuid == series_uuid and _are_nested(index.root, root)
+    level = logging.INFO if is_nested and folder is not None else logging.WARNING
+    _log.log(level, "the index %s is built again: %s", cache.url_of(index_key(series_uuid)), trouble)
     return None
+
+
+def _are_nested(first: str, second: str) -> bool:
+    """Tell whether one root lies in the other: whoever looks at a folder and then at one within it loses nothing."""
+    return first != second and (f"{first}/".startswith(f"{second}/") or f"{second}/".startswith(f"{first}/"))
 
 
 def find_index_anywhere(cache: Cache, series_uuid: str) -> SeriesIndex | None:

@@ -352,3 +352,11 @@ def test_structures_are_drawn_over_the_image_that_lies_in_the_same_tree(
     assert "--context fetch" in line
     outline, drawn = (np.asarray(Image.open(tmp_path / f"{name}.webp")).mean() for name in ("alone", "over"))
     assert drawn > 2 * outline
+
+
+def test_a_folder_within_one_that_was_looked_at_costs_no_warning(preview: Run, tmp_path: Path) -> None:
+    shutil.copytree(DATA / "series" / CT, tmp_path / "export" / "later")
+
+    for folder in ("export", "export/later", "export"):
+        outcome = preview("mosaic", tmp_path / folder, tmp_path / "out.webp")
+        assert (outcome.status, outcome.stderr) == (0, "")
