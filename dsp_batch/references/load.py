@@ -14,7 +14,7 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.kind import PLAIN
 from dsp_batch.kinds.overlays.registry import name_images
-from dsp_batch.kinds.registry import find_kind, group_by_kind
+from dsp_batch.kinds.registry import add_statements, find_kind, group_by_kind
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.frame import ContextState
 from dsp_batch.model.identifiers import build_series_uuid
@@ -177,7 +177,7 @@ def _fetch(ref: SeriesRef, store: Store, cache: Cache | None, search: Search) ->
         headers = fetch_headers(
             ref, place, IndexOptions(), Allowance(seconds=search.seconds, most_read=MOST_HEADER_BYTES)
         )
-        index = build_index(headers)
+        index = add_statements(build_index(headers))
     except TooDearError:
         raise
     except (SeriesError, StorageError) as error:
