@@ -6,6 +6,7 @@ writing files, which a header index never needs; the two files take 0.03 s.
 
 from __future__ import annotations
 
+import gc
 import re
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -32,7 +33,13 @@ def _load_tables(file: str) -> Any:
     if spec is None or spec.loader is None:
         raise ImportError(f"pydicom has no {file}: install pydicom 3")
     tables = module_from_spec(spec)
-    spec.loader.exec_module(tables)
+    collects = gc.isenabled()
+    gc.disable()  # tens of thousands of objects that all stay: looking for garbage among them takes most of the time
+    try:
+        spec.loader.exec_module(tables)
+    finally:
+        if collects:
+            gc.enable()
     return tables
 
 
