@@ -22,6 +22,8 @@ class Viewing {
     this.infos = new Map(); // number of a file → what the route `info` says
     this.pictures = null;
     this.restTimer = null;
+    this.easel = null; // where samples are painted: {canvas, image}
+    this.dragging = null; // the frame of the screen that shows the window next, while it is dragged
     this.slide = null;
     this.above = new SeriesOverlays(this, changed);
     this.cine = new Cine({
@@ -176,11 +178,15 @@ class Viewing {
     return center === undefined ? autoWindow(samples) : { center, width, function: "LINEAR_EXACT" };
   }
 
+  // Every frame is painted on one canvas: a new one for each step of a drag would keep the browser busy with memory.
   paint(samples, window) {
-    const canvas = new OffscreenCanvas(samples.columns, samples.rows), context = canvas.getContext("2d");
-    const image = new ImageData(samples.columns, samples.rows);
+    const { columns, rows } = samples;
+    if (this.easel?.image.width !== columns || this.easel.image.height !== rows) {
+      this.easel = { canvas: new OffscreenCanvas(columns, rows), image: new ImageData(columns, rows) };
+    }
+    const { canvas, image } = this.easel;
     paintSamples(samples, window, image);
-    context.putImageData(image, 0, 0);
+    canvas.getContext("2d").putImageData(image, 0, 0);
     return canvas;
   }
 
@@ -211,7 +217,7 @@ class Viewing {
   // Dragging changes the window of the frame on the screen; pictures of the others come once it is let go.
   dragWindow(center, width) {
     this.window = { preset: TYPED, center, width: Math.max(width, 1e-3) };
-    this.take(this.at);
+    this.dragging ??= requestAnimationFrame(() => { this.dragging = null; this.take(this.at); });
   }
 
   setOverlays(isShown) {
