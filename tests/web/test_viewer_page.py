@@ -75,6 +75,16 @@ def read_pointer(page: Any, x: float, y: float) -> dict[str, Any]:
     }
 
 
+def box_of(page: Any, shape: Any) -> Any:
+    """Where a shape lies. Shapes are drawn anew with each frame of the screen: one that has just gone has no place."""
+    for _ in range(100):
+        box = shape.bounding_box(timeout=5000)
+        if box is not None:
+            return box
+        page.wait_for_timeout(20)
+    raise AssertionError("the shape is never there")
+
+
 def frame_number(page: Any) -> int:
     return int(page.get_by_role("slider", name="Frame").input_value())
 
@@ -311,24 +321,24 @@ def test_regions_are_drawn_moved_undone_and_exported(page: Any, tmp_path: Path) 
     page.mouse.move(x + 20, y + 30, steps=4)
     page.mouse.up()
     until(page, "document.querySelectorAll('.boxes .region').length === 1")
-    first = boxes.first.bounding_box()
+    first = box_of(page, boxes.first)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 50, y, steps=4)
     page.mouse.up()
     page.wait_for_timeout(150)
-    assert boxes.first.bounding_box()["x"] > first["x"] + 30
-    corner = boxes.first.bounding_box()
+    assert box_of(page, boxes.first)["x"] > first["x"] + 30
+    corner = box_of(page, boxes.first)
     page.mouse.move(corner["x"] + corner["width"], corner["y"] + corner["height"])
     page.mouse.down()
     page.mouse.move(corner["x"] + corner["width"] + 40, corner["y"] + corner["height"] + 40, steps=4)
     page.mouse.up()
     page.wait_for_timeout(150)
-    assert boxes.first.bounding_box()["width"] > corner["width"] + 20
+    assert box_of(page, boxes.first)["width"] > corner["width"] + 20
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     page.wait_for_timeout(150)
-    assert boxes.first.bounding_box()["x"] == pytest.approx(first["x"], abs=3)
+    assert box_of(page, boxes.first)["x"] == pytest.approx(first["x"], abs=3)
 
     with page.expect_download(timeout=10000) as download:
         page.get_by_role("button", name="Export regions").click()
