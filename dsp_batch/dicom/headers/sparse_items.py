@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+import struct
+from typing import Protocol
 
 from dsp_batch.dicom.headers.elements import (
     BINARY_VRS,
@@ -23,8 +24,6 @@ from dsp_batch.dicom.headers.elements import (
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.ranges import Reader
 from dsp_batch.model.series import NestedValue
-
-ByteOrder = Literal["little", "big"]
 
 SPARSE_SEQUENCES = frozenset({0x006A0002})
 """Sequences whose items hold large values that a header is read without: Annotation Group Sequence (006A,0002)."""
@@ -55,21 +54,22 @@ class ItemWalk:
 
     Args:
         walk: The object.
-        encoding: The encoding of the dataset that holds the sequence.
     """
 
-    def __init__(self, walk: SparseBytes, encoding: Encoding) -> None:
+    def __init__(self, walk: SparseBytes) -> None:
         self._walk = walk
-        self._encoding = encoding
         self._count = 0
         self.left_out: list[NestedValue] = []
         """The values that were not read."""
 
-    def read_items(self, head: ElementHead, depth: int = 0, item: int | None = None) -> Reader[tuple[bytes, int]]:
+    def read_items(
+        self, head: ElementHead, encoding: Encoding, depth: int = 0, item: int | None = None
+    ) -> Reader[tuple[bytes, int]]:
         """Read the items of a sequence.
 
         Args:
             head: Head of the sequence, its start counted from the start of the object.
+            encoding: The encoding of the dataset that holds the sequence.
             depth: Number of sequences around it.
             item: Number, from 0, of the item of the outermost sequence that it is in; None for that sequence itself.
 
@@ -81,7 +81,7 @@ class ItemWalk:
         """
         if depth > MAX_DEPTH:
             raise HeaderError(f"sequences are nested more than {MAX_DEPTH} deep")
-        encoding = nested_encoding(self._encoding, head.vr)
+        encoding = nested_encoding(encoding, head.vr)
         position, value, number = head.start, bytearray(), 0
         end = None if head.length == UNDEFINED else head.start + head.length
         while end is None or position < end:
@@ -93,7 +93,7 @@ class ItemWalk:
             stop = None if length == UNDEFINED else start + length
             place = number if item is None else item
             body, position = yield from self._read_item(start, stop, encoding, depth, place)
-            value += _write_item(len(body), encoding) + body
+            value += struct.pack(f"{encoding.order}HHL", ITEM >> 16, ITEM & 0xFFFF, len(body)) + body
             number += 1
         return bytes(value), position
 
@@ -111,8 +111,8 @@ class ItemWalk:
             vr = head.vr or resolve_vr(head, None)
             if vr == "SQ" or head.length == UNDEFINED:
                 begin = yield from self._read(position, head.start)
-                value, position = yield from self.read_items(head, depth + 1, item)
-                body += begin[:-4] + len(value).to_bytes(4, _name_order(encoding)) + value
+                value, position = yield from self.read_items(head, encoding, depth + 1, item)
+                body += begin[:-4] + struct.pack(f"{encoding.order}L", len(value)) + value
                 continue
             end = head.start + head.length
             if vr in BINARY_VRS and head.length > _LARGE_VALUE:
@@ -139,12 +139,3 @@ class ItemWalk:
             walk.restrain()
             yield from walk.fetch(start, stop)
         return bytes(walk.data[start - walk.base : stop - walk.base])
-
-
-def _write_item(length: int, encoding: Encoding) -> bytes:
-    order = _name_order(encoding)
-    return (ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, order) + length.to_bytes(4, order)
-
-
-def _name_order(encoding: Encoding) -> ByteOrder:
-    return "big" if encoding.big_endian else "little"

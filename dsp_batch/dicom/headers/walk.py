@@ -168,9 +168,9 @@ class SparseWalk:
 
     def _take_items(self, position: int, head: ElementHead, encoding: Encoding) -> Reader[int]:
         """Take a sequence without the large values in its items, and return where it ends."""
-        items = ItemWalk(self, encoding)
+        items = ItemWalk(self)
         try:
-            value, end = yield from items.read_items(head)
+            value, end = yield from items.read_items(head, encoding)
         except HeaderError:
             self.read_whole.add(position)
             self.data, self.base = b"", position

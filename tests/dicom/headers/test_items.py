@@ -6,6 +6,7 @@ import struct
 import time
 
 import pytest
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from written_objects import make_dataset, parse_object, write_dataset
 
 from dsp_batch.dicom.headers import elements
@@ -140,3 +141,20 @@ def test_a_search_for_an_end_goes_on_where_its_data_ended(monkeypatch: pytest.Mo
 
     assert end == len(value)
     assert looks < 2 * 1000 + len(value) / 1000 + 50
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_large_values_are_left_in_a_sequence_of_unknown_vr_whatever_is_around_it(syntax: str) -> None:
+    def write(tag: int, value: bytes) -> bytes:  # implicit VR little endian, as PS3.5 6.2.2 has it within UN
+        return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
+
+    code = write(0x006A0009, write(0xFFFEE000, write(0x00080100, b"CODE")))
+    groups = write(0xFFFEE000, code + write(0x00660016, bytes(20_000)))
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    head = struct.pack(f"{order}HH2sHL", 0x006A, 0x0002, b"UN", 0, len(groups))
+
+    header = parse_object(write_dataset(make_dataset(), syntax) + head + groups)
+
+    assert [(each.item, each.tag, each.vr, each.length) for each in header.nested] == [(0, 0x00660016, "OF", 20_000)]
+    (group,) = HeaderDecoder(header).json(0x006A0002, header.elements[0x006A0002])["Value"]
+    assert group == {"006A0009": {"vr": "SQ", "Value": [{"00080100": {"vr": "SH", "Value": ["CODE"]}}]}}
