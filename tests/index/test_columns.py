@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from written_objects import add_pixels, index_objects, make_dataset, write_dataset
 
-from dsp_batch.dicom.headers.walk import LARGE_VALUE
+from dsp_batch.dicom.headers.elements import LARGE_VALUE
 from dsp_batch.index.parquet import parse_index, serialize_index
 from dsp_batch.index.series_index import SeriesIndex
 

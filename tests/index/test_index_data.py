@@ -19,7 +19,7 @@ from json_oracle import expected_json
 from pydicom.dataelem import DataElement
 from pydicom.uid import ExplicitVRBigEndian
 
-from dsp_batch.dicom.headers.walk import LARGE_VALUE
+from dsp_batch.dicom.headers.elements import LARGE_VALUE
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index.parquet import parse_index, serialize_index
 from dsp_batch.model.frame import EncodedImage

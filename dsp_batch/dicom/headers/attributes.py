@@ -40,7 +40,7 @@ class Attributes:
         value = self._values.get(keyword)
         if value is None:
             return []
-        return list(value) if isinstance(value, list | tuple) else [value]
+        return list(value) if isinstance(value, _LISTS) else [value]
 
     def _first(self, keyword: str) -> Any:
         value = self._values.get(keyword)
@@ -86,14 +86,12 @@ class Attributes:
     def items(self, keyword: str) -> tuple[Attributes, ...]:
         """Return the items of a sequence."""
         values = self._values.get(keyword)
-        return (
-            tuple(each for each in values if isinstance(each, Attributes)) if isinstance(values, list | tuple) else ()
-        )
+        return tuple(each for each in values if isinstance(each, Attributes)) if isinstance(values, _LISTS) else ()
 
     def item_at(self, keyword: str, number: int) -> Attributes:
         """Return one item of a sequence, counted from 0, or an empty one. A long sequence is not copied for it."""
         values = self._values.get(keyword)
-        found = values[number] if isinstance(values, list | tuple) and number < len(values) else None
+        found = values[number] if isinstance(values, _LISTS) and number < len(values) else None
         return found if isinstance(found, Attributes) else EMPTY
 
     def item(self, keyword: str) -> Attributes:

@@ -12,7 +12,7 @@ from dsp_batch.model.series import RawElement
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_DELIMITER_GROUP = 0xFFFE
+DELIMITER_GROUP = 0xFFFE
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Tags of Float Pixel Data, Double Float Pixel Data and Pixel Data, where the header ends."""
 
@@ -20,6 +20,9 @@ LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN"
 """VRs with a 32-bit length after two reserved bytes (PS3.5 7.1.2)."""
 
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+LARGE_VALUE = 16 * 1024
+"""Bytes of the longest binary value that is read without being asked for."""
+
 SMALLEST_ELEMENT = 8
 """Number of bytes of an element without value: tag and length."""
 
@@ -110,8 +113,8 @@ def parse_head(data: bytes, at: int, encoding: Encoding, size: int) -> ElementHe
     explicit, implicit, long_length = _BIG if encoding.big_endian else _LITTLE
     group, element, vr_bytes, short = explicit(data, at)
     tag = group << 16 | element
-    vr = None if encoding.implicit_vr or group == _DELIMITER_GROUP else VR_NAMES.get(vr_bytes)
-    if vr is None and not encoding.implicit_vr and group != _DELIMITER_GROUP:
+    vr = None if encoding.implicit_vr or group == DELIMITER_GROUP else VR_NAMES.get(vr_bytes)
+    if vr is None and not encoding.implicit_vr and group != DELIMITER_GROUP:
         return _choose_length(data, at, encoding, size)
     if vr is None:
         return ElementHead(tag, "", at + 8, implicit(data, at)[2])
@@ -152,7 +155,7 @@ def _leads_on(data: bytes, head: ElementHead, encoding: Encoding, size: int) -> 
     if end + 8 > len(data):
         raise NeedMore(end + 8)
     group, element, vr_bytes, _ = (_BIG if encoding.big_endian else _LITTLE)[0](data, end)
-    if group == _DELIMITER_GROUP:
+    if group == DELIMITER_GROUP:
         return (group << 16 | element) in (ITEM_END, SEQUENCE_END)
     return vr_bytes in VR_NAMES and (group << 16 | element) > head.tag
 
@@ -230,7 +233,7 @@ def _skip_short(data: bytes, at: int) -> int:
     last = len(data) - SMALLEST_ELEMENT
     while at <= last:
         group, _, vr, length = LITTLE_ENDIAN_HEAD.unpack_from(data, at)
-        if vr not in SHORT_VR_NAMES or group == _DELIMITER_GROUP:
+        if vr not in SHORT_VR_NAMES or group == DELIMITER_GROUP:
             break
         at += SMALLEST_ELEMENT + length
     return at

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dsp_batch.dicom.headers.elements import (
     BINARY_VRS,
+    DELIMITER_GROUP,
     ITEM,
     ITEM_END,
     LITTLE_ENDIAN_HEAD,
@@ -30,7 +31,6 @@ from dsp_batch.model.series import RawElement
 _DELIMITER_BYTES = 8
 """Number of bytes of a sequence delimitation item, which is no part of the value of an encapsulated icon image."""
 
-_DELIMITER_GROUP = 0xFFFE
 _LITTLE_ENDIAN_ITEM = b"\xfe\xff\x00\xe0"
 _PLAIN = Encoding()
 _ENCODINGS = {
@@ -153,7 +153,7 @@ def _parse_short(span: _Span, at: int, elements: dict[int, RawElement]) -> int:
     while at <= last:
         group, number, vr_bytes, length = unpack(data, at)
         vr, end = names.get(vr_bytes), at + SMALLEST_ELEMENT + length
-        if vr is None or group == _DELIMITER_GROUP or end > stop:
+        if vr is None or group == DELIMITER_GROUP or end > stop:
             break
         if number:
             elements[group << 16 | number] = build(RawElement, (vr, data[at + SMALLEST_ELEMENT : end], length))

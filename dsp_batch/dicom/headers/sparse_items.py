@@ -9,6 +9,7 @@ from dsp_batch.dicom.headers.elements import (
     BINARY_VRS,
     ITEM,
     ITEM_END,
+    LARGE_VALUE,
     MAX_DEPTH,
     SEQUENCE_END,
     UNDEFINED,
@@ -27,9 +28,6 @@ from dsp_batch.model.series import NestedValue
 
 SPARSE_SEQUENCES = frozenset({0x006A0002})
 """Sequences whose items hold large values that a header is read without: Annotation Group Sequence (006A,0002)."""
-
-_LARGE_VALUE = 16 * 1024
-"""Bytes of the longest binary value that is read, as outside of sequences."""
 
 _MOST_ELEMENTS = 1 << 16
 """Elements of all items, at most."""
@@ -115,7 +113,7 @@ class ItemWalk:
                 body += begin[:-4] + struct.pack(f"{encoding.order}L", len(value)) + value
                 continue
             end = head.start + head.length
-            if vr in BINARY_VRS and head.length > _LARGE_VALUE:
+            if vr in BINARY_VRS and head.length > LARGE_VALUE:
                 self.left_out.append(NestedValue(item, head.tag, vr, head.start, head.length))
             else:
                 body += yield from self._read(position, end)

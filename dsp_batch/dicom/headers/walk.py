@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dsp_batch.dicom.headers import cut
 from dsp_batch.dicom.headers.elements import (
     BINARY_VRS,
+    LARGE_VALUE,
     LITTLE_ENDIAN_HEAD,
     PIXEL_TAGS,
     SHORT_VR_NAMES,
@@ -31,9 +32,6 @@ from dsp_batch.model.series import NestedValue, RawElement
 
 FIRST_RANGE = 16 * 1024
 """Bytes of the first request. Most CT and PET and many MR instances have their whole header in it."""
-
-LARGE_VALUE = 16 * 1024
-"""Bytes of the longest binary value that is read without being asked for."""
 
 _LARGEST_SHARED = 16 * 1024
 """Bytes of the longest element that headers share. Longer ones are parsed in each: keeping them costs more memory than

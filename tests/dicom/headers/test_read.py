@@ -31,9 +31,10 @@ from written_objects import (
     write_dataset,
 )
 
+from dsp_batch.dicom.headers.elements import LARGE_VALUE
 from dsp_batch.dicom.headers.read import WHOLE_OBJECT, read_header
 from dsp_batch.dicom.headers.values import HeaderDecoder
-from dsp_batch.dicom.headers.walk import FIRST_RANGE, LARGE_VALUE
+from dsp_batch.dicom.headers.walk import FIRST_RANGE
 from dsp_batch.model.series import InstanceHeader, RawElement
 
 PRIVATE_CREATOR, PRIVATE_DATA, ROWS, PATIENT_NAME = 0x00190010, 0x00191001, 0x00280010, 0x00100010
