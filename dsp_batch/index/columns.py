@@ -154,6 +154,11 @@ def _fits_float32(vr: str, values: list[float]) -> bool:
     return all(_same_digits(wide, short) for wide, short in zip(distinct, narrow.tolist(), strict=True))
 
 
+def widen_decimal(narrow: float) -> float:
+    """Turn a decimal number that a column keeps in 32 bits into the number of 64 bits that is written alike."""
+    return float(str(np.float32(narrow)))
+
+
 def _same_digits(wide: float, narrow: float) -> bool:
     digits = len(repr(abs(wide)).split("e", maxsplit=1)[0].replace(".", "").strip("0"))
     return f"{wide:.{max(digits, 1)}g}" == f"{narrow:.{max(digits, 1)}g}"

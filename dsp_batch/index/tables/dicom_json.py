@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import pyarrow as pa
 
 from dsp_batch.dicom.headers.dictionary import name_of
 from dsp_batch.dicom.headers.values import DicomJson, value_json
+from dsp_batch.index.columns import widen_decimal
 from dsp_batch.index.series_index import SeriesIndex
 
 _META_GROUP = "0002"
@@ -94,6 +94,5 @@ def _read_cell(kind: pa.DataType, vr: str, value: Any) -> DicomJson:
     values = value if isinstance(value, list) else [] if value == "" else [value]
     inner = kind.value_type if pa.types.is_list(kind) else kind
     if vr == "DS" and pa.types.is_float32(inner):
-        # Text of a decimal number, whose digits 32 bits keep; as 64 bits it would show others.
-        values = [None if each is None else float(str(np.float32(each))) for each in values]
+        values = [None if each is None else widen_decimal(each) for each in values]
     return value_json(vr, values)

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dsp_batch.errors import OptionsError, printable
+from dsp_batch.index.arrays import write_parquet
+from dsp_batch.index.columns import widen_decimal
 from dsp_batch.index.tables.filled import SplitTable
 
 TableFormat = Literal["parquet", "json", "jsonl", "csv"]
@@ -35,9 +35,7 @@ def write_table(table: pa.Table, form: TableFormat) -> bytes:
             it.
     """
     if form == "parquet":
-        sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd")
-        return sink.getvalue()
+        return write_parquet(table)
     if form == "json":
         return _join_json("[\n", [_to_json(row) for row in _list_rows(table)], "\n]\n")
     if form == "jsonl":
@@ -81,18 +79,18 @@ def _list_values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
     if metadata.get(b"vr") == b"SQ" and pa.types.is_string(field.type):
         return [json.loads(text) if text else None if text is None else [] for text in column.to_pylist()]
     inner = field.type.value_type if pa.types.is_list(field.type) else field.type
-    # Decimal numbers that 32 bits keep as they are written show other digits as 64 bits.
-    shorten = metadata.get(b"vr") != b"FL" and pa.types.is_float32(inner)
-    return [_to_plain(value, shorten=shorten) for value in column.to_pylist()]
+    # An FL or FD in 32 bits is the number itself; any other one stands for a decimal number.
+    is_decimal = pa.types.is_float32(inner) and metadata.get(b"vr") not in (b"FL", b"FD")
+    return [_to_plain(value, is_decimal=is_decimal) for value in column.to_pylist()]
 
 
-def _to_plain(value: Any, *, shorten: bool) -> Any:
+def _to_plain(value: Any, *, is_decimal: bool) -> Any:
     if isinstance(value, list):
-        return [_to_plain(each, shorten=shorten) for each in value]
+        return [_to_plain(each, is_decimal=is_decimal) for each in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, float):
-        return (float(str(np.float32(value))) if shorten else value) if math.isfinite(value) else str(value)
+        return (widen_decimal(value) if is_decimal else value) if math.isfinite(value) else str(value)
     return value
 
 
