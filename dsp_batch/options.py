@@ -339,6 +339,9 @@ ImageVerbOptions = PreviewOptions | FrameOptions
 Options = ImageVerbOptions | IndexOptions
 Verb = Literal["preview", "mosaic", "get-image", "contrast-mosaic", "cine", "build-index"]
 
+TableFormat = Literal["parquet", "json", "jsonl", "csv"]
+"""Formats of a table of headers."""
+
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 
 

@@ -20,7 +20,7 @@ from dsp_batch.index.build import build_index
 from dsp_batch.index.parquet import serialize_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import add_statements
-from dsp_batch.model.series import SeriesRef
+from dsp_batch.model.series import Receipt, SeriesRef
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
 from dsp_batch.pipeline import build_search, find_series, index_series, open_frames, render_preview
 from dsp_batch.render.cine import CINE_SUFFIXES, check_cine_suffix
@@ -56,9 +56,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     _warn(ref, (*image.notes, *image.failures))
     if search.mode == "cached" and image.context == "absent" and not frames.references:
         _warn(ref, [_WITHOUT_IMAGE])
-    with log_stage("write"):
-        control = cache.cache_control
-        receipt = write_whole(output, image.data, endpoint_url=source.endpoint_url, cache_control=control)
+    receipt = write_output(output, image.data, source, cache)
     _log.debug("%s: %d frames, %d bytes", receipt.url, image.n_tiles, receipt.size)
 
 
@@ -149,15 +147,14 @@ def open_index(series: str, source: SeriesOptions, cache: CacheOptions) -> Serie
     return index
 
 
-def write_output(output: str, data: bytes, source: SeriesOptions, cache: CacheOptions) -> None:
-    """Write a file, whole or not at all.
+def write_output(output: str, data: bytes, source: SeriesOptions, cache: CacheOptions) -> Receipt:
+    """Write a file, whole or not at all, and return where it is and how large.
 
     Raises:
         SinkError: It cannot be written.
     """
     with log_stage("write"):
-        receipt = write_whole(output, data, endpoint_url=source.endpoint_url, cache_control=cache.cache_control)
-    _log.debug("%s: %d bytes", receipt.url, receipt.size)
+        return write_whole(output, data, endpoint_url=source.endpoint_url, cache_control=cache.cache_control)
 
 
 @contextmanager

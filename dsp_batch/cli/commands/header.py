@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from fnmatch import fnmatchcase
-from typing import Literal, cast
+from typing import cast, get_args
 
 import click
 
@@ -13,12 +13,11 @@ from dsp_batch.cli.outputs import check_output, suffix_of
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.cli.tables import print_json
 from dsp_batch.errors import OptionsError
+from dsp_batch.options import TableFormat
 
 # ruff: noqa: PLC0415  # whatever a command needs is imported when it runs, so that --help is quick
 
-TableFormat = Literal["parquet", "json", "jsonl", "csv"]
-
-FORMATS = ("parquet", "json", "jsonl", "csv")
+_FORMATS = get_args(TableFormat)
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ def header(  # noqa: PLR0913, PLR0917  # arguments of the command line
     object is told that holds them. The exit status is 1 where no element matches any --tag.
     """
     from dsp_batch.cli.single import open_index
-    from dsp_batch.index.tables.dicom_json import describe_instance
+    from dsp_batch.index.tables.dicom_json import choose_elements, describe_instance
     from dsp_batch.render.choose import find_instance
 
     if position is None and slice_offset is not None:
@@ -73,7 +72,7 @@ def header(  # noqa: PLR0913, PLR0917  # arguments of the command line
     row = 0 if position is None else find_instance(index, position, slice_offset or 0)
     found = describe_instance(index, row, tags)
     for tag in tags:
-        if not describe_instance(index, row, [tag]):
+        if not choose_elements(found, [tag]):
             _log.warning("%s: no element matches --tag %s%s", index.url, tag, _suggest_keyword(tag))
     print_json(found)
     return 0 if found else EXIT_ERROR
@@ -95,7 +94,7 @@ def _suggest_keyword(glob: str) -> str:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(_FORMATS),
     help="Format of the table.  [default: as OUT ends; without OUT, json]",
 )
 @click.option(
@@ -141,13 +140,14 @@ def headers(  # noqa: PLR0913, PLR0917  # arguments of the command line
         if name is None:
             click.echo(data, nl=False)
         else:
-            write_output(name, data, source, cache)
+            receipt = write_output(name, data, source, cache)
+            _log.debug("%s: %d bytes", receipt.url, receipt.size)
 
 
 def _choose_format(output: str | None, form: str | None) -> TableFormat:
     """Choose the format of a table, and check that it can be written."""
     chosen = form or (suffix_of(output).removeprefix(".") if output else "json")
-    if chosen not in FORMATS:
+    if chosen not in _FORMATS:
         raise OptionsError(f"OUT {output!r} must end in .parquet, .json, .jsonl or .csv, or give --format")
     if output is not None:
         check_output(output)

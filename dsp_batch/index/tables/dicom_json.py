@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
@@ -32,20 +32,35 @@ def describe_instance(index: SeriesIndex, row: int, patterns: Sequence[str] = ()
 
     Returns:
         The elements by tag, ascending, without Pixel Data. Decimal texts (DS) that the index keeps in 32 bits are the
-        shortest numbers that these stand for. Values that the index does not keep (large and varying
-        binary ones) are `BulkDataURI`s, which name the object that holds them. The File Meta Information (group 0002)
-        is no part of the model, and is there only where a pattern names it.
+        shortest numbers that these stand for. Values that the index does not keep (large and varying binary ones) are
+        `BulkDataURI`s, which name the object that holds them. The File Meta Information (group 0002) is no part of the
+        model, and is there only where a pattern names it.
 
     References:
         DICOM PS3.18 F.2 (DICOM JSON Model).
     """
     found = {**index.constants, **_list_varying(index, row)}
+    if patterns:
+        return choose_elements(found, patterns)
+    return {tag: found[tag] for tag in sorted(found) if tag[:4] != _META_GROUP}
+
+
+def choose_elements(elements: Mapping[str, DicomJson], patterns: Sequence[str]) -> dict[str, DicomJson]:
+    """Choose elements by keyword or tag.
+
+    Args:
+        elements: Elements by tag, as `describe_instance` returns them.
+        patterns: As for `describe_instance`.
+
+    Returns:
+        The elements that one of the patterns names, by tag, ascending.
+    """
     wanted = [_spell(pattern) for pattern in patterns]
-    names = {tag: (name_of(int(tag, 16)).lower(), tag.lower()) for tag in sorted(found)}
+    names = {tag: (name_of(int(tag, 16)).lower(), tag.lower()) for tag in sorted(elements)}
     return {
-        tag: found[tag]
+        tag: elements[tag]
         for tag, spellings in names.items()
-        if (any(fnmatchcase(each, glob) for each in spellings for glob in wanted) if wanted else tag[:4] != _META_GROUP)
+        if any(fnmatchcase(each, glob) for each in spellings for glob in wanted)
     }
 
 

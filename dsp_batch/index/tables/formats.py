@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,8 +17,7 @@ from dsp_batch.errors import OptionsError, printable
 from dsp_batch.index.arrays import write_parquet
 from dsp_batch.index.columns import widen_decimal
 from dsp_batch.index.tables.filled import SplitTable
-
-TableFormat = Literal["parquet", "json", "jsonl", "csv"]
+from dsp_batch.options import TableFormat
 
 _FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.])")
 """Beginning of a text that spreadsheets run as a formula."""
