@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from reprlib import repr as shorten
 from typing import Any, Literal, get_args
 
 Reason = Literal[
@@ -47,6 +48,11 @@ def first_line(error: BaseException) -> str:
     """Shorten the message of an exception to its first line; the name of its class where it has none."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def show_value(value: Any) -> str:
+    """Write a value of a wrong type for a message: on one line, and not all of it where it is long."""
+    return " ".join(shorten(value).split())
 
 
 class DspBatchError(Exception):

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from numbers import Integral, Real
-from reprlib import repr as shorten
 from typing import Any, Literal, get_args
 
-from dsp_batch.errors import OptionsError
+from dsp_batch.errors import OptionsError, show_value
 from dsp_batch.model.contrast import EMBEDDED, Contrast, parse_contrast
 from dsp_batch.model.places import ContextMode
 
@@ -53,32 +52,32 @@ def _check_range(start: float, end: float) -> None:
 
 def _to_whole_number(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise OptionsError(f"{name} must be a whole number, not {_show(value)}")
+        raise OptionsError(f"{name} must be a whole number, not {show_value(value)}")
     return int(value)
 
 
 def _to_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise OptionsError(f"{name} must be a number, not {_show(value)}")
+        raise OptionsError(f"{name} must be a number, not {show_value(value)}")
     return float(value)
 
 
 def _to_switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise OptionsError(f"{name} must be True or False, not {_show(value)}")
+        raise OptionsError(f"{name} must be True or False, not {show_value(value)}")
     return value
 
 
 def _to_text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise OptionsError(f"{name} must be text, not {_show(value)}")
+        raise OptionsError(f"{name} must be text, not {show_value(value)}")
     return value
 
 
 def _to_path(name: str, value: Any) -> str:
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
-        raise OptionsError(f"{name} must be a path or a URL, not {_show(value)}")
+        raise OptionsError(f"{name} must be a path or a URL, not {show_value(value)}")
     return text
 
 
@@ -88,13 +87,10 @@ def _to_contrast(_name: str, value: Any) -> Contrast:
 
 def _to_contrasts(name: str, value: Any) -> tuple[Contrast, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise OptionsError(f"{name} must be a sequence of contrasts such as ('ct-lung', 'auto'), not {_show(value)}")
+        raise OptionsError(
+            f"{name} must be a sequence of contrasts such as ('ct-lung', 'auto'), not {show_value(value)}"
+        )
     return tuple(map(parse_contrast, value))
-
-
-def _show(value: Any) -> str:
-    """A value of a wrong type for a message: on one line, and not all of it where it is long."""
-    return " ".join(shorten(value).split())
 
 
 _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
@@ -148,7 +144,7 @@ class PreviewOptions:
         convert_fields(self)
         _check_quality(self.quality)
         if self.context not in get_args(ContextMode):
-            raise OptionsError(f"--context must be cached, fetch or off, not {_show(self.context)}")
+            raise OptionsError(f"--context must be cached, fetch or off, not {show_value(self.context)}")
         if not 64 <= self.size <= 4096:
             raise OptionsError(f"--size must lie between 64 and 4096 pixels, not {self.size}")
 

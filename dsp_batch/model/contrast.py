@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from reprlib import repr as shorten
-from typing import Any, Literal
+from typing import Literal
 
-from dsp_batch.errors import OptionsError
+from dsp_batch.errors import OptionsError, show_value
 from dsp_batch.model.window import ALIASES, PRESETS, Window
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -25,9 +24,11 @@ class Contrast:
 
     def __post_init__(self) -> None:
         if self.kind not in ("window", "embedded", "auto"):
-            raise OptionsError(f"kind of a contrast must be 'window', 'embedded' or 'auto', not {_show(self.kind)}")
+            raise OptionsError(
+                f"kind of a contrast must be 'window', 'embedded' or 'auto', not {show_value(self.kind)}"
+            )
         if not isinstance(self.window, Window | None):
-            raise OptionsError(f"window of a contrast must be a Window, not {_show(self.window)}")
+            raise OptionsError(f"window of a contrast must be a Window, not {show_value(self.window)}")
         if (self.window is None) == (self.kind == "window"):
             raise OptionsError(f"contrast {self.kind!r} and window {self.window} do not go together")
 
@@ -52,7 +53,9 @@ def parse_contrast(text: str | Contrast) -> Contrast:
     if isinstance(text, Contrast):
         return text
     if not isinstance(text, str):
-        raise OptionsError(f"contrast must be text such as 'ct-lung' or '1500/-500', or a Contrast, not {_show(text)}")
+        raise OptionsError(
+            f"contrast must be text such as 'ct-lung' or '1500/-500', or a Contrast, not {show_value(text)}"
+        )
     name = text.strip().lower().replace("_", "-")
     if name in ("auto", "embedded"):
         return AUTO if name == "auto" else EMBEDDED
@@ -68,8 +71,3 @@ def parse_contrast(text: str | Contrast) -> Contrast:
     raise OptionsError(
         f"unknown contrast {text!r}: give one of {names}, or WIDTH/CENTER with a positive width (1500/-500)"
     )
-
-
-def _show(value: Any) -> str:
-    """A value of a wrong type for a message: on one line, and not all of it where it is long."""
-    return " ".join(shorten(value).split())

@@ -108,10 +108,9 @@ def list_series_values(index: SeriesIndex, columns: Sequence[HeaderColumn]) -> l
     positions = [each for each in index.values("PrimaryPosition") if each is not None]
     frames = sum(each or 0 for each in index.values("NumberOfFrames"))
     values = [_list_values(index, column) for column in columns]
-    shared = [each[0] if all(value == each[0] for value in each) else None for each in values]
-    varying = [
-        column.name for column, each in zip(columns, values, strict=True) if any(value != each[0] for value in each)
-    ]
+    is_shared = [all(value == each[0] for value in each) for each in values]
+    shared = [each[0] if same else None for each, same in zip(values, is_shared, strict=True)]
+    varying = [column.name for column, same in zip(columns, is_shared, strict=True) if not same]
     own = [
         len(index),
         frames,
