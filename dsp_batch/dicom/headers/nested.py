@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding, nested_encoding
+from dsp_batch.dicom.headers.elements import BINARY_VRS, Encoding
 from dsp_batch.dicom.headers.items import Item, parse_items
-from dsp_batch.dicom.headers.values import DicomJson, character_sets, decode_value, effective_vr, value_json
+from dsp_batch.dicom.headers.values import DicomJson, HeaderDecoder, character_sets, decode_value, value_json
 from dsp_batch.errors import HeaderError
 from dsp_batch.model.series import InstanceHeader, RawElement
 
@@ -33,9 +33,9 @@ class NestedDataset:
             KeyError: There is no such element.
         """
         element = self.elements[tag]
-        vr = effective_vr(tag, element, self.header) if self.sequences is None else element.vr
-        encoding = Encoding() if tag >> 16 == 2 else nested_encoding(self.encoding, vr)
-        return value_json(vr, decode_value(element._replace(vr=vr), encoding, self.terms))
+        if self.sequences is None:
+            return HeaderDecoder(self.header).json(tag, element)
+        return value_json(element.vr, decode_value(element, self.encoding, self.terms))
 
     def is_binary(self, tag: int) -> bool:
         """Tell whether an element is told by its length alone: binary values, and what was not read."""
