@@ -162,7 +162,10 @@ def test_what_is_no_overlay_covers_nothing(viewer: tuple[Client, list[dict[str, 
 
 def test_names_of_patients_are_masked_in_legends(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", 1, FrameOfReferenceUID="1.2.9", PatientName="Meier^Anna", PatientID="77-AB-12")
-    regions = [make_dataset(ROINumber=1, ROIName="Tumor of Meier", ReferencedFrameOfReferenceUID="1.2.9")]
+    regions = [
+        make_dataset(ROINumber=number, ROIName=f"Tumor of {name}", ReferencedFrameOfReferenceUID="1.2.9")
+        for number, name in enumerate(("Meier", "Geborene"), 1)
+    ]
     structures = make_dataset(
         SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3",
         SOPInstanceUID="1.2.4.1",
@@ -171,6 +174,7 @@ def test_names_of_patients_are_masked_in_legends(tmp_path: Path) -> None:
         Modality="RTSTRUCT",
         PatientName="Meier^Anna",
         PatientID="77-AB-12",
+        PatientBirthName="Geborene",
         FrameOfReferenceUID="1.2.9",
         StructureSetROISequence=regions,
     )
@@ -178,7 +182,7 @@ def test_names_of_patients_are_masked_in_legends(tmp_path: Path) -> None:
     with run_viewer(tmp_path, mask=True) as client:
         client.wait_for_scan()
         ((_, over),) = find_pairs(client, "RTSTRUCT")
-    assert over["legend"][0]["label"] == "Tumor of patient-1"
+    assert [key["label"] for key in over["legend"]] == ["Tumor of patient-1"] * 2
 
 
 def test_the_picture_of_a_structure_set_has_the_image_that_is_open_beside_it(tmp_path: Path) -> None:

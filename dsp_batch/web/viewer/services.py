@@ -27,7 +27,6 @@ from dsp_batch.web.viewer.describing import (
 )
 from dsp_batch.web.viewer.discovery import Discovery
 from dsp_batch.web.viewer.library import OpenSeries
-from dsp_batch.web.viewer.masking import Mask
 from dsp_batch.web.viewer.pixels.frames import (
     FrameReader,
     automatic_window,
@@ -239,17 +238,20 @@ class ViewServices:
     def list_overlays(self, series: str) -> ApiAnswer:
         """Answer `series/{id}/overlays`: the series that may lie over it."""
         entry, opened = self._open(series)
-        mask = self._discovery.mask_of(opened, 0)
         above = [each for each in self.catalog.list_ready() if may_lie_over(entry.facts, each.facts)]
-        return answer_json([self._describe_overlay(each, mask) for each in above])
+        return answer_json([self._describe_overlay(each, opened) for each in above])
 
-    def _describe_overlay(self, entry: SeriesEntry, mask: Mask | None) -> dict[str, Any]:
-        legend = describe_legend(self._open(entry.id)[1].index, entry.facts["overlay_kind"])
+    def _describe_overlay(self, entry: SeriesEntry, beneath: OpenSeries) -> dict[str, Any]:
+        _, over = self._open(entry.id)
+        legend = describe_legend(over.index, entry.facts["overlay_kind"])
+        # Either header may tell more of the patient than the other one.
+        for mask in filter(None, (self._discovery.mask_of(each, 0) for each in (over, beneath))):
+            legend = [{**key, "label": mask.hide(key["label"])} for key in legend]
         return {
             "series": entry.id,
             "kind": entry.facts["overlay_kind"],
             "description": entry.facts["description"],
-            "legend": legend if mask is None else [{**key, "label": mask.hide(key["label"])} for key in legend],
+            "legend": legend,
         }
 
     def draw_overlay(self, number: int, frame: int, series: str, *, sends_blank: bool) -> ApiAnswer:
