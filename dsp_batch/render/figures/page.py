@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,7 @@ def draw_page(document: Document, height: int, width: int) -> tuple[ByteArray, i
     except ModuleNotFoundError as error:
         raise PixelError("the page is not drawn: pip install 'dsp-batch[pdf]'") from error
     try:
-        with _LOCK, pypdfium2.PdfDocument(document.data) as opened:
+        with _LOCK, closing(pypdfium2.PdfDocument(document.data)) as opened:
             count = len(opened)
             page = opened[0]
             across, down = (min(max(side, 1.0), _LONGEST_SIDE) for side in page.get_size())
