@@ -26,13 +26,10 @@ from dsp_batch.model.places import SeriesPlace
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.names import find_local, parse_series
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions, PreviewOptions
-from dsp_batch.references.finished import find_finished
 from dsp_batch.references.load import EVERYWHERE, Search, load_references
 from dsp_batch.render.choose import choose_pictures
-from dsp_batch.render.cine import draw_cine
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
-from dsp_batch.render.preview import draw_preview
 from dsp_batch.scan.find import ScanSettings, find_again, find_named_series
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
@@ -279,6 +276,8 @@ def build_search(
     named = name_images(index)
     if named is None or cache is None or options.context == "off":
         return Search(mode=options.context, places=neighbours)
+    from dsp_batch.references.finished import find_finished  # noqa: PLC0415  # loads what filters tables
+
     study = index.texts("StudyInstanceUID")[0]
     places = find_finished(cache, named, [study] if study else [])
     return Search(mode=options.context, places=(*neighbours, *places))
@@ -300,8 +299,12 @@ def render_preview(index: SeriesIndex, source: FrameSource, options: ImageVerbOp
         StorageError: The frames could not be read.
     """
     if isinstance(options, PreviewOptions):
+        from dsp_batch.render.preview import draw_preview  # noqa: PLC0415  # cards, figures, overlays
+
         return draw_preview(index, source, options, suffix)
     if isinstance(options, CineOptions):
+        from dsp_batch.render.cine import draw_cine  # noqa: PLC0415  # moving pictures
+
         return draw_cine(index, source, options, suffix)
     pictures = choose_pictures(index, source, options)
     tiles = draw_tiles(pictures, options.column_contrasts, lay_out_mosaic(index, options))

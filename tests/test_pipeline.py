@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import shutil
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -137,3 +140,18 @@ def test_every_public_name_loads_and_is_known_to_type_checkers() -> None:
     assert all(getattr(dsp_batch, name) is not None for name in dsp_batch.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = dsp_batch.no_such_name  # type: ignore[attr-defined]  # that is the test
+
+
+def test_a_mosaic_of_images_loads_no_room_of_other_objects(root: str) -> None:
+    script = f"""
+import json, sys
+from dsp_batch import MosaicOptions, preview
+preview({CT.series_uuid!r}, MosaicOptions(), root={root!r}, cache={root!r} + "/../cache")
+print(json.dumps(list(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60)
+    loaded = json.loads(done.stdout)
+
+    rooms = ("kinds.objects", "kinds.figures", "render.figures", "render.overlays", "render.text", "batch", "web")
+    assert not [name for name in loaded if name.startswith(tuple(f"dsp_batch.{room}" for room in rooms))]
+    assert not {"pydicom", "pyarrow.compute", "s3fs", "dask", "click"} & {*loaded}

@@ -52,7 +52,7 @@ def check_animation_suffix(suffix: str) -> None:
     if suffix not in _FORMATS:
         raise OptionsError(f"moving pictures cannot be written as {suffix!r}: end the name in {', '.join(_FORMATS)}")
     if suffix == ".avif" and not features.check("avif"):
-        raise OptionsError("this Pillow was built without AVIF: install its wheel (pip install pillow), or end the name in .webp")
+        raise OptionsError("this Pillow was built without AVIF: install its wheel, or end the name in .webp")
 
 
 def encode_animation(tiles: Iterator[ByteArray], animation: Animation, suffix: str) -> bytes:

@@ -14,6 +14,7 @@ _FAMILIES_WITHOUT_PIXELS = tuple(f"{_STORAGE}.{family}." for family in (9, 11, 8
 _CLASSES_WITHOUT_PIXELS = frozenset(
     {
         RAW_DATA_STORAGE,
+        f"{_STORAGE}.4.2",  # MR Spectroscopy, whose Rows and Columns count spectra (PS3.3 C.8.14.1)
         f"{_STORAGE}.66.1",  # Spatial Registration
         f"{_STORAGE}.66.2",  # Spatial Fiducials
         f"{_STORAGE}.66.3",  # Deformable Spatial Registration

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from dsp_batch.dicom import sop_classes
 from dsp_batch.dicom.syntaxes import DEFLATED
@@ -11,20 +10,8 @@ from dsp_batch.errors import NoPixelsError, Reason
 from dsp_batch.index.content import add_content
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import describe_headers, list_references, shorten_card
-from dsp_batch.kinds.figures.recording import read_recording
-from dsp_batch.kinds.figures.spectra import read_spectra
 from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
-from dsp_batch.kinds.objects.annotations import describe_annotations, state_annotations
-from dsp_batch.kinds.objects.document import describe_documents, draw_documents
-from dsp_batch.kinds.objects.plan import describe_plan, state_plans
-from dsp_batch.kinds.objects.real_world import describe_value_maps, state_value_maps
-from dsp_batch.kinds.objects.registration import describe_registration, state_registrations
-from dsp_batch.kinds.objects.report import describe_report, state_reports
-from dsp_batch.kinds.objects.selections import describe_selection, describe_state, state_references
-from dsp_batch.kinds.objects.spectroscopy import describe_spectra
-from dsp_batch.kinds.objects.structures import describe_structures, state_structures
-from dsp_batch.kinds.objects.waveform import describe_waveforms
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.card import Card
@@ -32,48 +19,14 @@ from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
-REPORTS = (1, 2, 3, 4, 11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77)
-"""Last numbers of the SOP classes of structured reports, retired ones among them (PS3.4 B.5)."""
-
-_WAVEFORMS = (
-    *("1.1", "1.2", "1.3", "1.4", "2.1", "3.1", "4.1", "4.2"),
-    *("5.1", "6.1", "6.2", "7.1", "7.2", "7.3", "7.4", "8.1"),
-)
-"""Last numbers of the SOP classes of waveforms."""
-
-KINDS: dict[str, Kind] = {
+_IMAGES: dict[str, Kind] = {
     f"{_STORAGE}.66.4": SEGMENTATION,
     f"{_STORAGE}.66.7": SEGMENTATION,  # label map
     f"{_STORAGE}.77.1.6": SLIDE,
     f"{_STORAGE}.481.2": DOSE,
     f"{_STORAGE}.30": PARAMETRIC_MAP,
-    f"{_STORAGE}.481.3": replace(PLAIN, describe=describe_structures, state=state_structures),
-    f"{_STORAGE}.481.5": replace(PLAIN, describe=describe_plan, state=state_plans),
-    f"{_STORAGE}.481.8": replace(PLAIN, describe=describe_plan, state=state_plans),  # ions
-    f"{_STORAGE}.66.1": replace(PLAIN, describe=describe_registration, state=state_registrations),
-    f"{_STORAGE}.66.3": replace(PLAIN, describe=describe_registration, state=state_registrations),  # deformable
-    f"{_STORAGE}.67": replace(PLAIN, describe=describe_value_maps, state=state_value_maps),
-    f"{_STORAGE}.4.2": replace(PLAIN, describe=describe_spectra, draw=read_spectra, reads=("SpectroscopyData",)),
-    f"{_STORAGE}.91.1": replace(PLAIN, describe=describe_annotations, state=state_annotations),
-    **dict.fromkeys(
-        (f"{_STORAGE}.104.{number}" for number in range(1, 6)),
-        replace(PLAIN, describe=describe_documents, draw=draw_documents, reads=("EncapsulatedDocument",)),
-    ),
-    **dict.fromkeys(
-        (f"{_STORAGE}.9.{number}" for number in _WAVEFORMS),
-        replace(PLAIN, describe=describe_waveforms, draw=read_recording),
-    ),
-    f"{_STORAGE}.88.59": replace(PLAIN, describe=describe_selection, state=state_references),
-    **dict.fromkeys(
-        (f"{_STORAGE}.11.{number}" for number in range(1, 13)),
-        replace(PLAIN, describe=describe_state, state=state_references),
-    ),
-    **dict.fromkeys(
-        (f"{_STORAGE}.88.{number}" for number in REPORTS),
-        replace(PLAIN, describe=describe_report, state=state_reports),
-    ),
 }
-"""The kind of each SOP class; objects of all others are plain images."""
+"""The kinds of SOP classes whose images are more than plain ones."""
 
 _ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
 
@@ -87,8 +40,17 @@ _IDENTITY = {
 
 
 def find_kind(sop_class_uid: str) -> Kind:
-    """Find the kind of the objects of a SOP class."""
+    """Find the kind of the objects of a SOP class; objects that nothing else is known of are plain images."""
+    if not sop_classes.lacks_pixels(sop_class_uid):
+        return _IMAGES.get(sop_class_uid, PLAIN)
+    from dsp_batch.kinds.without_pixels import KINDS  # noqa: PLC0415  # a dozen rooms that images do without
+
     return KINDS.get(sop_class_uid, PLAIN)
+
+
+def is_image(sop_class_uid: str) -> bool:
+    """Tell whether objects of a SOP class are images that others may be drawn over, and speak of none themselves."""
+    return not sop_classes.lacks_pixels(sop_class_uid) and find_kind(sop_class_uid) in (PLAIN, SLIDE)
 
 
 def lacks_pictures(sop_class_uid: str) -> bool:

@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dsp_batch.cache import Cache, find_index_anywhere, write_index
-from dsp_batch.dicom.sop_classes import lacks_pixels
 from dsp_batch.errors import OptionsError, SeriesError, StorageError, TooDearError
 from dsp_batch.fetch import Allowance, fetch_headers
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.kind import PLAIN
 from dsp_batch.kinds.overlays.registry import name_images
-from dsp_batch.kinds.registry import add_statements, find_kind, group_by_kind
-from dsp_batch.kinds.slide import SLIDE
+from dsp_batch.kinds.registry import add_statements, group_by_kind, is_image
 from dsp_batch.model.frame import ContextState
 from dsp_batch.model.identifiers import build_series_uuid
 from dsp_batch.model.places import ContextMode, SeriesPlace
@@ -208,11 +205,6 @@ def _load_neighbours(
         if len(found) == _MOST_NEIGHBOURS:
             break
     return found
-
-
-def is_image(sop_class: str) -> bool:
-    """Tell whether objects of a SOP class are images that others may be drawn over."""
-    return not lacks_pixels(sop_class) and find_kind(sop_class) in (PLAIN, SLIDE)
 
 
 def _refer(index: SeriesIndex, store: Store, ref: SeriesRef | None) -> Reference:

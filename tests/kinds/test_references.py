@@ -16,7 +16,7 @@ from dsp_batch.batch.runs.job import Job
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.kinds.kind import Contents, Instances, Kind, Picture, StoredFrames
-from dsp_batch.kinds.registry import KINDS
+from dsp_batch.kinds.without_pixels import KINDS
 from dsp_batch.model.frame import EncodedImage, GrayscaleTransform, StoredFrame
 from dsp_batch.model.series import FrameRef, SeriesRef
 from dsp_batch.options import ImageOptions

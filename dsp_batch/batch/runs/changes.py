@@ -16,9 +16,9 @@ from dsp_batch.batch.runs.result_parts import list_parts, read_part
 from dsp_batch.batch.runs.results import pick_rows
 from dsp_batch.cache import Cache
 from dsp_batch.errors import StorageError
+from dsp_batch.kinds.registry import is_image
 from dsp_batch.model.series import BoolArray, IntArray, SeriesRef, digest_objects
 from dsp_batch.references.finished import find_finished_parts
-from dsp_batch.references.load import is_image
 
 _LISTINGS_AT_ONCE = 16
 
