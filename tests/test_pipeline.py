@@ -142,11 +142,13 @@ def test_every_public_name_loads_and_is_known_to_type_checkers() -> None:
         _ = dsp_batch.no_such_name  # type: ignore[attr-defined]  # that is the test
 
 
-def test_a_mosaic_of_images_loads_no_room_of_other_objects(root: str) -> None:
+def test_a_mosaic_of_images_loads_no_room_of_other_objects(root: str, tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    load_index(CT.series_uuid, root=root, cache=cache)
     script = f"""
 import json, sys
 from dsp_batch import MosaicOptions, preview
-preview({CT.series_uuid!r}, MosaicOptions(), root={root!r}, cache={root!r} + "/../cache")
+preview({CT.series_uuid!r}, MosaicOptions(), root={root!r}, cache={cache!r})
 print(json.dumps(list(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60)
