@@ -10,6 +10,7 @@ import pytest
 from browsers import Watched, until
 from click.testing import CliRunner
 from gallery_cache import make_cache, make_row, write_run
+from outcomes import run_here
 from servers import S3Server
 
 import dsp_batch
@@ -21,10 +22,9 @@ from dsp_batch.web.gallery import GalleryOptions, write_gallery
 def test_the_command_prints_where_the_page_is(tmp_path: Path) -> None:
     make_cache(tmp_path, 4)
 
-    outcome = CliRunner().invoke(
-        program, ["gallery", str(tmp_path), "--title", "Mine", "--hide", "patient_id, license"]
-    )
-    assert outcome.exit_code == 0
+    outcome = run_here(program, "dsp-batch", "gallery", tmp_path, "--title", "Mine", "--hide", "patient_id, license")
+
+    assert outcome.status == 0
     assert outcome.stdout == f"{tmp_path}/gallery/index.html\n"
     assert "<title>Mine</title>" in (tmp_path / "gallery/index.html").read_text()
     shard = json.loads((tmp_path / "gallery/data/series-000.json").read_text())

@@ -79,7 +79,7 @@ def _run(items: Iterator[_Item], connection: ClusterConnection) -> Iterator[Seri
 
 def _spread(items: Iterator[_Item], client: Client) -> Iterator[SeriesRef | ScannedPart]:
     """Run chunks on the cluster, a few for each thread of a worker at a time."""
-    pending = set[Future[Any]]()
+    pending: set[Future[Any]] = set()
     for item in items:
         if isinstance(item, SeriesRef):
             yield item

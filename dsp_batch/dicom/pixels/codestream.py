@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _JPEG_LS_MARKER = 0xF7
 _LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, _JPEG_LS_MARKER})
 _RGB_IDS = (b"RGB", b"rgb")
+_JPEG_2000_START = b"\xff\x4f\xff\x51"
+"""The markers SOC and SIZ."""
+
+_COD, _SOT, _SOD = 0x52, 0x90, 0x93
 _TILE_BYTES = 14
 """Number of bytes of the smallest tile of JPEG 2000: markers SOT and SOD, and nothing else (T.800 A.4.2)."""
 
@@ -23,6 +28,16 @@ _MOST_TILES_UNCHECKED = 1024
 _JPEG_XL_LENGTH_BITS = (9, 13, 18, 30)
 _JPEG_XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Ratios of columns to rows, by the number that stands for each in a codestream."""
+
+
+class Cut(NamedTuple):
+    """What a codestream that is cut off lacks."""
+
+    missing: int
+    """Number of bytes that its last tile-part lacks."""
+
+    share: float
+    """Share of the image that it has, from 0 to 1: tiles that are whole, and of the last one its bytes."""
 
 
 class DecodedSamples(NamedTuple):
@@ -134,7 +149,7 @@ def parse_jpeg_2000(data: bytes) -> Codestream:
     References:
         ITU-T T.800 A.5.1 (SIZ), A.6.1 (COD).
     """
-    start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    start = data.find(_JPEG_2000_START, 0, 4096)
     if start < 0 or len(data) < start + 45:
         raise PixelError("its JPEG 2000 codestream has no header: it is damaged, or another codec")
     columns, rows, left, top = struct.unpack_from(">4L", data, start + 8)
@@ -160,19 +175,55 @@ def _check_tiles(data: bytes, claims: tuple[int, int, int]) -> None:
     width, height, left, top = struct.unpack_from(">4L", data, start + 24)
     if not width or not height or columns <= left or rows <= top:
         raise PixelError("its JPEG 2000 header is damaged: its tiles hold nothing (SIZ)")
-    tiles = -(-(columns - left) // width) * -(-(rows - top) // height)
+    tiles = _count_tiles(data, start)
     if tiles > _MOST_TILES_UNCHECKED and tiles * _TILE_BYTES > len(data):
         raise PixelError(f"its codestream of {len(data)} bytes cannot hold the {tiles} tiles that it claims")
 
 
+def _count_tiles(data: bytes, start: int) -> int:
+    """Count the tiles of a codestream whose SIZ has been checked."""
+    columns, rows = struct.unpack_from(">2L", data, start + 8)
+    width, height, left, top = struct.unpack_from(">4L", data, start + 24)
+    return int(-(-(columns - left) // width) * -(-(rows - top) // height))
+
+
+def _list_main_segments(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """List the marker and the place of each segment of the main header, the first tile-part's marker included."""
+    at = start + 2
+    while at + 14 <= len(data) and data[at] == 0xFF:
+        yield data[at + 1], at
+        if data[at + 1] in (_SOT, _SOD):
+            return
+        at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+
+
 def _read_coding_style(data: bytes, start: int) -> tuple[bool, bool]:
     """Read COD: whether it asks for the multiple component transformation (RCT or ICT), and for the 5-3 wavelet."""
-    at = start + 2
-    while at + 14 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0x90, 0x93):
-        if data[at + 1] == 0x52:
-            return data[at + 8] == 1, data[at + 13] == 1
-        at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
-    return False, False
+    at = next((at for marker, at in _list_main_segments(data, start) if marker == _COD), None)
+    return (False, False) if at is None else (data[at + 8] == 1, data[at + 13] == 1)
+
+
+def find_cut(data: bytes) -> Cut | None:
+    """Find where a JPEG 2000 codestream, whose header has been checked, ends within a tile-part.
+
+    Returns:
+        What is missing; None where no tile-part is cut off, or its length is not told.
+
+    References:
+        ITU-T T.800 A.4.2 (SOT).
+    """
+    start = data.find(_JPEG_2000_START)
+    at = next((at for marker, at in _list_main_segments(data, start) if marker == _SOT), len(data))
+    whole = set[int]()
+    while at + 12 <= len(data) and data[at : at + 2] == b"\xff\x90":
+        tile, length = struct.unpack_from(">HL", data, at + 4)
+        end = at + length
+        if length and end > len(data):
+            part = 0.0 if tile in whole else (len(data) - at) / length
+            return Cut(end - len(data), (len(whole) + part) / _count_tiles(data, start))
+        whole.add(tile)
+        at = end if length else len(data)
+    return None
 
 
 def parse_jpeg_xl(data: bytes) -> tuple[int, int]:

@@ -8,8 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from dsp_batch.dicom.pixels.codestream import Codestream, DecodedSamples, parse_jpeg, parse_jpeg_2000, parse_jpeg_xl
+from dsp_batch.dicom.pixels.codestream import (
+    Codestream,
+    Cut,
+    DecodedSamples,
+    find_cut,
+    parse_jpeg,
+    parse_jpeg_2000,
+    parse_jpeg_xl,
+)
 from dsp_batch.errors import PixelError
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.frame import PixelFormat
 from dsp_batch.model.series import StoredArray
 
@@ -23,6 +32,9 @@ _MOST_UNCHECKED = 1 << 25
 _MOST_SAMPLES_A_BYTE = 1 << 10
 """Largest number of samples that a byte may hold in larger images. Baseline JPEG spends at least 2 bits on 64 samples,
 and real images of any codec 100 times that."""
+
+_LEAST_SHARE = 0.5
+"""Share of an image that must be there for it to be drawn."""
 
 CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
 """Exceptions that codecs raise at damaged data."""
@@ -119,13 +131,53 @@ def decode_jpeg_2000(data: bytes, pixels: PixelFormat) -> DecodedSamples:
     """
     stream = parse_jpeg_2000(data)
     _check_claims(data, (stream.rows, stream.columns, stream.components), pixels)
+    cut = find_cut(data)
+    if cut is not None:
+        samples, notes = _decode_cut_jpeg_2000(data, cut, pixels)
+    else:
+        # OpenJPEG refuses a codestream that is whole but for its end marker.
+        ended = data if _has_end(data) else data.removesuffix(b"\xff") + _END_OF_IMAGE
+        samples, notes = _run_jpeg_2000(ended, pixels), ()
+    photometric = "RGB" if stream.transforms_color else pixels.photometric
+    bits = min(stream.precision, pixels.bits_stored)
+    return DecodedSamples(samples, photometric, stream.precision, bits, notes=notes)
+
+
+def _run_jpeg_2000(data: bytes, pixels: PixelFormat) -> StoredArray:
     import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
-    # OpenJPEG refuses a codestream that is whole but for its end marker.
-    ended = data if _has_end(data) else data.removesuffix(b"\xff") + _END_OF_IMAGE
-    samples = _run_codec(lambda: imagecodecs.jpeg2k_decode(ended, numthreads=1), pixels)
-    photometric = "RGB" if stream.transforms_color else pixels.photometric
-    return DecodedSamples(samples, photometric, stream.precision, min(stream.precision, pixels.bits_stored))
+    return _run_codec(lambda: imagecodecs.jpeg2k_decode(data, numthreads=1), pixels)
+
+
+def _decode_cut_jpeg_2000(data: bytes, cut: Cut, pixels: PixelFormat) -> tuple[StoredArray, tuple[str, ...]]:
+    """Decode JPEG 2000 that is cut off, as far as it goes: where its order is by resolution, all of it but details.
+
+    OpenJPEG refuses what is cut off, so bytes take the place of those that are missing. Ones are what a decoder of code
+    blocks reads behind their end (T.800 C.3.4), and a zero is an empty packet (B.10.3). The codec refuses most ones in
+    the place of a packet, which tells where the packet that is cut off would have ended.
+
+    Raises:
+        PixelError: Less than half of the image is there, or it cannot be decoded.
+    """
+    if cut.share < _LEAST_SHARE or cut.missing > len(data):
+        raise PixelError(f"its codestream is cut off: the last {cut.missing} of its bytes are missing")
+
+    def decode(ones: int) -> StoredArray | None:
+        check_time()
+        try:
+            return _run_jpeg_2000(data + b"\xff" * ones + bytes(cut.missing - ones) + _END_OF_IMAGE, pixels)
+        except PixelError:
+            return None  # the next number of ones tells more
+
+    samples, accepted, refused = decode(cut.missing), 0, cut.missing
+    if samples is None:
+        samples = _run_jpeg_2000(data + bytes(cut.missing) + _END_OF_IMAGE, pixels)
+        while refused - accepted > 1:
+            middle = (accepted + refused) // 2
+            better = decode(middle)
+            accepted, refused = (accepted, middle) if better is None else (middle, refused)
+            samples = samples if better is None else better
+    return samples, (f"Pixel Data is cut off: the last {cut.missing} bytes of the frame are missing, and its details",)
 
 
 def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> DecodedSamples:

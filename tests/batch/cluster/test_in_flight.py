@@ -67,8 +67,7 @@ class MuteCluster:
     def compute(self, shard: Any, *, optimize_graph: bool) -> EndedFuture:
         assert not optimize_graph
         first = next(task for key, task in shard.dask.items() if key[0].startswith("headers"))
-        stage = first[0] if isinstance(first, tuple) else first.func  # tasks are tuples in Dask before 2025.4
-        names = tuple(ref.series_uuid for ref in pickle.loads(stage.args[0]).args[0])
+        names = tuple(ref.series_uuid for ref in pickle.loads(first.func.args[0]).args[0])
         self.submitted += names
         return EndedFuture(self, names)
 
