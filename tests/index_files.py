@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
@@ -15,8 +14,13 @@ from dsp_batch.index.series_index import SeriesIndex
 
 def open_index_file(index: SeriesIndex, program: str = "1.0") -> tuple[pa.Table, dict[str, Any]]:
     """The table and the description of an index that was written to a file."""
-    table = pq.read_table(io.BytesIO(serialize_index(index, program)))
-    return table, json.loads(table.schema.metadata[b"dsp_batch"])
+    return read_index_file(serialize_index(index, program))
+
+
+def read_index_file(data: bytes) -> tuple[pa.Table, dict[str, Any]]:
+    """The table and the description in an index file."""
+    source = pa.BufferReader(data)
+    return pq.read_table(source), json.loads(pq.read_metadata(source).metadata[b"dsp_batch"])
 
 
 def field_of(table: pa.Table, name: str) -> tuple[pa.DataType, dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from index_files import read_index_file
 from index_writers import write_often
 from time_limits import SECONDS, join_all
 from written_objects import index_objects, make_dataset, write_dataset
@@ -51,9 +52,9 @@ def index_path(cache: Cache, ref: SeriesRef) -> Path:
 
 def change_description(path: Path, **changes: Any) -> None:
     """Write an index file anew with another description."""
-    table = pq.read_table(path)
-    description = json.loads(table.schema.metadata[b"dsp_batch"]) | changes
-    pq.write_table(table.replace_schema_metadata({b"dsp_batch": json.dumps(description).encode()}), path)
+    table, description = read_index_file(path.read_bytes())
+    told = json.dumps(description | changes).encode()
+    pq.write_table(table.replace_schema_metadata({b"dsp_batch": told}), path)
 
 
 def change_byte(path: Path) -> None:

@@ -28,7 +28,7 @@ LAYERS = [
 """Rooms from the ground up; a room imports from its own layer and from those below."""
 
 BATCH_LAYERS = [
-    {"clock", "manifest", "notebook", "outage"},
+    {"clock", "garbage", "manifest", "notebook", "outage"},
     {"runs"},
     {"plan"},
     {"sharding"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from dsp_batch.batch.garbage import collect_rarely
 from dsp_batch.cli.logs import JSON_FLAG, is_verbose, log_to_stderr, logs_json, say_last
 from dsp_batch.errors import DspBatchError, printable
 
@@ -28,10 +28,6 @@ LIBRARY_SETTINGS = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 """Environment variables that libraries read when they are imported. Values that the user has set are kept."""
-
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
-"""Number of new objects after which Python looks for reference cycles. Rows of manifests are many and form none, and
-a search every 700 objects, Python's default, would take a tenth of the time of reading them."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +55,7 @@ class Program(click.Group):
         del standalone_mode
         for name, value in LIBRARY_SETTINGS.items():
             os.environ.setdefault(name, value)
-        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+        collect_rarely()
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         # The flag is looked for before options are parsed, so that an error in one has the same form.
         words = sys.argv[1:] if args is None else args

@@ -41,12 +41,13 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "objects": dict(index.objects),
         "notes": list(index.notes),
     }
-    metadata = {METADATA_KEY: json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()}
-    table = index.table.replace_schema_metadata(metadata)
+    told = json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()
+    table = index.table.replace_schema_metadata(None)
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({CHECKSUM_KEY: _NO_CHECKSUM})
+        # As metadata of the schema Arrow would write the description twice, once of them in base64.
+        writer.add_key_value_metadata({METADATA_KEY: told, CHECKSUM_KEY: _NO_CHECKSUM})
     before, after = _split_at_checksum(sink.getvalue(), _NO_CHECKSUM)
     return b"".join((before, _sum_up(before, after), after))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
@@ -233,9 +232,9 @@ def request_ranges(arguments: Arguments) -> Figures:
 
 def read_lines(arguments: Arguments) -> Figures:
     """Read a manifest for its digest, as the client of a batch does first; the second time costs a little less."""
-    from dsp_batch.cli.program import OBJECTS_BETWEEN_COLLECTIONS
+    from dsp_batch.batch.garbage import collect_rarely
 
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    collect_rarely()
     figures: Figures = {}
     with measure(figures):
         from dsp_batch.batch.manifest.lookup import Lookup

@@ -28,6 +28,8 @@ SINGLE_VERBS = ("mosaic", "get-image", "contrast-mosaic", "build-index")
 MODULES_OF_HELP = {
     "dsp_batch.model.contrast",
     "dsp_batch",
+    "dsp_batch.batch",
+    "dsp_batch.batch.garbage",
     "dsp_batch.version",
     "dsp_batch.errors",
     "dsp_batch.model",

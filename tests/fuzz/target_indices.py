@@ -45,7 +45,9 @@ def _load_series() -> tuple[tuple[bytes, ...], ...]:
 def _load_table(number: int) -> pa.Table:
     ref = SeriesRef(root=_ROOT, series_uuid=UUID)
     index = build_index(gather_headers(_load_series()[number], ref=ref))
-    return pq.read_table(io.BytesIO(serialize_index(index, "fuzz")))
+    source = io.BytesIO(serialize_index(index, "fuzz"))
+    told = {METADATA_KEY: pq.read_metadata(source).metadata[METADATA_KEY]}
+    return pq.read_table(source).replace_schema_metadata(told)
 
 
 def make(chance: Chance) -> Case:

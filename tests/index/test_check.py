@@ -13,6 +13,7 @@ import pytest
 from data_folder import DATA, needs_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_files import read_index_file
 from written_objects import add_pixels, index_objects, make_dataset, write_dataset
 
 from dsp_batch.cache import Cache, index_key
@@ -46,8 +47,8 @@ def cache(tmp_path: Path) -> Cache:
 
 def change_index(data: bytes, columns: dict[str, pa.Array] | None = None, **description: Any) -> bytes:
     """An index file with other columns and another description; it has no checksum, as other programs write it."""
-    table = pq.read_table(pa.BufferReader(data))
-    told = json.loads(table.schema.metadata[METADATA_KEY]) | description
+    table, told = read_index_file(data)
+    told |= description
     for name, array in (columns or {}).items():
         if name in table.schema.names:
             table = table.set_column(table.schema.get_field_index(name), name, array)

@@ -94,7 +94,7 @@ def _parse_sequence(span: _Span, at: int, encoding: Encoding, *, is_ended: bool)
     Returns:
         The items, and the first byte after them.
     """
-    data, stop, _ = span
+    data, stop, depth = span
     items: list[Item] = []
     if encoding.big_endian and data[at : at + 4] == _LITTLE_ENDIAN_ITEM:
         encoding = Encoding(implicit_vr=True)  # its VR was UN (PS3.5 6.2.2)
@@ -110,7 +110,7 @@ def _parse_sequence(span: _Span, at: int, encoding: Encoding, *, is_ended: bool)
             at = start + length
             if at > stop:
                 raise NeedMore(at)
-            item, _ = _parse_item(span._replace(stop=at), start, encoding, is_ended=False)
+            item, _ = _parse_item(_Span(data, at, depth), start, encoding, is_ended=False)
         items.append(item)
     if is_ended:
         raise NeedMore(stop + SMALLEST_ELEMENT)
