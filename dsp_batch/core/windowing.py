@@ -252,6 +252,17 @@ def _apply_window(values: FloatArray, window: Window) -> FloatArray:
         return fraction.clip(0, 1, out=fraction)
 
 
+def find_shown(stored: StoredArray, transform: GrayscaleTransform) -> BoolArray:
+    """Find the pixels that are no padding and have a value (PS3.3 C.7.5.1.1.2).
+
+    Args:
+        stored: Stored values of a monochrome frame, (rows, columns). Not modified.
+        transform: The transform of the frame, which tells what is padding.
+    """
+    shown: BoolArray = np.isfinite(stored) & np.logical_not(_is_padding(stored, transform))
+    return shown
+
+
 def _is_padding(stored: StoredArray, transform: GrayscaleTransform) -> BoolArray | Literal[False]:
     if transform.padding is None:
         return False

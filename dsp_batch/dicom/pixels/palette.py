@@ -15,6 +15,7 @@ from dsp_batch.dicom.pixels.luts import (
 )
 from dsp_batch.errors import PixelError
 from dsp_batch.model.frame import PaletteTable
+from dsp_batch.model.series import ByteArray
 
 _CHANNELS = ("Red", "Green", "Blue")
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
@@ -57,6 +58,22 @@ def describe_palette(attributes: Attributes) -> PaletteTable:
         colors=(entries >> (bits - 8)).astype(np.uint8),
         notes=describe_width("Palette Color Lookup Table", bits, declared),
     )
+
+
+def read_color_map(attributes: Attributes) -> ByteArray | None:
+    """Read the palette of a presentation state, which colors what comes out of the VOI (PS3.3 A.33.3).
+
+    Returns:
+        Colors of the display values 0 … 255, shape (256, 3); None where there is no palette, or a damaged one.
+    """
+    if "RedPaletteColorLookupTableDescriptor" not in attributes:
+        return None
+    try:
+        colors = describe_palette(attributes).colors
+    except PixelError:
+        return None
+    spread: ByteArray = colors[np.rint(np.linspace(0, len(colors) - 1, 256)).astype(int)]
+    return spread
 
 
 def has_supplement(attributes: Attributes, frame: int) -> bool:

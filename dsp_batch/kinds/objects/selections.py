@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dsp_batch.dicom.content import read_content
 from dsp_batch.dicom.headers.attributes import Attributes
+from dsp_batch.dicom.pixels.palette import read_color_map
 from dsp_batch.dicom.sop_classes import sop_class_name
 from dsp_batch.kinds.kind import Instances
 from dsp_batch.kinds.objects.quantities import count_noun, format_number
@@ -133,6 +134,18 @@ def _list_orders(header: Attributes) -> Iterator[str]:
         yield f"graphics: {count_noun(shapes, 'shape')}, {count_noun(texts, 'text')}"
     if blendings := header.items("AdvancedBlendingSequence"):
         yield f"blends {count_noun(len(blendings), 'input')}"
+        yield from map(_write_input, blendings)
+
+
+def _write_input(item: Attributes) -> str:
+    """Write an input of a blending: its number, the end of its series, its window, and the color of high values."""
+    series = item.text("SeriesInstanceUID") or ""
+    voi = item.item("SoftcopyVOILUTSequence")
+    centers, widths = voi.numbers("WindowCenter"), voi.numbers("WindowWidth")
+    window = f", center {format_number(centers[0])}, width {format_number(widths[0])}" if centers and widths else ""
+    colors = read_color_map(item.item("PaletteColorLookupTableSequence"))
+    color = "" if colors is None else f", color #{bytes(colors[-1]).hex()}"
+    return f"input {item.integer('BlendingInputNumber') or '?'}: series …{series[-_TAIL:]}{window}{color}"
 
 
 def _write_reference(reference: ReferencedSeries) -> tuple[str, str, str]:

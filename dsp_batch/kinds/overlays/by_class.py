@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsp_batch.kinds.overlays.annotations import lay_out_annotations, name_annotated_slides
+from dsp_batch.kinds.overlays.blending import lay_out_blending, name_blended_images
 from dsp_batch.kinds.overlays.dose import lay_out_dose, name_planned_images
 from dsp_batch.kinds.overlays.regions import lay_out_regions, name_region_images
 from dsp_batch.kinds.overlays.scene import Overlay
@@ -26,6 +27,7 @@ OVERLAYS: dict[str, Overlay] = {
         (f"{_STORAGE}.11.{number}" for number in _STATES),
         Overlay(name_images=name_state_images, lay_out=lay_out_states),
     ),
+    f"{_STORAGE}.11.8": Overlay(name_images=name_blended_images, lay_out=lay_out_blending),
     **dict.fromkeys(
         (f"{_STORAGE}.88.{number}" for number in REPORTS),
         Overlay(name_images=name_region_images, lay_out=lay_out_regions),

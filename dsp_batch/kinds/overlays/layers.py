@@ -96,3 +96,67 @@ class AnnotationLayer:
     mapping: FloatArray | None
     """From mm on the slide, x, y, z and 1, to column and row of the total matrix, shape (2, 4). None where that is not
     known; points in pixels need none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """Modality values of an image that are shown."""
+
+    low: float
+    high: float
+    is_outside: bool = False
+    """True where the values outside of both are shown."""
+
+    includes_ends: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BlendInput:
+    """An image that is blended with others."""
+
+    number: int
+    """Blending Input Number (0070,1B02)."""
+
+    name: str
+    backdrop: Backdrop
+    transform: GrayscaleTransform
+    """Modality transform, VOI and polarity, if the image is not in color."""
+
+    color_map: ByteArray | None
+    """As in `StateImage`."""
+
+    color: Color
+    """Color of its highest values."""
+
+    thresholds: tuple[Threshold, ...]
+    """Values within any of them are shown; empty where all are."""
+
+    mapping: FloatArray | None
+    """From column, row and 1 of the image whose geometry counts to column and row of this one, shape (2, 3); None where
+    this one covers it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlendStep:
+    """One operation of a blending."""
+
+    number: int | None
+    """Number of its result, for further steps; None where the result is what is displayed."""
+
+    inputs: tuple[int, ...]
+    """Numbers of inputs, or of results of other steps."""
+
+    opacity: float | None
+    """Opacity of the first of two inputs, which lies in the foreground; None where all count alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Blending:
+    """What an advanced blending presentation state orders."""
+
+    inputs: tuple[BlendInput, ...]
+    steps: tuple[BlendStep, ...]
+    rotation: int
+    """As in `StateImage`."""
+
+    is_mirrored: bool

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.images import ImageSeries
-from dsp_batch.kinds.overlays.layers import AnnotationLayer, Backdrop, PlaneLayer, StateImage
+from dsp_batch.kinds.overlays.layers import AnnotationLayer, Backdrop, Blending, PlaneLayer, StateImage
 from dsp_batch.model.scene import Color, Key, Label, Mark, Stroke
 
 
@@ -52,6 +52,9 @@ class Scene:
 
     states: tuple[StateImage, ...] = ()
     """Images as presentation states order them; they are drawn side by side."""
+
+    blending: Blending | None = None
+    """Images that are blended into one."""
 
     has_table: bool = False
     """True where the card of the object stands beside the image."""

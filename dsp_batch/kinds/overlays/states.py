@@ -10,8 +10,7 @@ import numpy as np
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.dicom.pixels.grayscale import describe_transform
-from dsp_batch.dicom.pixels.palette import describe_palette
-from dsp_batch.errors import PixelError
+from dsp_batch.dicom.pixels.palette import read_color_map
 from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.graphics import read_graphics, read_texts
 from dsp_batch.kinds.overlays.images import ImageSeries, find_frame
@@ -19,7 +18,7 @@ from dsp_batch.kinds.overlays.layers import Backdrop, DisplayedArea, StateImage
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.frame import GrayscaleTransform
 from dsp_batch.model.scene import Color
-from dsp_batch.model.series import BoolArray, ByteArray, FloatArray, FrameRef
+from dsp_batch.model.series import BoolArray, FloatArray, FrameRef
 from dsp_batch.model.window import Window
 
 MOST_STATES = 9
@@ -104,9 +103,9 @@ def _lay_out_image(header: Attributes, item: Attributes, images: Sequence[ImageS
         backdrop=_refer(ref) if ref else None,
         shape=shape,
         area=area,
-        transform=_describe_transform(header, image, uid) if image else None,
+        transform=describe_ordered_transform(header, image, uid) if image else None,
         presentation_lut=_read_presentation_lut(header),
-        color_map=_read_color_map(header),
+        color_map=read_color_map(header),
         shutter=_read_shutter(header, shape) if image else None,
         shutter_color=_read_shutter_color(header),
         rotation=(header.integer("ImageRotation") or 0) // 90 % 4,
@@ -145,7 +144,7 @@ class _OrderedValues:
         return None if keyword in _HIDDEN else self._image.value(keyword)
 
 
-def _describe_transform(header: Attributes, image: Attributes, uid: str) -> GrayscaleTransform:
+def describe_ordered_transform(header: Attributes, image: Attributes, uid: str) -> GrayscaleTransform:
     """Read the grayscale transform of a state. Without a VOI the whole range that the pixels may have is shown."""
     ordered = describe_transform(Attributes(_OrderedValues(header, image, uid)))
     if ordered.voi is not None:
@@ -200,18 +199,6 @@ def _read_presentation_lut(header: Attributes) -> FloatArray | None:
         return None
     values: FloatArray = np.clip(np.array(data) / (2 ** min(max(int(descriptor[2]), 1), 16) - 1), 0, 1)
     return values
-
-
-def _read_color_map(header: Attributes) -> ByteArray | None:
-    """Read the palette of a pseudo-color state, which colors what comes out of the VOI (PS3.3 A.33.3)."""
-    if "RedPaletteColorLookupTableDescriptor" not in header:
-        return None
-    try:
-        colors = describe_palette(header).colors
-    except PixelError:
-        return None
-    spread: ByteArray = colors[np.rint(np.linspace(0, len(colors) - 1, 256)).astype(int)]
-    return spread
 
 
 def _read_shutter(header: Attributes, shape: tuple[int, int]) -> BoolArray | None:

@@ -13,9 +13,9 @@ from dsp_batch.kinds.overlays.layers import PlaneLayer
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.frame import EncodedImage
 from dsp_batch.model.notes import gather_notes
-from dsp_batch.model.series import ByteArray, FloatArray, StoredArray
+from dsp_batch.model.series import ByteArray, StoredArray
 from dsp_batch.render.compose import PictureSet, read_frames_of
-from dsp_batch.render.overlays.layers import sample_places
+from dsp_batch.render.overlays.layers import sample_values
 from dsp_batch.render.overlays.legend import text_size
 from dsp_batch.render.overlays.work import OverlayWork, draw_backdrop, in_color
 from dsp_batch.render.text import Canvas
@@ -103,28 +103,3 @@ def write_dose_bar(picture: ByteArray, marks: Iterable[tuple[float, str]]) -> By
         at = top + (1 - share) / (1 - LOWEST_SHOWN) * long
         canvas.write_over((left + wide + size * 0.4, at + size * 0.35), text, size, (255, 255, 255))
     return canvas.pixels()
-
-
-def sample_values(shape: tuple[int, int], layer: PlaneLayer, values: FloatArray) -> FloatArray:
-    """Interpolate the values of a layer beneath the center of each pixel of a picture; 0 outside of the layer.
-
-    Args:
-        shape: Height and width of the picture, which shows all of the image beneath.
-        layer: Where the values lie.
-        values: Shape (rows, columns).
-    """
-    columns, rows = sample_places(shape, layer)
-    return _interpolate(values, rows - 0.5, columns - 0.5)
-
-
-def _interpolate(values: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Interpolate between the four nearest values; 0 outside of the grid."""
-    inside = (rows >= -0.5) & (rows <= values.shape[0] - 0.5) & (columns >= -0.5) & (columns <= values.shape[1] - 0.5)
-    rows, columns = rows.clip(0, values.shape[0] - 1), columns.clip(0, values.shape[1] - 1)
-    top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
-    below, right = np.minimum(top + 1, values.shape[0] - 1), np.minimum(left + 1, values.shape[1] - 1)
-    down, across = (rows - top).astype(np.float32), (columns - left).astype(np.float32)
-    upper = values[top, left] * (1 - across) + values[top, right] * across
-    lower = values[below, left] * (1 - across) + values[below, right] * across
-    mixed: FloatArray = np.where(inside, upper * (1 - down) + lower * down, 0)
-    return mixed

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from dsp_batch.core.tiling import lay_out_tiles
 from dsp_batch.errors import PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import hide_descriptions
-from dsp_batch.kinds.kind import Picture
 from dsp_batch.kinds.overlays.images import list_images
 from dsp_batch.kinds.overlays.registry import find_overlay
 from dsp_batch.kinds.overlays.scene import Scene
@@ -22,6 +22,7 @@ from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import encode_tiles
 from dsp_batch.render.exposure import draw_visibly
 from dsp_batch.render.overlays.annotations import draw_annotations
+from dsp_batch.render.overlays.blending import draw_blending
 from dsp_batch.render.overlays.dose import draw_dose
 from dsp_batch.render.overlays.scene import draw_plane, lay_scene_over
 from dsp_batch.render.overlays.segments import draw_segments
@@ -71,16 +72,9 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
 
 
 def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
-    if scene.annotations:
-        return draw_annotations(scene, work)
-    if scene.segments:
-        return draw_segments(scene, work)
-    if scene.dose:
-        return draw_dose(scene, work)
-    if scene.tiles:
-        return _draw_tiles(scene.tiles, work)
-    if scene.states:
-        return draw_states(scene.states, work)
+    for name, draw in _DRAWERS.items():
+        if getattr(scene, name):
+            return draw(scene, work)
     size = work.options.size
     tiles = None
     if scene.backdrop:
@@ -100,15 +94,15 @@ def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     )
 
 
-def _draw_tiles(pictures: tuple[Picture, ...], work: OverlayWork) -> EncodedImage:
+def _draw_tiles(scene: Scene, work: OverlayWork) -> EncodedImage:
     """Draw images of other series as a grid."""
     some = hold_pictures(
-        PictureSet(index=work.index, source=work.source, pictures=pictures, overlays=work.options.overlays)
+        PictureSet(index=work.index, source=work.source, pictures=scene.tiles, overlays=work.options.overlays)
     )
 
     def lay_out(frame: StoredFrame) -> tuple[tuple[int, int], tuple[int, int]]:
         rows, columns = frame.values.shape[:2]
-        return lay_out_tiles(len(pictures), (rows, columns), frame.aspect, work.options.size)
+        return lay_out_tiles(len(scene.tiles), (rows, columns), frame.aspect, work.options.size)
 
     tiles = draw_visibly(some, parse_contrast(work.options.contrast), lay_out)
     image = encode_tiles(tiles, work.suffix, work.options.quality)
@@ -121,3 +115,14 @@ def _draw_tiles(pictures: tuple[Picture, ...], work: OverlayWork) -> EncodedImag
         references=name_references(work.index),
         **{**known, "notes": notes},
     )
+
+
+_DRAWERS: Mapping[str, Callable[[Scene, OverlayWork], EncodedImage | None]] = {
+    "annotations": draw_annotations,
+    "segments": draw_segments,
+    "dose": draw_dose,
+    "tiles": _draw_tiles,
+    "blending": draw_blending,
+    "states": draw_states,
+}
+"""Field of a scene that is drawn in a way of its own → how."""

@@ -10,6 +10,7 @@ from dsp_batch.core.tiling import compose_mosaic, fit_tile, lay_out_tiles
 from dsp_batch.core.windowing import display_values
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.overlays.layers import StateImage
+from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.scene import Label, Mark, Stroke
 from dsp_batch.model.series import ByteArray, FloatArray
@@ -26,8 +27,9 @@ _TEXT_LINE = 1.35
 """Distance of two lines of a text over its size."""
 
 
-def draw_states(states: tuple[StateImage, ...], work: OverlayWork) -> EncodedImage:
+def draw_states(scene: Scene, work: OverlayWork) -> EncodedImage:
     """Draw the images that presentation states order side by side."""
+    states = scene.states
     (rows, columns), aspect = turned_shape(states[0])
     grid, shape = lay_out_tiles(len(states), (rows, columns), aspect, work.options.size)
     tiles = [draw_state(state, _show_state(state, work), shape) for state in states]

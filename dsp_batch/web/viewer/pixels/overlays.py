@@ -27,7 +27,8 @@ from dsp_batch.kinds.segmentation import list_masks
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import BoolArray, ByteArray, FloatArray, FrameRef
 from dsp_batch.render.compose import PictureSet, compose_group, read_frames_of
-from dsp_batch.render.overlays.dose import LOWEST_SHOWN, OPACITY, sample_values
+from dsp_batch.render.overlays.dose import LOWEST_SHOWN, OPACITY
+from dsp_batch.render.overlays.layers import sample_values
 from dsp_batch.render.overlays.segments import FILL, place_segments
 from dsp_batch.render.overlays.strokes import Overlayer
 from dsp_batch.web.viewer.library import OpenSeries

@@ -1,0 +1,47 @@
+"""Blend images as an advanced blending presentation state orders it (PS3.4 N.2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dsp_batch.model.series import FloatArray
+
+
+class BlendedImage(NamedTuple):
+    """An image that takes part in a blending, or comes out of one."""
+
+    colors: FloatArray
+    """Red, green and blue from 0 to 255, shape (height, width, 3)."""
+
+    shown: FloatArray
+    """Share of each pixel that is shown, shape (height, width): 0 for padding and outside of thresholds, else 1."""
+
+
+def blend_equally(images: Sequence[BlendedImage]) -> BlendedImage:
+    """Blend images so that, in each pixel, all that are shown there count alike.
+
+    Args:
+        images: One or more of one shape.
+    """
+    total = sum((image.shown for image in images), np.float32(0))
+    colors = sum((image.colors * image.shown[..., np.newaxis] for image in images), np.float32(0))
+    weights = np.asarray(total)
+    mixed: FloatArray = np.asarray(colors) / np.where(weights > 0, weights, 1)[..., np.newaxis]
+    return BlendedImage(mixed, weights.clip(0, 1))
+
+
+def blend_over(first: BlendedImage, second: BlendedImage, opacity: float) -> BlendedImage:
+    """Blend an image over another. Where one of them is not shown, the other one is, whatever the opacity.
+
+    Args:
+        first: The image in the foreground.
+        second: An image of the same shape.
+        opacity: Share of the first image, from 0 to 1.
+    """
+    both = first.shown * second.shown * opacity + first.shown * (1 - second.shown)
+    share = both[..., np.newaxis]
+    mixed: FloatArray = first.colors * share + second.colors * (1 - share)
+    return BlendedImage(mixed, np.maximum(first.shown, second.shown))
