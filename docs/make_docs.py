@@ -27,6 +27,7 @@ from dsp_batch import (
 )
 from dsp_batch.cache import Cache
 from dsp_batch.options import ImageVerbOptions
+from dsp_batch.phantom.blending import build_blending
 from dsp_batch.phantom.figures import build_clinical_document, build_ecg, build_model, build_page, build_spectrum
 from dsp_batch.phantom.objects import PhantomSeries
 from dsp_batch.phantom.radiotherapy import build_plan, build_registration
@@ -120,6 +121,7 @@ PICTURES: dict[str, Picture] = {
     "kind-structures.webp": Picture(build=build_structure_set, options=_KIND, beside=build_ct),
     "kind-segmentation.webp": Picture(build=build_segmentation, options=_KIND, beside=build_ct),
     "kind-state.webp": Picture(build=build_presentation_state, options=_KIND, beside=build_ct),
+    "kind-blending.webp": Picture(build=build_blending, options=_KIND, beside=build_ct),
     "kind-plan.webp": Picture(build=build_plan, options=_KIND),
     "kind-registration.webp": Picture(build=build_registration, options=_KIND),
     "kind-ecg.webp": Picture(build=build_ecg, options=_KIND),
