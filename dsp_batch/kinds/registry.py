@@ -53,6 +53,11 @@ def is_image(sop_class_uid: str) -> bool:
     return not sop_classes.lacks_pixels(sop_class_uid) and find_kind(sop_class_uid) in (PLAIN, SLIDE)
 
 
+def holds_images_alone(index: SeriesIndex) -> bool:
+    """Tell whether all objects of a series are such images."""
+    return all(map(is_image, dict.fromkeys(index.texts("SOPClassUID"))))
+
+
 def lacks_pictures(sop_class_uid: str) -> bool:
     """Tell whether objects of a SOP class can never be drawn, without reading any."""
     return find_kind(sop_class_uid).needs_pixels and sop_classes.lacks_pixels(sop_class_uid)
