@@ -1,7 +1,9 @@
-"""How objects of each SOP class that speak of images are drawn over them."""
+"""How objects of each SOP class that speak of images are drawn over them, and those of one series."""
 
 from __future__ import annotations
 
+from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.kind import Instances
 from dsp_batch.kinds.overlays.annotations import lay_out_annotations, name_annotated_slides
 from dsp_batch.kinds.overlays.blending import lay_out_blending, name_blended_images
 from dsp_batch.kinds.overlays.dose import lay_out_dose, name_planned_images
@@ -32,3 +34,12 @@ OVERLAYS: dict[str, Overlay] = {
     f"{_STORAGE}.481.3": Overlay(name_images=name_structure_images, lay_out=lay_out_structures),
 }
 """The overlay of each SOP class whose objects speak of images."""
+
+
+def find_overlay(index: SeriesIndex) -> tuple[Overlay, Instances] | None:
+    """Find the overlay of the first instances of a series that have one, and all instances of that class."""
+    classes = index.texts("SOPClassUID")
+    first = next((uid for uid in dict.fromkeys(classes) if uid in OVERLAYS), None)
+    if first is None:
+        return None
+    return OVERLAYS[first], {row: index.attributes(row) for row, uid in enumerate(classes) if uid == first}
