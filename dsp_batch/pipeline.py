@@ -30,7 +30,8 @@ from dsp_batch.references.load import EVERYWHERE, Search, load_references
 from dsp_batch.render.choose import choose_pictures
 from dsp_batch.render.compose import FrameSource
 from dsp_batch.render.draw import draw_tiles, encode_tiles, lay_out_mosaic
-from dsp_batch.scan.find import ScanSettings, find_again, find_named_series
+from dsp_batch.scan.find import find_again, find_named_series
+from dsp_batch.scan.settings import ScanSettings
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT
 from dsp_batch.storage.store import Store, build_store

@@ -145,19 +145,24 @@ def test_every_public_name_loads_and_is_known_to_type_checkers() -> None:
         _ = dsp_batch.no_such_name  # type: ignore[attr-defined]  # that is the test
 
 
-def test_a_mosaic_of_images_loads_no_room_of_other_objects(root: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", ["MosaicOptions", "PreviewOptions"])
+def test_a_picture_of_images_loads_no_room_of_other_objects(root: str, tmp_path: Path, options: str) -> None:
     cache = str(tmp_path / "cache")
     load_index(CT.series_uuid, root=root, cache=cache)
     script = f"""
 import json, sys
-from dsp_batch import MosaicOptions, preview
-preview({CT.series_uuid!r}, MosaicOptions(), root={root!r}, cache={cache!r})
+from dsp_batch import {options}, preview
+preview({CT.series_uuid!r}, {options}(), root={root!r}, cache={cache!r})
 print(json.dumps(list(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True, timeout=60)
     loaded = json.loads(done.stdout)
 
-    rooms = ("kinds.objects", "kinds.figures", "render.figures", "render.overlays", "render.text", "batch", "web")
+    rooms = (
+        *("kinds.objects", "kinds.figures", "kinds.without_pixels", "kinds.overlays.scene", "kinds.overlays.by_class"),
+        *("render.figures", "render.overlays", "render.described", "render.text", "render.cine"),
+        *("scan.folder_scan", "batch", "web"),
+    )
     assert not [name for name in loaded if name.startswith(tuple(f"dsp_batch.{room}" for room in rooms))]
     assert not {"pydicom", "pyarrow.compute", "s3fs", "dask", "click"} & {*loaded}
 

@@ -12,7 +12,7 @@ import click
 
 from dsp_batch.cache import Cache, index_key, open_cache, write_index
 from dsp_batch.cli.options import CacheOptions, SeriesOptions
-from dsp_batch.cli.outputs import IMAGE_SUFFIXES, check_image_output, check_output, is_parquet
+from dsp_batch.cli.outputs import check_image_output, check_output, is_parquet
 from dsp_batch.cli.program import EXIT_ERROR
 from dsp_batch.errors import DspBatchError, SinkError
 from dsp_batch.fetch import fetch_headers
@@ -23,7 +23,6 @@ from dsp_batch.kinds.registry import add_statements
 from dsp_batch.model.series import Receipt, SeriesRef
 from dsp_batch.options import CineOptions, ImageVerbOptions, IndexOptions
 from dsp_batch.pipeline import build_search, find_series, index_series, open_frames, render_preview
-from dsp_batch.render.cine import CINE_SUFFIXES, check_cine_suffix
 from dsp_batch.storage.objects import write_whole
 from dsp_batch.storage.store import Store, build_store
 from dsp_batch.storage.urls import local_path
@@ -41,10 +40,7 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
     Raises:
         DspBatchError: As in `pipeline.draw_series` and `storage.objects.write_whole`.
     """
-    is_cine = isinstance(options, CineOptions)
-    suffix = check_image_output(output, CINE_SUFFIXES if is_cine else IMAGE_SUFFIXES)
-    if is_cine:
-        check_cine_suffix(suffix)
+    suffix = _check_moving(output) if isinstance(options, CineOptions) else check_image_output(output)
     kept = None if cache.disabled else _open_cache(cache, source)
     ref, store = _open_series(series, source, kept)
     with log_stage("index"):
@@ -58,6 +54,15 @@ def preview(series: str, output: str, options: ImageVerbOptions, source: SeriesO
         _warn(ref, [_WITHOUT_IMAGE])
     receipt = write_output(output, image.data, source, cache)
     _log.debug("%s: %d frames, %d bytes", receipt.url, image.n_tiles, receipt.size)
+
+
+def _check_moving(output: str) -> str:
+    """Check that moving pictures can be written to a path or URL, as `check_image_output` checks for images."""
+    from dsp_batch.render.cine import CINE_SUFFIXES, check_cine_suffix  # noqa: PLC0415  # moving pictures
+
+    suffix = check_image_output(output, CINE_SUFFIXES)
+    check_cine_suffix(suffix)
+    return suffix
 
 
 class IndexFile(NamedTuple):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -113,6 +111,9 @@ def view(  # noqa: PLR0913  # the options of the server, each by its name
     SOURCE is a DICOM file, a folder, a series by name or URL, a manifest, or a cache directory. The address of the page
     is printed on standard output. Ctrl-C ends the server.
     """
+    import socket
+    from pathlib import Path
+
     from dsp_batch.web.viewer.options import Listening, ViewOptions
     from dsp_batch.web.viewer.server.running import open_browser, start_viewer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -48,6 +47,8 @@ def suggest_name(name: str, among: Iterable[str] = ()) -> str:
         name: What was written.
         among: Names to look among; none for all keywords and columns of indices.
     """
+    from difflib import get_close_matches  # noqa: PLC0415  # for names that are wrong
+
     near = get_close_matches(name, list(among) or [*OWN_COLUMNS, *list_keywords()], n=1)
     return f": did you mean {near[0]}?" if near else ""
 

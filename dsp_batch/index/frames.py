@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
+from types import NoneType
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,8 +84,8 @@ def list_frames(index: HeaderRows) -> FrameTable:
         slice_location=_numbers(index.values("SliceLocation"))[rows],
         instance_number=_numbers(index.values("InstanceNumber"))[rows],
         times=times,
-        sop_instance_uid=tuple(uids[row] or "" for row in rows),
-        name=tuple(names[row] for row in rows),
+        sop_instance_uid=tuple(uids[row] or "" for row in rows.tolist()),
+        name=tuple(names[row] for row in rows.tolist()),
     )
 
 
@@ -152,13 +154,14 @@ def _grid_steps(offsets: FloatArray, origin: FloatArray, orientation: FloatArray
 
 def _vectors(values: Sequence[Any], length: int) -> FloatArray:
     vectors = np.full((len(values), length), np.nan)
-    for row, value in enumerate(values):
-        if isinstance(value, list | tuple) and len(value) == length:
-            vectors[row] = [_number(component) for component in value]
+    whole = [row for row, value in enumerate(values) if isinstance(value, list | tuple) and len(value) == length]
+    vectors[whole] = _numbers([*chain.from_iterable(values[row] for row in whole)]).reshape(-1, length)
     return vectors
 
 
 def _numbers(values: Sequence[Any]) -> FloatArray:
+    if {*map(type, values)} <= {float, NoneType}:  # as columns of numbers are: all of them at once
+        return np.asarray(values, float)
     return np.asarray([_number(_first(value)) for value in values], float)
 
 
@@ -174,8 +177,7 @@ def _number(value: Any) -> float:
 
 
 def _times(name: str, values: Sequence[Any]) -> FloatArray:
-    seconds = [_seconds(name, _first(value)) for value in values]
-    return np.asarray([math.nan if second is None else second for second in seconds], float)
+    return np.asarray([None if value is None else _seconds(name, _first(value)) for value in values], float)
 
 
 @lru_cache(maxsize=8192)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from html import escape
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -150,6 +149,8 @@ class SeriesIndex:
 
     def _repr_html_(self) -> str:
         """Show the first rows in a notebook."""
+        from html import escape  # noqa: PLC0415  # a table of 2,000 entities, for notebooks alone
+
         names = [name for name in _SHOWN_COLUMNS if name in self._fields]
         rows = self.table.select(names).slice(0, _SHOWN_ROWS).to_pylist()
         head = "".join(f"<th>{name}</th>" for name in names)

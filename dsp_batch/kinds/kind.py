@@ -64,10 +64,6 @@ class Picture:
         return self.subject or self.frames[0]
 
 
-def _name_no_references(instances: Instances) -> tuple[str, ...]:  # noqa: ARG001  # what a Kind asks for
-    return ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """The way from objects of a kind to pictures. Each kind has a file of its own and a row in the registry.
@@ -83,8 +79,9 @@ class Kind:
     """Function that makes one picture from its decoded frames, some of which may be missing, and the header of the
     instance that it is about. It raises `PixelError` where nothing can be drawn."""
 
-    name_references: Callable[[Instances], tuple[str, ...]] = field(default=_name_no_references)
-    """Function that names the SeriesInstanceUIDs (0020,000E) of series that instances draw upon, best ones first."""
+    name_references: Callable[[Instances], tuple[str, ...]] | None = None
+    """Function that names the SeriesInstanceUIDs (0020,000E) of series that instances draw upon, best ones first; None
+    where they draw upon none."""
 
     needs_pixels: bool = True
     """True where only instances with Pixel Data of their own can be drawn."""

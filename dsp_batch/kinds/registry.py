@@ -10,7 +10,7 @@ from dsp_batch.errors import NoPixelsError, Reason
 from dsp_batch.index.content import add_content
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import describe_headers, list_references, shorten_card
-from dsp_batch.kinds.kind import PLAIN, Contents, Instances, Kind
+from dsp_batch.kinds.kind import PLAIN, Contents, Kind
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import SLIDE
@@ -53,6 +53,11 @@ def is_image(sop_class_uid: str) -> bool:
     return not sop_classes.lacks_pixels(sop_class_uid) and find_kind(sop_class_uid) in (PLAIN, SLIDE)
 
 
+def holds_images_alone(index: SeriesIndex) -> bool:
+    """Tell whether all objects of a series are such images."""
+    return all(map(is_image, dict.fromkeys(index.texts("SOPClassUID"))))
+
+
 def lacks_pictures(sop_class_uid: str) -> bool:
     """Tell whether objects of a SOP class can never be drawn, without reading any."""
     return find_kind(sop_class_uid).needs_pixels and sop_classes.lacks_pixels(sop_class_uid)
@@ -66,23 +71,28 @@ def may_be_drawn(header: InstanceHeader) -> bool:
 def drawable_rows(index: SeriesIndex) -> list[int]:
     """List the rows of the instances that can be drawn: all of a kind that needs no pixels, else those with pixels."""
     names = ("PixelDataOffset", "FragmentsOffset", "TransferSyntaxUID", "Rows")
+    classes = index.texts("SOPClassUID")
+    needs_pixels = {uid: find_kind(uid).needs_pixels for uid in dict.fromkeys(classes)}
     return [
         row
         for row, (sop_class, native, encapsulated, syntax, rows) in enumerate(
-            zip(index.texts("SOPClassUID"), *map(index.values, names), strict=True)
+            zip(classes, *map(index.values, names), strict=True)
         )
-        if not find_kind(sop_class).needs_pixels
+        if not needs_pixels[sop_class]
         or (rows and (native is not None or encapsulated is not None or syntax == DEFLATED))
     ]
 
 
-def group_by_kind(index: SeriesIndex) -> list[tuple[Kind, Instances]]:
-    """Group the instances of a series that can be drawn by kind. Their headers are not decoded for that."""
-    rows: dict[Kind, list[int]] = {}
+def group_by_kind(index: SeriesIndex) -> dict[Kind, list[int]]:
+    """Group the rows of the instances of a series that can be drawn by kind. No header is decoded for that."""
+    rows_of_class: dict[str, list[int]] = {}
     classes = index.texts("SOPClassUID")
     for row in drawable_rows(index):
-        rows.setdefault(find_kind(classes[row]), []).append(row)
-    return [(kind, {row: index.attributes(row) for row in its_rows}) for kind, its_rows in rows.items()]
+        rows_of_class.setdefault(classes[row], []).append(row)
+    rows: dict[Kind, list[int]] = {}
+    for uid, its_rows in rows_of_class.items():
+        rows.setdefault(find_kind(uid), []).extend(its_rows)
+    return {kind: sorted(its_rows) for kind, its_rows in rows.items()}
 
 
 def find_speakers(index: SeriesIndex) -> tuple[Kind, list[int]]:

@@ -89,7 +89,12 @@ def load_references(index: SeriesIndex, store: Store, cache: Cache | None, searc
         search: Where they are looked for.
     """
     images = name_images(index) if search.mode is not None else None
-    named = [uid for kind, instances in group_by_kind(index) for uid in kind.name_references(instances)]
+    named = [
+        uid
+        for kind, rows in group_by_kind(index).items()
+        if kind.name_references is not None
+        for uid in kind.name_references({row: index.attributes(row) for row in rows})
+    ]
     if images is None and not named:
         return Context()
     missing: ContextState | None = None if images is None else "not-looked-for" if search.mode == "off" else "absent"

@@ -111,10 +111,11 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
     sizes = dict(enumerate(index.values("ObjectSize")))
     table = index.frames
     entries: list[tuple[int, Picture]] = []
-    for kind, instances in groups:
+    for kind, rows in groups.items():
         if kind is PLAIN:
-            entries += _list_plain(table, list(instances))
+            entries += _list_plain(table, rows)
         else:
+            instances = {row: index.attributes(row) for row in rows}
             contents = Contents(instances=instances, references=references, sizes=sizes)
             entries += _find_entries(table, _list_of_kind(kind, contents, url))
     if not entries:
@@ -122,7 +123,7 @@ def list_pictures(index: SeriesIndex, source: FrameSource | None = None) -> Seri
     entries.sort(key=lambda entry: entry[0])
     numbers = np.array([number for number, _ in entries])
     order = index.order if len(numbers) == len(table.instance) else order_frames(take_frames(table, numbers))
-    return SeriesPictures(order=order, pictures=tuple(entries[number][1] for number in order.permutation))
+    return SeriesPictures(order=order, pictures=tuple(entries[number][1] for number in order.permutation.tolist()))
 
 
 def _list_of_kind(kind: Kind, contents: Contents, url: str) -> list[Picture]:

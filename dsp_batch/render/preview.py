@@ -5,28 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from dsp_batch.core.encoding import encode_image, encode_text
 from dsp_batch.core.tiling import MOST_TILES, lay_out_tiles
-from dsp_batch.errors import PixelError, SeriesError
+from dsp_batch.errors import SeriesError
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.card import hide_descriptions, shorten_card
-from dsp_batch.kinds.kind import Contents
-from dsp_batch.kinds.registry import describe_instances, find_speakers, name_references
-from dsp_batch.model.card import Card
+from dsp_batch.kinds.registry import holds_images_alone
 from dsp_batch.model.contrast import parse_contrast
-from dsp_batch.model.frame import DrawnAs, EncodedImage, StoredFrame, TileGrid
-from dsp_batch.model.notes import gather_notes
-from dsp_batch.model.series import ByteArray, FrameOrder
+from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
+from dsp_batch.model.series import FrameOrder
 from dsp_batch.options import PreviewOptions
-from dsp_batch.render.card import draw_card, summarize_card, title_card
 from dsp_batch.render.choose import SeriesPictures, begin_choice, list_pictures, spread_pictures
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import Layout, Tiles, encode_tiles
 from dsp_batch.render.exposure import draw_visibly
-from dsp_batch.render.figures.contents import read_contents
-from dsp_batch.render.figures.draw import draw_figure
-from dsp_batch.render.overlays.overlay import draw_overlay
-from dsp_batch.render.overlays.work import LEAST_QUALITY
 from dsp_batch.render.titles import title_series
 
 
@@ -43,15 +33,20 @@ def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOption
         PixelError: The series has frames, and none of them could be decoded.
         StorageError: The frames could not be read.
     """
-    overlaid = draw_overlay(index, source, options, suffix)
-    if overlaid is not None:
-        return overlaid
+    if not holds_images_alone(index):
+        from dsp_batch.render.overlays.overlay import draw_overlay  # noqa: PLC0415  # rooms that images do without
+
+        overlaid = draw_overlay(index, source, options, suffix)
+        if overlaid is not None:
+            return overlaid
     try:
         every = list_pictures(index, source)
     except SeriesError as error:
         if error.reason not in ("no-pixels", "raw-data"):
             raise
-        return replace(_draw_object(index, source, options, suffix), context=source.missing)
+        from dsp_batch.render.described import draw_object  # noqa: PLC0415  # as above
+
+        return replace(draw_object(index, source, options, suffix), context=source.missing)
     empty = begin_choice(index, source, every, overlays=options.overlays)
     chosen = hold_pictures(spread_pictures(empty, every, (0.0, 1.0), MOST_TILES))
     tiles = draw_visibly(chosen, parse_contrast(options.contrast), _lay_out_grid(len(chosen.pictures), options.size))
@@ -59,44 +54,6 @@ def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOption
     title = title_series(index, describe=options.describe)
     grid = _describe_grid(chosen, every, tiles)
     return replace(image, grid=grid, title=title, context=source.missing)
-
-
-def _draw_object(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage:
-    """Draw a series that shows no image: as a figure where its kind has one, else as a card."""
-    kind, rows = find_speakers(index)
-    instances, notes = read_contents(index, source, kind, rows)
-    if not options.describe:
-        instances = hide_descriptions(instances)
-    sizes = dict(enumerate(index.values("ObjectSize")))
-    card = describe_instances(kind, Contents(instances=instances, sizes=sizes))
-    card = replace(card, notes=(*card.notes, *notes))
-    try:
-        figure = kind.draw(instances) if kind.draw else None
-        drawn = draw_figure(figure, card, options.size) if figure is not None else None
-    except PixelError as error:
-        drawn = None
-        card = replace(card, notes=(*card.notes, error.message))
-    if drawn is None:
-        pixels = draw_card(card, options.size)
-        return _finish(index, card, "card", pixels, encode_text(pixels, suffix))
-    pixels, card = drawn
-    data = encode_image(pixels, suffix, max(options.quality, LEAST_QUALITY))
-    return _finish(index, shorten_card(card), "picture", pixels, data)
-
-
-def _finish(index: SeriesIndex, card: Card, drawn_as: DrawnAs, pixels: ByteArray, data: bytes) -> EncodedImage:
-    return EncodedImage(
-        data=data,
-        width=pixels.shape[1],
-        height=pixels.shape[0],
-        n_tiles=0,
-        drawn_as=drawn_as,
-        title=title_card(card),
-        summary=summarize_card(card),
-        n_items=card.n_items,
-        references=name_references(index),
-        notes=gather_notes((*index.notes, *card.notes)),
-    )
 
 
 def _lay_out_grid(count: int, size: int) -> Layout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 GOOGLE_TWINS = {
     "public-datasets-idc": "idc-open-data",
@@ -27,7 +26,7 @@ _PUBLIC_ON_GOOGLE = PUBLIC_BUCKETS | GOOGLE_TWINS.keys()
 
 def is_public(bucket: str, endpoint_url: str | None) -> bool:
     """Tell whether a bucket is known to be readable by everybody."""
-    on_google = endpoint_url is not None and urlsplit(endpoint_url).hostname == _GOOGLE_HOST
+    on_google = _host_of(endpoint_url) == _GOOGLE_HOST
     return bucket in (_PUBLIC_ON_GOOGLE if on_google else PUBLIC_BUCKETS)
 
 
@@ -51,6 +50,12 @@ def find_twin(scheme: str, bucket: str, endpoint_url: str | None) -> tuple[str, 
     twin = GOOGLE_TWINS.get(bucket, bucket if bucket in PUBLIC_BUCKETS else None)
     if twin is None or scheme not in ("gs", "s3"):
         return scheme, bucket
-    host = urlsplit(endpoint_url).hostname if endpoint_url else None
+    host = _host_of(endpoint_url)
     keeps_name = host == _GOOGLE_HOST or (host is not None and scheme == "s3")
     return "s3", bucket if keeps_name else twin
+
+
+def _host_of(endpoint_url: str | None) -> str | None:
+    from urllib.parse import urlsplit  # noqa: PLC0415  # `--help` names the default root, and does without it
+
+    return urlsplit(endpoint_url).hostname if endpoint_url else None

@@ -21,8 +21,8 @@ from dsp_batch.cache import Cache
 from dsp_batch.dicom.annotations import PointGroup, read_annotations
 from dsp_batch.dicom.headers.read import read_header
 from dsp_batch.index.series_index import SeriesIndex
+from dsp_batch.kinds.overlays.by_class import find_overlay
 from dsp_batch.kinds.overlays.images import list_images
-from dsp_batch.kinds.overlays.registry import find_overlay
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.ranges import Reader, Reply, T
 from dsp_batch.pipeline import build_search, find_series, index_series, open_frames

@@ -6,8 +6,9 @@ import json
 import logging
 import math
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -101,29 +102,37 @@ def build_table(rows: Sequence[SeriesResult], columns: Sequence[str] = ()) -> pa
         rows: The rows.
         columns: Columns of the manifest to carry. They are null in rows that lack them.
     """
-    arrays = [_build_array([_write_value(f.name, getattr(row, f.name)) for row in rows], f.type) for f in SCHEMA]
-    arrays += [_build_array([row.manifest_columns.get(column) for row in rows], pa.string()) for column in columns]
+    arrays = [_build_array(field, [*map(attrgetter(field.name), rows)]) for field in SCHEMA]
+    arrays += [_build_texts([row.manifest_columns.get(column) for row in rows], _text) for column in columns]
     return pa.Table.from_arrays(arrays, schema=result_schema(columns))
 
 
-def _write_value(name: str, value: Any) -> Any:
+def _build_array(field: pa.Field, values: list[Any]) -> pa.Array:
+    if not pa.types.is_string(field.type):
+        return pa.array(values, field.type)
+    return _build_texts(values, _text if field.name in _PLACES else _printable_text)
+
+
+def _build_texts(values: list[Any], write: Callable[[Any], str | None]) -> pa.Array:
+    return pa.array([None if value is None else write(value) for value in values], pa.string())
+
+
+def _printable_text(value: Any) -> str | None:
     """Write out control characters of texts that headers and servers told; names of places are looked up by."""
-    return printable(value) if isinstance(value, str) and name not in _PLACES else value
-
-
-def _build_array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    return pa.array([_text(value) for value in values] if pa.types.is_string(kind) else values, kind)
+    return _plain(printable(value)) if isinstance(value, str) else _text(value)
 
 
 def _text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, float) and math.isnan(value):
         return None
     return _plain(json.dumps(value) if isinstance(value, dict | list) else str(value))
 
 
 def _plain(text: str) -> str:
     """Make a text that UTF-8 can hold: names of files that are no UTF-8 come with lone surrogates."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(slots=True, kw_only=True)

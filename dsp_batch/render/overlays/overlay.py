@@ -10,8 +10,8 @@ from dsp_batch.core.tiling import lay_out_tiles
 from dsp_batch.errors import PixelError, StorageError
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import hide_descriptions
+from dsp_batch.kinds.overlays.by_class import find_overlay
 from dsp_batch.kinds.overlays.images import list_images
-from dsp_batch.kinds.overlays.registry import find_overlay
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.registry import name_references
 from dsp_batch.model.contrast import parse_contrast

@@ -12,9 +12,11 @@ from dsp_batch.errors import DspBatchError, StorageError
 from dsp_batch.model.identifiers import normalise_uuid
 from dsp_batch.model.series import NO_COLUMNS, ObjectInfo, SeriesRef
 from dsp_batch.names import SeriesName, find_local, parse_series, resolve_series
-from dsp_batch.scan.find import ScanSettings, find_named_series, scan_file
+from dsp_batch.scan.choose import scan_file
+from dsp_batch.scan.find import find_named_series
 from dsp_batch.scan.folder_scan import ALL_FOLDERS, walk_objects
 from dsp_batch.scan.identity import Identity, SeriesGroup, find_common_folder, identify_objects, name_groups
+from dsp_batch.scan.settings import ScanSettings
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.store import Store
 from dsp_batch.storage.urls import locate_below, normalise_root, parse_location
