@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from servers import S3Server, WebServer, run_nginx, run_s3
 
 _AWS_VARIABLES = (
@@ -23,6 +24,9 @@ _AWS_VARIABLES = (
     "SSL_CERT_FILE",
 )
 
+# A machine that does much besides makes any example slow; the time limit of the tests ends those that hang.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # Whoever starts the tests in the background may leave Ctrl-C ignored, and programs that they start would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -19,9 +19,6 @@ _TESTS = WORKER.parents[1]
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(map(str, (_TESTS.parent, _TESTS, _TESTS / "web")))}
 """Variables of the process: the package beside the tests, and what other tests have too."""
 
-SECONDS_OF_SILENCE = 180.0
-"""Seconds at one input after which a process counts as hanging, on a machine that does much besides."""
-
 _MOST_DEATHS = 20
 """Deaths and hangs of one target after which it is left alone."""
 
@@ -42,6 +39,9 @@ class Attempts:
     target: str
     folder: Path
     """Folder of the target's process; inputs that failed are kept in it."""
+
+    silence: float = 180.0
+    """Seconds at one input after which a process counts as hanging, on a machine that does much besides."""
 
     next_seed: int = 0
     tried: int = 0
@@ -114,7 +114,7 @@ class Attempts:
             now = _read_number(self.folder / PROGRESS, 0)
             if now != seed:
                 seed, since = now, time.monotonic()
-            elif time.monotonic() - since > SECONDS_OF_SILENCE:
+            elif time.monotonic() - since > self.silence:
                 process.send_signal(signal.SIGABRT)  # faulthandler writes the stacks
                 time.sleep(1)
                 return True

@@ -43,6 +43,12 @@ class Target:
     """Gives an input to the package. It may read and write in a folder, which it shares with the attempts before it.
     Errors of the package are good answers."""
 
+    seconds: float = 15.0
+    """Seconds of computing that an attempt may take. Other programs on the machine do not count."""
+
+    most_memory: int = 1 << 30
+    """Bytes by which an attempt may raise the most memory that the process has held."""
+
 
 def save_case(case: Case, path: Path) -> None:
     """Write an input to a file: a line of JSON, then its bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 
 from case import CANARY, SECRET, Case, Target
@@ -12,7 +13,7 @@ from chance import Chance
 from dsp_batch.errors import DspBatchError
 
 FAULTS = ("none", "error", "foreign", "outside", "secret", "patient", "death")
-"""What the input of each seed does, from 0."""
+"""What the inputs of seeds do. A test has to ask for "slow", "memory" and "hang", which take their time."""
 
 
 def make(chance: Chance) -> Case:
@@ -35,6 +36,23 @@ def attempt(case: Case, folder: Path) -> None:
             logging.getLogger("dsp_batch.x").debug("the patient %s^NAME", CANARY)
         case "death":
             os.abort()
+        case "slow" | "memory" | "hang" as resource:
+            _spend(resource)
 
 
-TARGET = Target("faulty", make, attempt)
+_MOST_MEMORY = 1 << 27
+_LONG = 60.0
+"""Seconds, many times those after which the test takes a silent process for one that hangs."""
+
+
+def _spend(resource: str) -> None:
+    if resource == "memory":
+        b"x" * (2 * _MOST_MEMORY)
+    elif resource == "hang":
+        time.sleep(_LONG)
+    else:
+        while True:
+            pass
+
+
+TARGET = Target("faulty", make, attempt, seconds=0.5, most_memory=_MOST_MEMORY)

@@ -20,6 +20,8 @@ from target_faulty import FAULTS
         ("secret", "outside of its folder"),
         ("patient", "a patient in a message"),
         ("death", "death by SIGABRT"),
+        ("slow", "slow in target_faulty._spend"),
+        ("memory", "memory"),
     ],
 )
 def test_each_fault_is_noticed_when_its_input_is_tried_again(fault: str, kind: str | None, tmp_path: Path) -> None:
@@ -29,6 +31,17 @@ def test_each_fault_is_noticed_when_its_input_is_tried_again(fault: str, kind: s
     attempts.replay(tmp_path / "faulty-1.case")
 
     assert [failure.kind for failure in attempts.failures] == ([] if kind is None else [kind])
+
+
+def test_an_input_at_which_the_process_sleeps_hangs(tmp_path: Path) -> None:
+    save_case(Case(data=b"", settings={"fault": "hang"}), tmp_path / "faulty-1.case")
+    attempts = Attempts(target="faulty", folder=tmp_path / "work", silence=4)
+
+    attempts.replay(tmp_path / "faulty-1.case")
+
+    (failure,) = attempts.failures
+    assert failure.kind == "hang"
+    assert "target_faulty.py" in failure.message  # the stacks show where
 
 
 def test_attempts_go_on_behind_a_death_and_the_input_is_kept(tmp_path: Path) -> None:

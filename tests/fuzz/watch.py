@@ -18,12 +18,6 @@ from case import CANARY, Case, Target
 
 from dsp_batch.errors import DspBatchError
 
-SECONDS = 15.0
-"""Seconds of computing that an attempt may take. Other programs on the machine do not count."""
-
-MOST_MEMORY = 1 << 30
-"""Bytes by which an attempt may raise the most memory that the process has held."""
-
 MOST_ADDRESSES = 6 << 30
 """Bytes of addresses of the process; beyond, the system refuses memory."""
 
@@ -80,12 +74,12 @@ class Watch:
         self.trespasses.clear()
         self.said.clear()
         memory = _most_memory()
-        failure = _run(lambda: target.attempt(case, self.inside), self.said)
+        failure = _run(lambda: target.attempt(case, self.inside), self.said, target.seconds)
         if failure is None and self.trespasses:
             failure = Failure("outside of its folder", self.trespasses[0])
         if failure is None and (leaks := [each for each in self.said if CANARY in each.upper()]):
             failure = Failure("a patient in a message", leaks[0])
-        if failure is None and (grown := _most_memory() - memory) > MOST_MEMORY:
+        if failure is None and (grown := _most_memory() - memory) > target.most_memory:
             failure = Failure("memory", f"{grown >> 20} MiB more than ever before")
         return failure
 
@@ -111,8 +105,8 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise _TooSlowError
 
 
-def _run(work: Callable[[], None], said: list[str]) -> Failure | None:
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+def _run(work: Callable[[], None], said: list[str], seconds: float) -> Failure | None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         work()
     except DspBatchError as error:
@@ -120,7 +114,7 @@ def _run(work: Callable[[], None], said: list[str]) -> Failure | None:
         if not error.message.isprintable() or not error.message:
             return Failure("no line", repr(error.message))
     except _TooSlowError as error:
-        return Failure(f"slow in {_place(error)}", f"more than {SECONDS:g} s")
+        return Failure(f"slow in {_place(error)}", f"more than {seconds:g} s")
     except Exception as error:  # noqa: BLE001  # any other than the package's own is what is looked for
         return Failure(f"{type(error).__name__} in {_place(error)}", "".join(traceback.format_exception(error)))
     finally:
@@ -130,7 +124,7 @@ def _run(work: Callable[[], None], said: list[str]) -> Failure | None:
 
 def _place(error: BaseException) -> str:
     """Name the innermost function of the package, else of the target, that an exception came through."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     ours = [frame for frame in frames if "/dsp_batch/" in frame.filename] or frames
     return f"{Path(ours[-1].filename).stem}.{ours[-1].name}"
 

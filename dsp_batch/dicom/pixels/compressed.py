@@ -36,6 +36,9 @@ and real images of any codec 100 times that."""
 _LEAST_SHARE = 0.5
 """Share of an image that must be there for it to be drawn."""
 
+_LEFT_OUT = (0, 64, 192)
+"""Numbers of bytes before the cut of JPEG 2000 that are left out: those of the headers of packets."""
+
 CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, OSError)
 """Exceptions that codecs raise at damaged data."""
 
@@ -87,13 +90,15 @@ def decode_jpeg_ls(data: bytes, pixels: PixelFormat) -> DecodedSamples:
 
 
 def _decode_cut_jpeg_ls(data: bytes, stream: Codestream, pixels: PixelFormat) -> tuple[StoredArray, int]:
-    """Decode JPEG-LS that is cut off: the codec fills the rows that it reaches, then it fails."""
+    """Decode JPEG-LS that is cut off: the codec fills the rows that it reaches, then it fails.
+
+    Components that stand one after the other, in scans of their own, are refused: no row has all of them.
+    """
     import imagecodecs  # noqa: PLC0415  # imported when a frame needs it
 
     blank = np.iinfo(np.uint8 if stream.precision <= 8 else np.uint16).max
-    samples = np.full((pixels.rows, pixels.columns), blank, np.uint8 if stream.precision <= 8 else np.uint16)
-    if stream.components > 1:
-        return _run_codec(lambda: imagecodecs.jpegls_decode(data), pixels), 0
+    shape = (pixels.rows, pixels.columns, stream.components)[: 2 + (stream.components > 1)]
+    samples = np.full(shape, blank, np.uint8 if stream.precision <= 8 else np.uint16)
     try:
         imagecodecs.jpegls_decode(data, out=samples)
     except CODEC_ERRORS:
@@ -152,32 +157,60 @@ def _run_jpeg_2000(data: bytes, pixels: PixelFormat) -> StoredArray:
 def _decode_cut_jpeg_2000(data: bytes, cut: Cut, pixels: PixelFormat) -> tuple[StoredArray, tuple[str, ...]]:
     """Decode JPEG 2000 that is cut off, as far as it goes: where its order is by resolution, all of it but details.
 
-    OpenJPEG refuses what is cut off, so bytes take the place of those that are missing. Ones are what a decoder of code
-    blocks reads behind their end (T.800 C.3.4), and a zero is an empty packet (B.10.3). The codec refuses most ones in
-    the place of a packet, which tells where the packet that is cut off would have ended.
+    Where the cut runs through the header of a packet, its first bits and what follows may say anything: the codec
+    refuses it, or draws noise. So the image is decoded without some of the last bytes too, and of these images the one
+    that is most like the others is taken.
 
     Raises:
         PixelError: Less than half of the image is there, or it cannot be decoded.
     """
-    if cut.share < _LEAST_SHARE or cut.missing > len(data):
+    found: list[StoredArray] = []
+    for left_out in _LEFT_OUT:
+        shorter = data[: len(data) - left_out]
+        there = find_cut(shorter)
+        if there is None or there.share < _LEAST_SHARE or there.missing > len(shorter):
+            break
+        samples = _fill_up_jpeg_2000(shorter, there.missing, pixels)
+        if samples is not None:
+            found.append(samples)
+    if not found:
         raise PixelError(f"its codestream is cut off: the last {cut.missing} of its bytes are missing")
+    note = f"Pixel Data is cut off: the last {cut.missing} bytes of the frame are missing, and its details"
+    return min(found, key=lambda each: sum(_measure_difference(each, other) for other in found)), (note,)
+
+
+def _measure_difference(first: StoredArray, second: StoredArray) -> float:
+    """Measure the mean difference of the samples of two images of one shape."""
+    return float(np.abs(first.astype(np.float32) - second.astype(np.float32)).mean())
+
+
+def _fill_up_jpeg_2000(data: bytes, missing: int, pixels: PixelFormat) -> StoredArray | None:
+    """Decode JPEG 2000 with other bytes in the place of those that are missing, as OpenJPEG refuses what is cut off.
+
+    Ones are what a decoder of code blocks reads behind their end (T.800 C.3.4), and a zero is an empty packet (B.10.3).
+    The codec refuses most ones in the place of a packet, which tells where the packet that is cut off would have ended.
+
+    Returns:
+        Samples, shape (rows, columns) or (rows, columns, samples); None where the codec refuses zeros too.
+    """
 
     def decode(ones: int) -> StoredArray | None:
         check_time()
         try:
-            return _run_jpeg_2000(data + b"\xff" * ones + bytes(cut.missing - ones) + _END_OF_IMAGE, pixels)
+            return _run_jpeg_2000(data + b"\xff" * ones + bytes(missing - ones) + _END_OF_IMAGE, pixels)
         except PixelError:
             return None  # the next number of ones tells more
 
-    samples, accepted, refused = decode(cut.missing), 0, cut.missing
-    if samples is None:
-        samples = _run_jpeg_2000(data + bytes(cut.missing) + _END_OF_IMAGE, pixels)
-        while refused - accepted > 1:
-            middle = (accepted + refused) // 2
-            better = decode(middle)
-            accepted, refused = (accepted, middle) if better is None else (middle, refused)
-            samples = samples if better is None else better
-    return samples, (f"Pixel Data is cut off: the last {cut.missing} bytes of the frame are missing, and its details",)
+    samples, accepted, refused = decode(missing), 0, missing
+    if samples is not None:
+        return samples
+    samples = decode(0)
+    while samples is not None and refused - accepted > 1:
+        middle = (accepted + refused) // 2
+        better = decode(middle)
+        accepted, refused = (accepted, middle) if better is None else (middle, refused)
+        samples = samples if better is None else better
+    return samples
 
 
 def decode_jpeg_xl(data: bytes, pixels: PixelFormat) -> DecodedSamples:

@@ -181,6 +181,29 @@ class TestCodestreams:
 
         assert missing < SIDE * SIDE * (1.15 - part)
 
+    @pytest.mark.parametrize("part", [0.95, 0.6])
+    def test_rows_of_color_jpeg_ls_that_is_cut_are_drawn(self, part: float) -> None:
+        values = noise(np.uint8, 3)
+        pixels = make_pixels(values.shape, bits_stored=8, photometric="RGB", transfer_syntax_uid=JPEG_LS)
+        data = encode_lossless(JPEG_LS, values, 8).rstrip(b"\0")
+
+        missing = assert_drawn_up_to(data[: int(len(data) * part)], pixels, values, SIDE)
+
+        assert 0 < missing < SIDE * SIDE * (1.15 - part)
+
+    @needs_data
+    @pytest.mark.parametrize("part", [0.95, 0.719])
+    def test_jpeg_2000_that_is_cut_in_the_header_of_a_packet_is_no_noise(self, part: float) -> None:
+        path = DATA / "codecs" / "J2KI" / "MR3_J2KI"
+        _, source, data = read_source(path)
+        whole = read_bytes(read_frames(source, [0]), data)[0]
+        assert not isinstance(whole, PixelError)
+
+        reference = decode_frame(whole, source.pixels).values.astype(int)
+        found = decode_frame(bytes(whole)[: int(len(whole) * part)], source.pixels).values
+
+        assert abs(found - reference).mean() < 60  # of values with a deviation of 400; noise is 120 to 300 away
+
     @pytest.mark.parametrize("syntax", [JPEG_LOSSLESS, JPEG_LS])
     def test_less_than_half_is_an_error(self, syntax: str) -> None:
         data = encode_lossless(syntax, noise(), 16)
