@@ -153,5 +153,5 @@ class UnavailableError(SinkError):
 
 def out_of_memory(what: str, needed: int, limit: int) -> SeriesError:
     """Make the error of a series that takes more memory than it may."""
-    megabytes = f"{max(needed, 0) / 1e6:,.0f} MB or more, and a worker has {limit / 1e6:,.0f} MB for a series"
-    return SeriesError(f"{what} {megabytes}: run it where workers have more memory", "out-of-memory")
+    megabytes = f"{max(needed, 0) / 1e6:,.0f} MB or more, and there are {limit / 1e6:,.0f} MB for a series"
+    return SeriesError(f"{what} {megabytes}: run it where there is more memory", "out-of-memory")

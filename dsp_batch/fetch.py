@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 from dsp_batch.cache import Cache, read_index
 from dsp_batch.dicom.headers.checks import claimed_frames
@@ -48,6 +50,9 @@ and each of the many that a worker has at once."""
 
 LOOK_FIRST = 50
 """Number of objects above which the first header is read alone: series of 92,000 objects without pixels exist."""
+
+_OF_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Files in which Linux tells a container how much memory it has, of version 2 and 1 of control groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +216,24 @@ def _sort_headers(
 
 def _count_frames(header: InstanceHeader) -> int:
     return min(claimed_frames(header.elements), most_frames(header.size, header.transfer_syntax_uid))
+
+
+@cache
+def find_machine_memory() -> int | None:
+    """Find the bytes of memory of this machine, or of the container that the process is in; None where nobody tells."""
+    found = [size for path in _OF_CONTAINER if (size := _read_size(Path(path))) is not None]
+    if hasattr(os, "sysconf"):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(found, default=None)
+
+
+def _read_size(path: Path) -> int | None:
+    """Read a limit; None where there is no such file, or it says `max`."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from dsp_batch.cache import Cache, open_cache, write_index
 from dsp_batch.dicom.pixels.format import MAX_FRAME_BYTES
-from dsp_batch.fetch import KEPT_BYTES_ALONE, Allowance, fetch_headers, find_index
+from dsp_batch.fetch import KEPT_BYTES_ALONE, Allowance, fetch_headers, find_index, find_machine_memory
 from dsp_batch.index.build import build_index
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import withhold_descriptions
@@ -224,6 +224,7 @@ def index_series(
         allowance = Allowance(
             kept_bytes=KEPT_BYTES_ALONE if draw_options else None,
             needs_pixels=draw_options is not None and not isinstance(draw_options, PreviewOptions),
+            memory=find_machine_memory(),
         )
         headers = fetch_headers(ref, store, IndexOptions(), allowance)
         index = add_statements(build_index(headers))

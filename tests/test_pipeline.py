@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pytest
 from PIL import Image
 
 import dsp_batch
+from dsp_batch import pipeline
 from dsp_batch.cache import index_key, open_cache
 from dsp_batch.cli.series import program
 from dsp_batch.errors import OptionsError, SeriesError, StorageError
+from dsp_batch.fetch import find_machine_memory
 from dsp_batch.model.contrast import parse_contrast
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import ContrastMosaicOptions, ImageOptions, MosaicOptions
@@ -169,3 +172,15 @@ print(json.dumps(list(sys.modules)))
     )
     assert not [name for name in loaded if name.startswith(tuple(f"dsp_batch.{room}" for room in rooms))]
     assert not {"pydicom", "pyarrow.compute", "s3fs", "dask", "click"} & {*loaded}
+
+
+def test_headers_alone_may_take_the_memory_of_the_machine(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = find_machine_memory()
+    assert memory is not None
+    assert 1 << 26 < memory <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert len(load_index(CT.series_uuid, root=root)) == 5
+
+    monkeypatch.setattr(pipeline, "find_machine_memory", lambda: 100_000)
+    with pytest.raises(SeriesError, match="there are 0 MB for a series: run it where there is more memory") as caught:
+        load_index(CT.series_uuid, root=root)
+    assert caught.value.reason == "out-of-memory"

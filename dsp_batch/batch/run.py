@@ -67,6 +67,9 @@ class RunOptions:
     strict: bool = False
     """Refuse to start when a line of the manifest is not understood."""
 
+    only_below_root: bool = False
+    """Reject lines that lead elsewhere than below `root`, and do not follow servers that the manifest names."""
+
     overwrite: bool = False
     """Make everything again, whatever is there."""
 
@@ -110,6 +113,7 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
     client: object | None = None,
     cluster: ClusterOptions | None = None,
     strict: bool = False,
+    only_below_root: bool = False,
     overwrite: bool = False,
     refresh: bool = False,
     describe: bool = True,
@@ -145,6 +149,8 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         client: A `distributed.Client` to work with; it stays open.
         cluster: All that can be said of the cluster, in the place of `scheduler` and `client`.
         strict: Refuse to start when a line of the manifest names no series.
+        only_below_root: Reject lines that lead elsewhere than below `root`, and do not follow servers that the manifest
+            names: for a service that takes manifests from others.
         overwrite: Make everything again, whatever is there, also under other options.
         refresh: List remote folders again, and draw those again that have changed. Local folders always are.
         describe: Tell patient identifiers, dates and descriptions in the rows, and in the pictures of `preview`.
@@ -189,7 +195,9 @@ def run_batch(  # noqa: PLR0913  # what is drawn, where it is read and who works
         refresh=refresh,
         describe=describe,
     )
-    run_options = RunOptions(source=manifest, root=root, strict=strict, overwrite=overwrite)
+    run_options = RunOptions(
+        source=manifest, root=root, strict=strict, only_below_root=only_below_root, overwrite=overwrite
+    )
     return run_manifest(run_options, job, cluster, LineProgress() if progress is None else progress)
 
 
@@ -205,7 +213,8 @@ def start_run(options: RunOptions, job: Job, connection: ClusterConnection) -> S
     """Read the manifest of a run, and write down what is asked; errors are those of `run_batch`."""
     begin = time.monotonic()
     lookup = default_lookup(job.endpoint_url, job.anonymous)
-    lookup = replace(lookup, scan=partial(scan_on_cluster, job=job, connection=connection))
+    scan = partial(scan_on_cluster, job=job, connection=connection)
+    lookup = replace(lookup, scan=scan, keeps_to_root=options.only_below_root)
     root = os.fspath(options.root)
     with measure_usage() as reading:
         manifest = read_manifest_table(options.source, root=root, endpoint_url=job.endpoint_url, lookup=lookup)

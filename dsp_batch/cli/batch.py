@@ -144,6 +144,7 @@ def _run(manifest: str, options: Options, settings: RunSettings, cluster: Cluste
             anonymous=source.anonymous,
             cluster=cluster,
             strict=settings.strict,
+            only_below_root=settings.only_below_root,
             overwrite=settings.overwrite,
             describe=settings.describe,
             refresh=settings.refresh,

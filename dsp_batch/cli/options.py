@@ -269,6 +269,7 @@ class RunSettings:
     overwrite: bool
     refresh: bool
     strict: bool
+    only_below_root: bool
     describe: bool
     """True to tell patient identifiers, dates and descriptions."""
 
@@ -279,7 +280,7 @@ class RunSettings:
 
 
 def _build_settings(directory: str | None, name: str | None, **values: Any) -> RunSettings:
-    kept = ("cache_control", "overwrite", "refresh", "strict", "describe", "timeout", "allowed")
+    kept = ("cache_control", "overwrite", "refresh", "strict", "only_below_root", "describe", "timeout", "allowed")
     own = {each: values.pop(each) for each in kept}
     if math.isnan(own["timeout"]):
         raise click.UsageError("--timeout-per-series must be a number of seconds")
@@ -306,6 +307,11 @@ run_options = option_set(
         ),
         "refresh": _REFRESH,
         "strict": click.option("--strict", is_flag=True, help="Do not start if any line of the manifest is rejected."),
+        "only_below_root": click.option(
+            "--only-below-root",
+            is_flag=True,
+            help="Reject lines that lead elsewhere than below --root, and ignore servers that the manifest names.",
+        ),
         "describe": describe_option,
         "timeout": click.option(
             "--timeout-per-series",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,17 +20,23 @@ class BlendedImage(NamedTuple):
     """Share of each pixel that is shown, shape (height, width): 0 for padding and outside of thresholds, else 1."""
 
 
-def blend_equally(images: Sequence[BlendedImage]) -> BlendedImage:
+def blend_equally(images: Iterable[BlendedImage]) -> BlendedImage | None:
     """Blend images so that, in each pixel, all that are shown there count alike.
 
     Args:
-        images: One or more of one shape.
+        images: Images of one shape, of which no more than one has to be in memory.
+
+    Returns:
+        Their blend; None where there is no image.
     """
-    total = sum((image.shown for image in images), np.float32(0))
-    colors = sum((image.colors * image.shown[..., np.newaxis] for image in images), np.float32(0))
-    weights = np.asarray(total)
-    mixed: FloatArray = np.asarray(colors) / np.where(weights > 0, weights, 1)[..., np.newaxis]
-    return BlendedImage(mixed, weights.clip(0, 1))
+    total: BlendedImage | None = None
+    for image in images:
+        colors, shown = image.colors * image.shown[..., np.newaxis], image.shown
+        total = BlendedImage(*((colors, shown) if total is None else (total.colors + colors, total.shown + shown)))
+    if total is None:
+        return None
+    mixed: FloatArray = total.colors / np.where(total.shown > 0, total.shown, 1)[..., np.newaxis]
+    return BlendedImage(mixed, total.shown.clip(0, 1))
 
 
 def blend_over(first: BlendedImage, second: BlendedImage, opacity: float) -> BlendedImage:

@@ -6,6 +6,7 @@ That takes longer than building the whole index of a series.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsp_batch.errors import HeaderError, first_line
+from dsp_batch.index.seal import CHECKSUM_KEY, NO_CHECKSUM, check_seal, seal
 
 
 def build_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -64,17 +66,27 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
 
     Raises:
         pyarrow.ArrowInvalid: The data are no Parquet file.
+        ValueError: It is not as `write_parquet` has written it. Files of others have no checksum.
     """
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, page_checksum_verification=True)
+    checksum = (file.metadata.metadata or {}).get(CHECKSUM_KEY)
+    if checksum is not None:
+        check_seal(data, checksum)
     return file.read(columns, use_threads=False)
 
 
 def write_parquet(table: pa.Table, **settings: Any) -> bytes:
-    """Write a table as the bytes of a Parquet file, compressed with zstd; `settings` are those of `write_table`."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", **settings)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    """Write a table as the bytes of a Parquet file, compressed with zstd, which hold their own checksum.
+
+    Args:
+        table: The table.
+        settings: Those of `pyarrow.parquet.ParquetWriter`.
+    """
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", **settings) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({CHECKSUM_KEY: NO_CHECKSUM})
+    return seal(sink.getvalue())
 
 
 class ColumnFile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from dsp_batch.errors import HeaderError, SeriesError, first_line, printable
 from dsp_batch.index.arrays import ColumnFile
 from dsp_batch.index.check import check_index
+from dsp_batch.index.seal import CHECKSUM_KEY, NO_CHECKSUM, check_seal, seal
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.object_names import decode_name, encode_name
 
@@ -20,12 +20,6 @@ FORMAT = 1
 """Version of the file's layout; an index of another version is built again."""
 
 METADATA_KEY = b"dsp_batch"
-
-CHECKSUM_KEY = b"dsp_batch_crc32"
-"""Key of the file's CRC-32, which is computed with zeros instead of itself. It shows that a file is complete without
-decoding its columns, so that each may be read when it is needed."""
-
-_NO_CHECKSUM = b"00000000"
 
 
 def serialize_index(index: SeriesIndex, program: str) -> bytes:
@@ -47,19 +41,8 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
     with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
         writer.write_table(table)
         # As metadata of the schema Arrow would write the description twice, once of them in base64.
-        writer.add_key_value_metadata({METADATA_KEY: told, CHECKSUM_KEY: _NO_CHECKSUM})
-    before, after = _split_at_checksum(sink.getvalue(), _NO_CHECKSUM)
-    return b"".join((before, _sum_up(before, after), after))
-
-
-def _split_at_checksum(data: bytes, checksum: bytes) -> tuple[memoryview, memoryview]:
-    """Split a file at its checksum, which closely follows its key in the footer."""
-    start = data.index(checksum, data.rindex(CHECKSUM_KEY) + len(CHECKSUM_KEY))
-    return memoryview(data)[:start], memoryview(data)[start + len(checksum) :]
-
-
-def _sum_up(before: memoryview, after: memoryview) -> bytes:
-    return b"%08x" % zlib.crc32(after, zlib.crc32(_NO_CHECKSUM, zlib.crc32(before)))
+        writer.add_key_value_metadata({METADATA_KEY: told, CHECKSUM_KEY: NO_CHECKSUM})
+    return seal(sink.getvalue())
 
 
 def parse_index(data: bytes) -> SeriesIndex:
@@ -102,5 +85,5 @@ def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> 
     """Make sure that every column can be read: by the checksum, or without one by reading them all."""
     if checksum is None:
         columns.read()
-    elif checksum != _sum_up(*_split_at_checksum(data, checksum)):
-        raise ValueError("its checksum is another")
+    else:
+        check_seal(data, checksum)

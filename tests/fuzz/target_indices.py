@@ -21,10 +21,8 @@ from written_objects import gather_headers
 
 from dsp_batch.cache import index_key, open_cache
 from dsp_batch.index.build import build_index
-from dsp_batch.index.parquet import _NO_CHECKSUM as NO_CHECKSUM
-from dsp_batch.index.parquet import CHECKSUM_KEY, METADATA_KEY, serialize_index
-from dsp_batch.index.parquet import _split_at_checksum as split_at_checksum
-from dsp_batch.index.parquet import _sum_up as sum_up
+from dsp_batch.index.parquet import METADATA_KEY, serialize_index
+from dsp_batch.index.seal import CHECKSUM_KEY, NO_CHECKSUM, seal
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.phantom import series as phantom
 from dsp_batch.pipeline import describe_index, draw_series, index_series
@@ -73,8 +71,7 @@ def _write(table: pa.Table) -> bytes:
     with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({CHECKSUM_KEY: NO_CHECKSUM})
-    before, after = split_at_checksum(sink.getvalue(), NO_CHECKSUM)
-    return b"".join((before, sum_up(before, after), after))
+    return seal(sink.getvalue())
 
 
 def attempt(case: Case, folder: Path) -> None:

@@ -22,12 +22,13 @@ from dsp_batch.batch.run import StartedRun, begin_attempt
 from dsp_batch.batch.runs.attempt import Attempt, open_attempt
 from dsp_batch.batch.runs.compaction import compact
 from dsp_batch.batch.runs.job import Job, read_job
-from dsp_batch.batch.runs.result_parts import build_table, serialize_table
+from dsp_batch.batch.runs.result_parts import build_table
 from dsp_batch.batch.runs.results import read_results
 from dsp_batch.batch.runs.resume import find_state
 from dsp_batch.batch.runs.status import read_failures, read_statuses
 from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache, run_files
+from dsp_batch.index.arrays import write_parquet
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.options import MosaicOptions
 from dsp_batch.web.gallery import GalleryOptions, write_gallery
@@ -55,7 +56,7 @@ def _load_files() -> dict[str, bytes]:
         f"runs/{_RUN}/manifest.parquet": kept,
         f"runs/{_RUN}/summary.json": b'{"attempt": 1, "left": 0, "seconds": 2.5, "finished": "2026-01-01T00:00:00"}',
         "previews/mosaic/product.json": json.dumps({**job.product, "generation": 1}).encode(),
-        _PART: serialize_table(build_table(rows, names)),
+        _PART: write_parquet(build_table(rows, names)),
     }
 
 

@@ -310,6 +310,7 @@ def test_blending_is_the_formula_of_the_standard() -> None:
 
     over, equal = blend_over(first, second, 0.3), blend_equally([first, second, third])
 
+    assert equal is not None
     for place in np.ndindex(5, 7):
         some = [each.colors[place] for each in (first, second, third) if each.shown[place]]
         assert np.allclose(equal.colors[place], np.mean(some, axis=0) if some else 0)

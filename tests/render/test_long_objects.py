@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from encoded_reports import encode_element, encode_group, encode_item, encode_number, encode_text, write_report
 from pydicom import uid
+from written_objects import add_pixels, make_dataset, write_dataset
 
-from dsp_batch import PreviewOptions, preview
+from dsp_batch import PreviewOptions, load_index, preview
 from dsp_batch.dicom.headers import cut
 from dsp_batch.dicom.headers.cut import cut_sequence
 from dsp_batch.dicom.headers.elements import Encoding
@@ -100,7 +101,7 @@ class TestReports:
     def test_the_first_groups_are_drawn_with_a_note(
         self, outer: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(cut, "LONGEST_SEQUENCE", 1 << 18)
+        monkeypatch.setattr(cut, "LONGEST_VALUE", 1 << 18)
         groups = b"".join(encode_group(encode_number(f"{number}")) for number in range(2_000))
         content = outer(encode_text("all") + encode_element(0x0040A730, "SQ", groups))
 
@@ -119,7 +120,7 @@ class TestReports:
 
 class TestStructures:
     def test_regions_beyond_the_limit_have_no_contours(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cut, "LONGEST_SEQUENCE", 1 << 20)
+        monkeypatch.setattr(cut, "LONGEST_VALUE", 1 << 20)
         regions = [encode_region(number, 10, 5_000) for number in (1, 2, 3)]
 
         image = preview(write_structures(tmp_path, regions), SMALL)
@@ -140,3 +141,24 @@ class TestStructures:
         assert "Region 1 ·  · 1 · 100" in image.summary
         assert any("Region 2" in line and "no contours" in line for line in image.summary)
         assert f"(3006,0039) {NOTE}" in image.notes
+
+
+class TestTexts:
+    @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+    @pytest.mark.parametrize("before", ["", "a", "ab"])
+    def test_the_first_letters_of_a_text_are_kept_and_the_image_is_drawn(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: str, before: str
+    ) -> None:
+        monkeypatch.setattr(cut, "LONGEST_VALUE", 1 << 18)
+        text = before + "€" * 200_000
+        image = add_pixels(make_dataset(SpecificCharacterSet="ISO_IR 192", TextValue=text, Rows=4, Columns=4))
+        (tmp_path / "a.dcm").write_bytes(write_dataset(image, syntax))
+
+        drawn = preview(tmp_path, SMALL)
+        kept = load_index(tmp_path).texts("TextValue")[0]
+
+        assert drawn.drawn_as == "image"
+        assert [note for note in drawn.notes if "(0040,A160) longer than 0 MiB" in note]
+        assert not [note for note in drawn.notes if "character" in note]
+        assert text.startswith(kept)
+        assert (1 << 18) - 6 < len(kept.encode()) <= 1 << 18

@@ -11,10 +11,11 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from dsp_batch.batch.runs.result_parts import build_table, serialize_table
+from dsp_batch.batch.runs.result_parts import build_table
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.cache import Cache, open_cache, preview_key, run_files
 from dsp_batch.core.encoding import encode_image
+from dsp_batch.index.arrays import write_parquet
 
 COLUMNS, ROWS, TILE = 3, 2, 64
 """The grid of a picture with several tiles."""
@@ -127,9 +128,7 @@ def write_run(
 def write_part(cache: Cache, run: str, rows: Sequence[SeriesResult], number: int = 0) -> None:
     """Write rows as one part of a run."""
     names = list(dict.fromkeys(name for row in rows for name in row.manifest_columns))
-    cache.write(
-        f"runs/{run}/results/part-0001-aaaaaaaa-{number:06d}.parquet", serialize_table(build_table(rows, names))
-    )
+    cache.write(f"runs/{run}/results/part-0001-aaaaaaaa-{number:06d}.parquet", write_parquet(build_table(rows, names)))
 
 
 def end_run(cache: Cache, run: str) -> None:

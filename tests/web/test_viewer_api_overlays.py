@@ -185,6 +185,85 @@ def test_names_of_patients_are_masked_in_legends(tmp_path: Path) -> None:
     assert [key["label"] for key in over["legend"]] == ["Tumor of patient-1"] * 2
 
 
+@pytest.fixture(scope="module")
+def states() -> Iterator[tuple[Client, dict[str, Any], dict[str, dict[str, Any]]]]:
+    """A viewer over a CT and three states of its middle slice, its entry, and its overlays by their first key."""
+    folders = [DATA / "objects" / f"made-pr-{name}" for name in STATES]
+    with run_viewer(*folders, DATA / "series" / "ed96988a-3a9a-566c-9a25-227a18d9c04c") as client:
+        client.wait_for_scan()
+        pairs = find_pairs(client, "PR")
+        yield client, pairs[0][0], {over["legend"][0]["label"]: over for _, over in pairs}
+
+
+STATES = ("gsps-lung-circle-text", "gsps-rotate-flip-inverse-zoom", "pseudocolor-hot")
+
+
+def test_a_state_covers_the_frame_that_it_names_and_no_other(
+    states: tuple[Client, dict[str, Any], dict[str, dict[str, Any]]],
+) -> None:
+    client, entry, layers = states
+    assert {*layers} == {"lung window with a measured lesion", "ROT", "HOT"}
+    assert [layers[name]["turn"] for name in ("HOT", "ROT")] == [
+        {"rotation": 0, "flip": False},
+        {"rotation": 1, "flip": True},
+    ]
+    frames = client.get(f"series/{entry['id']}").json["frames"]
+    for layer in layers.values():
+        path = "file/{file}/frame/{frame}/overlay?series=" + layer["series"]
+        found = [client.get(path.format(**frame)).status for frame in frames]
+        assert sorted(found) == [200] + [404] * (len(frames) - 1)
+
+
+def test_a_state_that_inverts_shows_each_pixel_as_its_window_says(
+    states: tuple[Client, dict[str, Any], dict[str, dict[str, Any]]],
+) -> None:
+    client, entry, layers = states
+    ((_, drawn),) = draw_all(client, entry, layers["ROT"], 1_000)
+    state = pydicom.dcmread(next((DATA / "objects" / "made-pr-gsps-rotate-flip-inverse-zoom").glob("*.dcm")))
+    uid = state.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID
+    folder = DATA / "series" / "ed96988a-3a9a-566c-9a25-227a18d9c04c"
+    image = next(each for path in folder.glob("*.dcm") if (each := pydicom.dcmread(path)).SOPInstanceUID == uid)
+    voi = state.SoftcopyVOILUTSequence[0]
+    values = image.pixel_array * float(state.RescaleSlope) + float(state.RescaleIntercept)
+    share = (values - (float(voi.WindowCenter) - 0.5)) / (float(voi.WindowWidth) - 1) + 0.5
+
+    assert drawn.shape == (*image.pixel_array.shape, 4)
+    assert (drawn[..., 3] == 255).all()
+    assert np.abs(drawn[..., :3] - (255 - share.clip(0, 1) * 255)[..., np.newaxis]).max() <= 1
+
+
+def test_what_is_written_into_a_state_is_not_shown_while_patients_are_masked(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", 1, size=128, PatientName="Meier^Anna", PatientID="77-AB-12")
+    series = pydicom.dcmread(next((tmp_path / "ct").glob("*")))
+    named = make_dataset(ReferencedSOPClassUID=series.SOPClassUID, ReferencedSOPInstanceUID=series.SOPInstanceUID)
+    text = make_dataset(
+        AnchorPointAnnotationUnits="PIXEL", AnchorPoint=[20.0, 60.0], UnformattedTextValue="MEIER MEIER MEIER"
+    )
+    state = make_dataset(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.11.1",
+        SOPInstanceUID="1.2.77.1",
+        SeriesInstanceUID="1.2.77",
+        StudyInstanceUID=series.StudyInstanceUID,
+        Modality="PR",
+        PatientName="Meier^Anna",
+        PatientID="77-AB-12",
+        ReferencedSeriesSequence=[
+            make_dataset(SeriesInstanceUID=series.SeriesInstanceUID, ReferencedImageSequence=[named])
+        ],
+        GraphicAnnotationSequence=[make_dataset(TextObjectSequence=[text])],
+    )
+    (tmp_path / "state.dcm").write_bytes(write_dataset(state))
+    drawn = []
+    for masks in (False, True):
+        with run_viewer(tmp_path, mask=masks) as client:
+            client.wait_for_scan()
+            ((entry, over),) = find_pairs(client, "PR")
+            drawn.append(draw_all(client, entry, over)[0][1])
+
+    assert not np.array_equal(*drawn)
+    assert np.unique(drawn[1][..., 0]).size < np.unique(drawn[0][..., 0]).size
+
+
 def test_the_picture_of_a_structure_set_has_the_image_that_is_open_beside_it(tmp_path: Path) -> None:
     structures, images = (DATA / "objects" / f"{name}-lung-phantom-pat3" for name in ("rtstruct", "ref-ct"))
     drawn = []

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from browsers import Watched, until
+from viewer_client import Client
 
 import dsp_batch
 from dsp_batch.phantom.series import build_ct, build_mr, write_collection
-from dsp_batch.phantom.statements import build_segmentation, build_structure_set
+from dsp_batch.phantom.statements import build_presentation_state, build_segmentation, build_structure_set
 from dsp_batch.web.viewer.server.running import RunningViewer
 
 LIVER = (0.24, 0.48)
@@ -22,7 +23,8 @@ LIVER = (0.24, 0.48)
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningViewer]:
     """A viewer over a CT, what was drawn on it, and an MR of another patient."""
     folder = tmp_path_factory.mktemp("series")
-    write_collection(folder, [build_ct(), build_mr(count=2), build_segmentation(), build_structure_set()])
+    drawn = [build_segmentation(), build_structure_set(), build_presentation_state()]
+    write_collection(folder, [build_ct(), build_mr(count=2), *drawn])
     with dsp_batch.view([str(folder)], browser=False) as running:
         yield running
 
@@ -32,7 +34,7 @@ def opened(browser: Any, viewer: RunningViewer) -> Iterator[Watched]:
     """The page with the CT on the screen; at the end it has said nothing."""
     watched = Watched(browser.new_page())
     watched.page.goto(viewer.url)
-    until(watched.page, "document.querySelector('#counts').textContent.startsWith('4 series')")
+    until(watched.page, "document.querySelector('#counts').textContent.startsWith('5 series')")
     open_series(watched.page, "CT torso")
     until(watched.page, "!document.querySelector('#above').hidden")
     watched.page.get_by_text("Other series").click()
@@ -131,3 +133,32 @@ def test_a_series_that_nothing_lies_over_offers_nothing(opened: Watched) -> None
 
     assert page.locator("#above").is_hidden()
     assert page.get_by_role("checkbox", name="Overlays").is_visible()
+
+
+def find_ordered_frame(client: Client) -> int:
+    """The place, from 1, of the frame that a presentation state speaks of."""
+    images = next(each for each in client.get("series").json if each["modality"] == "CT")
+    state = next(each for each in client.get("series").json if each["modality"] == "PR")
+    frames = client.get(f"series/{images['id']}").json["frames"]
+    path = "file/{file}/frame/{frame}/overlay?series=" + state["id"]
+    return next(place for place, each in enumerate(frames, 1) if client.get(path.format(**each)).status == 200)
+
+
+def test_a_presentation_state_takes_the_place_of_the_frame_that_it_orders(
+    opened: Watched, viewer: RunningViewer
+) -> None:
+    page = opened.page
+    page.get_by_role("checkbox", name="PR PR sphere").check()
+    page.get_by_role("slider", name="Frame").fill("1")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.querySelector('.legend').hidden")
+    middle = (0.5, 0.5)
+    number = find_ordered_frame(Client(viewer.url))
+    page.get_by_role("slider", name="Frame").fill(str(number))
+    until(page, "document.querySelector('.legend li') !== null")
+    assert legend(page) == ["Sphere in the left lung"]
+    ordered = color_at(page, middle)
+    page.get_by_role("checkbox", name="PR PR sphere").uncheck()
+    until(page, "document.querySelector('.legend').hidden")
+
+    assert color_at(page, middle) != ordered

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dsp_batch.batch.manifest.rejected import RejectedLine
+from dsp_batch.errors import OptionsError
 from dsp_batch.model.series import NO_COLUMNS, SeriesRef
 from dsp_batch.names import SeriesName
 
@@ -67,3 +68,15 @@ class Surroundings:
 
     endpoint_url: str | None = None
     """The server that the comments of the manifest name, which its series remember; None for AWS."""
+
+    keeps_to_root: bool = False
+    """True where lines that lead elsewhere than below `root` are rejected, and servers of comments do not count."""
+
+    def check_place(self, url: str) -> None:
+        """Check that a place is below the root, where it must be.
+
+        Raises:
+            OptionsError: It is elsewhere.
+        """
+        if self.keeps_to_root and not f"{url}/".startswith(f"{self.root}/"):
+            raise OptionsError(f"it leads out of {self.root}, and --only-below-root is given")

@@ -142,6 +142,8 @@ def _parse_name(number: int, text: str, surroundings: Surroundings, columns: Map
         if is_location(text):
             raise
         raise OptionsError(f"{error.message}; {explain_missing(surroundings)}") from error
+    if name.own_root:
+        surroundings.check_place(f"{name.root}/{name.name}")
     endpoint_url = surroundings.endpoint_url if name.own_root else None
     if name.kind != "folder" or not (name.own_root or surroundings.root_is_certain):
         return NamedLine(number, text, (name,), endpoint_url, columns)
@@ -168,7 +170,7 @@ def follow_endpoint(text: str, surroundings: Surroundings) -> Surroundings:
     Raises:
         OptionsError: The endpoint that the text names is no URL of a server.
     """
-    found = None if surroundings.server_is_given else _ENDPOINT.search(text)
+    found = None if surroundings.server_is_given or surroundings.keeps_to_root else _ENDPOINT.search(text)
     if found is None:
         return surroundings
     server = _s3_server(found[1])

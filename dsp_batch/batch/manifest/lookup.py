@@ -52,6 +52,9 @@ class Lookup:
     sizes: dict[str, SeriesSize] = field(default_factory=dict)
     """Key of a series that `scan` has found in this process → what it holds."""
 
+    keeps_to_root: bool = False
+    """As in `Surroundings`."""
+
 
 def default_lookup(endpoint_url: str | None = None, anonymous: bool | None = None) -> Lookup:  # noqa: FBT001  # as in Store
     """Look names up in the installed IDC index and in the stores of this process, which scans folders itself.

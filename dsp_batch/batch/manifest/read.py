@@ -11,7 +11,7 @@ from dsp_batch.batch.manifest.lookup import Lookup, default_lookup, resolve_line
 from dsp_batch.batch.manifest.rejected import SHOWN_LINES, RejectedLine, reject
 from dsp_batch.batch.manifest.source import Source, find_manifest_folders, label_source, parse_source
 from dsp_batch.batch.manifest.table import Manifest, ManifestBuilder
-from dsp_batch.errors import ManifestError
+from dsp_batch.errors import ManifestError, OptionsError
 from dsp_batch.model.series import SeriesRef
 from dsp_batch.storage.aws import resolve_endpoint
 from dsp_batch.storage.public_buckets import DEFAULT_ROOT, is_idc_root
@@ -96,6 +96,7 @@ def read_entries(source: Source, root: str, endpoint_url: str | None, lookup: Lo
         server=server,
         server_is_given=server is not None,
         root_is_certain=lookup.index is None or not is_idc_root(root),
+        keeps_to_root=lookup.keeps_to_root,
     )
     found, first_reject = False, None
     lines = resolve_lines(parse_source(source, surroundings, lookup), surroundings, lookup)
@@ -114,6 +115,11 @@ def _mark_duplicates(lines: Iterable[SeriesRef | RejectedLine], surroundings: Su
     for line in lines:
         if isinstance(line, RejectedLine):
             yield line
+            continue
+        try:
+            surroundings.check_place(line.url)
+        except OptionsError as error:
+            yield reject(line.line or 0, line.url, surroundings.source, error.message)
             continue
         key = bytes.fromhex(line.series_uuid.replace("-", ""))
         if key in seen:

@@ -18,7 +18,6 @@ from dsp_batch.batch.runs.result_parts import (
     list_parts,
     read_part,
     result_schema,
-    serialize_table,
     unite_schemas,
 )
 from dsp_batch.batch.runs.result_row import SOURCE_COLUMNS
@@ -27,6 +26,7 @@ from dsp_batch.batch.runs.resume import ManifestKeys
 from dsp_batch.cache import Cache
 from dsp_batch.errors import SinkError
 from dsp_batch.idc.index import IdcIndex, find_sources
+from dsp_batch.index.arrays import write_parquet
 from dsp_batch.model.identifiers import build_keys
 from dsp_batch.model.series import IntArray
 
@@ -100,7 +100,7 @@ def _rewrite(cache: Cache, folder: str, keys: Sequence[str], columns: Sequence[s
         table = fill(pa.concat_tables(tables))
         outdated = {part.key for part in group}
         if len(table):
-            data = serialize_table(table)
+            data = write_parquet(table)
             attempt, digest = pc.max(table.column("attempt")).as_py(), hashlib.sha256(data).hexdigest()[:16]
             key = f"{folder}/part-{attempt:04d}-{digest}.parquet"
             cache.write(key, data)

@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dsp_batch.batch.clock import MACHINE_CLOCK, Clock
 from dsp_batch.batch.outage import LONGEST_OUTAGE, lasting_outage
@@ -20,7 +19,7 @@ from dsp_batch.batch.runs.result_row import SeriesResult, tell_sources
 from dsp_batch.cache import Cache
 from dsp_batch.errors import DspBatchError, SinkError, UnavailableError, printable
 from dsp_batch.idc.index import open_idc_index
-from dsp_batch.index.arrays import read_parquet
+from dsp_batch.index.arrays import read_parquet, write_parquet
 
 _log = logging.getLogger(__name__)
 
@@ -245,7 +244,7 @@ class ResultsWriter:
     def _write(self, rows: Sequence[SeriesResult]) -> None:
         key = f"{self.folder}/part-{self.attempt:04d}-{self.token}-{self.parts:06d}.parquet"
         table = note_seconds(build_table(rows, self.columns), self.clock.now() - self.begin)
-        self.cache.write(key, serialize_table(table))
+        self.cache.write(key, write_parquet(table))
         self.parts += 1
 
     def rescue(self) -> None:
@@ -254,14 +253,6 @@ class ResultsWriter:
             self.flush()
         except SinkError as error:
             _log.warning("%d rows are lost, the same command makes them again: %s", len(self.rows), error.message)
-
-
-def serialize_table(table: pa.Table) -> bytes:
-    """Write a table as Parquet, each page with the checksum that shows whether it is damaged."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
 
 
 def note_seconds(table: pa.Table, seconds: float) -> pa.Table:

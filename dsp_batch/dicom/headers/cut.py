@@ -1,4 +1,4 @@
-"""Cut a sequence that is too long to be read whole: its first bytes become a sequence with lengths that fit them."""
+"""Cut what is too long to be read whole: the first bytes of a sequence become one with lengths that fit them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,29 @@ from dsp_batch.dicom.headers.elements import (
     resolve_vr,
 )
 
-LONGEST_SEQUENCE = 32 << 20
-"""Bytes of a sequence that are read. The content of a report and the contours of a structure set are sequences; nearly
-all of IDC's are below 1 MB, and the largest has 85 MB."""
+LONGEST_VALUE = 32 << 20
+"""Bytes of a sequence, or of a text, that are read. The content of a report and the contours of a structure set are
+sequences; nearly all of IDC's are below 1 MB, and the largest has 85 MB."""
+
+CUT_VRS = frozenset({"SQ", "UT", "UC", "UR", "LT", "ST"})
+"""VRs of values that are cut: of numbers the last one would be another."""
 
 UNCUT = frozenset({0x52009229, 0x52009230})
 """Sequences that are read however long they are: the functional groups, without which no frame can be placed."""
 
+_LONGEST_LETTER = 4
+"""Bytes of a letter in UTF-8, at most."""
+
 _LEVELS = 2 * MAX_DEPTH
 """Levels of items and sequences that are walked over, as many as `parse_items` reads."""
+
+
+def cut_text(data: bytes) -> bytes:
+    """Keep the first bytes of a text, without the beginning of a letter of several bytes in UTF-8 (PS3.5 6.1)."""
+    end = len(data)
+    while end and len(data) - end < _LONGEST_LETTER and 0x80 <= data[end - 1] < 0xC0:
+        end -= 1
+    return data[: end - 1] if end and data[end - 1] >= 0xC0 else data[:end]
 
 
 def cut_sequence(data: bytes, encoding: Encoding) -> bytes:

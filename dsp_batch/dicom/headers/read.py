@@ -195,7 +195,7 @@ def _read_header(name: str, walk: SparseWalk, last_group: int = _ALL_GROUPS) -> 
     if walk.damaged:
         notes.append(_describe_elements(walk.damaged, "with damaged items: left out"))
     if walk.shortened:
-        what = f"longer than {cut.LONGEST_SEQUENCE >> 20} MiB: only the first part is read"
+        what = f"longer than {cut.LONGEST_VALUE >> 20} MiB: only the first part is read"
         notes.append(_describe_elements(walk.shortened, what))
     end = count_inflated(inflated, _find_end(pixels)) if inflated else size
     notes += check_frames(walk.elements, end - (pixels.start if pixels else 0))

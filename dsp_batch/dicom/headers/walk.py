@@ -257,7 +257,7 @@ class SparseWalk:
         try:
             return self.end_search[1].run(self.data, head.start, size), True
         except NeedMore:
-            if head.vr != "SQ" or len(self.data) - head.start < cut.LONGEST_SEQUENCE or not self._may_cut(head.tag):
+            if head.vr != "SQ" or len(self.data) - head.start < cut.LONGEST_VALUE or not self._may_cut(head.tag):
                 raise
             return size, False  # its end would have to be looked for in all of the object
         except NoItemError:
@@ -282,8 +282,8 @@ class SparseWalk:
         if length == UNDEFINED:
             end, is_whole = self._find_end(head, encoding)
             is_certain = is_certain and is_whole
-        if vr == "SQ" and end - start > cut.LONGEST_SEQUENCE and self._may_cut(tag):
-            return self._cut_sequence(head, encoding, end)
+        if end - start > cut.LONGEST_VALUE and vr in cut.CUT_VRS and self._may_cut(tag):
+            return self._cut_value(head._replace(vr=vr), nested_encoding(encoding, head.vr), end)
         if end - start > LARGE_VALUE and vr in BINARY_VRS and self.bulk is not None and tag not in self.bulk:
             self.left_out = self.base + start
             self.elements[tag] = RawElement(vr, None, end - start)
@@ -301,12 +301,13 @@ class SparseWalk:
     def _may_cut(self, tag: int) -> bool:
         return self.bulk is not None and tag not in cut.UNCUT
 
-    def _cut_sequence(self, head: ElementHead, encoding: Encoding, end: int) -> int:
-        """Take the first part of a sequence that is too long, and return where the walk goes on."""
-        stop = head.start + cut.LONGEST_SEQUENCE
+    def _cut_value(self, head: ElementHead, encoding: Encoding, end: int) -> int:
+        """Take the first part of a sequence or text that is too long, and return where the walk goes on."""
+        stop = head.start + cut.LONGEST_VALUE
         if stop > len(self.data):
             raise NeedMore(stop)
-        value = cut.cut_sequence(self.data[head.start : stop], nested_encoding(encoding, head.vr))
-        self.elements[head.tag] = RawElement("SQ", value, len(value))
+        first = self.data[head.start : stop]
+        value = cut.cut_sequence(first, encoding) if head.vr == "SQ" else cut.cut_text(first)
+        self.elements[head.tag] = RawElement(head.vr, value, len(value))
         self.shortened.append(head.tag)
         return end

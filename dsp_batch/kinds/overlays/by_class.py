@@ -11,24 +11,18 @@ from dsp_batch.kinds.overlays.regions import lay_out_regions, name_region_images
 from dsp_batch.kinds.overlays.scene import Overlay
 from dsp_batch.kinds.overlays.segments import lay_out_segments, name_source_images
 from dsp_batch.kinds.overlays.selections import lay_out_selection, name_selected_images
-from dsp_batch.kinds.overlays.states import lay_out_states, name_state_images
+from dsp_batch.kinds.overlays.states import STATE_CLASSES, lay_out_states, name_state_images
 from dsp_batch.kinds.overlays.structures import lay_out_structures, name_structure_images
 from dsp_batch.kinds.without_pixels import REPORTS
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
-
-_STATES = (1, 2, 3, 5)
-"""Last numbers of the SOP classes of grayscale, color, pseudo-color and XA/XRF presentation states."""
 
 _SEGMENTS = Overlay(name_images=name_source_images, lay_out=lay_out_segments)
 
 OVERLAYS: dict[str, Overlay] = {
     f"{_STORAGE}.66.4": _SEGMENTS,
     f"{_STORAGE}.66.7": _SEGMENTS,  # label map
-    **dict.fromkeys(
-        (f"{_STORAGE}.11.{number}" for number in _STATES),
-        Overlay(name_images=name_state_images, lay_out=lay_out_states),
-    ),
+    **dict.fromkeys(STATE_CLASSES, Overlay(name_images=name_state_images, lay_out=lay_out_states)),
     f"{_STORAGE}.11.8": Overlay(name_images=name_blended_images, lay_out=lay_out_blending),
     **dict.fromkeys(
         (f"{_STORAGE}.88.{number}" for number in REPORTS),

@@ -21,6 +21,9 @@ from dsp_batch.model.scene import Color
 from dsp_batch.model.series import BoolArray, FloatArray, FrameRef
 from dsp_batch.model.window import Window
 
+STATE_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2, 3, 5))
+"""SOP classes of grayscale, color, pseudo-color and XA/XRF presentation states."""
+
 MOST_STATES = 9
 """Images of a state that are drawn, at most."""
 
@@ -67,7 +70,7 @@ def lay_out_states(instances: Instances, images: Sequence[ImageSeries]) -> Scene
     found: list[StateImage] = []
     for header in instances.values():
         for item in _list_images(header):
-            each = _lay_out_image(header, item, [image for image in images if image.may_show(header)])
+            each = _lay_out_named(header, item, [image for image in images if image.may_show(header)])
             if each is not None:
                 found.append(each)
             if len(found) == MOST_STATES:
@@ -83,12 +86,35 @@ def _list_images(header: Attributes) -> Iterator[Attributes]:
         yield from series.items("ReferencedImageSequence")
 
 
-def _lay_out_image(header: Attributes, item: Attributes, images: Sequence[ImageSeries]) -> StateImage | None:
+def lay_out_state(header: Attributes, images: ImageSeries, ref: FrameRef) -> StateImage | None:
+    """Lay out a frame as a state orders it.
+
+    Args:
+        header: The state.
+        images: The series of the frame.
+        ref: The frame.
+
+    Returns:
+        The frame as it is ordered; None where the state does not refer to it.
+    """
+    uid = images.index.texts("SOPInstanceUID")[ref.instance]
+    for item in _list_images(header):
+        frames = item.numbers("ReferencedFrameNumber")
+        if item.text("ReferencedSOPInstanceUID") == uid and (not frames or ref.frame + 1 in frames):
+            return _lay_out_image(header, uid, ref, images.index.attributes(ref.instance))
+    return None
+
+
+def _lay_out_named(header: Attributes, item: Attributes, images: Sequence[ImageSeries]) -> StateImage | None:
     uid = item.text("ReferencedSOPInstanceUID") or ""
     frame = (item.integer("ReferencedFrameNumber") or 1) - 1
     ref = find_frame(images, uid, frame)
     series = next((each for each in images if ref and each.number == ref.series), None)
     image = series.index.attributes(ref.instance) if series and ref else None
+    return _lay_out_image(header, uid, ref, image)
+
+
+def _lay_out_image(header: Attributes, uid: str, ref: FrameRef | None, image: Attributes | None) -> StateImage | None:
     told = next((each for each in header.items("DisplayedAreaSelectionSequence") if _is_about(each, uid)), None)
     shape = (image.integer("Rows") or 0, image.integer("Columns") or 0) if image else (0, 0)
     area = _read_area(told, shape, image)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from dsp_batch.core.blending import BlendedImage, blend_equally, blend_over
 from dsp_batch.core.tiling import fit_tile, lay_out_tiles
 from dsp_batch.core.windowing import display_values, find_shown
 from dsp_batch.errors import PixelError
-from dsp_batch.kinds.overlays.layers import BlendInput, BlendStep, PlaneLayer, Threshold
+from dsp_batch.kinds.overlays.layers import Blending, BlendInput, BlendStep, PlaneLayer, Threshold
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.notes import gather_notes
@@ -21,6 +20,9 @@ from dsp_batch.render.overlays.layers import sample_values
 from dsp_batch.render.overlays.legend import write_legend
 from dsp_batch.render.overlays.work import OverlayWork
 from dsp_batch.render.text import Canvas
+
+_MOST_READS = 256
+"""Times that inputs are read, at most: a step may name an input that others have named."""
 
 _MOST_STEPS = 64
 """Steps that follow from one another, at most."""
@@ -36,15 +38,10 @@ def draw_blending(scene: Scene, work: OverlayWork) -> EncodedImage | None:
     if blending is None:
         return None
     _, shape = lay_out_tiles(1, scene.shape, scene.aspect, work.options.size)
-    shown: dict[int, BlendedImage] = {}
-    notes: list[str] = []
-    for each in blending.inputs:
-        frame = next(compose_pictures(work.open_pictures(each.backdrop)))
-        if not isinstance(frame, StoredFrame):
-            raise PixelError(f"input {each.number} of a blending cannot be read: {frame.message}")
-        shown[each.number] = _show(each, frame, scene, shape)
-        notes += frame.notes
-    blended = _Steps(shown, blending.steps).finish()
+    inputs = _Inputs(scene, work, shape)
+    blended = _Steps(inputs, blending).finish()
+    if blended is None:
+        return None
     pixels = np.rint(blended.colors * blended.shown[..., np.newaxis]).clip(0, 255).astype(np.uint8)
     turned = np.rot90(pixels, -blending.rotation)
     canvas = Canvas.over(np.ascontiguousarray(turned[:, ::-1] if blending.is_mirrored else turned))
@@ -56,8 +53,32 @@ def draw_blending(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         n_tiles=1,
         drawn_as="overlay",
         context="drawn",
-        **{**known, "notes": gather_notes((*known["notes"], *scene.notes, *notes))},
+        **{**known, "notes": gather_notes((*known["notes"], *scene.notes, *inputs.notes))},
     )
+
+
+class _Inputs:
+    """The inputs of a blending, each read and drawn when it is needed: dozens at once would fill memory."""
+
+    def __init__(self, scene: Scene, work: OverlayWork, shape: tuple[int, int]) -> None:
+        self._scene, self._work, self._shape = scene, work, shape
+        self._reads = 0
+        self.notes: list[str] = []
+
+    def show(self, each: BlendInput) -> BlendedImage:
+        """Read an input and turn it into colors.
+
+        Raises:
+            PixelError: It cannot be read, or the steps ask for inputs more often than any real ones do.
+        """
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise PixelError(f"a blending of more than {_MOST_READS} inputs is not drawn")
+        frame = next(compose_pictures(self._work.open_pictures(each.backdrop)))
+        if not isinstance(frame, StoredFrame):
+            raise PixelError(f"input {each.number} of a blending cannot be read: {frame.message}")
+        self.notes += frame.notes
+        return _show(each, frame, self._scene, self._shape)
 
 
 def _show(each: BlendInput, frame: StoredFrame, scene: Scene, shape: tuple[int, int]) -> BlendedImage:
@@ -114,34 +135,33 @@ def _find_shown(thresholds: tuple[Threshold, ...], frame: StoredFrame) -> BoolAr
     return shown & within
 
 
-@dataclass(slots=True)
 class _Steps:
     """The operations of a blending, whose results are found as they are needed."""
 
-    known: dict[int, BlendedImage]
-    """Inputs, and results of steps, by number."""
+    def __init__(self, inputs: _Inputs, blending: Blending) -> None:
+        self._inputs, self._steps = inputs, blending.steps
+        self._by_number = {each.number: each for each in blending.inputs}
+        self._results: dict[int, BlendedImage | None] = {}
 
-    steps: tuple[BlendStep, ...]
-
-    def finish(self) -> BlendedImage:
+    def finish(self) -> BlendedImage | None:
         """Return what is displayed: the result that is no input of another step, else all inputs alike."""
-        last = next((step for step in self.steps if step.number is None), None)
+        last = next((step for step in self._steps if step.number is None), None)
         result = self._run(last, ()) if last else None
-        return blend_equally([*self.known.values()]) if result is None else result
+        return blend_equally(map(self._inputs.show, self._by_number.values())) if result is None else result
 
     def _run(self, step: BlendStep, running: tuple[int, ...]) -> BlendedImage | None:
         """Run a step with those of its inputs that there are; None where there is none."""
-        found = [image for number in step.inputs if (image := self._find(number, running)) is not None]
-        if not found:
-            return None
-        if step.opacity is None or len(found) == 1:
+        found = (image for number in step.inputs if (image := self._find(number, running)) is not None)
+        if step.opacity is None:
             return blend_equally(found)
-        return blend_over(found[0], found[1], step.opacity)
+        first, second = next(found, None), next(found, None)
+        return first if first is None or second is None else blend_over(first, second, step.opacity)
 
     def _find(self, number: int, running: tuple[int, ...]) -> BlendedImage | None:
-        by_number: Mapping[int | None, BlendStep] = {step.number: step for step in self.steps}
-        if number not in self.known and number in by_number and number not in running and len(running) < _MOST_STEPS:
-            result = self._run(by_number[number], (*running, number))
-            if result is not None:
-                self.known[number] = result
-        return self.known.get(number)
+        """Find an input, or the result of a step. A step that needs itself has no result."""
+        if number in self._by_number:
+            return self._inputs.show(self._by_number[number])
+        step = next((each for each in self._steps if each.number == number), None)
+        if number not in self._results and step and number not in running and len(running) < _MOST_STEPS:
+            self._results[number] = self._run(step, (*running, number))
+        return self._results.get(number)

@@ -9,7 +9,7 @@ import numpy as np
 from dsp_batch.core.tiling import compose_mosaic, fit_tile, lay_out_tiles
 from dsp_batch.core.windowing import display_values
 from dsp_batch.errors import PixelError
-from dsp_batch.kinds.overlays.layers import StateImage
+from dsp_batch.kinds.overlays.layers import DisplayedArea, StateImage
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.scene import Label, Mark, Stroke
@@ -153,6 +153,40 @@ def draw_state(state: StateImage, picture: ByteArray | None, shape: tuple[int, i
         ]
         write_labels(canvas, lines, shape)
     return canvas.pixels()
+
+
+def lay_out_whole(state: StateImage) -> StateImage:
+    """Return a state that shows all of its image, neither turned nor mirrored, its graphics where they lie in it."""
+    rows, columns = state.shape
+    graphics = (
+        replace(each, points=_find_pixels(state, each.points), is_of_display=False) if each.is_of_display else each
+        for each in state.graphics
+    )
+    texts = (
+        replace(each, at=_find_pixels(state, np.array([each.at]))[0], is_of_display=False)
+        if each.is_of_display
+        else each
+        for each in state.texts
+    )
+    return replace(
+        state,
+        area=DisplayedArea(left=0, top=0, columns=columns, rows=rows, aspect=1.0),
+        rotation=0,
+        is_mirrored=False,
+        graphics=tuple(graphics),
+        texts=tuple(texts),
+    )
+
+
+def _find_pixels(state: StateImage, points: FloatArray) -> FloatArray:
+    """Find the places of the image that places of the display, from 0 to 1, lie over."""
+    x, y = points[:, 0], points[:, 1]
+    if state.is_mirrored:
+        x = 1 - x
+    for _ in range(state.rotation):
+        x, y = y, 1 - x
+    area = state.area
+    return np.stack([area.left + x * area.columns, area.top + y * area.rows], axis=1)
 
 
 def _place(state: StateImage, points: FloatArray, shape: tuple[int, int], *, is_of_display: bool) -> FloatArray:

@@ -33,7 +33,7 @@ from dsp_batch.web.viewer.pixels.frames import (
     describe_window,
     find_own_window,
 )
-from dsp_batch.web.viewer.pixels.legends import describe_legend, may_lie_over
+from dsp_batch.web.viewer.pixels.legends import describe_legend, describe_turn, may_lie_over
 from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.overlays import FrameBeneath, clear_overlay, count_overlay_bytes, draw_frame_overlay
@@ -206,26 +206,9 @@ class ViewServices:
         """Answer `file/{i}/frame/{f}/raw`."""
         address = self._find_frame(number, frame)
         samples = self._reader.read_samples(address.opened, address.ref)
-        values, transform = samples.values, samples.transform
-        headers = {
-            "X-Frame-Rows": str(values.shape[0]),
-            "X-Frame-Columns": str(values.shape[1]),
-            "X-Frame-Bits-Allocated": str(samples.bits_allocated),
-            "X-Frame-Pixel-Representation": "1" if values.dtype.kind == "i" else "0",
-            "X-Frame-Samples-Per-Pixel": str(values.shape[2] if values.ndim == 3 else 1),
-            "X-Frame-Photometric-Interpretation": samples.photometric,
-            "X-Frame-Rescale-Slope": repr(float(transform.slope)),
-            "X-Frame-Rescale-Intercept": repr(float(transform.intercept)),
-            "X-Frame-Value-Type": "float" if values.dtype.kind == "f" else "integer",
-            "X-Frame-Inverted": "true" if transform.inverted else "false",
-        }
-        if samples.window is not None:
-            headers["X-Frame-Default-Wc"] = repr(samples.window.center)
-            headers["X-Frame-Default-Ww"] = repr(samples.window.width)
-            headers["X-Frame-Default-Function"] = samples.window.function
-        if transform.padding is not None:
-            headers["X-Frame-Padding-Low"], headers["X-Frame-Padding-High"] = map(_plain, transform.padding)
-        return ApiAnswer(body=values.tobytes(), media_type="application/octet-stream", headers=headers)
+        return ApiAnswer(
+            body=samples.values.tobytes(), media_type="application/octet-stream", headers=samples.describe()
+        )
 
     def draw_planes(self, number: int, frame: int) -> ApiAnswer:
         """Answer `file/{i}/frame/{f}/overlay` without a series: the overlay planes of the frame."""
@@ -239,6 +222,7 @@ class ViewServices:
         """Answer `series/{id}/overlays`: the series that may lie over it."""
         entry, opened = self._open(series)
         above = [each for each in self.catalog.list_ready() if may_lie_over(entry.facts, each.facts)]
+        above.sort(key=lambda each: bool(each.facts["overlay_kind"] != "PR"))  # states lie beneath what others say
         return answer_json([self._describe_overlay(each, opened) for each in above])
 
     def _describe_overlay(self, entry: SeriesEntry, beneath: OpenSeries) -> dict[str, Any]:
@@ -252,6 +236,7 @@ class ViewServices:
             "kind": entry.facts["overlay_kind"],
             "description": entry.facts["description"],
             "legend": legend,
+            "turn": describe_turn(over.index, entry.facts["overlay_kind"]),
         }
 
     def draw_overlay(self, number: int, frame: int, series: str, *, sends_blank: bool) -> ApiAnswer:
@@ -267,7 +252,8 @@ class ViewServices:
     def _draw_overlay(self, address: FrameAddress, series: str) -> ApiAnswer:
         entry, over = self._open(series)
         image, facts = self.catalog.find_series(address.entry.series), address.entry.facts
-        beneath = FrameBeneath(opened=address.opened, ref=address.ref, shape=(facts["rows"], facts["columns"]))
+        shape, describes = (facts["rows"], facts["columns"]), self._discovery.pseudonyms is None
+        beneath = FrameBeneath(opened=address.opened, ref=address.ref, shape=shape, describes=describes)
         lies_over = image is not None and may_lie_over(image.facts, entry.facts)
         with self._memory.reserve(count_overlay_bytes(beneath)):
             found = draw_frame_overlay(over, entry.facts["overlay_kind"], beneath) if lies_over else None
@@ -392,7 +378,3 @@ def _answer_picture(picture: FramePicture, *, is_hit: bool) -> ApiAnswer:
         headers["X-Frame-Window-Center"] = repr(picture.window.center)
         headers["X-Frame-Window-Width"] = repr(picture.window.width)
     return ApiAnswer(body=picture.data, media_type=_MEDIA_TYPES[picture.format], headers=headers)
-
-
-def _plain(value: float) -> str:
-    return repr(int(value)) if value == int(value) else repr(value)

@@ -137,7 +137,7 @@ def test_a_frame_larger_than_the_worker_is_refused_before_it_is_read(tmp_path: P
     refused = rows.pop(LARGE_FRAME)
     assert (refused.status, refused.reason) == ("failed", "out-of-memory")
     assert (refused.error or "").endswith(
-        "MB or more, and a worker has 419 MB for a series: run it where workers have more memory"
+        "MB or more, and there are 419 MB for a series: run it where there is more memory"
     )
     assert refused.bytes_read < 100_000
     assert {row.status for row in rows.values()} == {"done"}

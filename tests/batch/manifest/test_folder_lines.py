@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from data_folder import needs_data
 from folder_layouts import SERIES, read_uid, write_tree
-from manifest_reading import NO_INDEX, A, B, entries, find_one_series, reasons, urls
+from manifest_reading import NO_INDEX, A, B, entries, find_one_series, reasons, stream, urls
 
 from dsp_batch.batch.manifest.entries import DuplicateLine
 from dsp_batch.batch.manifest.folders import Folders
@@ -154,3 +154,48 @@ def test_the_series_of_a_line_are_those_of_its_folder(tmp_path: Path) -> None:
         build_series_uuid(read_uid(name)) for name in SERIES
     }
     assert {each.line for each in found if isinstance(each, SeriesRef)} == {1}
+
+
+def test_lines_that_lead_out_of_the_root_are_rejected_where_they_must_not(tmp_path: Path) -> None:
+    root, beside = tmp_path / "root", tmp_path / "root2"
+    for name in (root / A, root / "deep" / "CT 1", beside / B):
+        name.mkdir(parents=True)
+    lines = [
+        A,
+        f"{root}/deep/CT 1",
+        f"{beside}/{B}",
+        f"{root}/../root2/{B}",
+        f"s3://idc-open-data/{B}",
+        f"cp s3://idc-open-data/{B}/* .",
+        "# s5cmd --endpoint-url http://127.0.0.1:9 run this",
+        "https://169.254.169.254/latest/meta-data/",
+        f"x,s3://other/{B},y",
+        "/etc",
+        B,
+    ]
+
+    found = entries(tmp_path, "\n".join(lines), replace(NO_INDEX, keeps_to_root=True), root=str(root))
+
+    assert urls(found[:2] + found[-1:]) == [f"{root}/{A}", f"{root}/deep/CT 1", f"{root}/{B}"]
+    assert len(found) == len(lines) - 1
+    assert all(
+        each.endswith(f": it leads out of {root}, and --only-below-root is given") for each in reasons(found[2:-1])
+    )
+
+
+def test_a_server_that_a_manifest_names_does_not_count_where_lines_keep_to_the_root(tmp_path: Path) -> None:
+    text = f"# s5cmd --endpoint-url http://127.0.0.1:9 run this\ncp s3://mine/{A}/* .\n"
+
+    followed = entries(tmp_path, text, root="s3://mine")
+    kept = entries(tmp_path, text, replace(NO_INDEX, keeps_to_root=True), root="s3://mine")
+
+    assert [cast(SeriesRef, each[0]).endpoint_url for each in (followed, kept)] == ["http://127.0.0.1:9", None]
+
+
+def test_a_series_that_the_idc_index_knows_elsewhere_leads_out_of_the_root(tmp_path: Path) -> None:
+    elsewhere = SeriesRef("s3://idc-open-data-two", B)
+
+    found = [*stream([elsewhere, A], replace(NO_INDEX, keeps_to_root=True), root="s3://idc-open-data")]
+
+    assert reasons(found[:1])[0].endswith(": it leads out of s3://idc-open-data, and --only-below-root is given")
+    assert urls(found[1:]) == [f"s3://idc-open-data/{A}"]

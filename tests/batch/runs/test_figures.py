@@ -13,12 +13,13 @@ from complete_runs import make_manifest
 from dsp_batch.batch.runs.attempt import Attempt
 from dsp_batch.batch.runs.figures import COLUMNS, FigureCounter, RunFigures, format_figures
 from dsp_batch.batch.runs.job import Job
-from dsp_batch.batch.runs.result_parts import ResultsWriter, build_table, list_parts, read_seconds, serialize_table
+from dsp_batch.batch.runs.result_parts import ResultsWriter, build_table, list_parts, read_seconds
 from dsp_batch.batch.runs.result_row import SeriesResult
 from dsp_batch.batch.runs.results import fold_latest, pick_rows
 from dsp_batch.batch.runs.summary import Spent, summarize_run
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.errors import SinkError
+from dsp_batch.index.arrays import write_parquet
 from dsp_batch.options import MosaicOptions
 
 FOLDER = "runs/mosaic-mosaic-0123456789ab/results"
@@ -63,7 +64,7 @@ def write_parts(cache: Cache) -> pd.DataFrame:
         rows += batch
         for number in range(4):
             key = f"{FOLDER}/part-{attempt:04d}-0123abcd-{number:06d}.parquet"
-            cache.write(key, serialize_table(build_table(batch[number * 50 : number * 50 + 50])))
+            cache.write(key, write_parquet(build_table(batch[number * 50 : number * 50 + 50])))
     frame = build_table(rows).to_pandas()
     return frame.sort_values("attempt").groupby("series_uuid").tail(1)
 
@@ -124,7 +125,7 @@ def test_attempts_before_everything_was_made_anew_do_not_count(cache: Cache) -> 
 
 def test_rows_of_no_work_make_no_figures(cache: Cache) -> None:
     table = build_table([SeriesResult(series_uuid="a", root="/r", status="kept")])
-    cache.write(f"{FOLDER}/part-x.parquet", serialize_table(table))
+    cache.write(f"{FOLDER}/part-x.parquet", write_parquet(table))
 
     figures = tally(cache, seconds=3.0)
 
@@ -141,7 +142,7 @@ def test_of_two_rows_of_one_attempt_the_one_that_did_not_fail_counts(cache: Cach
     second = SeriesResult(series_uuid="a", root="/r", status="failed", attempt=3)
     older = SeriesResult(series_uuid="a", root="/r", status="kept", attempt=2)
     for number, row in enumerate((first, second, older)):
-        cache.write(f"{FOLDER}/part-{number}.parquet", serialize_table(build_table([row])))
+        cache.write(f"{FOLDER}/part-{number}.parquet", write_parquet(build_table([row])))
 
     assert [rows.tolist() for rows in pick_rows(cache, list_parts(cache, FOLDER))] == [[0], [], []]
     counted = fold_latest(cache, FOLDER, ["attempt", "status"], pa.concat_tables)

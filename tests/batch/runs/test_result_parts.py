@@ -77,7 +77,8 @@ def test_a_part_without_rows_stands_for_results_that_have_none_yet(tmp_path: Pat
     ]
 
 
-def test_a_part_with_a_changed_byte_in_its_rows_is_told_or_reads_as_before(tmp_path: Path) -> None:
+def test_a_part_with_a_changed_byte_is_told_or_reads_as_before(tmp_path: Path) -> None:
+    """In the footer as well, which says where the columns lie; of the checksum only the name may be damaged."""
     cache = open_cache(str(tmp_path))
     writer = ResultsWriter(cache=cache, folder=FOLDER, attempt=1)
     writer.add([SeriesResult(series_uuid=f"{number:032x}", root="/r", status="done") for number in range(50)])
@@ -86,14 +87,14 @@ def test_a_part_with_a_changed_byte_in_its_rows_is_told_or_reads_as_before(tmp_p
     whole, before = cache.read(key), read_part(cache, key)
     assert whole is not None
     told = 0
-    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")  # the description of the columns follows
+    places = range(0, len(whole), len(whole) // 600)
 
-    for at in range(0, end, end // 300):
+    for at in places:
         (tmp_path / key).write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
         try:
-            assert read_part(cache, key).equals(before)
+            assert read_part(cache, key).equals(before, check_metadata=True)
         except SinkError as error:
             told += 1
             assert "\n" not in error.message  # noqa: PT017  # some bytes tell nothing
 
-    assert told > 100
+    assert told > len(places) - 10

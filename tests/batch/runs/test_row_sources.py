@@ -13,11 +13,12 @@ from idc_tables import CT, MR, REMOVED
 from dsp_batch.batch.manifest.lookup import default_lookup
 from dsp_batch.batch.manifest.read import read_manifest_table
 from dsp_batch.batch.runs.compaction import compact, fill_rows
-from dsp_batch.batch.runs.result_parts import build_table, list_parts, read_part, serialize_table
+from dsp_batch.batch.runs.result_parts import build_table, list_parts, read_part
 from dsp_batch.batch.runs.result_row import SeriesResult, build_row, tell_sources
 from dsp_batch.batch.runs.resume import sort_keys
 from dsp_batch.cache import open_cache
 from dsp_batch.idc.index import IdcIndex, SeriesSource, find_sources
+from dsp_batch.index.arrays import write_parquet
 from dsp_batch.model.series import SeriesRef
 
 FOLDER = "runs/r/results"
@@ -82,7 +83,7 @@ def test_without_the_index_rows_tell_what_the_manifest_says() -> None:
 def test_rows_of_earlier_attempts_get_what_they_lack_when_the_run_ends(index: IdcIndex, tmp_path: Path) -> None:
     cache = open_cache(tmp_path / "cache")
     older = build_table([row_of(CT), row_of(MR)]).drop_columns(["collection_id", "license", "source_doi"])
-    cache.write(f"{FOLDER}/part-0001-aaaaaaaa-000000.parquet", serialize_table(older))
+    cache.write(f"{FOLDER}/part-0001-aaaaaaaa-000000.parquet", write_parquet(older))
     source = tmp_path / "m.csv"
     source.write_text(f"crdc_series_uuid,arm\n{CT},left\n{MR},right\n")
     manifest = read_manifest_table(source, root=BUCKET, lookup=default_lookup())

@@ -37,6 +37,29 @@ class FrameSamples:
     transform: GrayscaleTransform
     window: Window | None
 
+    def describe(self) -> dict[str, str]:
+        """Describe the samples in the headers of an answer, from which a page may window them."""
+        values, transform = self.values, self.transform
+        headers = {
+            "X-Frame-Rows": str(values.shape[0]),
+            "X-Frame-Columns": str(values.shape[1]),
+            "X-Frame-Bits-Allocated": str(self.bits_allocated),
+            "X-Frame-Pixel-Representation": "1" if values.dtype.kind == "i" else "0",
+            "X-Frame-Samples-Per-Pixel": str(values.shape[2] if values.ndim == 3 else 1),
+            "X-Frame-Photometric-Interpretation": self.photometric,
+            "X-Frame-Rescale-Slope": repr(float(transform.slope)),
+            "X-Frame-Rescale-Intercept": repr(float(transform.intercept)),
+            "X-Frame-Value-Type": "float" if values.dtype.kind == "f" else "integer",
+            "X-Frame-Inverted": "true" if transform.inverted else "false",
+        }
+        if self.window is not None:
+            headers["X-Frame-Default-Wc"] = repr(self.window.center)
+            headers["X-Frame-Default-Ww"] = repr(self.window.width)
+            headers["X-Frame-Default-Function"] = self.window.function
+        if transform.padding is not None:
+            headers["X-Frame-Padding-Low"], headers["X-Frame-Padding-High"] = map(_plain, transform.padding)
+        return headers
+
 
 class FrameReader:
     """Reads frames, and keeps those that were read last.
@@ -166,3 +189,7 @@ def full_range_window(frame: StoredFrame) -> Window | None:
 def describe_window(window: Window | None) -> Mapping[str, Any] | None:
     """Describe a window for the API."""
     return None if window is None else {"center": window.center, "width": window.width, "function": window.function}
+
+
+def _plain(value: float) -> str:
+    return repr(int(value)) if value == int(value) else repr(value)

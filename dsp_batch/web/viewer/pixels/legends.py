@@ -9,6 +9,7 @@ from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP, color_doses, color_parameters
 from dsp_batch.kinds.overlays.registry import name_images
+from dsp_batch.kinds.overlays.states import STATE_CLASSES
 from dsp_batch.kinds.overlays.structures import list_regions
 from dsp_batch.kinds.registry import find_kind
 from dsp_batch.kinds.segmentation import SEGMENTATION, list_segments
@@ -16,8 +17,9 @@ from dsp_batch.model.scene import Color
 from dsp_batch.model.series import ByteArray
 from dsp_batch.render.overlays.dose import LOWEST_SHOWN
 
-OverlayKind = Literal["SEG", "RTSTRUCT", "RTDOSE", "PM"]
+OverlayKind = Literal["SEG", "RTSTRUCT", "RTDOSE", "PM", "PR"]
 
+_WHITE: Color = (255, 255, 255)
 _STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 
 _SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -33,6 +35,8 @@ def name_overlay_kind(sop_class_uid: str) -> OverlayKind | None:
         return "RTDOSE"
     if kind is PARAMETRIC_MAP:
         return "PM"
+    if sop_class_uid in STATE_CLASSES:
+        return "PR"
     return "RTSTRUCT" if sop_class_uid == _STRUCTURE_SET else None
 
 
@@ -51,7 +55,7 @@ def may_lie_over(image: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
     """Tell whether a series may be laid over another.
 
     It must be of the same patient. It must lie in the same frame of reference; a series that names the other one needs
-    none, as long as neither contradicts.
+    none, as long as neither contradicts. A presentation state must name the other one.
 
     Args:
         image: Facts of the series beneath, as the catalog has them.
@@ -62,15 +66,24 @@ def may_lie_over(image: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
         return False
     if all(patients) and patients[0] != patients[1]:
         return False
+    is_named = image["series_instance_uid"] in over["subjects"]
+    if over["overlay_kind"] == "PR":
+        return is_named
     beneath, above = set(image["frames_of_reference"]), set(over["frames_of_reference"])
     if beneath and above:
         return bool(beneath & above)
-    return image["series_instance_uid"] in over["subjects"]
+    return is_named
 
 
 def describe_legend(index: SeriesIndex, kind: OverlayKind) -> list[dict[str, Any]]:
-    """List what the colors of an overlay mean: number, label and color of each segment, region, or level of a dose."""
+    """List what the colors of an overlay mean: number, label and color of each segment, region, or level of a dose.
+
+    That of presentation states is the name of the first one.
+    """
     header = index.attributes(0)
+    if kind == "PR":
+        name = header.text("ContentDescription") or header.text("ContentLabel") or "presentation state"
+        return [_write_key(1, name, _WHITE)]
     if kind == "SEG":
         return [_write_key(each.number, each.name, each.color) for each in list_segments(header)]
     if kind == "RTSTRUCT":
@@ -81,6 +94,19 @@ def describe_legend(index: SeriesIndex, kind: OverlayKind) -> list[dict[str, Any
         _write_key(number, f"{share:.0%}" + (" of the maximum" if number == 1 else ""), _color_at(colors, share))
         for number, share in enumerate(shares, 1)
     ]
+
+
+def describe_turn(index: SeriesIndex, kind: OverlayKind) -> dict[str, Any] | None:
+    """Tell how the first presentation state of a series turns its images (PS3.3 C.10.6); None for other overlays.
+
+    Returns:
+        `rotation`, quarter turns clockwise, and `flip`, true where the image is then mirrored.
+    """
+    if kind != "PR":
+        return None
+    header = index.attributes(0)
+    turns = (header.integer("ImageRotation") or 0) // 90 % 4
+    return {"rotation": turns, "flip": header.text("ImageHorizontalFlip") == "Y"}
 
 
 def _color_at(colors: ByteArray, share: float) -> Color:

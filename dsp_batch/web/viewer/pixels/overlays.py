@@ -1,4 +1,4 @@
-"""What another series says of a frame, as a picture to lay over it: segments, regions, doses and parametric maps."""
+"""What another series says of a frame, as a picture to lay over it: segments, regions, values, how it is presented."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from dsp_batch.core.planes import ImagePlane
 from dsp_batch.errors import DspBatchError
+from dsp_batch.kinds.card import hide_descriptions
 from dsp_batch.kinds.kind import Picture
 from dsp_batch.kinds.maps import color_doses, color_parameters
 from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.overlays.segments import find_source, map_planes, map_shapes
+from dsp_batch.kinds.overlays.states import lay_out_state
 from dsp_batch.kinds.overlays.structures import (
     FrameContours,
     OutlinedRegion,
@@ -30,6 +32,7 @@ from dsp_batch.render.compose import PictureSet, compose_group, read_frames_of
 from dsp_batch.render.overlays.dose import LOWEST_SHOWN, OPACITY
 from dsp_batch.render.overlays.layers import sample_values
 from dsp_batch.render.overlays.segments import FILL, place_segments
+from dsp_batch.render.overlays.states import display_state, draw_state, lay_out_whole
 from dsp_batch.render.overlays.strokes import Overlayer
 from dsp_batch.web.viewer.library import OpenSeries
 from dsp_batch.web.viewer.pixels.frames import find_own_window
@@ -58,6 +61,9 @@ class FrameBeneath:
     ref: FrameRef
     shape: tuple[int, int]
     """Rows and columns."""
+
+    describes: bool = True
+    """False to leave out what somebody has typed, which may name the patient."""
 
     @property
     def plane(self) -> ImagePlane | None:
@@ -92,6 +98,8 @@ def draw_frame_overlay(over: OpenSeries, kind: OverlayKind, beneath: FrameBeneat
     """
     if kind == "RTSTRUCT":
         return _draw_regions(over, beneath)
+    if kind == "PR":
+        return _draw_state(over, beneath)
     return _draw_segments(over, beneath) if kind == "SEG" else _draw_values(over, kind, beneath)
 
 
@@ -182,6 +190,24 @@ def _place_regions(
         contours = [each for each in list_contours(header) if each.region < len(regions)]
         found.append((regions, place_contours(show_planes(images), contours, regions)))
     return found
+
+
+def _draw_state(over: OpenSeries, beneath: FrameBeneath) -> FrameOverlay | None:
+    """Draw the frame as the first state that refers to it orders it, in the pixels of the frame.
+
+    All of the frame is shown, and not turned: which part is seen, and which side is up, the page says.
+    """
+    images = show_planes(beneath.opened)
+    headers = {row: over.index.attributes(row) for row in range(len(over.index))}
+    for header in (headers if beneath.describes else hide_descriptions(headers)).values():
+        state = lay_out_state(header, images, beneath.ref)
+        if state is not None:
+            frame = _read_all(beneath.opened, Picture(frames=(beneath.ref,)))[beneath.ref]
+            upright = lay_out_whole(state)
+            pixels = draw_state(upright, display_state(upright, frame), beneath.shape)
+            opaque = np.full((*beneath.shape, 1), 255, np.uint8)
+            return FrameOverlay(np.concatenate([pixels, opaque], axis=2), (1,))
+    return None
 
 
 def _draw_values(over: OpenSeries, kind: OverlayKind, beneath: FrameBeneath) -> FrameOverlay | None:

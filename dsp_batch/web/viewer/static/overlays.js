@@ -9,7 +9,7 @@ class SeriesOverlays {
   // `viewing` is the series beneath; `changed()` is called whenever something is to be drawn anew.
   constructor(viewing, changed) {
     Object.assign(this, { viewing, changed });
-    this.entries = []; // {series, kind, description, legend} of each series that may lie over this one
+    this.entries = []; // {series, kind, description, legend, turn} of each series that may lie over this one
     this.chosen = new Set(); // identifiers of those that are shown
     this.opacity = 1;
     this.pictures = new Map(); // number of a frame → identifier of a series → {bitmap, numbers}, null where it says nothing
@@ -26,9 +26,19 @@ class SeriesOverlays {
 
   choose(series, isShown) {
     if (isShown) this.chosen.add(series); else this.chosen.delete(series);
+    const { turn } = this.entries.find((entry) => entry.series === series) ?? {};
+    if (turn) this.turnPicture(turn, isShown);
     this.want([this.viewing.at]);
     this.viewing.rest();
     this.changed();
+  }
+
+  // Turns the picture as a presentation state orders it, or back again.
+  turnPicture({ rotation, flip }, isShown) {
+    const { placement } = this.viewing;
+    if (flip && !isShown) placement.flipHorizontally();
+    for (let turns = 0; turns < rotation; turns += 1) if (isShown) placement.rotateRight(); else placement.rotateLeft();
+    if (flip && isShown) placement.flipHorizontally();
   }
 
   setOpacity(share) {
@@ -110,8 +120,8 @@ async function readOverlay(path, series) {
   return { bitmap: await createImageBitmap(await answer.blob()), numbers: new Set(numbers.split(",").map(Number)) };
 }
 
-function nameOverlay({ kind, description, series }) {
-  return `${kind} ${description ?? series.slice(0, 8)}`;
+function nameOverlay({ kind, description, legend, series }) {
+  return `${kind} ${description ?? (legend.length === 1 ? legend[0].label : series.slice(0, 8))}`;
 }
 
 // The list of series to choose from, of the series in the panel that is active.
