@@ -159,7 +159,14 @@ print(json.dumps(list(sys.modules)))
     loaded = json.loads(done.stdout)
 
     rooms = (
-        *("kinds.objects", "kinds.figures", "kinds.without_pixels", "kinds.overlays.scene", "kinds.overlays.by_class"),
+        *(
+            "kinds.objects",
+            "kinds.figures",
+            "kinds.without_pixels",
+            "kinds.composed",
+            "kinds.overlays.scene",
+            "kinds.overlays.by_class",
+        ),
         *("render.figures", "render.overlays", "render.described", "render.text", "render.cine"),
         *("scan.folder_scan", "batch", "web"),
     )

@@ -11,22 +11,15 @@ from dsp_batch.index.content import add_content
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.card import describe_headers, list_references, shorten_card
 from dsp_batch.kinds.kind import PLAIN, Contents, Kind
-from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP
-from dsp_batch.kinds.segmentation import SEGMENTATION
-from dsp_batch.kinds.slide import SLIDE
 from dsp_batch.model.card import Card
 from dsp_batch.model.series import InstanceHeader
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1"
 
-_IMAGES: dict[str, Kind] = {
-    f"{_STORAGE}.66.4": SEGMENTATION,
-    f"{_STORAGE}.66.7": SEGMENTATION,  # label map
-    f"{_STORAGE}.77.1.6": SLIDE,
-    f"{_STORAGE}.481.2": DOSE,
-    f"{_STORAGE}.30": PARAMETRIC_MAP,
-}
-"""The kinds of SOP classes whose images are more than plain ones."""
+_SLIDES = f"{_STORAGE}.77.1.6"
+
+COMPOSED_CLASSES = frozenset({_SLIDES, *(f"{_STORAGE}.{last}" for last in ("66.4", "66.7", "481.2", "30"))})
+"""SOP classes whose images are more than plain ones. `kinds/composed.py` has the kind of each."""
 
 _ROWS, _SOP_CLASS_UID = 0x00280010, 0x00080016
 
@@ -41,8 +34,12 @@ _IDENTITY = {
 
 def find_kind(sop_class_uid: str) -> Kind:
     """Find the kind of the objects of a SOP class; objects that nothing else is known of are plain images."""
+    if sop_class_uid in COMPOSED_CLASSES:
+        from dsp_batch.kinds.composed import COMPOSED_KINDS  # noqa: PLC0415  # rooms that plain images do without
+
+        return COMPOSED_KINDS[sop_class_uid]
     if not sop_classes.lacks_pixels(sop_class_uid):
-        return _IMAGES.get(sop_class_uid, PLAIN)
+        return PLAIN
     from dsp_batch.kinds.without_pixels import KINDS  # noqa: PLC0415  # a dozen rooms that images do without
 
     return KINDS.get(sop_class_uid, PLAIN)
@@ -50,7 +47,8 @@ def find_kind(sop_class_uid: str) -> Kind:
 
 def is_image(sop_class_uid: str) -> bool:
     """Tell whether objects of a SOP class are images that others may be drawn over, and speak of none themselves."""
-    return not sop_classes.lacks_pixels(sop_class_uid) and find_kind(sop_class_uid) in (PLAIN, SLIDE)
+    is_plain = sop_class_uid not in COMPOSED_CLASSES and not sop_classes.lacks_pixels(sop_class_uid)
+    return is_plain or sop_class_uid == _SLIDES
 
 
 def holds_images_alone(index: SeriesIndex) -> bool:

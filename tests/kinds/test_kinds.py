@@ -18,9 +18,10 @@ from dsp_batch.dicom.pixels.grayscale import describe_transform
 from dsp_batch.dicom.pixels.profiles import convert_to_srgb, describe_profile, find_profile
 from dsp_batch.dicom.sop_classes import lacks_pixels, sop_class_name
 from dsp_batch.errors import PixelError
+from dsp_batch.kinds.composed import COMPOSED_KINDS
 from dsp_batch.kinds.kind import PLAIN, Contents, Picture
 from dsp_batch.kinds.maps import DOSE, PARAMETRIC_MAP, describe_unit
-from dsp_batch.kinds.registry import find_kind
+from dsp_batch.kinds.registry import COMPOSED_CLASSES, find_kind
 from dsp_batch.kinds.segmentation import SEGMENTATION
 from dsp_batch.kinds.slide import MAX_STITCHED, SLIDE
 from dsp_batch.model.series import FrameRef, StoredArray
@@ -48,6 +49,9 @@ class TestRegistry:
     def test_what_nobody_knows_is_a_plain_image(self) -> None:
         assert find_kind("1.2.3") is PLAIN
         assert find_kind("") is PLAIN
+
+    def test_every_class_of_composed_images_is_known_before_their_kinds_are_loaded(self) -> None:
+        assert COMPOSED_KINDS.keys() == COMPOSED_CLASSES
 
     def test_names_are_those_of_the_standard(self) -> None:
         assert sop_class_name(CT) == "CT Image Storage"
