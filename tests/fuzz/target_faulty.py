@@ -55,4 +55,4 @@ def _spend(resource: str) -> None:
             pass
 
 
-TARGET = Target("faulty", make, attempt, seconds=0.5, most_memory=_MOST_MEMORY)
+TARGET = Target("faulty", make, attempt, seconds=3.0, most_memory=_MOST_MEMORY)
