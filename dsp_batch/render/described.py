@@ -25,7 +25,7 @@ from dsp_batch.render.overlays.work import LEAST_QUALITY
 def draw_object(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage:
     """Draw a series that shows no image: as a figure where its kind has one, else as a card."""
     kind, rows = find_speakers(index)
-    instances, notes = read_contents(index, source, kind, rows)
+    instances, notes = read_contents(index, source, kind.reads, rows)
     if not options.describe:
         instances = hide_descriptions(instances)
     sizes = dict(enumerate(index.values("ObjectSize")))

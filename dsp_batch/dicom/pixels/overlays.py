@@ -65,6 +65,29 @@ def combine_overlays(attributes: Attributes, pixels: PixelFormat, words: Buffer 
     return Graphics(combined, tuple(notes))
 
 
+def read_bitmap_shutter(attributes: Attributes, shape: tuple[int, int]) -> BoolImage | None:
+    """Read the pixels that a bitmap display shutter hides (PS3.3 C.7.6.15).
+
+    Args:
+        attributes: The header that orders the shutter, with Overlay Data as in `combine_overlays`.
+        shape: Rows and columns of the image.
+
+    Returns:
+        True where the image is hidden; None where the header has no such plane, or a damaged one.
+    """
+    group = attributes.integer("ShutterOverlayGroup") or 0
+    data = attributes.binary(f"{group:04x}_3000") if group in GROUPS else None
+    try:
+        plane = _read_data(attributes, group, data, 0) if data is not None else None
+    except PixelError:
+        return None  # as any optional part that is damaged, it hides nothing
+    if plane is None:
+        return None
+    hidden = np.zeros(shape, np.bool_)
+    _paste(plane, _origin(attributes, group), hidden)
+    return hidden
+
+
 def _described(attributes: Attributes) -> list[int]:
     return [group for group in GROUPS if f"{group:04x}_0010" in attributes]
 
@@ -87,12 +110,21 @@ def _read_plane(
     Raises:
         PixelError: Its description is impossible, or it has no data.
     """
-    bits = max(attributes.integer(f"{group:04x}_0100") or 1, 1)
     data = attributes.binary(f"{group:04x}_3000")
     if data is None:
-        if bits == 1:
+        if (attributes.integer(f"{group:04x}_0100") or 1) <= 1:
             raise PixelError("it has no data")
         return _unused_bits(attributes, group, pixels, words)
+    return _read_data(attributes, group, data, frame)
+
+
+def _read_data(attributes: Attributes, group: int, data: bytes, frame: int) -> BoolImage | None:
+    """Read the plane of a frame from Overlay Data; None where it belongs to other frames.
+
+    Raises:
+        PixelError: Its description is impossible.
+    """
+    bits = max(attributes.integer(f"{group:04x}_0100") or 1, 1)
     rows, columns = attributes.integer(f"{group:04x}_0010") or 0, attributes.integer(f"{group:04x}_0011") or 0
     if rows not in _SIDES or columns not in _SIDES or rows * columns > _MOST_PIXELS:
         raise PixelError(f"it claims {rows} × {columns} pixels")

@@ -11,7 +11,7 @@ from dsp_batch.kinds.overlays.regions import lay_out_regions, name_region_images
 from dsp_batch.kinds.overlays.scene import Overlay
 from dsp_batch.kinds.overlays.segments import lay_out_segments, name_source_images
 from dsp_batch.kinds.overlays.selections import lay_out_selection, name_selected_images
-from dsp_batch.kinds.overlays.states import STATE_CLASSES, lay_out_states, name_state_images
+from dsp_batch.kinds.overlays.states import STATE_CLASSES, STATE_READS, lay_out_states, name_state_images
 from dsp_batch.kinds.overlays.structures import lay_out_structures, name_structure_images
 from dsp_batch.kinds.without_pixels import REPORTS
 
@@ -22,7 +22,7 @@ _SEGMENTS = Overlay(name_images=name_source_images, lay_out=lay_out_segments)
 OVERLAYS: dict[str, Overlay] = {
     f"{_STORAGE}.66.4": _SEGMENTS,
     f"{_STORAGE}.66.7": _SEGMENTS,  # label map
-    **dict.fromkeys(STATE_CLASSES, Overlay(name_images=name_state_images, lay_out=lay_out_states)),
+    **dict.fromkeys(STATE_CLASSES, Overlay(name_images=name_state_images, lay_out=lay_out_states, reads=STATE_READS)),
     f"{_STORAGE}.11.8": Overlay(name_images=name_blended_images, lay_out=lay_out_blending),
     **dict.fromkeys(
         (f"{_STORAGE}.88.{number}" for number in REPORTS),

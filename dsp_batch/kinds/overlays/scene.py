@@ -76,3 +76,6 @@ class Overlay:
 
     lay_out: Callable[[Instances, Sequence[ImageSeries]], Scene | None]
     """Function that lays a scene out over one of the images at hand; None where there is nothing to draw so."""
+
+    reads: tuple[str, ...] = ()
+    """Keywords, or names `gggg_eeee`, of large values that the scene is made from, which an index has not."""

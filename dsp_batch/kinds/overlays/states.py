@@ -10,6 +10,7 @@ import numpy as np
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.pixels.color import convert_from_lab
 from dsp_batch.dicom.pixels.grayscale import describe_transform
+from dsp_batch.dicom.pixels.overlays import GROUPS, read_bitmap_shutter
 from dsp_batch.dicom.pixels.palette import read_color_map
 from dsp_batch.kinds.kind import Instances, Picture
 from dsp_batch.kinds.overlays.graphics import read_graphics, read_texts
@@ -23,6 +24,9 @@ from dsp_batch.model.window import Window
 
 STATE_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2, 3, 5))
 """SOP classes of grayscale, color, pseudo-color and XA/XRF presentation states."""
+
+STATE_READS = tuple(f"{group:04x}_3000" for group in GROUPS)
+"""Large values that states are drawn from: the overlay plane of a bitmap shutter (PS3.3 C.7.6.15)."""
 
 MOST_STATES = 9
 """Images of a state that are drawn, at most."""
@@ -228,7 +232,7 @@ def _read_presentation_lut(header: Attributes) -> FloatArray | None:
 
 
 def _read_shutter(header: Attributes, shape: tuple[int, int]) -> BoolArray | None:
-    """Find the pixels that shutters hide: those outside of any of them (PS3.3 C.7.6.11)."""
+    """Find the pixels that shutters hide: those outside of any shape, and of a bitmap (PS3.3 C.7.6.11, C.7.6.15)."""
     kinds = set(header.texts("ShutterShape"))
     rows, columns = np.arange(1, shape[0] + 1)[:, np.newaxis], np.arange(1, shape[1] + 1)
     hidden = np.zeros(shape, np.bool_)
@@ -243,6 +247,9 @@ def _read_shutter(header: Attributes, shape: tuple[int, int]) -> BoolArray | Non
     corners = np.array(header.numbers("VerticesOfThePolygonalShutter"))
     if "POLYGONAL" in kinds and len(corners) >= 6:
         hidden |= ~_is_inside(rows, columns, corners[: len(corners) // 2 * 2].reshape(-1, 2))
+    bitmap = read_bitmap_shutter(header, shape) if "BITMAP" in kinds else None
+    if bitmap is not None:
+        hidden |= bitmap
     return hidden if hidden.any() else None
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.dicom.headers.dictionary import tag_of
 from dsp_batch.errors import DspBatchError
 from dsp_batch.index.series_index import SeriesIndex
-from dsp_batch.kinds.kind import Kind
 from dsp_batch.model.ranges import read_bytes
 from dsp_batch.model.series import ObjectInfo
 from dsp_batch.render.compose import FrameSource
@@ -26,9 +25,15 @@ _PASSING = ("network", "timeout", "access-denied")
 
 
 def read_contents(
-    index: SeriesIndex, source: FrameSource, kind: Kind, rows: list[int]
+    index: SeriesIndex, source: FrameSource, reads: Sequence[str], rows: Sequence[int]
 ) -> tuple[Mapping[int, Attributes], tuple[str, ...]]:
-    """Read the headers of instances, and the large values that their kind needs as far as there is room for them.
+    """Read the headers of instances, and the large values that they are drawn from as far as there is room for them.
+
+    Args:
+        index: The series.
+        source: The source of its objects.
+        reads: Keywords, or names `gggg_eeee`, of the large values.
+        rows: The instances.
 
     Returns:
         The headers by row, and sentences about what was left out.
@@ -37,8 +42,8 @@ def read_contents(
         StorageError: An object could not be read, for a reason that may pass.
     """
     headers = {row: index.attributes(row) for row in rows}
-    tags = frozenset(tag for keyword in kind.reads if (tag := tag_of(keyword)) is not None)
-    sizes = _list_sizes(index, kind)
+    tags = frozenset(tag for keyword in reads if (tag := tag_of(keyword)) is not None)
+    sizes = _list_sizes(index, reads)
     wanted: list[int] = []
     left_out, total = 0, 0
     for row in rows:
@@ -62,9 +67,9 @@ def read_contents(
     return headers, tuple(notes)
 
 
-def _list_sizes(index: SeriesIndex, kind: Kind) -> dict[int, int]:
+def _list_sizes(index: SeriesIndex, reads: Sequence[str]) -> dict[int, int]:
     """List the bytes of the values that the index has not, by row."""
-    columns = [index.values(f"{keyword}_Size") for keyword in kind.reads if index.has(f"{keyword}_Size")]
+    columns = [index.values(f"{keyword}_Size") for keyword in reads if index.has(f"{keyword}_Size")]
     return {row: sum(size or 0 for size in sizes) for row, sizes in enumerate(zip(*columns, strict=True))}
 
 

@@ -21,6 +21,7 @@ from dsp_batch.options import PreviewOptions
 from dsp_batch.render.compose import FrameSource, PictureSet, hold_pictures
 from dsp_batch.render.draw import encode_tiles
 from dsp_batch.render.exposure import draw_visibly
+from dsp_batch.render.figures.contents import read_contents
 from dsp_batch.render.overlays.annotations import draw_annotations
 from dsp_batch.render.overlays.blending import draw_blending
 from dsp_batch.render.overlays.dose import draw_dose
@@ -51,6 +52,8 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
     if found is None:
         return None
     overlay, instances = found
+    if overlay.reads:
+        instances, _ = read_contents(index, source, overlay.reads, [*instances])
     if not options.describe:
         instances = hide_descriptions(instances)
     work = OverlayWork(index=index, source=source, options=options, suffix=suffix)

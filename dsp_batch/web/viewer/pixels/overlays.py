@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dsp_batch.core.planes import ImagePlane
+from dsp_batch.dicom.headers.attributes import Attributes
 from dsp_batch.errors import DspBatchError
 from dsp_batch.kinds.card import hide_descriptions
 from dsp_batch.kinds.kind import Picture
@@ -16,7 +17,7 @@ from dsp_batch.kinds.maps import color_doses, color_parameters
 from dsp_batch.kinds.overlays.layers import Backdrop, PlaneLayer
 from dsp_batch.kinds.overlays.scene import Scene
 from dsp_batch.kinds.overlays.segments import find_source, map_planes, map_shapes
-from dsp_batch.kinds.overlays.states import lay_out_state
+from dsp_batch.kinds.overlays.states import STATE_READS, lay_out_state
 from dsp_batch.kinds.overlays.structures import (
     FrameContours,
     OutlinedRegion,
@@ -29,6 +30,7 @@ from dsp_batch.kinds.segmentation import list_masks
 from dsp_batch.model.frame import StoredFrame
 from dsp_batch.model.series import BoolArray, ByteArray, FloatArray, FrameRef
 from dsp_batch.render.compose import PictureSet, compose_group, read_frames_of
+from dsp_batch.render.figures.contents import read_contents
 from dsp_batch.render.overlays.dose import LOWEST_SHOWN, OPACITY
 from dsp_batch.render.overlays.layers import sample_values
 from dsp_batch.render.overlays.segments import FILL, place_segments
@@ -198,7 +200,7 @@ def _draw_state(over: OpenSeries, beneath: FrameBeneath) -> FrameOverlay | None:
     All of the frame is shown, and not turned: which part is seen, and which side is up, the page says.
     """
     images = show_planes(beneath.opened)
-    headers = {row: over.index.attributes(row) for row in range(len(over.index))}
+    headers = over.derive("states", lambda: _read_states(over))
     for header in (headers if beneath.describes else hide_descriptions(headers)).values():
         state = lay_out_state(header, images, beneath.ref)
         if state is not None:
@@ -208,6 +210,11 @@ def _draw_state(over: OpenSeries, beneath: FrameBeneath) -> FrameOverlay | None:
             opaque = np.full((*beneath.shape, 1), 255, np.uint8)
             return FrameOverlay(np.concatenate([pixels, opaque], axis=2), (1,))
     return None
+
+
+def _read_states(over: OpenSeries) -> Mapping[int, Attributes]:
+    headers, _ = read_contents(over.index, over.source, STATE_READS, range(len(over.index)))
+    return headers
 
 
 def _draw_values(over: OpenSeries, kind: OverlayKind, beneath: FrameBeneath) -> FrameOverlay | None:

@@ -1,0 +1,96 @@
+"""Bitmap display shutters of presentation states (PS3.3 C.7.6.15): a plane of the state hides pixels of the image."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset
+from written_objects import make_dataset, write_dataset
+
+from dsp_batch import PreviewOptions, load_index, preview
+from dsp_batch.cache import open_cache
+
+SIDE = 512
+IMAGE = {"SOPInstanceUID": "1.2.77.1", "SeriesInstanceUID": "1.2.77", "StudyInstanceUID": "1.2.7"}
+LEFT = np.arange(SIDE) < SIDE // 2
+
+
+def make_state(hidden: np.ndarray, **more: Any) -> Dataset:
+    named = make_dataset(
+        ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=IMAGE["SOPInstanceUID"]
+    )
+    fields = {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.11.1",
+        "SOPInstanceUID": "1.2.78.1",
+        "SeriesInstanceUID": "1.2.78",
+        "StudyInstanceUID": IMAGE["StudyInstanceUID"],
+        "Modality": "PR",
+        "ReferencedSeriesSequence": [
+            make_dataset(SeriesInstanceUID=IMAGE["SeriesInstanceUID"], ReferencedImageSequence=[named])
+        ],
+        "SoftcopyVOILUTSequence": [make_dataset(WindowCenter=128, WindowWidth=256)],
+        "PresentationLUTShape": "IDENTITY",
+        "ShutterShape": "BITMAP",
+        "ShutterOverlayGroup": 0x6002,
+        "ShutterPresentationValue": 0x4040,
+    }
+    state = make_dataset(**(fields | more))
+    state.add_new(0x60020010, "US", SIDE)
+    state.add_new(0x60020011, "US", SIDE)
+    state.add_new(0x60020040, "CS", "G")
+    state.add_new(0x60020050, "SS", [1, 1])
+    state.add_new(0x60020100, "US", 1)
+    state.add_new(0x60020102, "US", 0)
+    state.add_new(0x60023000, "OW", np.packbits(hidden, axis=None, bitorder="little").tobytes())
+    return state
+
+
+def draw(folder: Path, state: Dataset) -> np.ndarray:
+    """Draw a state over an image of one gray, as large as the image is."""
+    image = make_dataset(
+        **IMAGE,
+        Modality="CT",
+        Rows=SIDE,
+        Columns=SIDE,
+        SamplesPerPixel=1,
+        PhotometricInterpretation="MONOCHROME2",
+        BitsAllocated=16,
+        BitsStored=16,
+        HighBit=15,
+        PixelRepresentation=0,
+        PixelData=np.full((SIDE, SIDE), 200, "<u2").tobytes(),
+    )
+    for name, dataset in (("1.2.77", image), ("1.2.78", state)):
+        (folder / name).mkdir()
+        (folder / name / "a.dcm").write_bytes(write_dataset(dataset))
+    cache = open_cache(folder / "cache")
+    load_index(folder / "1.2.77", cache=cache)
+    drawn = preview(folder / "1.2.78", PreviewOptions(size=SIDE, quality=100), cache=cache)
+    assert (drawn.drawn_as, drawn.context) == ("overlay", "drawn")
+    return np.asarray(Image.open(io.BytesIO(drawn.data)).convert("L")).astype(int)
+
+
+def test_ones_of_the_plane_take_the_value_of_the_shutter(tmp_path: Path) -> None:
+    pixels = draw(tmp_path, make_state(np.broadcast_to(LEFT, (SIDE, SIDE))))
+
+    assert np.abs(pixels[:, : SIDE // 2 - 8] - 0x40).max() <= 2
+    assert np.abs(pixels[:, SIDE // 2 + 8 :] - 200).max() <= 2
+
+
+def test_the_plane_hides_pixels_of_the_image_before_it_is_turned(tmp_path: Path) -> None:
+    pixels = draw(tmp_path, make_state(np.broadcast_to(LEFT, (SIDE, SIDE)), ImageRotation=90, ImageHorizontalFlip="N"))
+
+    assert np.abs(pixels[: SIDE // 2 - 8] - 0x40).max() <= 2
+    assert np.abs(pixels[SIDE // 2 + 8 :] - 200).max() <= 2
+
+
+@pytest.mark.parametrize("more", [{"ShutterOverlayGroup": 0x6004}, {"ShutterOverlayGroup": 7}, {"ShutterShape": ""}])
+def test_a_shutter_without_its_plane_hides_nothing(tmp_path: Path, more: dict[str, Any]) -> None:
+    pixels = draw(tmp_path, make_state(np.ones((SIDE, SIDE), bool), **more))
+
+    assert np.abs(pixels - 200).max() <= 2
