@@ -96,6 +96,9 @@ def _check_objects(index: SeriesIndex) -> None:
     for name in index.object_names:
         if not name.startswith(above) or not is_object_name(name):
             raise ValueError(f"{name!r:.80} is no object in the folder of the series")
+    # What is read of an object is kept by its name: two rows of one name would get each other's frames.
+    if len(set(index.object_names)) < len(index):
+        raise ValueError("two of its rows name one object")
     sizes = index.values("ObjectSize")
     if not all(size is not None and 0 <= size <= _LARGEST_OBJECT for size in sizes):
         raise ValueError("an object has no size, or one that no object has")

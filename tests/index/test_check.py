@@ -67,6 +67,7 @@ def repeat(value: Any, kind: pa.DataType) -> pa.Array:
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "name that leads out": ({"FileName": repeat("../../secret", pa.string())}, {}),
     "absolute name": ({"FileName": repeat("/etc/passwd", pa.string())}, {}),
+    "one object in all rows": ({"FileName": repeat("a.dcm", pa.string())}, {}),
     "name with NUL": ({"FileName": repeat("a\0b", pa.string())}, {}),
     "no name": ({"FileName": repeat(None, pa.string())}, {}),
     "no transfer syntax": ({"TransferSyntaxUID": repeat(None, pa.string())}, {}),
