@@ -170,12 +170,14 @@ class HttpBackend:
                 raise make_no_listing(bucket_url)
             return found
 
-        entries, pages = list[Entry](), ListingPages(fetch, what)
+        entries, pages = dict[tuple[str, bool], Entry](), ListingPages(fetch, what)
         while found := await pages.fetch_next():
             listed = [Entry(cut_name(each.key, above), each.size, False) for each in found.objects]
             listed += [Entry(cut_name(key.removesuffix("/"), above), None, True) for key in found.prefixes]
-            entries += [each for each in listed if is_plain_name(each.name)]
-        return entries
+            for each in listed:
+                if is_plain_name(each.name):
+                    entries.setdefault((each.name, each.is_folder), each)
+        return [*entries.values()]
 
 
 class HttpConnection(NamedTuple):

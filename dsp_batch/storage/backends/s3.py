@@ -65,16 +65,16 @@ class S3Backend:
         return open_bucket(self._bucket, self._endpoint_url, anonymous=self._anonymous)
 
     async def list_level(self, folder: str) -> FolderListing:
-        """List the objects and common prefixes directly below a folder, with sizes and times."""
+        """List the objects and common prefixes directly below a folder, with sizes and times; each name once."""
         above = f"{self._prefix}{folder}/" if folder else self._prefix
-        pages, level = self._list(above), FolderListing([], [])
+        pages, objects, folders = self._list(above), dict[str, ObjectInfo](), list[Subfolder]()
         while page := await pages.fetch_next():
             for key, size, modified in page.objects:
                 name = cut_name(key, above)  # empty for a marker object, which has the name of the folder itself
                 if is_plain_name(name):
-                    level.objects.append(ObjectInfo(name=name, size=size, modified=modified))
-            level.folders.extend(map(Subfolder, _cut_folders(page, above)))
-        return level
+                    objects.setdefault(name, ObjectInfo(name=name, size=size, modified=modified))
+            folders += map(Subfolder, _cut_folders(page, above))
+        return FolderListing([*objects.values()], folders)
 
     async def list_folders(self, prefix: str) -> list[str]:
         """List the folders below the root whose names start with a raw prefix."""

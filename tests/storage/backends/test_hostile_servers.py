@@ -18,7 +18,7 @@ from dsp_batch.storage.store import Store
 from dsp_batch.storage.usage import measure_usage
 
 _LINK = b'<a href="1.dcm">x</a>\n'
-_KEYS = ("s/a.dcm", "s/../../../etc/passwd", "s/..", "other/1", "", "s/", "s/in/deep")
+_KEYS = ("s/a.dcm", "s/a.dcm", "s/../../../etc/passwd", "s/..", "other/1", "", "s/", "s/in/deep")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -150,7 +150,7 @@ def test_names_that_are_too_long_and_links_that_are_no_urls_are_left_out(server:
     assert Store(f"{server}/names").list_objects("s") == (ObjectInfo(name="1.dcm", size=None),)
 
 
-def test_keys_that_lead_out_of_their_folder_are_left_out(server: str) -> None:
+def test_keys_that_lead_out_of_their_folder_or_come_again_are_left_out(server: str) -> None:
     assert Store(f"{server}/k").list_objects("s") == (ObjectInfo(name="a.dcm", size=1),)
 
 
@@ -222,8 +222,9 @@ def test_a_whole_object_of_s3_without_end_is_too_large(server: str) -> None:
     assert caught.value.reason == "too-large"
 
 
-def test_keys_that_lead_out_of_a_bucket_s_folder_are_left_out(server: str) -> None:
+def test_keys_that_lead_out_of_a_bucket_s_folder_or_come_again_are_left_out(server: str) -> None:
     store = Store("s3://k", endpoint_url=server, anonymous=True)
 
     assert store.list_objects("s") == (ObjectInfo(name="a.dcm", size=1),)
-    assert [each.key for each in list_keys("s3://k/s", endpoint_url=server)] == ["a.dcm", "in/deep"]
+    # Keys are handed on page by page, so one that comes again does so here too.
+    assert {each.key for each in list_keys("s3://k/s", endpoint_url=server)} == {"a.dcm", "in/deep"}
