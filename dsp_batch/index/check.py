@@ -43,6 +43,7 @@ def check_index(index: SeriesIndex) -> None:
     _check_description(index)
     _check_types(index)
     _check_objects(index)
+    _check_names(index)
     _check_frames(index)
     _check_grids(index)
 
@@ -92,13 +93,6 @@ def _check_objects(index: SeriesIndex) -> None:
     for column in ("FileName", "TransferSyntaxUID"):
         if None in index.values(column):
             raise ValueError(f"an object has no {column}")
-    above = f"{index.folder}/" if index.folder else ""
-    for name in index.object_names:
-        if not name.startswith(above) or not is_object_name(name):
-            raise ValueError(f"{name!r:.80} is no object in the folder of the series")
-    # What is read of an object is kept by its name: two rows of one name would get each other's frames.
-    if len(set(index.object_names)) < len(index):
-        raise ValueError("two of its rows name one object")
     sizes = index.values("ObjectSize")
     if not all(size is not None and 0 <= size <= _LARGEST_OBJECT for size in sizes):
         raise ValueError("an object has no size, or one that no object has")
@@ -107,6 +101,16 @@ def _check_objects(index: SeriesIndex) -> None:
             raise ValueError(f"a {column} lies outside of its object")
     if not all(length is None or 0 <= length <= _LARGEST_OBJECT for length in index.values("PixelDataLength")):
         raise ValueError("a PixelDataLength is that of no object")
+
+
+def _check_names(index: SeriesIndex) -> None:
+    above = f"{index.folder}/" if index.folder else ""
+    for name in index.object_names:
+        if not name.startswith(above) or not is_object_name(name):
+            raise ValueError(f"{name!r:.80} is no object in the folder of the series")
+    # What is read of an object is kept by its name: two rows of one name would get each other's frames.
+    if len(set(index.object_names)) < len(index):
+        raise ValueError("two of its rows name one object")
 
 
 def _check_frames(index: SeriesIndex) -> None:
