@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dsp_batch import PreviewOptions, load_index, preview
 from dsp_batch.cache import Cache, open_cache
 from dsp_batch.core.blending import BlendedImage, blend_equally, blend_over
 from dsp_batch.model.frame import EncodedImage
+from dsp_batch.render.overlays import blending
 
 CT, SLIDE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.77.1.6"
 STATE = "1.2.840.10008.5.1.4.1.1.11.8"
@@ -212,6 +214,40 @@ def test_steps_that_lead_nowhere_leave_all_inputs_alike(tmp_path: Path, cache: C
     state = make_state([make_input(1, first, RED), make_input(2, second, GREEN)], steps)
 
     assert_colors(draw(tmp_path, state, cache), (128, 128, 0), (128, 0, 0), (0, 128, 0), (0, 0, 0))
+
+
+def test_steps_that_use_images_without_end_are_drawn_as_far_as_they_go(tmp_path: Path, cache: Cache) -> None:
+    (first,) = write_images(tmp_path, cache, quarters(256, 256, 256, 256))
+    chain = [make_step([number - 1] * 2, number=number) for number in range(2, 12)]
+    fan = [make_step([1], number=number) for number in range(12, 3000)]
+    endless = [make_step([11, *range(12, 3000), *range(3000, 60_000, 7)]), *chain, *fan]
+
+    image = draw(tmp_path, make_state([make_input(1, first, RED)], endless), cache)
+
+    assert_colors(image, *[RED] * 4)
+    assert "the blending uses images more than 256 times: the others are left out" in image.notes
+
+
+def test_thresholds_and_opacities_that_are_no_numbers_are_passed_over(tmp_path: Path, cache: Cache) -> None:
+    first, second = write_images(tmp_path, cache, quarters(*[256] * 4), quarters(*[256] * 4))
+    nowhere = make_dataset(ThresholdType="LESS_THAN", ThresholdValueSequence=[make_dataset(ThresholdValue=math.nan)])
+    inputs = [make_input(1, first, RED, ThresholdSequence=[nowhere] * 65), make_input(2, second, GREEN)]
+
+    image = draw(tmp_path, make_state(inputs, [make_step([1, 2], opacity=math.nan)]), cache)
+
+    assert_colors(image, *[RED] * 4)
+    assert "only the first 64 thresholds of an input are applied" in image.notes
+
+
+def test_an_input_of_too_many_pixels_is_not_blended(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = write_images(tmp_path, cache, quarters(256, 256, 256, 256))
+    monkeypatch.setattr(blending, "_MOST_PIXELS", SIDE * SIDE - 1)
+
+    image = draw(tmp_path, make_state([make_input(1, first, RED)], []), cache)
+
+    assert image.drawn_as == "card"
 
 
 def test_the_blend_is_turned_and_mirrored(tmp_path: Path, cache: Cache) -> None:

@@ -23,6 +23,9 @@ from dsp_batch.model.series import FloatArray, FrameRef
 MOST_INPUTS = 64
 """Inputs that are blended, at most: a slide of cyclic immunofluorescence has some forty."""
 
+_MOST_THRESHOLDS = 64
+"""Thresholds of an input, at most: each takes a pass over its pixels."""
+
 _WHITE: Color = (255, 255, 255)
 
 
@@ -51,6 +54,7 @@ def lay_out_blending(instances: Instances, images: Sequence[ImageSeries]) -> Sce
     placed = [(item, _place(each, base)) for item, each in found]
     inputs = [_describe_input(item, *each) for item, each in placed if each]
     missing = len(header.items("AdvancedBlendingSequence")) - len(inputs)
+    has_many = any(len(item.items("ThresholdSequence")) > _MOST_THRESHOLDS for item in items)
     return Scene(
         shape=base.shape,
         aspect=base.aspect,
@@ -62,7 +66,10 @@ def lay_out_blending(instances: Instances, images: Sequence[ImageSeries]) -> Sce
             is_mirrored=header.text("ImageHorizontalFlip") == "Y",
         ),
         legend=tuple(Key(name=each.name, color=each.color) for each in inputs),
-        notes=(f"{missing} of {missing + len(inputs)} images that are blended are not at hand",) if missing else (),
+        notes=(
+            *([f"{missing} of {missing + len(inputs)} images that are blended are not at hand"] if missing else []),
+            *([f"only the first {_MOST_THRESHOLDS} thresholds of an input are applied"] if has_many else []),
+        ),
     )
 
 
@@ -157,7 +164,7 @@ def _describe_input(item: Attributes, chosen: _Chosen, mapping: FloatArray | Non
         transform=describe_ordered_transform(item, image, image.text("SOPInstanceUID") or ""),
         color_map=colors,
         color=(red, green, blue),
-        thresholds=tuple(_read_threshold(each) for each in item.items("ThresholdSequence")),
+        thresholds=tuple(_read_threshold(each) for each in item.items("ThresholdSequence")[:_MOST_THRESHOLDS]),
         mapping=mapping,
     )
 
@@ -165,7 +172,7 @@ def _describe_input(item: Attributes, chosen: _Chosen, mapping: FloatArray | Non
 def _read_threshold(item: Attributes) -> Threshold:
     """Read the values that are shown (PS3.3 C.11.33.1.2.1)."""
     values = [each.number("ThresholdValue") for each in item.items("ThresholdValueSequence")]
-    told = sorted(each for each in values if each is not None)
+    told = sorted(each for each in values if each is not None and not math.isnan(each))
     kind = item.text("ThresholdType") or ""
     if not told:
         return Threshold(low=-math.inf, high=math.inf)
@@ -181,9 +188,10 @@ def _read_steps(header: Attributes) -> Iterable[BlendStep]:
     for item in header.items("BlendingDisplaySequence"):
         numbers = [each.integer("BlendingInputNumber") for each in item.items("BlendingDisplayInputSequence")]
         is_over = item.text("BlendingMode") == "FOREGROUND"
-        opacity = item.number("RelativeOpacity")
+        told = item.number("RelativeOpacity")
+        opacity = 1.0 if told is None or math.isnan(told) else min(max(told, 0.0), 1.0)
         yield BlendStep(
             number=item.integer("BlendingInputNumber"),
             inputs=tuple(each for each in numbers if each is not None),
-            opacity=min(max(1.0 if opacity is None else opacity, 0.0), 1.0) if is_over else None,
+            opacity=opacity if is_over else None,
         )

@@ -12,6 +12,7 @@ from dsp_batch.core.windowing import display_values, find_shown
 from dsp_batch.errors import PixelError
 from dsp_batch.kinds.overlays.layers import Blending, BlendInput, BlendStep, PlaneLayer, Threshold
 from dsp_batch.kinds.overlays.scene import Scene
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.frame import EncodedImage, StoredFrame
 from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.series import BoolArray, ByteArray
@@ -21,11 +22,14 @@ from dsp_batch.render.overlays.legend import write_legend
 from dsp_batch.render.overlays.work import OverlayWork
 from dsp_batch.render.text import Canvas
 
-_MOST_READS = 256
-"""Times that inputs are read, at most: a step may name an input that others have named."""
+_MOST_USES = 256
+"""Times that inputs and results of steps are used, at most: a step may name one that others have named."""
 
 _MOST_STEPS = 64
 """Steps that follow from one another, at most."""
+
+_MOST_PIXELS = 1 << 26
+"""Pixels of an input, at most: each takes some 20 bytes until it has been scaled down."""
 
 
 def draw_blending(scene: Scene, work: OverlayWork) -> EncodedImage | None:
@@ -39,7 +43,8 @@ def draw_blending(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         return None
     _, shape = lay_out_tiles(1, scene.shape, scene.aspect, work.options.size)
     inputs = _Inputs(scene, work, shape)
-    blended = _Steps(inputs, blending).finish()
+    steps = _Steps(inputs, blending)
+    blended = steps.finish()
     if blended is None:
         return None
     pixels = np.rint(blended.colors * blended.shown[..., np.newaxis]).clip(0, 255).astype(np.uint8)
@@ -53,7 +58,7 @@ def draw_blending(scene: Scene, work: OverlayWork) -> EncodedImage | None:
         n_tiles=1,
         drawn_as="overlay",
         context="drawn",
-        **{**known, "notes": gather_notes((*known["notes"], *scene.notes, *inputs.notes))},
+        **{**known, "notes": gather_notes((*known["notes"], *scene.notes, *inputs.notes, *steps.notes))},
     )
 
 
@@ -62,21 +67,20 @@ class _Inputs:
 
     def __init__(self, scene: Scene, work: OverlayWork, shape: tuple[int, int]) -> None:
         self._scene, self._work, self._shape = scene, work, shape
-        self._reads = 0
         self.notes: list[str] = []
 
     def show(self, each: BlendInput) -> BlendedImage:
         """Read an input and turn it into colors.
 
         Raises:
-            PixelError: It cannot be read, or the steps ask for inputs more often than any real ones do.
+            PixelError: It cannot be read, or is too large.
         """
-        self._reads += 1
-        if self._reads > _MOST_READS:
-            raise PixelError(f"a blending of more than {_MOST_READS} inputs is not drawn")
         frame = next(compose_pictures(self._work.open_pictures(each.backdrop)))
         if not isinstance(frame, StoredFrame):
             raise PixelError(f"input {each.number} of a blending cannot be read: {frame.message}")
+        rows, columns = frame.values.shape[:2]
+        if rows * columns > _MOST_PIXELS:
+            raise PixelError(f"input {each.number} of a blending is too large: {rows} x {columns} pixels")
         self.notes += frame.notes
         return _show(each, frame, self._scene, self._shape)
 
@@ -136,18 +140,25 @@ def _find_shown(thresholds: tuple[Threshold, ...], frame: StoredFrame) -> BoolAr
 
 
 class _Steps:
-    """The operations of a blending, whose results are found as they are needed."""
+    """The operations of a blending. Results are found anew whenever they are needed: all at once would fill memory."""
 
     def __init__(self, inputs: _Inputs, blending: Blending) -> None:
-        self._inputs, self._steps = inputs, blending.steps
-        self._by_number = {each.number: each for each in blending.inputs}
-        self._results: dict[int, BlendedImage | None] = {}
+        self._inputs = inputs
+        self._last = next((step for step in blending.steps if step.number is None), None)
+        self._inputs_by_number = {each.number: each for each in blending.inputs}
+        self._steps_by_number = {each.number: each for each in reversed(blending.steps)}
+        self._uses = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence that says what was left out."""
+        told = f"the blending uses images more than {_MOST_USES} times: the others are left out"
+        return (told,) if self._uses > _MOST_USES else ()
 
     def finish(self) -> BlendedImage | None:
         """Return what is displayed: the result that is no input of another step, else all inputs alike."""
-        last = next((step for step in self._steps if step.number is None), None)
-        result = self._run(last, ()) if last else None
-        return blend_equally(map(self._inputs.show, self._by_number.values())) if result is None else result
+        result = self._run(self._last, ()) if self._last else None
+        return blend_equally(map(self._inputs.show, self._inputs_by_number.values())) if result is None else result
 
     def _run(self, step: BlendStep, running: tuple[int, ...]) -> BlendedImage | None:
         """Run a step with those of its inputs that there are; None where there is none."""
@@ -159,9 +170,11 @@ class _Steps:
 
     def _find(self, number: int, running: tuple[int, ...]) -> BlendedImage | None:
         """Find an input, or the result of a step. A step that needs itself has no result."""
-        if number in self._by_number:
-            return self._inputs.show(self._by_number[number])
-        step = next((each for each in self._steps if each.number == number), None)
-        if number not in self._results and step and number not in running and len(running) < _MOST_STEPS:
-            self._results[number] = self._run(step, (*running, number))
-        return self._results.get(number)
+        check_time()
+        one, step = self._inputs_by_number.get(number), self._steps_by_number.get(number)
+        if one is None and (step is None or number in running or len(running) == _MOST_STEPS):
+            return None
+        self._uses += 1
+        if self._uses > _MOST_USES:
+            return None
+        return self._inputs.show(one) if one else self._run(step, (*running, number)) if step else None
