@@ -32,10 +32,10 @@ SERIES_AHEAD_PER_THREAD = 8
 OVERDUE_AFTER = 4
 """A series is overdue when this many times as many series as are in sight have come after it."""
 
-SECONDS_PER_SHARD = 20.0
+SECONDS_PER_SHARD = 10.0
 """Seconds of work that a shard should hold, as its rows add them up. A worker has several series in hand at a time, so
-that a shard takes some five seconds: a thousand times what the scheduler spends on it, and little to lose with a
-worker."""
+that a shard takes some three seconds: hundreds of times what the scheduler spends on it, and little to lose with a
+worker, which holds the headers of all its series until their indices are built."""
 
 SHORTEST_SHARD = 1.0
 """Seconds of work below which a shard is not cut to bring the end of the run nearer."""

@@ -19,6 +19,7 @@ _TITLES = {
     "render": "In memory, without a request",
     "startup": "Whole commands",
     "requests": "Requests alone",
+    "objects": "Objects without pixels",
     "latency": "Latency",
     "batch": "Batches",
     "memory": "Memory",
