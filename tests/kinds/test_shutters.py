@@ -155,6 +155,16 @@ def test_numbers_that_no_picture_has_leave_the_image(tmp_path: Path, names: dict
 SIDES = {"LeftVertical": 1, "RightVertical": 500, "UpperHorizontal": 1, "LowerHorizontal": 500}
 
 
+@pytest.mark.parametrize("number", [math.inf, math.nan])
+def test_a_text_that_stands_nowhere_is_left_out(tmp_path: Path, number: float) -> None:
+    text = make_dataset(
+        AnchorPointAnnotationUnits="PIXEL", AnchorPoint=[number, number], UnformattedTextValue="nowhere"
+    )
+    state = make_state(NOWHERE, GraphicAnnotationSequence=[make_dataset(TextObjectSequence=[text])])
+
+    assert np.abs(draw(tmp_path, state) - 200).max() <= 2
+
+
 def test_an_image_that_claims_to_be_gigantic_takes_no_memory_for_its_shutter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
