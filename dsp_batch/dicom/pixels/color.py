@@ -64,7 +64,8 @@ def convert_from_lab(encoded: Sequence[float]) -> tuple[int, int, int]:
     """Convert a CIELab value as DICOM encodes it to sRGB.
 
     Args:
-        encoded: L*, a*, b* as unsigned 16-bit numbers: 0 … 100 and twice −128 … 127 over their range.
+        encoded: L*, a*, b* as unsigned 16-bit numbers: 0 … 100 and twice −128 … 127 over their range. Others count as
+            the nearest of these, and what is no number as 0.
 
     Returns:
         Red, green and blue, 0 … 255; colors that no screen shows are clipped.
@@ -72,8 +73,9 @@ def convert_from_lab(encoded: Sequence[float]) -> tuple[int, int, int]:
     References:
         DICOM PS3.3 C.10.7.1.1.
     """
-    lightness = encoded[0] / 65535 * 100
-    a, b = (value / 65535 * 255 - 128 for value in encoded[1:3])
+    shares = (np.nan_to_num(np.array(encoded[:3], np.float64)) / 65535).clip(0, 1).tolist()
+    lightness = shares[0] * 100
+    a, b = (share * 255 - 128 for share in shares[1:])
     fy = (lightness + 16) / 116
     roots = np.array([fy + a / 500, fy, fy - b / 200])
     xyz = np.where(roots > 6 / 29, roots**3, 3 * (6 / 29) ** 2 * (roots - 4 / 29)) * _WHITE

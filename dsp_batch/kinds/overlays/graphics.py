@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def read_texts(header: Attributes, chooses: Chooses) -> Iterator[TextNote]:
             units = "BoundingBoxAnnotationUnits"
             if len(box) != 2:
                 box, units = item.numbers("AnchorPoint"), "AnchorPointAnnotationUnits"
-            if len(box) == 2 and any(map(str.strip, lines)):
+            if len(box) == 2 and all(map(math.isfinite, box)) and any(map(str.strip, lines)):
                 yield TextNote(
                     lines=tuple(lines[:_MOST_LINES]),
                     at=(box[0], box[1]),

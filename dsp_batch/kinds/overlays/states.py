@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from dsp_batch.kinds.overlays.graphics import read_graphics, read_texts
 from dsp_batch.kinds.overlays.images import ImageSeries, find_frame
 from dsp_batch.kinds.overlays.layers import Backdrop, DisplayedArea, StateImage
 from dsp_batch.kinds.overlays.scene import Scene
+from dsp_batch.model.deadline import check_time
 from dsp_batch.model.frame import GrayscaleTransform
 from dsp_batch.model.scene import Color
 from dsp_batch.model.series import BoolArray, FloatArray, FrameRef
@@ -74,6 +76,7 @@ def lay_out_states(instances: Instances, images: Sequence[ImageSeries]) -> Scene
     found: list[StateImage] = []
     for header in instances.values():
         for item in _list_images(header):
+            check_time()
             each = _lay_out_named(header, item, [image for image in images if image.may_show(header)])
             if each is not None:
                 found.append(each)
@@ -119,6 +122,8 @@ def _lay_out_named(header: Attributes, item: Attributes, images: Sequence[ImageS
 
 
 def _lay_out_image(header: Attributes, uid: str, ref: FrameRef | None, image: Attributes | None) -> StateImage | None:
+    if image is None and not header.items("GraphicAnnotationSequence"):
+        return None
     told = next((each for each in header.items("DisplayedAreaSelectionSequence") if _is_about(each, uid)), None)
     shape = (image.integer("Rows") or 0, image.integer("Columns") or 0) if image else (0, 0)
     area = _read_area(told, shape, image)
@@ -126,7 +131,7 @@ def _lay_out_image(header: Attributes, uid: str, ref: FrameRef | None, image: At
         return None
     graphics = tuple(read_graphics(header, lambda each: _is_about(each, uid)))
     texts = tuple(read_texts(header, lambda each: _is_about(each, uid)))
-    if image is None and not graphics and not texts:
+    if (image is None and not graphics and not texts) or math.prod(shape) > _MOST_PIXELS:
         return None
     shape = shape if image else (area.top + area.rows, area.left + area.columns)
     return StateImage(
@@ -197,7 +202,8 @@ def _read_area(item: Attributes | None, shape: tuple[int, int], image: Attribute
     """Read the displayed area, else take all of the image. Its corners are those after the turn: their order varies."""
     first = item.numbers("DisplayedAreaTopLeftHandCorner") if item else ()
     last = item.numbers("DisplayedAreaBottomRightHandCorner") if item else ()
-    corners = np.array([first, last]) if len(first) == len(last) == 2 else np.array([[1, 1], shape[::-1]])
+    is_told = len(first) == len(last) == 2 and all(map(math.isfinite, (*first, *last)))
+    corners = np.array([first, last]) if is_told else np.array([[1, 1], shape[::-1]])
     left, top = (int(each) for each in corners.min(0))
     right, bottom = (int(each) for each in corners.max(0))
     columns, rows = right - left + 1, bottom - top + 1
@@ -210,6 +216,13 @@ def _read_area(item: Attributes | None, shape: tuple[int, int], image: Attribute
 
 _MOST_SIDE = 1 << 15
 """Rows and columns of a displayed area, at most."""
+
+
+_MOST_PIXELS = 1 << 28
+"""Pixels of an image, at most: what shutters hide takes a byte for each before the image is read."""
+
+_FARTHEST = 1e9
+"""Rows and columns of shutters, at most: their squares have to be numbers."""
 
 
 def _read_aspect(item: Attributes | None, image: Attributes | None) -> float:
@@ -225,7 +238,7 @@ def _read_presentation_lut(header: Attributes) -> FloatArray | None:
     """Read the presentation lookup table (PS3.3 C.11.6)."""
     item = header.item("PresentationLUTSequence")
     descriptor, data = item.numbers("LUTDescriptor"), item.numbers("LUTData")
-    if len(descriptor) < 3 or not data or not np.isfinite(data).all():
+    if len(descriptor) < 3 or not data or not np.isfinite([*descriptor, *data]).all():
         return None
     values: FloatArray = np.clip(np.array(data) / (2 ** min(max(int(descriptor[2]), 1), 16) - 1), 0, 1)
     return values
@@ -241,33 +254,46 @@ def _read_shutter(header: Attributes, shape: tuple[int, int]) -> BoolArray | Non
     if "RECTANGULAR" in kinds and None not in edges:
         left, right, upper, lower = (float(each or 0) for each in edges)
         hidden |= (columns <= left) | (columns >= right) | (rows <= upper) | (rows >= lower)
-    center, radius = header.numbers("CenterOfCircularShutter"), header.number("RadiusOfCircularShutter")
-    if "CIRCULAR" in kinds and len(center) == 2 and radius is not None:
-        hidden |= (rows - center[0]) ** 2 + (columns - center[1]) ** 2 > radius**2
+    circle = *header.numbers("CenterOfCircularShutter"), header.number("RadiusOfCircularShutter") or math.nan
+    if "CIRCULAR" in kinds and len(circle) == 3 and all(map(math.isfinite, circle)):
+        _hide_outside_circle(hidden, np.array(circle).clip(-_FARTHEST, _FARTHEST))
     corners = np.array(header.numbers("VerticesOfThePolygonalShutter"))
-    if "POLYGONAL" in kinds and len(corners) >= 6:
-        hidden |= ~_is_inside(rows, columns, corners[: len(corners) // 2 * 2].reshape(-1, 2))
+    if "POLYGONAL" in kinds and len(corners) >= 6 and np.isfinite(corners).all():
+        _hide_outside_polygon(hidden, corners[: len(corners) // 2 * 2].reshape(-1, 2).clip(-_FARTHEST, _FARTHEST))
     bitmap = read_bitmap_shutter(header, shape) if "BITMAP" in kinds else None
     if bitmap is not None:
         hidden |= bitmap
     return hidden if hidden.any() else None
 
 
-def _is_inside(rows: Any, columns: Any, corners: FloatArray) -> BoolArray:
-    """Tell which pixels lie in a polygon, whose corners are row and column: those with an odd number of edges below."""
-    inside = np.zeros((rows.shape[0], columns.shape[0]), np.bool_)
-    for (row, column), (next_row, next_column) in zip(corners, np.roll(corners, -1, 0), strict=True):
-        if row == next_row:
-            continue
-        spans = (rows >= min(row, next_row)) & (rows < max(row, next_row))
-        crossing = column + (rows - row) * (next_column - column) / (next_row - row)
-        inside ^= spans & (columns < crossing)
-    return inside
+def _hide_outside_circle(hidden: BoolArray, circle: FloatArray) -> None:
+    """Hide the pixels outside of a circle, told by row, column and radius, row by row: a frame may be gigantic."""
+    row, column, radius = circle.tolist()
+    across = (np.arange(1, hidden.shape[1] + 1) - column) ** 2
+    for line in range(len(hidden)):
+        hidden[line] |= (line + 1 - row) ** 2 + across > radius**2
+
+
+def _hide_outside_polygon(hidden: BoolArray, corners: FloatArray) -> None:
+    """Hide the pixels outside of a polygon, whose corners are row and column: those before an even number of edges.
+
+    It goes row by row, over all edges at once, because a polygon may have a million of them.
+    """
+    begin, end = corners, np.roll(corners, -1, 0)
+    columns = np.arange(1, hidden.shape[1] + 1)
+    upper, lower = np.minimum(begin[:, 0], end[:, 0]), np.maximum(begin[:, 0], end[:, 0])
+    for number in range(1, len(hidden) + 1):
+        check_time()
+        crossed = (upper <= number) & (number < lower)
+        (row, column), (next_row, next_column) = begin[crossed].T, end[crossed].T
+        edges = np.sort(column + (number - row) * (next_column - column) / (next_row - row))
+        behind = len(edges) - np.searchsorted(edges, columns, side="right")
+        hidden[number - 1] |= behind % 2 == 0
 
 
 def _read_shutter_color(header: Attributes) -> Color:
     lab = header.numbers("ShutterPresentationColorCIELabValue")
     if len(lab) == 3:
         return convert_from_lab(lab)
-    gray = min(max(round((header.number("ShutterPresentationValue") or 0) / 257), 0), 255)
+    gray = min(max(round((header.integer("ShutterPresentationValue") or 0) / 257), 0), 255)
     return gray, gray, gray
