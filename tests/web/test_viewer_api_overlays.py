@@ -203,15 +203,14 @@ def test_a_state_covers_the_frame_that_it_names_and_no_other(
 ) -> None:
     client, entry, layers = states
     assert {*layers} == {"lung window with a measured lesion", "ROT", "HOT"}
-    assert [layers[name]["turn"] for name in ("HOT", "ROT")] == [
-        {"rotation": 0, "flip": False},
-        {"rotation": 1, "flip": True},
-    ]
     frames = client.get(f"series/{entry['id']}").json["frames"]
-    for layer in layers.values():
+    for name, layer in layers.items():
         path = "file/{file}/frame/{frame}/overlay?series=" + layer["series"]
-        found = [client.get(path.format(**frame)).status for frame in frames]
-        assert sorted(found) == [200] + [404] * (len(frames) - 1)
+        found = [client.get(path.format(**frame)) for frame in frames]
+        assert sorted(each.status for each in found) == [200] + [404] * (len(frames) - 1)
+        headers = next(each.headers for each in found if each.status == 200)
+        turn = headers["X-Overlay-Rotation"], headers["X-Overlay-Flip"]
+        assert turn == (("1", "true") if name == "ROT" else ("0", "false"))
 
 
 def test_a_state_that_inverts_shows_each_pixel_as_its_window_says(

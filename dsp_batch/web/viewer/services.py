@@ -33,7 +33,7 @@ from dsp_batch.web.viewer.pixels.frames import (
     describe_window,
     find_own_window,
 )
-from dsp_batch.web.viewer.pixels.legends import describe_legend, describe_turn, may_lie_over
+from dsp_batch.web.viewer.pixels.legends import describe_legend, may_lie_over
 from dsp_batch.web.viewer.pixels.levels import describe_levels, find_tile
 from dsp_batch.web.viewer.pixels.memory import FrameMemory
 from dsp_batch.web.viewer.pixels.overlays import FrameBeneath, clear_overlay, count_overlay_bytes, draw_frame_overlay
@@ -236,7 +236,6 @@ class ViewServices:
             "kind": entry.facts["overlay_kind"],
             "description": entry.facts["description"],
             "legend": legend,
-            "turn": describe_turn(over.index, entry.facts["overlay_kind"]),
         }
 
     def draw_overlay(self, number: int, frame: int, series: str, *, sends_blank: bool) -> ApiAnswer:
@@ -260,6 +259,9 @@ class ViewServices:
             drawn = found or clear_overlay(beneath.shape)
             body = encode_picture(drawn.pixels, "png")
         headers = {"X-Overlay-Numbers": ",".join(map(str, drawn.numbers))}
+        if drawn.turn is not None:
+            headers["X-Overlay-Rotation"] = str(drawn.turn.rotation)
+            headers["X-Overlay-Flip"] = "true" if drawn.turn.is_flipped else "false"
         return ApiAnswer(body=body, media_type="image/png", headers=headers)
 
     def draw_tile(self, number: int, column: int, row: int) -> ApiAnswer:

@@ -96,19 +96,6 @@ def describe_legend(index: SeriesIndex, kind: OverlayKind) -> list[dict[str, Any
     ]
 
 
-def describe_turn(index: SeriesIndex, kind: OverlayKind) -> dict[str, Any] | None:
-    """Tell how the first presentation state of a series turns its images (PS3.3 C.10.6); None for other overlays.
-
-    Returns:
-        `rotation`, quarter turns clockwise, and `flip`, true where the image is then mirrored.
-    """
-    if kind != "PR":
-        return None
-    header = index.attributes(0)
-    turns = (header.integer("ImageRotation") or 0) // 90 % 4
-    return {"rotation": turns, "flip": header.text("ImageHorizontalFlip") == "Y"}
-
-
 def _color_at(colors: ByteArray, share: float) -> Color:
     red, green, blue = colors[round(share * 255)].tolist()
     return red, green, blue

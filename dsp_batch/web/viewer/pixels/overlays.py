@@ -45,6 +45,16 @@ _BYTES_A_PIXEL = 48
 """Bytes that a pixel of an overlay takes while it is drawn: places and values as 64 bit, colors as 32 bit."""
 
 
+class Turn(NamedTuple):
+    """How a presentation state turns a frame (PS3.3 C.10.6)."""
+
+    rotation: int
+    """Quarter turns clockwise."""
+
+    is_flipped: bool
+    """True where the frame is then mirrored, left and right."""
+
+
 class FrameOverlay(NamedTuple):
     """What a series says of a frame."""
 
@@ -53,6 +63,9 @@ class FrameOverlay(NamedTuple):
 
     numbers: tuple[int, ...]
     """Numbers of those keys of the legend that it shows."""
+
+    turn: Turn | None = None
+    """How the frame is turned; None where nothing orders that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -208,7 +221,8 @@ def _draw_state(over: OpenSeries, beneath: FrameBeneath) -> FrameOverlay | None:
             upright = lay_out_whole(state)
             pixels = draw_state(upright, display_state(upright, frame), beneath.shape)
             opaque = np.full((*beneath.shape, 1), 255, np.uint8)
-            return FrameOverlay(np.concatenate([pixels, opaque], axis=2), (1,))
+            turn = Turn(state.rotation, is_flipped=state.is_mirrored)
+            return FrameOverlay(np.concatenate([pixels, opaque], axis=2), (1,), turn)
     return None
 
 

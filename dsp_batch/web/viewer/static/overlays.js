@@ -3,16 +3,17 @@
 
 const FRAMES_OF_OVERLAYS = 64; // frames whose overlays are kept
 const OVERLAYS_AHEAD = 8; // frames whose overlays are fetched while one rests
+const STATE = "PR"; // the kind of presentation states
 const MOST_KEYS = 12; // of a legend; more would hide the picture
 
 class SeriesOverlays {
   // `viewing` is the series beneath; `changed()` is called whenever something is to be drawn anew.
   constructor(viewing, changed) {
     Object.assign(this, { viewing, changed });
-    this.entries = []; // {series, kind, description, legend, turn} of each series that may lie over this one
+    this.entries = []; // {series, kind, description, legend} of each series that may lie over this one
     this.chosen = new Set(); // identifiers of those that are shown
     this.opacity = 1;
-    this.pictures = new Map(); // number of a frame → identifier of a series → {bitmap, numbers}, null where it says nothing
+    this.pictures = new Map(); // number of a frame → identifier of a series → {bitmap, numbers, turn}, null where it says nothing
     this.asked = new Set();
     this.waiting = new Waiting(2);
   }
@@ -26,19 +27,9 @@ class SeriesOverlays {
 
   choose(series, isShown) {
     if (isShown) this.chosen.add(series); else this.chosen.delete(series);
-    const { turn } = this.entries.find((entry) => entry.series === series) ?? {};
-    if (turn) this.turnPicture(turn, isShown);
     this.want([this.viewing.at]);
     this.viewing.rest();
     this.changed();
-  }
-
-  // Turns the picture as a presentation state orders it, or back again.
-  turnPicture({ rotation, flip }, isShown) {
-    const { placement } = this.viewing;
-    if (flip && !isShown) placement.flipHorizontally();
-    for (let turns = 0; turns < rotation; turns += 1) if (isShown) placement.rotateRight(); else placement.rotateLeft();
-    if (flip && isShown) placement.flipHorizontally();
   }
 
   setOpacity(share) {
@@ -93,9 +84,16 @@ class SeriesOverlays {
   }
 
   draw(context, at, { columns, rows }) {
-    context.globalAlpha = this.opacity;
-    for (const { picture } of this.showing(at)) context.drawImage(picture.bitmap, 0, 0, columns, rows);
+    for (const { entry, picture } of this.showing(at)) {
+      context.globalAlpha = entry.kind === STATE ? 1 : this.opacity; // the frame as it is ordered is no mixture
+      context.drawImage(picture.bitmap, 0, 0, columns, rows);
+    }
     context.globalAlpha = 1;
+  }
+
+  // How a frame is turned: as the state orders it whose picture is on top.
+  turnOf(at) {
+    return this.showing(at).findLast(({ entry }) => entry.kind === STATE)?.picture.turn ?? new DOMMatrix();
   }
 
   // Keys of what is seen in a frame: {label, color}. Where several series are, each key tells which it is of.
@@ -112,12 +110,16 @@ class SeriesOverlays {
   }
 }
 
-// {bitmap, numbers of the keys that are seen}; null where the series says nothing of the frame. That is asked for as a
+// {bitmap, numbers of the keys that are seen, how a state turns the frame}; null where the series says nothing of the frame. That is asked for as a
 // clear picture: browsers write each 404 to their console.
 async function readOverlay(path, series) {
   const answer = await ask(path, { series, blank: 1 }), numbers = answer.headers.get("X-Overlay-Numbers");
   if (!numbers) return null;
-  return { bitmap: await createImageBitmap(await answer.blob()), numbers: new Set(numbers.split(",").map(Number)) };
+  return {
+    bitmap: await createImageBitmap(await answer.blob()),
+    numbers: new Set(numbers.split(",").map(Number)),
+    turn: turnMatrix(Number(answer.headers.get("X-Overlay-Rotation")), answer.headers.get("X-Overlay-Flip") === "true"),
+  };
 }
 
 function nameOverlay({ kind, description, legend, series }) {

@@ -50,7 +50,10 @@ class Panel {
     const context = canvas.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, across, down);
-    if (viewing?.shown) this.drawPicture(context, sharpness);
+    if (viewing?.shown) {
+      viewing.placement.ordered = viewing.above.turnOf(viewing.shown.at);
+      this.drawPicture(context, sharpness);
+    }
     this.drawLetters();
     this.drawTexts();
     drawLegend(this);

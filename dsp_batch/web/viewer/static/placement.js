@@ -4,31 +4,44 @@
 
 const LARGEST_ZOOM = 64; // screen px a pixel
 
+const QUARTER_TURN = [0, 1, -1, 0, 0, 0]; // clockwise
+const MIRROR = [-1, 0, 0, 1, 0, 0]; // left and right
+
+// The matrix of some quarter turns clockwise, and then a flip.
+function turnMatrix(rotation, isFlipped) {
+  let turn = new DOMMatrix(isFlipped ? MIRROR : undefined);
+  for (let turns = 0; turns < rotation; turns += 1) turn = turn.multiply(new DOMMatrix(QUARTER_TURN));
+  return turn;
+}
+
 class Placement {
   // `aspect` is the height of a pixel over its width (PS3.3 C.7.6.3.1.7).
   constructor(columns, rows, aspect = 1) {
     Object.assign(this, { columns, rows, aspect });
+    this.ordered = new DOMMatrix(); // how a presentation state turns the frame that is shown
     this.reset();
   }
 
   reset() {
-    this.turn = new DOMMatrix(); // flips and quarter turns, in the order in which they were asked for
+    this.byHand = new DOMMatrix(); // flips and quarter turns, in the order in which they were asked for
     this.zoom = null; // screen px a pixel's width; null fits the image into the screen
     this.shift = { x: 0, y: 0 }; // of the image's centre from the screen's, in screen px
   }
 
+  get turn() { return this.byHand.multiply(this.ordered); }
+
   // Takes over zoom, shift and turn of another image, such as the frame before.
   follow(other) {
-    Object.assign(this, { turn: other.turn, zoom: other.zoom, shift: { ...other.shift } });
+    Object.assign(this, { byHand: other.byHand, zoom: other.zoom, shift: { ...other.shift } });
   }
 
-  flipHorizontally() { this.turnBy(new DOMMatrix([-1, 0, 0, 1, 0, 0])); }
+  flipHorizontally() { this.turnBy(new DOMMatrix(MIRROR)); }
   flipVertically() { this.turnBy(new DOMMatrix([1, 0, 0, -1, 0, 0])); }
-  rotateRight() { this.turnBy(new DOMMatrix([0, 1, -1, 0, 0, 0])); }
+  rotateRight() { this.turnBy(new DOMMatrix(QUARTER_TURN)); }
   rotateLeft() { this.turnBy(new DOMMatrix([0, -1, 1, 0, 0, 0])); }
 
   turnBy(step) {
-    this.turn = step.multiply(this.turn);
+    this.byHand = step.multiply(this.byHand);
     const { x, y } = step.transformPoint(this.shift);
     this.shift = { x, y };
   }
