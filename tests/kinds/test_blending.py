@@ -318,6 +318,33 @@ def test_channels_of_one_slide_are_told_apart_by_their_optical_paths(tmp_path: P
     assert_colors(image, (128, 128, 0), (0, 128, 0), (128, 0, 0), (0, 0, 0))
 
 
+@pytest.mark.parametrize("path", ["2", None])
+def test_an_optical_path_that_shares_an_object_and_is_not_its_first_is_left_out(
+    tmp_path: Path, cache: Cache, path: str | None
+) -> None:
+    both = make_level(quarters(256, 256, 256, 256), "1", f"{STUDY}.1.1")
+    both.OpticalPathSequence.append(make_dataset(OpticalPathIdentifier="2"))
+    slide = write_series(tmp_path, 1, [both])
+    load_index(tmp_path / slide, cache=cache)
+    names = [{"ReferencedOpticalPathIdentifier": each} if each else {} for each in ("1", path)]
+    inputs = [
+        make_input(
+            number,
+            slide,
+            color,
+            ReferencedImageSequence=[
+                make_dataset(ReferencedSOPClassUID=SLIDE, ReferencedSOPInstanceUID=f"{STUDY}.1.1", **name)
+            ],
+        )
+        for number, color, name in zip((1, 2), (RED, GREEN), names, strict=True)
+    ]
+
+    image = draw(tmp_path, make_state(inputs, [make_step([1, 2])]), cache)
+
+    assert_colors(image, *[RED] * 4)
+    assert "1 of 2 images that are blended are left out" in image.notes
+
+
 def test_an_input_that_is_not_at_hand_is_told(tmp_path: Path, cache: Cache) -> None:
     (first,) = write_images(tmp_path, cache, quarters(256, 256, 256, 256))
     inputs = [make_input(1, first, RED), make_input(2, f"{STUDY}.77", GREEN)]
@@ -325,7 +352,7 @@ def test_an_input_that_is_not_at_hand_is_told(tmp_path: Path, cache: Cache) -> N
     image = draw(tmp_path, make_state(inputs, [make_step([1, 2])]), cache)
 
     assert_colors(image, *[RED] * 4)
-    assert "1 of 2 images that are blended are not at hand" in image.notes
+    assert "1 of 2 images that are blended are left out" in image.notes
 
 
 @pytest.mark.parametrize(("context", "told"), [("cached", "absent"), ("off", "not-looked-for")])

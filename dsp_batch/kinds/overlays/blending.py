@@ -67,7 +67,7 @@ def lay_out_blending(instances: Instances, images: Sequence[ImageSeries]) -> Sce
         ),
         legend=tuple(Key(name=each.name, color=each.color) for each in inputs),
         notes=(
-            *([f"{missing} of {missing + len(inputs)} images that are blended are not at hand"] if missing else []),
+            *([f"{missing} of {missing + len(inputs)} images that are blended are left out"] if missing else []),
             *([f"only the first {_MOST_THRESHOLDS} thresholds of an input are applied"] if has_many else []),
         ),
     )
@@ -111,10 +111,15 @@ def _choose_image(item: Attributes, images: Sequence[ImageSeries]) -> _Chosen | 
 
 
 def _choose_level(series: ImageSeries, rows: Iterable[int], paths: set[str]) -> _Chosen | None:
-    """Choose the smallest useful level of a slide whose objects show the optical path of some of them."""
+    """Choose the smallest useful level of a slide whose objects show the optical path of some of them.
+
+    Of several optical paths in one object the first is stitched: an input that is another one is left out.
+    """
     headers = {row: series.index.attributes(row) for row in series.rows_by_uid.values()}
+    if not paths and any(len(_list_paths(headers[row])) > 1 for row in rows):
+        return None
     wanted = paths or {path for row in rows for path in _list_paths(headers[row])}
-    alike = {row: each for row, each in headers.items() if not wanted or wanted & _list_paths(each)}
+    alike = {row: each for row, each in headers.items() if not wanted or wanted & {*_list_paths(each)[:1]}}
     sizes = dict(enumerate(series.index.values("ObjectSize")))
     try:
         pictures = list_slide_pictures(Contents(instances=alike, sizes=sizes))
@@ -123,8 +128,8 @@ def _choose_level(series: ImageSeries, rows: Iterable[int], paths: set[str]) -> 
     return _Chosen(series, pictures[0], pictures[0].matrix, 1.0) if pictures else None
 
 
-def _list_paths(header: Attributes) -> set[str]:
-    return {path for each in header.items("OpticalPathSequence") if (path := each.text("OpticalPathIdentifier"))}
+def _list_paths(header: Attributes) -> list[str]:
+    return [path for each in header.items("OpticalPathSequence") if (path := each.text("OpticalPathIdentifier"))]
 
 
 def _describe_frame(series: ImageSeries, ref: FrameRef) -> _Chosen | None:
