@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -69,23 +69,22 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
         ValueError: It is not as `write_parquet` has written it. Files of others have no checksum.
     """
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, page_checksum_verification=True)
-    checksum = (file.metadata.metadata or {}).get(CHECKSUM_KEY)
-    if checksum is not None:
-        check_seal(data, checksum)
+    check_seal(data, file.metadata.metadata)
     return file.read(columns, use_threads=False)
 
 
-def write_parquet(table: pa.Table, **settings: Any) -> bytes:
+def write_parquet(table: pa.Table, metadata: Mapping[bytes, bytes] | None = None, **settings: Any) -> bytes:
     """Write a table as the bytes of a Parquet file, compressed with zstd, which hold their own checksum.
 
     Args:
         table: The table.
+        metadata: Metadata of the file. Arrow writes that of the schema twice, once of them in base64.
         settings: Those of `pyarrow.parquet.ParquetWriter`.
     """
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, table.schema, compression="zstd", **settings) as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({CHECKSUM_KEY: NO_CHECKSUM})
+        writer.add_key_value_metadata({**(metadata or {}), CHECKSUM_KEY: NO_CHECKSUM})
     return seal(sink.getvalue())
 
 

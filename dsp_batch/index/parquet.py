@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dsp_batch.errors import HeaderError, SeriesError, first_line, printable
-from dsp_batch.index.arrays import ColumnFile
+from dsp_batch.index.arrays import ColumnFile, write_parquet
 from dsp_batch.index.check import check_index
-from dsp_batch.index.seal import CHECKSUM_KEY, NO_CHECKSUM, check_seal, seal
+from dsp_batch.index.seal import check_seal
 from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.model.object_names import decode_name, encode_name
 
@@ -36,13 +34,7 @@ def serialize_index(index: SeriesIndex, program: str) -> bytes:
         "notes": list(index.notes),
     }
     told = json.dumps(description, separators=(",", ":"), ensure_ascii=False).encode()
-    table = index.table.replace_schema_metadata(None)
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
-        writer.write_table(table)
-        # As metadata of the schema Arrow would write the description twice, once of them in base64.
-        writer.add_key_value_metadata({METADATA_KEY: told, CHECKSUM_KEY: NO_CHECKSUM})
-    return seal(sink.getvalue())
+    return write_parquet(index.table.replace_schema_metadata(None), {METADATA_KEY: told})
 
 
 def parse_index(data: bytes) -> SeriesIndex:
@@ -57,7 +49,8 @@ def parse_index(data: bytes) -> SeriesIndex:
         description = json.loads(metadata[METADATA_KEY])
         if description["format"] != FORMAT:
             raise SeriesError(f"it has format {description['format']}, not {FORMAT}")
-        _check_columns(columns, data, metadata.get(CHECKSUM_KEY))
+        if not check_seal(data, metadata):
+            columns.read()  # it has no checksum that would tell whether every column can be read
         index = SeriesIndex(
             series_uuid=description["series_uuid"],
             root=description["root"],
@@ -79,11 +72,3 @@ def _parse_folder(text: Any) -> str | None:
     if text is not None and not isinstance(text, str):
         raise TypeError("its folder is no text")
     return text if text is None else decode_name(text)
-
-
-def _check_columns(columns: ColumnFile, data: bytes, checksum: bytes | None) -> None:
-    """Make sure that every column can be read: by the checksum, or without one by reading them all."""
-    if checksum is None:
-        columns.read()
-    else:
-        check_seal(data, checksum)

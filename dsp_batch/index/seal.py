@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 CHECKSUM_KEY = b"dsp_batch_crc32"
 """Key of the file's CRC-32, which is computed with zeros instead of itself. It shows that a file is complete without
@@ -18,14 +19,25 @@ def seal(data: bytes) -> bytes:
     return b"".join((before, _sum_up(before, after), after))
 
 
-def check_seal(data: bytes, checksum: bytes) -> None:
+def check_seal(data: bytes, metadata: Mapping[bytes, bytes] | None) -> bool:
     """Check the checksum that a file holds.
+
+    Args:
+        data: The file.
+        metadata: Its key-value metadata.
+
+    Returns:
+        True where it holds one; files that others wrote do not.
 
     Raises:
         ValueError: The file is not as it was written.
     """
+    checksum = (metadata or {}).get(CHECKSUM_KEY)
+    if checksum is None:
+        return False
     if checksum != _sum_up(*_split(data, checksum)):
         raise ValueError("its checksum is another")
+    return True
 
 
 def _split(data: bytes, checksum: bytes) -> tuple[memoryview, memoryview]:

@@ -20,7 +20,7 @@ from dsp_batch.batch.manifest.entries import Entry
 from dsp_batch.batch.manifest.rejected import RejectedLine, RejectedLines
 from dsp_batch.errors import ManifestError
 from dsp_batch.index.arrays import build_array, write_parquet
-from dsp_batch.index.seal import CHECKSUM_KEY, check_seal
+from dsp_batch.index.seal import check_seal
 from dsp_batch.model.identifiers import digest_series
 from dsp_batch.model.series import NO_COLUMNS, IntArray, SeriesRef
 
@@ -175,9 +175,7 @@ def parse_manifest(data: bytes) -> Manifest:
     try:
         limits = {"thrift_string_size_limit": _LONGEST_METADATA}
         file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False, **limits)
-        checksum = file.metadata.metadata.get(CHECKSUM_KEY)
-        if checksum is not None:
-            check_seal(data, checksum)
+        check_seal(data, file.metadata.metadata)
         told = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
         if told["format"] != _FORMAT:
             raise ManifestError(f"the manifest of the run has format {told['format']}: start the run with its command")
