@@ -240,6 +240,12 @@ def _parse_allowed(_context: click.Context, _parameter: click.Parameter, text: s
     return AllowedFailures(value=float(found[1] or found[2]), is_percentage=found[1] is None)
 
 
+only_below_root_option: Option = click.option(
+    "--only-below-root",
+    is_flag=True,
+    help="Reject lines that lead elsewhere than below --root, and ignore servers that the manifest names.",
+)
+
 allow_failures_option: Option = click.option(
     "--allow-failures",
     "allowed",
@@ -307,11 +313,7 @@ run_options = option_set(
         ),
         "refresh": _REFRESH,
         "strict": click.option("--strict", is_flag=True, help="Do not start if any line of the manifest is rejected."),
-        "only_below_root": click.option(
-            "--only-below-root",
-            is_flag=True,
-            help="Reject lines that lead elsewhere than below --root, and ignore servers that the manifest names.",
-        ),
+        "only_below_root": only_below_root_option,
         "describe": describe_option,
         "timeout": click.option(
             "--timeout-per-series",

@@ -17,6 +17,7 @@ from dsp_batch.cli.options import (
     endpoint_option,
     json_option,
     log_options,
+    only_below_root_option,
     source_options,
 )
 from dsp_batch.cli.outputs import check_output
@@ -56,10 +57,11 @@ _LINES_AT_ONCE = 4_096
     metavar="SECONDS",
     help="Seconds that storage takes to answer a request.",
 )
+@only_below_root_option
 @json_option
 @source_options
 @log_options
-def plan(manifest: str, source: SourceOptions, *, as_json: bool, is_preview: bool, tiles: int, **assumed: Any) -> int:
+def plan(manifest: str, source: SourceOptions, *, as_json: bool, is_preview: bool, tiles: int, **others: Any) -> int:
     """Estimate a run over a manifest: series by kind, skipped series, requests, bytes and hours.
 
     No object is read. Series that are not in the IDC index are estimated from their listings.
@@ -73,7 +75,7 @@ def plan(manifest: str, source: SourceOptions, *, as_json: bool, is_preview: boo
         root=source.root,
         endpoint_url=source.endpoint_url,
         anonymous=source.anonymous,
-        **assumed,
+        **others,
     )
     if as_json:
         print_json(describe_plan(planned))

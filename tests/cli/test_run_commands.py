@@ -183,6 +183,19 @@ def test_a_plan_is_a_table_for_people(batches: Run, mixed_manifest: Path) -> Non
     assert outcome.stdout.splitlines()[-1] == "lines: 1 rejected, 1 duplicate"
 
 
+def test_a_plan_lists_nothing_elsewhere_than_below_the_root_where_it_must_not(
+    batches: Run, tmp_path: Path, ct: PhantomSeries, collection: Path
+) -> None:
+    path = tmp_path / "of-a-stranger.txt"
+    path.write_text(f"{collection}/{ct.series_uuid}\nhttp://127.0.0.1:9/{idc_tables.CT}\n")
+
+    outcome = batches("plan", path, "--root", collection, "--only-below-root", "--json")
+
+    plan = json.loads(outcome.stdout)
+    assert (outcome.status, plan["series"], plan["rejected"]) == (1, 1, 1)
+    assert f"it leads out of {collection}" in outcome.warnings[0]
+
+
 @pytest.mark.parametrize("options", [["--cores", "0"], ["--latency", "nan"], ["--tiles", "-1"], ["--root", ""]])
 def test_a_plan_checks_what_it_assumes(batches: Run, mixed_manifest: Path, options: list[str]) -> None:
     outcome = batches("plan", mixed_manifest, *options)

@@ -177,6 +177,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     root: str | os.PathLike[str] = DEFAULT_ROOT,
     endpoint_url: str | None = None,
     anonymous: bool | None = None,
+    only_below_root: bool = False,
     cores: int = 16,
     latency: float = LATENCY,
 ) -> Plan:
@@ -190,6 +191,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
         root: As in `run_batch`.
         endpoint_url: As in `run_batch`.
         anonymous: As in `run_batch`.
+        only_below_root: As in `run_batch`.
         cores: Worker threads, one a core.
         latency: Seconds that storage takes to answer a request.
 
@@ -210,7 +212,7 @@ def plan_batch(  # noqa: PLR0913  # what is drawn, where it is read and what is 
     assumed = PlanOptions(
         tiles=count_tiles(options), needs_pixels=not isinstance(options, PreviewOptions), cores=cores, latency=latency
     )
-    lookup = default_lookup(endpoint_url, anonymous)
+    lookup = replace(default_lookup(endpoint_url, anonymous), keeps_to_root=only_below_root)
     read = read_manifest_table(manifest, root=os.fspath(root), endpoint_url=endpoint_url, lookup=lookup)
     show_rejected(read.rejected, f"{len(read.rejected)} lines in all are not understood")
     plan = plan_manifest(read.series(), assumed, lookup, endpoint_url)
