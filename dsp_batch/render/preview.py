@@ -11,6 +11,7 @@ from dsp_batch.index.series_index import SeriesIndex
 from dsp_batch.kinds.registry import holds_images_alone
 from dsp_batch.model.contrast import parse_contrast
 from dsp_batch.model.frame import EncodedImage, StoredFrame, TileGrid
+from dsp_batch.model.notes import gather_notes
 from dsp_batch.model.series import FrameOrder
 from dsp_batch.options import PreviewOptions
 from dsp_batch.render.choose import SeriesPictures, begin_choice, list_pictures, spread_pictures
@@ -33,12 +34,17 @@ def draw_preview(index: SeriesIndex, source: FrameSource, options: PreviewOption
         PixelError: The series has frames, and none of them could be decoded.
         StorageError: The frames could not be read.
     """
-    if not holds_images_alone(index):
-        from dsp_batch.render.overlays.overlay import draw_overlay  # noqa: PLC0415  # rooms that images do without
+    if holds_images_alone(index):
+        return _draw_alone(index, source, options, suffix)
+    from dsp_batch.render.overlays.overlay import draw_overlay  # noqa: PLC0415  # rooms that images do without
 
-        overlaid = draw_overlay(index, source, options, suffix)
-        if overlaid is not None:
-            return overlaid
+    overlaid, notes = draw_overlay(index, source, options, suffix)
+    image = overlaid or _draw_alone(index, source, options, suffix)
+    return replace(image, notes=gather_notes((*image.notes, *notes)))
+
+
+def _draw_alone(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage:
+    """Draw a series by itself: a grid of its pictures, or what an object without pixels says."""
     try:
         every = list_pictures(index, source)
     except SeriesError as error:

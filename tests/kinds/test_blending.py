@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
-from written_objects import make_dataset, write_dataset
+from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch import PreviewOptions, load_index, preview
 from dsp_batch.cache import Cache, open_cache
@@ -42,22 +42,10 @@ def write_series(root: Path, number: int, objects: list[Dataset]) -> str:
 
 
 def make_image(values: np.ndarray, uid: str, **more: Any) -> Dataset:
-    rows, columns = values.shape[-2:]
-    fields = {
-        "SOPClassUID": CT,
-        "SOPInstanceUID": uid,
-        "Modality": "CT",
-        "Rows": rows,
-        "Columns": columns,
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "BitsAllocated": 16,
-        "BitsStored": 16,
-        "HighBit": 15,
-        "PixelRepresentation": 0,
-        "PixelData": values.astype("<u2").tobytes(),
-    }
-    return make_dataset(**(fields | more))
+    fields = {"SOPClassUID": CT, "SOPInstanceUID": uid, "Modality": "CT"}
+    image = add_pixels(make_dataset(**(fields | more)), size=values.shape[-1])
+    image.PixelData = values.astype("<u2").tobytes()
+    return image
 
 
 def make_palette(color: tuple[int, int, int]) -> Dataset:
@@ -248,6 +236,9 @@ def test_an_input_of_too_many_pixels_is_not_blended(
     image = draw(tmp_path, make_state([make_input(1, first, RED)], []), cache)
 
     assert image.drawn_as == "card"
+    assert image.notes[-1] == (
+        "drawn without images of other series: input 1 of a blending is too large: 64 x 64 pixels"
+    )
 
 
 def test_the_blend_is_turned_and_mirrored(tmp_path: Path, cache: Cache) -> None:
@@ -293,6 +284,10 @@ def make_level(values: np.ndarray, channel: str, uid: str) -> Dataset:
     )
 
 
+def refer_to_level(uid: str, **path: str) -> Dataset:
+    return make_dataset(ReferencedSOPClassUID=SLIDE, ReferencedSOPInstanceUID=uid, **path)
+
+
 def test_channels_of_one_slide_are_told_apart_by_their_optical_paths(tmp_path: Path, cache: Cache) -> None:
     objects = [
         make_level(quarters(*values, side=side), channel, f"{STUDY}.1.{channel}{side}")
@@ -306,9 +301,7 @@ def test_channels_of_one_slide_are_told_apart_by_their_optical_paths(tmp_path: P
             number,
             slide,
             color,
-            ReferencedImageSequence=[
-                make_dataset(ReferencedSOPClassUID=SLIDE, ReferencedSOPInstanceUID=f"{STUDY}.1.{number}256")
-            ],
+            ReferencedImageSequence=[refer_to_level(f"{STUDY}.1.{number}256")],
         )
         for number, color in ((1, RED), (2, GREEN))
     ]
@@ -328,14 +321,7 @@ def test_an_optical_path_that_shares_an_object_and_is_not_its_first_is_left_out(
     load_index(tmp_path / slide, cache=cache)
     names = [{"ReferencedOpticalPathIdentifier": each} if each else {} for each in ("1", path)]
     inputs = [
-        make_input(
-            number,
-            slide,
-            color,
-            ReferencedImageSequence=[
-                make_dataset(ReferencedSOPClassUID=SLIDE, ReferencedSOPInstanceUID=f"{STUDY}.1.1", **name)
-            ],
-        )
+        make_input(number, slide, color, ReferencedImageSequence=[refer_to_level(f"{STUDY}.1.1", **name)])
         for number, color, name in zip((1, 2), (RED, GREEN), names, strict=True)
     ]
 

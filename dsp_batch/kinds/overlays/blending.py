@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -65,12 +66,19 @@ def lay_out_blending(instances: Instances, images: Sequence[ImageSeries]) -> Sce
             rotation=(header.integer("ImageRotation") or 0) // 90 % 4,
             is_mirrored=header.text("ImageHorizontalFlip") == "Y",
         ),
-        legend=tuple(Key(name=each.name, color=each.color) for each in inputs),
+        legend=tuple(_list_keys(inputs)),
         notes=(
             *([f"{missing} of {missing + len(inputs)} images that are blended are left out"] if missing else []),
             *([f"only the first {_MOST_THRESHOLDS} thresholds of an input are applied"] if has_many else []),
         ),
     )
+
+
+def _list_keys(inputs: Sequence[BlendInput]) -> Iterable[Key]:
+    """Name each input in its color; inputs of one name, such as that of a modality, by their numbers too."""
+    counts = Counter(each.name for each in inputs)
+    for each in inputs:
+        yield Key(name=each.name if counts[each.name] == 1 else f"{each.name} {each.number}", color=each.color)
 
 
 class _Chosen(NamedTuple):

@@ -177,4 +177,6 @@ class _Steps:
         self._uses += 1
         if self._uses > _MOST_USES:
             return None
-        return self._inputs.show(one) if one else self._run(step, (*running, number)) if step else None
+        if one:
+            return self._inputs.show(one)
+        return self._run(step, (*running, number)) if step else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -31,10 +30,10 @@ from dsp_batch.render.overlays.states import draw_states
 from dsp_batch.render.overlays.table import PICTURE_SHARE, write_table_beside
 from dsp_batch.render.overlays.work import OverlayWork, draw_backdrop, in_color
 
-_log = logging.getLogger(__name__)
 
-
-def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str) -> EncodedImage | None:
+def draw_overlay(
+    index: SeriesIndex, source: FrameSource, options: PreviewOptions, suffix: str
+) -> tuple[EncodedImage | None, tuple[str, ...]]:
     """Draw a series over the image that it speaks of, else alone.
 
     An image that cannot be read is done without: what an object says is worth more than why its image is gone.
@@ -46,14 +45,15 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
         suffix: `.webp`, `.jpg` or `.jpeg`.
 
     Returns:
-        The picture; None where there is nothing to draw so.
+        The picture, None where there is nothing to draw so; and sentences about what was left out.
     """
     found = find_overlay(index)
     if found is None:
-        return None
+        return None, ()
     overlay, instances = found
+    notes: tuple[str, ...] = ()
     if overlay.reads:
-        instances, _ = read_contents(index, source, overlay.reads, [*instances])
+        instances, notes = read_contents(index, source, overlay.reads, [*instances])
     if not options.describe:
         instances = hide_descriptions(instances)
     work = OverlayWork(index=index, source=source, options=options, suffix=suffix)
@@ -67,11 +67,11 @@ def draw_overlay(index: SeriesIndex, source: FrameSource, options: PreviewOption
         except (PixelError, StorageError) as error:
             if scene.backdrop is None:
                 raise
-            _log.debug("%s is drawn without its image: %s", index.url, error.message)
+            notes = (*notes, f"drawn without images of other series: {error.message}")
             continue
         if drawn is not None:
-            return drawn
-    return None
+            return drawn, notes
+    return None, notes
 
 
 def _draw_scene(scene: Scene, work: OverlayWork) -> EncodedImage | None:
