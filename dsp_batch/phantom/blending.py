@@ -69,7 +69,7 @@ def _palette() -> dict[str, Any]:
     """Make a palette of 256 entries from yellow to red."""
     channels = {
         "Red": np.full(256, 255),
-        "Green": np.arange(220, 220 - 256 * 0.7, -0.7)[:256],
+        "Green": 220 - 0.7 * np.arange(256),
         "Blue": np.full(256, 40),
     }
     found: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from PIL import Image
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from written_objects import make_dataset, write_dataset
+from written_objects import add_pixels, make_dataset, write_dataset
 
 from dsp_batch import PreviewOptions, load_index, preview
 from dsp_batch.cache import open_cache
@@ -56,19 +56,8 @@ def make_state(hidden: np.ndarray, **more: Any) -> Dataset:
 
 def draw(folder: Path, state: Dataset) -> np.ndarray:
     """Draw a state over an image of one gray, as large as the image is."""
-    image = make_dataset(
-        **IMAGE,
-        Modality="CT",
-        Rows=SIDE,
-        Columns=SIDE,
-        SamplesPerPixel=1,
-        PhotometricInterpretation="MONOCHROME2",
-        BitsAllocated=16,
-        BitsStored=16,
-        HighBit=15,
-        PixelRepresentation=0,
-        PixelData=np.full((SIDE, SIDE), 200, "<u2").tobytes(),
-    )
+    image = add_pixels(make_dataset(**IMAGE, Modality="CT"), size=SIDE)
+    image.PixelData = np.full((SIDE, SIDE), 200, "<u2").tobytes()
     for name, dataset in (("1.2.77", image), ("1.2.78", state)):
         (folder / name).mkdir()
         (folder / name / "a.dcm").write_bytes(write_dataset(dataset))

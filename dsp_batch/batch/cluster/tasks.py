@@ -48,7 +48,6 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-
 _ALONE = Context()
 
 

@@ -222,7 +222,7 @@ class ViewServices:
         """Answer `series/{id}/overlays`: the series that may lie over it."""
         entry, opened = self._open(series)
         above = [each for each in self.catalog.list_ready() if may_lie_over(entry.facts, each.facts)]
-        above.sort(key=lambda each: bool(each.facts["overlay_kind"] != "PR"))  # states lie beneath what others say
+        above.sort(key=lambda each: each.facts["overlay_kind"] != "PR")  # states lie beneath what others say
         return answer_json([self._describe_overlay(each, opened) for each in above])
 
     def _describe_overlay(self, entry: SeriesEntry, beneath: OpenSeries) -> dict[str, Any]:

@@ -13,7 +13,8 @@ class SeriesOverlays {
     this.entries = []; // {series, kind, description, legend} of each series that may lie over this one
     this.chosen = new Set(); // identifiers of those that are shown
     this.opacity = 1;
-    this.pictures = new Map(); // number of a frame → identifier of a series → {bitmap, numbers, turn}, null where it says nothing
+    // Number of a frame → identifier of a series → {bitmap, numbers, turn}, null where it says nothing.
+    this.pictures = new Map();
     this.asked = new Set();
     this.waiting = new Waiting(2);
   }
@@ -110,8 +111,8 @@ class SeriesOverlays {
   }
 }
 
-// {bitmap, numbers of the keys that are seen, how a state turns the frame}; null where the series says nothing of the frame. That is asked for as a
-// clear picture: browsers write each 404 to their console.
+// {bitmap, numbers of the keys that are seen, how a state turns the frame}; null where the series says nothing of the
+// frame. That is asked for as a clear picture: browsers write each 404 to their console.
 async function readOverlay(path, series) {
   const answer = await ask(path, { series, blank: 1 }), numbers = answer.headers.get("X-Overlay-Numbers");
   if (!numbers) return null;
