@@ -191,9 +191,11 @@ def _write_index(
 
 
 def _warn(ref: SeriesRef, lines: Iterable[str]) -> None:
-    """Warn of what was left out or could not be drawn."""
+    """Warn of what was left out or could not be drawn: of the file where a series is one of several in its folder."""
+    is_file = ref.objects is not None and len(ref.objects) == 1
+    place = f"{ref.root}/{ref.objects[0].name}" if ref.objects and is_file else ref.url
     for line in lines:
-        _log.warning("%s: %s", ref.url, line)
+        _log.warning("%s: %s", place, line)
 
 
 def _open_series(series: str, source: SeriesOptions, cache: Cache | None) -> tuple[SeriesRef, Store]:

@@ -177,9 +177,12 @@ def _sort_rows(index: SeriesIndex) -> SeriesIndex:
 
 def _no_instances(series: SeriesHeaders) -> SeriesError:
     name, error = next(iter(series.rejected.items()), ("", None))
-    first = f"; the first, {name}: {error.message}" if error else ""
+    among, which = (
+        (f" among its {series.listed} objects", "the first") if series.listed > 1 else ("", "its only object")
+    )
+    why = f"; {which}, {name}: {error.message}" if error else ""
     return SeriesError(
-        f"{series.ref.url} holds no DICOM instance among its {series.listed} objects{first}",
+        f"{series.ref.url} holds no DICOM instance{among}{why}",
         error.reason if error and error.reason in ("bad-header", "too-large") else "not-dicom",
     )
 

@@ -69,7 +69,7 @@ def test_a_run_prints_its_account_last(start: Callable[..., Outcome], manifest: 
     assert outcome.stdout.startswith(f"{account}{tmp_path}/cache/runs/mosaic-mosaic-")
     assert len(outcome.stdout.splitlines()) == 1
     assert (run_folder(outcome) / "summary.json").exists()
-    assert "1 workers\n" in outcome.stderr  # without an address: no dashboard is served
+    assert "1 worker\n" in outcome.stderr  # without an address: no dashboard is served
 
 
 @pytest.mark.parametrize("verb", VERBS)

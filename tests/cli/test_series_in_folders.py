@@ -114,6 +114,18 @@ def test_a_file_is_that_object_alone(preview: Run, tmp_path: Path) -> None:
     assert "README.TXT is no DICOM instance" in outcome.errors[0]
 
 
+def test_what_is_wrong_with_a_file_is_said_of_the_file(preview: Run, tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "tree", "flat")
+    shutil.copyfile(DATA / "broken" / "MR_truncated.dcm", tree / "défekt, 1.dcm")
+
+    outcome = preview("preview", tree / "défekt, 1.dcm", tmp_path / "out.webp")
+
+    assert outcome.status == 0
+    assert outcome.warnings == [
+        f"warning: {tree}/défekt, 1.dcm: Pixel Data is cut off: the frame has 8130 of 8192 bytes"
+    ]
+
+
 def test_two_patients_of_one_uid_are_two_series(preview: Run, tmp_path: Path) -> None:
     tree, uid = tmp_path / "tree", read_uid(CT)
     for name in ("MEIER", "ADAM"):

@@ -120,7 +120,8 @@ def _prepare(client: Client, options: ClusterOptions) -> None:
 
 def _announce(client: Client, workers: int) -> None:
     dashboard = find_dashboard(client)
-    _log.info("%d workers%s", workers, f", dashboard {dashboard}" if dashboard else "")
+    count = "1 worker" if workers == 1 else f"{workers} workers"
+    _log.info("%s%s", count, f", dashboard {dashboard}" if dashboard else "")
 
 
 @contextmanager
